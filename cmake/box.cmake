@@ -1,0 +1,50 @@
+# box(NAME FOLDER [KERNELS] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc.
+#
+# A box sees the headers of itself and of the boxes it links, and no others: its include path is a folder that holds
+# one symbolic link to FOLDER, and linked boxes add theirs.
+#
+# KERNELS: FOLDER/*_cpu.cc are compiled once per processor level, each in a namespace of that level, with Eigen's
+# namespace renamed too, so that no template is shared between levels (the linker would keep one copy for all).
+set(flags_base "")
+set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
+set(flags_avx512 -march=x86-64-v4 -mtune=generic)
+
+function(box name folder)
+  cmake_parse_arguments(arg "KERNELS" "" "EXCLUDE;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
+  file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_cpu.cc)
+  if(kernels)
+    list(REMOVE_ITEM sources ${kernels})
+  endif()
+  foreach(file ${arg_EXCLUDE})
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/${folder}/${file})
+  endforeach()
+
+  set(include ${CMAKE_BINARY_DIR}/boxes/${name})
+  get_filename_component(parent ${include}/${folder} DIRECTORY)
+  file(MAKE_DIRECTORY ${parent})
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${folder} ${include}/${folder} SYMBOLIC)
+
+  if(NOT sources)
+    set(sources ${CMAKE_BINARY_DIR}/empty.cc)
+    file(TOUCH ${sources})
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${include})
+  target_link_libraries(${name} PUBLIC ${arg_LINK})
+
+  if(arg_KERNELS AND kernels)
+    foreach(level ${NORMLAB_ISA_LEVELS})
+      add_library(${name}_${level} OBJECT ${kernels})
+      target_include_directories(${name}_${level} PRIVATE ${include})
+      target_link_libraries(${name}_${level} PRIVATE ${arg_LINK})
+      target_compile_definitions(${name}_${level} PRIVATE ENGINE_ISA=${level} Eigen=Eigen_${level} EIGEN_DONT_PARALLELIZE)
+      target_compile_options(${name}_${level} PRIVATE -O3 ${flags_${level}})
+      target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_${level}>)
+    endforeach()
+  endif()
+endfunction()
+
+foreach(level ${NORMLAB_ISA_LEVELS})
+  add_compile_definitions(ENGINE_HAS_${level}=1)
+endforeach()

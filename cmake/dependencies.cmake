@@ -1,0 +1,28 @@
+# Libraries, all of them Debian packages (the Makefile's `setup` installs them).
+find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(Threads REQUIRED)
+
+set(ENGINE_CPU_LIBRARIES Eigen3::Eigen Threads::Threads)
+if(NOT NORMLAB_TSAN)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  list(APPEND ENGINE_CPU_LIBRARIES OpenMP::OpenMP_CXX)
+endif()
+if(NORMLAB_ONEDNN AND NOT NORMLAB_TSAN)
+  find_package(dnnl QUIET)
+  if(dnnl_FOUND)
+    list(APPEND ENGINE_CPU_LIBRARIES DNNL::dnnl)
+    add_compile_definitions(ENGINE_ONEDNN=1)
+  endif()
+endif()
+message(STATUS "oneDNN: ${dnnl_FOUND}; CPU levels: ${NORMLAB_ISA_LEVELS}")
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+find_package(ZLIB REQUIRED)
+set(DATA_LIBRARIES PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::ZSTD ZLIB::ZLIB Threads::Threads)
+
+find_package(Protobuf REQUIRED)
+set(TRAIN_LIBRARIES protobuf::libprotobuf)

@@ -1,0 +1,24 @@
+# What a builder can choose: -DNAME=VALUE.
+option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(NORMLAB_TSAN "ThreadSanitizer; parallel_for then runs on std::thread, because libgomp is not instrumented" OFF)
+option(NORMLAB_FUZZ "libFuzzer targets (needs clang)" OFF)
+option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
+
+# The processor levels that CPU kernels are compiled for; the best one the machine has is chosen at run time.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT NORMLAB_TSAN)
+  set(default_levels base avx2 avx512)
+else()
+  set(default_levels base)
+endif()
+set(NORMLAB_ISA_LEVELS "${default_levels}" CACHE STRING "CPU kernel levels to build: base, avx2, avx512")
+
+add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -fno-math-errno)
+if(NORMLAB_ASAN)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(NORMLAB_TSAN)
+  add_compile_options(-fsanitize=thread -g1)
+  add_link_options(-fsanitize=thread)
+  add_compile_definitions(ENGINE_STD_THREADS=1)
+endif()

@@ -1,0 +1,26 @@
+// JSON with errors for people: every reader names the file, the key and what was expected.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace engine {
+
+using Json = nlohmann::ordered_json;  // keys keep their order, so that files we write diff well
+
+/// Parses text; `what` names it in errors ("config.json"). Refuses nesting deeper than 64 and duplicate keys.
+Json parse_json(const std::string& text, const std::string& what);
+/// Reads and parses a file of at most `max_bytes`.
+Json read_json(const std::string& path, size_t max_bytes = size_t(256) << 20);
+
+/// Fails on a key of `object` that is not in `known`, naming the nearest valid key. `what` prefixes the message.
+void check_keys(const Json& object, const std::vector<std::string>& known, const std::string& what);
+
+/// Typed readers: an error unless the value has the type and range. `what` names the value ("model.width").
+int64_t json_int(const Json& value, const std::string& what, int64_t low, int64_t high);
+double json_number(const Json& value, const std::string& what);  // finite
+bool json_bool(const Json& value, const std::string& what);
+std::string json_string(const Json& value, const std::string& what);
+
+}  // namespace engine

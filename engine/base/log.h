@@ -1,0 +1,29 @@
+// Log lines for people, on stderr. Machine-readable output never goes through here.
+#pragma once
+
+#include <string>
+
+#include "engine/base/check.h"
+
+namespace engine {
+
+enum class LogLevel { quiet, warning, info, debug };
+
+/// The level comes from NORMLAB_LOG (quiet, warning, info, debug); info without it.
+LogLevel log_level();
+void write_log(LogLevel level, const std::string& line);
+
+template <class... Parts>
+void log_info(const Parts&... parts) {
+  if (log_level() >= LogLevel::info) write_log(LogLevel::info, join_text(parts...));
+}
+template <class... Parts>
+void log_warning(const Parts&... parts) {
+  if (log_level() >= LogLevel::warning) write_log(LogLevel::warning, join_text(parts...));
+}
+template <class... Parts>
+void log_debug(const Parts&... parts) {
+  if (log_level() >= LogLevel::debug) write_log(LogLevel::debug, join_text(parts...));
+}
+
+}  // namespace engine
