@@ -1,0 +1,163 @@
+// The command line: parsing, help pages, exit codes and messages, of tables made here and of the real binary.
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "train/cli.h"
+#include "train/cli_help.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+using Catch::Matchers::Equals;
+
+namespace {
+
+const Usage sample = {"normlab sample",
+                      "shows the parser",
+                      {{"RUN", "run folders", Count::many}},
+                      {{"out", "FILE", "where to write", "report.html"},
+                       {"precision", "f32|bf16|f16", "how numbers are stored", "f32"},
+                       {"set", "KEY=VALUE", "override one key", "", Arity::repeated},
+                       {"steps", "N", "how many", "10"},
+                       {"force", "", "replace the file"}}};
+
+Arguments parse(std::vector<std::string> words, const Usage& usage = sample) {
+  words.insert(words.begin(), "sample");
+  std::vector<char*> argv;
+  for (std::string& w : words) argv.push_back(w.data());
+  return Arguments(usage, int(argv.size()), argv.data());
+}
+
+struct Output {
+  int code;
+  std::string text;  // stdout and stderr together
+};
+
+Output run_binary(const std::string& arguments) {
+  FILE* pipe = popen((std::string(BINARY_DIR) + "/normlab " + arguments + " 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Output out;
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) out.text.append(buffer, n);
+  const int status = pclose(pipe);
+  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("arguments: flags, fallbacks, repeats and positionals") {
+  const Arguments args =
+      parse({"a", "--out", "x.html", "--set", "optim.lr=1", "b", "--set=seed=2", "--force"});
+  CHECK(args.positionals() == std::vector<std::string>{"a", "b"});
+  CHECK(args.positional(1) == "b");
+  CHECK(args.positional(2) == "");
+  CHECK(args.text("out") == "x.html");
+  CHECK(args.values("set") == std::vector<std::string>{"optim.lr=1", "seed=2"});
+  CHECK(args.on("force"));
+  CHECK(args.text("precision") == "f32");
+  CHECK(args.integer("steps", 1, 100) == 10);
+  CHECK(args.number("steps", 1, 100) == 10.0);
+  CHECK_FALSE(args.given("precision"));
+}
+
+TEST_CASE("arguments: -- ends the flags, - is a positional, a value may begin with one dash") {
+  const Arguments args = parse({"-", "--steps", "-3", "--", "--out"});
+  CHECK(args.positionals() == std::vector<std::string>{"-", "--out"});
+  CHECK(args.integer("steps", -5, 5) == -3);
+}
+
+TEST_CASE("arguments: mistakes are named") {
+  CHECK_THROWS_WITH(parse({"a", "--ouy", "x"}), "unknown flag --ouy (nearest: --out)");
+  CHECK_THROWS_WITH(parse({"a", "-x"}), Contains("unknown flag -x"));
+  CHECK_THROWS_WITH(parse({"a", "--out"}), "--out needs a value: --out FILE");
+  CHECK_THROWS_WITH(parse({"a", "--out", "--force"}), "--out needs a value: --out FILE");
+  CHECK_THROWS_WITH(parse({"a", "--out", "x", "--out", "y"}), "--out is given twice");
+  CHECK_THROWS_WITH(parse({"a", "--force=yes"}), "--force takes no value");
+  CHECK_THROWS_WITH(parse({"a", "--precision", "f8"}), "--precision: \"f8\" is not f32, bf16 or f16");
+  CHECK_THROWS_WITH(parse({"a", "--steps", "ten"}).integer("steps", 1, 9),
+                    "--steps: expected an integer, got \"ten\"");
+  CHECK_THROWS_WITH(parse({"a", "--steps", "12"}).integer("steps", 1, 9), "--steps: 12 is outside [1, 9]");
+  CHECK_THROWS_WITH(parse({"a", "--steps", "99999999999999999999"}).integer("steps", 1, 9),
+                    Contains("outside"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "nan"}).number("steps", 1, 9), Contains("outside"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "1x"}).number("steps", 1, 9), Contains("expected a number"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", ""}).number("steps", 1, 9), Contains("expected a number"));
+  CHECK_THROWS_WITH(parse({}), "RUN is missing (run folders); see normlab sample --help");
+}
+
+TEST_CASE("arguments: counts of positionals and required flags") {
+  const Usage one = {"p", "", {{"IN", "input"}, {"OUT", "output", Count::optional}}, {}};
+  CHECK(parse({"a"}, one).positional(1) == "");
+  CHECK_THROWS_WITH(parse({"a", "b", "c"}, one), Contains("unexpected argument \"c\""));
+  const Usage required = {"p", "", {}, {{"model", "DIR", "the model", "", Arity::required}}};
+  CHECK_THROWS_WITH(parse({}, required), "--model DIR is required (the model)");
+  CHECK(parse({"--model=m"}, required).text("model") == "m");
+  CHECK_THROWS_WITH(parse({"extra", "--model=m"}, required), Contains("unexpected argument"));
+}
+
+TEST_CASE("help pages wrap into two columns") {
+  const std::string page = help_text(sample);
+  CHECK_THAT(page, Contains("usage: normlab sample RUN... [--out FILE] [--precision f32|bf16|f16]"));
+  CHECK_THAT(page,
+             Contains("--out FILE") && Contains("(default: report.html)") && Contains("(may be repeated)"));
+  CHECK_THAT(two_columns({{"a", "one"}, {"long", "two"}}), Equals("  a     one\n  long  two\n"));
+  const std::string wrapped = two_columns({{std::string(40, 'x'), std::string(66, 'y') + " z"}});
+  CHECK_THAT(wrapped, Equals("  " + std::string(40, 'x') + "\n" + std::string(33, ' ') +
+                             std::string(66, 'y') + "\n" + std::string(33, ' ') + "z\n"));
+}
+
+TEST_CASE("the binary: help, version, unknown command, exit codes") {
+  const Output help = run_binary("--help");
+  CHECK(help.code == 0);
+  CHECK_THAT(help.text, Contains("usage: normlab COMMAND"));
+  const Output version = run_binary("--version");
+  CHECK(version.code == 0);
+  CHECK_THAT(version.text, Contains("normlab ") && Contains("."));
+  const Output unknown = run_binary("'wrong\nword'");
+  CHECK(unknown.code == 2);
+  CHECK_THAT(unknown.text, Contains("normlab: unknown command \"wrong word\""));
+  CHECK(std::count(unknown.text.begin(), unknown.text.end(), '\n') == 1);
+  CHECK(run_binary("").code == 2);
+  CHECK(run_binary("--help > /dev/full").code == 1);
+}
+
+namespace {
+int fail_as_caller(int, char**) { engine::fail("no such\nfile"); }
+int fail_inside(int, char**) { throw std::logic_error("oops"); }
+int stop(int, char**) { return 130; }
+int nested(int argc, char** argv) {
+  return run_commands({"p nested", "", {{"deep", "", fail_as_caller}}}, argc, argv);
+}
+int helped(int argc, char** argv) {
+  const Arguments args({"p helped", "about", {}, {}}, argc, argv);
+  return 7;
+}
+
+int run(std::vector<std::string> words) {
+  std::vector<char*> argv;
+  for (std::string& w : words) argv.push_back(w.data());
+  const CommandTable table = {"p",
+                              "",
+                              {{"caller", "", fail_as_caller},
+                               {"inside", "", fail_inside},
+                               {"stop", "", stop},
+                               {"nested", "", nested},
+                               {"helped", "", helped}}};
+  return run_commands(table, int(argv.size()), argv.data());
+}
+}  // namespace
+
+TEST_CASE("exit codes follow the kind of failure") {
+  CHECK(run({"p", "caller"}) == 2);
+  CHECK(run({"p", "inside"}) == 1);
+  CHECK(run({"p", "stop"}) == 130);
+  CHECK(run({"p", "nested", "deep"}) == 2);
+  CHECK(run({"p", "helped"}) == 7);
+  CHECK(run({"p", "helped", "--help"}) == 0);
+  CHECK(run({"p", "--version"}) == 2);
+}

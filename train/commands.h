@@ -1,0 +1,5 @@
+// Every command of the normlab binary, one line each, alphabetical; each lives in cmd_NAME.cc. main.cc has
+// the table.
+#pragma once
+
+namespace train {}  // namespace train

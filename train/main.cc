@@ -1,0 +1,12 @@
+// normlab: the table of commands. Each lives in cmd_NAME.cc; cli.h says how they are found and what they exit
+// with. A new command is one line here (alphabetical), one in commands.h, and its file.
+#include "train/cli.h"
+#include "train/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace train;
+  const std::vector<Command> commands = {};
+  return run_commands(
+      {"normlab", "trains transformers and shows what norm placement does", commands, NORMLAB_VERSION}, argc,
+      argv);
+}
