@@ -1,0 +1,90 @@
+// Read first: token_stream.h.
+#include "data/token_stream.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "data/shuffle.h"
+#include "engine/base/check.h"
+
+namespace data {
+
+using engine::check;
+namespace fs = std::filesystem;
+
+std::vector<std::string> shard_files(const std::string& path) {
+  if (fs::is_regular_file(path)) return {path};
+  const bool folder = fs::is_directory(path);
+  const fs::path parent = folder ? fs::path(path) : fs::path(path).parent_path();
+  const std::string prefix = folder ? "" : fs::path(path).filename().string() + "-";
+  std::vector<std::string> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(".bin")) out.push_back(entry.path().string());
+  }
+  check(!out.empty(), path, ": no token shard there (expected a shard, a folder of shards, or FOLDER/NAME)");
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::shared_ptr<const TokenStream> TokenStream::open(const std::string& path, Verify verify) {
+  std::shared_ptr<TokenStream> out(new TokenStream);
+  out->name_ = path;
+  for (const auto& file : shard_files(path)) {
+    const ShardInfo& info = out->shards_.emplace_back(file, verify).info();
+    const ShardInfo& first = out->shards_[0].info();
+    check(info.tokenizer == first.tokenizer && info.vocabulary == first.vocabulary && info.separator == first.separator,
+          file, ": made with another tokenizer than ", out->shards_[0].path());
+    out->starts_.push_back(out->starts_.back() + info.tokens);
+    out->fingerprint_ = mix_fingerprint(mix_fingerprint(out->fingerprint_, info.checksum), uint64_t(info.tokens));
+  }
+  const ShardInfo& info = out->shards_[0].info();
+  out->vocabulary_ = info.vocabulary, out->separator_ = info.separator, out->tokenizer_ = info.tokenizer;
+  return out;
+}
+
+std::shared_ptr<const TokenStream> TokenStream::of(std::vector<int32_t> ids, int64_t vocabulary,
+                                                   int32_t separator, std::vector<uint32_t> unit_lengths) {
+  std::shared_ptr<TokenStream> out(new TokenStream);
+  out->name_ = "tokens in memory";
+  for (const int32_t id : ids) {
+    check(id >= 0 && id < vocabulary, "tokens: ", id, " is outside the vocabulary of ", vocabulary);
+    out->fingerprint_ = mix_fingerprint(out->fingerprint_, uint64_t(id));
+  }
+  out->starts_.push_back(int64_t(ids.size()));
+  out->ids_ = std::move(ids);
+  out->unit_lengths_ = std::move(unit_lengths);
+  out->vocabulary_ = vocabulary, out->separator_ = separator;
+  return out;
+}
+
+void TokenStream::check_tokenizer(const TokenizerHash& hash) const {
+  check(shards_.empty() || hash == tokenizer_, name_,
+        ": these shards were made with another tokenizer (its hash differs); prepare them again with this one");
+}
+
+void TokenStream::read(int64_t first, int64_t count, int32_t* out) const {
+  check(first >= 0 && count >= 0 && first <= size() - count, name_, ": tokens ", first, " to ", first + count,
+        " of ", size());
+  if (shards_.empty()) {
+    std::copy_n(ids_.begin() + first, count, out);
+    return;
+  }
+  size_t shard = size_t(std::upper_bound(starts_.begin(), starts_.end(), first) - starts_.begin()) - 1;
+  while (count > 0) {
+    const int64_t n = std::min(count, starts_[shard + 1] - first);
+    shards_[shard].read(first - starts_[shard], n, out);
+    first += n, out += n, count -= n, ++shard;
+  }
+}
+
+std::vector<uint32_t> TokenStream::unit_lengths() const {
+  if (shards_.empty()) return unit_lengths_.empty() ? std::vector{uint32_t(ids_.size())} : unit_lengths_;
+  std::vector<uint32_t> out;
+  for (const auto& shard : shards_)
+    for (int64_t i = 0; i < shard.info().units; ++i) out.push_back(uint32_t(shard.unit_length(i)));
+  return out;
+}
+
+}  // namespace data
