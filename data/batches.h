@@ -1,10 +1,10 @@
-// Batches for training and validation: what a row holds (Rows), in which order rows come (BatchSource), where we are
-// in that order (BatchPosition). Nothing here knows about tensors.
+// Batches for training and validation: what a row holds (Rows), in which order rows come (BatchSource), where
+// we are in that order (BatchPosition). Nothing here knows about tensors.
 //
-// A training run is one endless sequence of rows: epoch 0's rows in a seeded random order, then epoch 1's, ... Rank r
-// of W takes rows [(s*W + r)*B, (s*W + r + 1)*B) as its s-th batch of B. So the position of a whole run is one number,
-// the rows that all ranks have consumed together; it means the same for any number of ranks, and k micro-batches on
-// one rank are the same rows as one micro-batch on each of k ranks.
+// A training run is one endless sequence of rows: epoch 0's rows in a seeded random order, then epoch 1's,
+// ... Rank r of W takes rows [(s*W + r)*B, (s*W + r + 1)*B) as its s-th batch of B. So the position of a
+// whole run is one number, the rows that all ranks have consumed together; it means the same for any number
+// of ranks, and k micro-batches on one rank are the same rows as one micro-batch on each of k ranks.
 //
 // Read next: clm_rows.h and mlm_rows.h (rows), shuffle.h (the order), prefetch.h (a thread in front).
 #pragma once
@@ -30,8 +30,9 @@ struct Batch {
 
 /// Where a run stands: all that a checkpoint keeps of the data order.
 struct BatchPosition {
-  int64_t rows = 0;         // consumed by all ranks together since the start of epoch 0
-  int64_t fingerprint = 0;  // of the rows and their order; seek() refuses another one's position. 0: not checked
+  int64_t rows = 0;  // consumed by all ranks together since the start of epoch 0
+  int64_t fingerprint =
+      0;  // of the rows and their order; seek() refuses another one's position. 0: not checked
 
   bool operator==(const BatchPosition&) const = default;
 };
@@ -44,7 +45,8 @@ struct RowView {
   std::span<uint8_t> mask;
 };
 
-/// A data set as rows of one length: a pure function of (epoch, index), so that nothing needs to be remembered.
+/// A data set as rows of one length: a pure function of (epoch, index), so that nothing needs to be
+/// remembered.
 class Rows {
  public:
   virtual ~Rows() = default;
@@ -55,7 +57,8 @@ class Rows {
   virtual void fill(int64_t epoch, int64_t index, const RowView& row) const = 0;
   /// A number below 2^53 that differs when the rows differ: what BatchPosition carries.
   virtual int64_t fingerprint() const = 0;
-  /// Does a padded position have to be masked out? Not under a causal mask: padding is on the right and not scored.
+  /// Does a padded position have to be masked out? Not under a causal mask: padding is on the right and not
+  /// scored.
   virtual bool needs_mask() const { return false; }
 };
 
@@ -81,8 +84,8 @@ struct BatchOptions {
 };
 std::unique_ptr<BatchSource> make_batches(std::shared_ptr<const Rows> rows, const BatchOptions& options);
 
-/// Every row of epoch 0 once, in order, dealt to the ranks; the last batch has the rows that are left. For validation:
-/// the same batches on every call, for any seed.
+/// Every row of epoch 0 once, in order, dealt to the ranks; the last batch has the rows that are left. For
+/// validation: the same batches on every call, for any seed.
 class ValidationBatches {
  public:
   ValidationBatches(std::shared_ptr<const Rows> rows, int64_t batch, int64_t rank = 0, int64_t world = 1);

@@ -11,7 +11,8 @@ namespace {
 
 using engine::check;
 
-/// ids = s[first .. first+n), labels = s[first+1 .. first+n+1); first = -1 stands for the separator before the stream.
+/// ids = s[first .. first+n), labels = s[first+1 .. first+n+1); first = -1 stands for the separator before
+/// the stream.
 void fill_window(const TokenStream& tokens, int64_t first, int64_t n, const RowView& row) {
   std::vector<int32_t> window(size_t(n + 1), tokens.separator());
   const int64_t skip = first < 0 ? 1 : 0;
@@ -31,8 +32,8 @@ class Blocks : public Rows {
     check(length > 0, "clm batches: the context must be at least 1 token, got ", length);
     scored_ = tokens_->size() - 1 + shift_;
     if (last == LastRow::drop) scored_ = scored_ / length * length;
-    check(scored_ > 0, "clm batches: ", tokens_->size(), " token", tokens_->size() == 1 ? "" : "s",
-          last == LastRow::drop ? " fill no row of " : " leave nothing to predict in rows of ", length);
+    check(scored_ > 0, "clm batches: the data is too short (tokens: ", tokens_->size(), ") for ",
+          last == LastRow::drop ? "a full row of " : "anything to predict in rows of ", length);
   }
   int64_t count() const override { return (scored_ + length_ - 1) / length_; }
   int64_t length() const override { return length_; }
@@ -75,8 +76,8 @@ class RandomCrops : public Rows {
 
 }  // namespace
 
-std::shared_ptr<const Rows> clm_blocks(std::shared_ptr<const TokenStream> tokens, int64_t length, Targets targets,
-                                       LastRow last) {
+std::shared_ptr<const Rows> clm_blocks(std::shared_ptr<const TokenStream> tokens, int64_t length,
+                                       Targets targets, LastRow last) {
   return std::make_shared<Blocks>(std::move(tokens), length, targets, last);
 }
 

@@ -41,17 +41,18 @@ MaskRule checked(MaskRule rule) {
   using engine::check;
   check(is_share(rule.select) && rule.select > 0, "masking: select must be in (0, 1], got ", rule.select);
   check(is_share(rule.keep) && is_share(rule.random) && rule.keep + rule.random <= 1,
-        "masking: keep and random must be shares that add up to at most 1, got ", rule.keep, " and ", rule.random);
+        "masking: keep and random must be shares that add up to at most 1, got ", rule.keep, " and ",
+        rule.random);
   check(rule.mask >= 0 && rule.mask < rule.vocabulary, "masking: mask id ", rule.mask,
         " is outside the vocabulary of ", rule.vocabulary);
-  check(rule.word_start.empty() || int64_t(rule.word_start.size()) == rule.vocabulary, "masking: word_start has ",
-        rule.word_start.size(), " entries for a vocabulary of ", rule.vocabulary);
+  check(rule.word_start.empty() || int64_t(rule.word_start.size()) == rule.vocabulary,
+        "masking: word_start has ", rule.word_start.size(), " entries for a vocabulary of ", rule.vocabulary);
   auto& excluded = rule.not_random;
   std::sort(excluded.begin(), excluded.end());
   excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());
-  check(excluded.empty() || (excluded.front() >= 0 && excluded.back() < rule.vocabulary), "masking: special ids ",
-        excluded.empty() ? 0 : excluded.front(), " to ", excluded.empty() ? 0 : excluded.back(),
-        " are not all inside the vocabulary of ", rule.vocabulary);
+  check(excluded.empty() || (excluded.front() >= 0 && excluded.back() < rule.vocabulary),
+        "masking: special ids ", excluded.empty() ? 0 : excluded.front(), " to ",
+        excluded.empty() ? 0 : excluded.back(), " are not all inside the vocabulary of ", rule.vocabulary);
   check(int64_t(excluded.size()) < rule.vocabulary, "masking: every id of the vocabulary is special");
   return rule;
 }

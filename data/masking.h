@@ -1,4 +1,5 @@
-// Dynamic masking of BERT and RoBERTa, as fairseq's MaskTokensDataset does it (docs/05-data.md has the rule in words).
+// Dynamic masking of BERT and RoBERTa, as fairseq's MaskTokensDataset does it (docs/05-data.md has the rule
+// in words).
 //
 // The draw is a pure function of (seed, epoch, index): a new mask every epoch, the same one after a restart.
 #pragma once
@@ -15,16 +16,18 @@ struct MaskRule {
   double random = 0.10;  // of the selected: replaced by a random id; the others become `mask`
   int32_t mask = 0;
   int32_t vocabulary = 0;
-  std::vector<int32_t> not_random;  // ids that a random replacement is never; `mask` itself need not be among them
-  /// Whole-word masking: word_start[id] is 1 where a token begins a word. Words are selected instead of positions, and
-  /// the tokens of a word share one fate. Empty: off.
+  std::vector<int32_t>
+      not_random;  // ids that a random replacement is never; `mask` itself need not be among them
+  /// Whole-word masking: word_start[id] is 1 where a token begins a word. Words are selected instead of
+  /// positions, and the tokens of a word share one fate. Empty: off.
   std::vector<uint8_t> word_start;
 };
 
 /// Checks the rule once, at start-up, and sorts `not_random`.
 MaskRule checked(MaskRule rule);
 
-/// Selects positions of `ids`, writes the labels (the original id there, kNotScored elsewhere) and replaces the ids.
+/// Selects positions of `ids`, writes the labels (the original id there, kNotScored elsewhere) and replaces
+/// the ids.
 void mask_tokens(const MaskRule& rule, uint64_t seed, int64_t epoch, int64_t index, std::span<int32_t> ids,
                  std::span<int32_t> labels);
 

@@ -28,14 +28,16 @@ class MaskedRows : public Rows {
  public:
   MaskedRows(std::shared_ptr<const TokenStream> tokens, const MlmOptions& options)
       : tokens_(std::move(tokens)), options_(options) {
-    check(options.length >= 2, "mlm batches: a row needs room for <s> and a token, got length ", options.length);
-    options_.mask.vocabulary = options.mask.vocabulary != 0 ? options.mask.vocabulary : int32_t(tokens_->vocabulary());
+    check(options.length >= 2, "mlm batches: a row needs room for <s> and a token, got length ",
+          options.length);
+    options_.mask.vocabulary =
+        options.mask.vocabulary != 0 ? options.mask.vocabulary : int32_t(tokens_->vocabulary());
     check(options_.mask.vocabulary >= tokens_->vocabulary(), "mlm batches: the shards' vocabulary of ",
           tokens_->vocabulary(), " is larger than the masking rule's, ", options_.mask.vocabulary);
     options_.mask = checked(options_.mask);
     for (const int32_t id : {options.begin, options.pad})
-      check(id >= 0 && id < options_.mask.vocabulary, "mlm batches: special id ", id, " is outside the vocabulary of ",
-            options_.mask.vocabulary);
+      check(id >= 0 && id < options_.mask.vocabulary, "mlm batches: special id ", id,
+            " is outside the vocabulary of ", options_.mask.vocabulary);
     starts_ = pack_units(tokens_->unit_lengths(), options.length - 1);
     check(starts_.size() > 1, "mlm batches: no tokens");
   }
@@ -59,8 +61,8 @@ class MaskedRows : public Rows {
   int64_t fingerprint() const override {
     const MaskRule& m = options_.mask;
     int64_t out = mix_fingerprint(tokens_->fingerprint(), options_.seed);
-    for (const double x : {double(options_.length), m.select, m.keep, m.random, double(m.mask), double(m.vocabulary),
-                           double(m.word_start.size()), double(count())})
+    for (const double x : {double(options_.length), m.select, m.keep, m.random, double(m.mask),
+                           double(m.vocabulary), double(m.word_start.size()), double(count())})
       out = mix_fingerprint(out, uint64_t(x * 1e6));
     return out;
   }

@@ -1,7 +1,8 @@
-// Rows for masked language models: whole units (lines, sentences: see shards.h) packed until the next one would not
-// fit, then masked afresh in every epoch. As in fairseq's `complete` break mode: units may come from several documents,
-// each row begins with <s>, padding is on the right and attended to by nobody. A unit that is longer than a row is cut
-// into rows (fairseq keeps it whole, and a model with learned positions then refuses it).
+// Rows for masked language models: whole units (lines, sentences: see shards.h) packed until the next one
+// would not fit, then masked afresh in every epoch. As in fairseq's `complete` break mode: units may come
+// from several documents, each row begins with <s>, padding is on the right and attended to by nobody. A unit
+// that is longer than a row is cut into rows (fairseq keeps it whole, and a model with learned positions then
+// refuses it).
 #pragma once
 
 #include <memory>

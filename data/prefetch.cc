@@ -76,8 +76,10 @@ class Prefetcher : public BatchSource {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return ready_.size() < depth_ || stopping_; });
       if (stopping_) return;
-      if (error) error_ = error;
-      else ready_.push_back(std::move(made));
+      if (error)
+        error_ = error;
+      else
+        ready_.push_back(std::move(made));
       changed_.notify_all();
       if (error) return;
     }

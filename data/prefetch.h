@@ -1,5 +1,6 @@
-// A thread that prepares batches before they are asked for. The batches and position() are those of the wrapped
-// source: what the thread has read ahead is not part of the position, so a resumed run loses and repeats nothing.
+// A thread that prepares batches before they are asked for. The batches and position() are those of the
+// wrapped source: what the thread has read ahead is not part of the position, so a resumed run loses and
+// repeats nothing.
 #pragma once
 
 #include <memory>

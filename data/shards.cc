@@ -46,26 +46,32 @@ std::string looks_like(const Header& h) {
 
 ShardInfo read_header(const engine::MappedFile& file) {
   const std::string& path = file.path();
-  check(file.size() >= kShardHeaderBytes, path, ": not a token shard: ", file.size(), " bytes, the header alone has ",
-        kShardHeaderBytes);
+  check(file.size() >= kShardHeaderBytes, path, ": not a token shard: ", file.size(),
+        " bytes, the header alone has ", kShardHeaderBytes);
   Header h;
   std::memcpy(&h, file.data(), sizeof h);
   check(std::memcmp(h.magic, kMagic, 8) == 0, path, ": not a token shard", looks_like(h));
-  check(h.version == kVersion, path, ": shard version ", h.version, ", this program reads version ", kVersion);
+  check(h.version == kVersion, path, ": shard version ", h.version, ", this program reads version ",
+        kVersion);
   check(h.header_checksum == header_crc(h), path, ": the shard's header is damaged (checksum)");
-  check(h.token_bytes == 2 || h.token_bytes == 4, path, ": ", h.token_bytes, " bytes a token, expected 2 or 4");
+  check(h.token_bytes == 2 || h.token_bytes == 4, path, ": ", h.token_bytes,
+        " bytes a token, expected 2 or 4");
   check(h.vocabulary > 0 && h.separator < h.vocabulary, path, ": separator ", h.separator,
         " is outside the vocabulary of ", h.vocabulary);
   check(h.token_bytes == 4 || h.vocabulary <= 65536, path, ": a vocabulary of ", h.vocabulary,
         " does not fit into 2-byte tokens");
   constexpr uint64_t kMost = uint64_t(1) << 48;  // keeps the sum below from wrapping
-  check(h.tokens < kMost && h.units <= h.tokens, path, ": absurd counts in the header: ", h.tokens, " tokens, ",
-        h.units, " units");
+  check(h.tokens < kMost && h.units <= h.tokens, path, ": absurd counts in the header: ", h.tokens,
+        " tokens, ", h.units, " units");
   const uint64_t expected = kShardHeaderBytes + padded(h.tokens * h.token_bytes) + h.units * 4;
-  check(file.size() == expected, path, ": ", file.size() < expected ? "truncated" : "too long", ": ", file.size(),
-        " bytes where ", h.tokens, " tokens and ", h.units, " units need ", expected);
-  ShardInfo info{.tokens = int64_t(h.tokens), .units = int64_t(h.units), .vocabulary = h.vocabulary,
-                 .separator = int32_t(h.separator), .token_bytes = int(h.token_bytes), .checksum = h.checksum};
+  check(file.size() == expected, path, ": ", file.size() < expected ? "truncated" : "too long", ": ",
+        file.size(), " bytes where ", h.tokens, " tokens and ", h.units, " units need ", expected);
+  ShardInfo info{.tokens = int64_t(h.tokens),
+                 .units = int64_t(h.units),
+                 .vocabulary = h.vocabulary,
+                 .separator = int32_t(h.separator),
+                 .token_bytes = int(h.token_bytes),
+                 .checksum = h.checksum};
   std::memcpy(info.tokenizer.data(), h.tokenizer, 32);
   return info;
 }
@@ -80,7 +86,7 @@ const T* at(const engine::MappedFile& file, uint64_t offset) {
 int token_bytes_for(int64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
 
 ShardReader::ShardReader(const std::string& path, Verify verify) : file_(path), info_(read_header(file_)) {
-  struct stat now{};
+  struct stat now {};
   check(::stat(path.c_str(), &now) == 0, path, ": ", std::strerror(errno));
   inode_ = now.st_ino;
   modified_ns_ = int64_t(now.st_mtim.tv_sec) * 1'000'000'000 + now.st_mtim.tv_nsec;
@@ -96,15 +102,17 @@ void ShardReader::verify_all() const {
           ", outside the vocabulary of ", info_.vocabulary);
   int64_t sum = 0;
   for (int64_t i = 0; i < info_.units; ++i) sum += unit_length(i);
-  check(sum == info_.tokens, path(), ": the units have ", sum, " tokens together, the shard has ", info_.tokens);
+  check(sum == info_.tokens, path(), ": the units have ", sum, " tokens together, the shard has ",
+        info_.tokens);
 }
 
 void ShardReader::check_unchanged() const {
   // A file that was replaced by another one (another inode) leaves this mapping whole.
-  struct stat now{};
+  struct stat now {};
   if (::stat(path().c_str(), &now) != 0 || now.st_ino != inode_) return;
   const int64_t modified = int64_t(now.st_mtim.tv_sec) * 1'000'000'000 + now.st_mtim.tv_nsec;
-  check(modified == modified_ns_ && size_t(now.st_size) == file_.size(), path(), ": changed while it was read");
+  check(modified == modified_ns_ && size_t(now.st_size) == file_.size(), path(),
+        ": changed while it was read");
 }
 
 int32_t ShardReader::token(int64_t index) const {
@@ -130,7 +138,9 @@ ShardWriter::ShardWriter(const std::string& path, int64_t vocabulary, int32_t se
         " does not fit into 4-byte tokens");
   check(separator >= 0 && separator < vocabulary, path, ": separator ", separator,
         " is outside the vocabulary of ", vocabulary);
-  info_ = {.vocabulary = vocabulary, .separator = separator, .token_bytes = token_bytes_for(vocabulary),
+  info_ = {.vocabulary = vocabulary,
+           .separator = separator,
+           .token_bytes = token_bytes_for(vocabulary),
            .tokenizer = tokenizer};
   file_.write(std::string(kShardHeaderBytes, '\0'));
 }

@@ -13,8 +13,8 @@
 //   76      uint32    CRC-32 of bytes 0 to 75
 //   80      ...       the tokens; zero bytes up to a multiple of 4; the units' lengths in tokens, uint32 each
 //
-// Units are what masked-LM batching packs whole: lines, sentences or documents, as the shard's writer was told. Their
-// lengths add up to the number of tokens.
+// Units are what masked-LM batching packs whole: lines, sentences or documents, as the shard's writer was
+// told. Their lengths add up to the number of tokens.
 //
 // Read next: token_stream.h (several shards as one sequence), prepare.h (text to shards).
 #pragma once

@@ -7,14 +7,16 @@
 namespace data {
 
 engine::Rng item_rng(uint64_t seed, Draw purpose, int64_t epoch, int64_t index) {
-  const engine::PhiloxBits b = engine::philox(seed, uint64_t(index), (uint64_t(purpose) << 48) + uint64_t(epoch));
+  const engine::PhiloxBits b =
+      engine::philox(seed, uint64_t(index), (uint64_t(purpose) << 48) + uint64_t(epoch));
   return {.seed = (uint64_t(b.word[0]) << 32) | b.word[1]};
 }
 
 int64_t shuffled_index(uint64_t seed, int64_t epoch, int64_t n, int64_t index) {
   assert(n > 0 && index >= 0 && index < n);
   if (n == 1) return 0;
-  constexpr int kRounds = 6;  // 4 make a strong pseudo-random permutation (Luby and Rackoff); small halves want more
+  constexpr int kRounds =
+      6;  // 4 make a strong pseudo-random permutation (Luby and Rackoff); small halves want more
   const int half = (std::bit_width(uint64_t(n - 1)) + 1) / 2;
   const uint64_t mask = (uint64_t(1) << half) - 1;
   const uint64_t stream = (uint64_t(Draw::shuffle) << 48) + uint64_t(epoch);

@@ -1,9 +1,10 @@
-// Random orders and random draws as pure functions of a few integers, so that an order of any length costs no memory
-// and a resumed run needs to replay nothing.
+// Random orders and random draws as pure functions of a few integers, so that an order of any length costs no
+// memory and a resumed run needs to replay nothing.
 //
-// shuffled_index is a format-preserving permutation: a Feistel network over the smallest even number of bits that
-// holds n, with Philox as the round function, walked along its cycle until the value is below n (Black and Rogaway,
-// "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, method 2 and 3). Fewer than 4 steps on average.
+// shuffled_index is a format-preserving permutation: a Feistel network over the smallest even number of bits
+// that holds n, with Philox as the round function, walked along its cycle until the value is below n (Black
+// and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, method 2 and 3). Fewer than 4 steps on
+// average.
 #pragma once
 
 #include <cstdint>

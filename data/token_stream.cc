@@ -34,10 +34,12 @@ std::shared_ptr<const TokenStream> TokenStream::open(const std::string& path, Ve
   for (const auto& file : shard_files(path)) {
     const ShardInfo& info = out->shards_.emplace_back(file, verify).info();
     const ShardInfo& first = out->shards_[0].info();
-    check(info.tokenizer == first.tokenizer && info.vocabulary == first.vocabulary && info.separator == first.separator,
+    check(info.tokenizer == first.tokenizer && info.vocabulary == first.vocabulary &&
+              info.separator == first.separator,
           file, ": made with another tokenizer than ", out->shards_[0].path());
     out->starts_.push_back(out->starts_.back() + info.tokens);
-    out->fingerprint_ = mix_fingerprint(mix_fingerprint(out->fingerprint_, info.checksum), uint64_t(info.tokens));
+    out->fingerprint_ =
+        mix_fingerprint(mix_fingerprint(out->fingerprint_, info.checksum), uint64_t(info.tokens));
   }
   const ShardInfo& info = out->shards_[0].info();
   out->vocabulary_ = info.vocabulary, out->separator_ = info.separator, out->tokenizer_ = info.tokenizer;
@@ -60,8 +62,9 @@ std::shared_ptr<const TokenStream> TokenStream::of(std::vector<int32_t> ids, int
 }
 
 void TokenStream::check_tokenizer(const TokenizerHash& hash) const {
-  check(shards_.empty() || hash == tokenizer_, name_,
-        ": these shards were made with another tokenizer (its hash differs); prepare them again with this one");
+  check(
+      shards_.empty() || hash == tokenizer_, name_,
+      ": these shards were made with another tokenizer (its hash differs); prepare them again with this one");
 }
 
 void TokenStream::read(int64_t first, int64_t count, int32_t* out) const {

@@ -1,5 +1,6 @@
-// Several shards (or a vector of ids) as one sequence of tokens. A path may be a shard, a folder of shards, or a
-// folder and the name that `normlab prepare` gave a set: "tokens/train" is tokens/train-00000.bin, -00001.bin, ...
+// Several shards (or a vector of ids) as one sequence of tokens. A path may be a shard, a folder of shards,
+// or a folder and the name that `normlab prepare` gave a set: "tokens/train" is tokens/train-00000.bin,
+// -00001.bin, ...
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,12 @@ namespace data {
 
 class TokenStream {
  public:
-  /// Opens every shard of `path` in the order of their names. They must agree on tokenizer, vocabulary and separator.
+  /// Opens every shard of `path` in the order of their names. They must agree on tokenizer, vocabulary and
+  /// separator.
   static std::shared_ptr<const TokenStream> open(const std::string& path, Verify verify = Verify::all);
   /// Ids in memory; `unit_lengths` may be empty (one unit).
-  static std::shared_ptr<const TokenStream> of(std::vector<int32_t> ids, int64_t vocabulary, int32_t separator,
-                                               std::vector<uint32_t> unit_lengths = {});
+  static std::shared_ptr<const TokenStream> of(std::vector<int32_t> ids, int64_t vocabulary,
+                                               int32_t separator, std::vector<uint32_t> unit_lengths = {});
 
   int64_t size() const { return starts_.back(); }
   int64_t vocabulary() const { return vocabulary_; }
