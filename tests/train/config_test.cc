@@ -1,0 +1,131 @@
+// The training config: defaults, overrides, errors that name the key, and config_json as the inverse of
+// parse_config.
+#include <catch2/catch.hpp>
+#include <limits>
+
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "train/config.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+using engine::Json;
+using engine::parse_json;
+
+namespace {
+TrainConfig parse(const std::string& text) { return parse_config(parse_json(text, "c.json"), "c.json"); }
+}  // namespace
+
+TEST_CASE("config: every key of the format's example is read") {
+  const TrainConfig c = parse(R"({
+    "model": {"preset": "gpt-125m", "norms": "normformer", "width": 64},
+    "data": {"tokenizer": "tok", "train": "shards/train", "valid": "shards/valid", "sampler": "mlm",
+             "context": 128, "batch": 4, "accumulate": 2},
+    "optim": {"name": "nag", "lr": 0.5, "betas": [0.9, 0.98], "eps": 1e-6, "weight_decay": 0.01,
+              "decay": "no_norm_no_embedding", "clip": 0},
+    "schedule": {"name": "wsd", "warmup": 100, "min_lr": 1e-5},
+    "precision": "f16", "loss_scale": {"init": 4, "window": 1024, "floor": 1, "memory_efficient": true},
+    "dropout": {"residual": 0.1, "attention": 0.2, "activation": 0.3}, "init": "fairseq",
+    "budget": {"seconds": 300}, "eval": {"every": 50}, "checkpoint": {"every": 100, "keep": 3},
+    "log": {"every": 5, "layers": 20}, "seed": 7, "device": "cuda-host"})");
+  CHECK(c.model["norms"] == "normformer");
+  CHECK(c.data.sampler == Sampler::mlm);
+  CHECK(c.data.accumulate == 2);
+  CHECK(c.optim.name == OptimizerKind::nag);
+  CHECK(c.optim.betas[1] == 0.98);
+  CHECK(c.optim.decay == DecayGroup::no_norm_no_embedding);
+  CHECK(c.schedule.name == ScheduleKind::wsd);
+  CHECK(c.precision == PrecisionKind::f16);
+  CHECK(c.loss_scale.floor == 1);
+  CHECK(c.loss_scale.memory_efficient);
+  CHECK(c.dropout.activation == 0.3);
+  CHECK(c.budget.seconds == 300);
+  CHECK(c.seed == 7);
+  CHECK(c.device == DeviceKind::cuda_host);
+}
+
+TEST_CASE("config: what is written reads back the same, and holds every key") {
+  TrainConfig c = parse(R"({"model": {"norms": "pre_ln"}, "optim": {"lr": 0.0003, "betas": [0.9, 0.999]},
+                            "data": {"train": "a\"b"}, "precision": "bf16"})");
+  const Json json = config_json(c);
+  CHECK(config_json(parse_config(json, "again")) == json);
+  CHECK(json["optim"]["lr"] == 0.0003);
+  for (const Field& field : config_fields(c)) {
+    INFO(field.path);
+    std::string path = "/" + field.path;
+    for (char& ch : path) ch = ch == '.' ? '/' : ch;
+    CHECK(json.contains(Json::json_pointer(path)));
+    CHECK_FALSE(field.doc.empty());
+  }
+}
+
+TEST_CASE("config: unknown keys name the nearest valid one by its full path") {
+  CHECK_THROWS_WITH(parse(R"({"optim": {"lrr": 1}})"),
+                    "c.json: unknown key \"optim.lrr\" (nearest valid key: \"optim.lr\")");
+  CHECK_THROWS_WITH(parse(R"({"sead": 1})"), Contains("nearest valid key: \"seed\""));
+  CHECK_THROWS_WITH(parse(R"({"optim": {"beta": {"x": 1}}})"), Contains("optim.beta"));
+  CHECK_THROWS_WITH(parse(R"({"optim": 5})"), Contains("c.json: optim: expected an object of name lr betas"));
+  CHECK_THROWS_WITH(parse("[1]"), Contains("expected an object"));
+}
+
+TEST_CASE("config: wrong types, values and ranges are named") {
+  CHECK_THROWS_WITH(parse(R"({"optim": {"lr": "fast"}})"), Contains("c.json: optim.lr: expected a number"));
+  CHECK_THROWS_WITH(parse(R"({"optim": {"lr": -1}})"), Contains("optim.lr: -1.0 is outside [0.0"));
+  CHECK_THROWS_WITH(parse(R"({"optim": {"lr": 1e999}})"), Contains("c.json"));
+  CHECK_THROWS_WITH(parse(R"({"data": {"batch": 0}})"), Contains("data.batch: 0 is outside [1"));
+  CHECK_THROWS_WITH(parse(R"({"data": {"batch": 1.5}})"), Contains("expected an integer"));
+  CHECK_THROWS_WITH(parse(R"({"optim": {"betas": [0.9]}})"), Contains("expected two numbers"));
+  CHECK_THROWS_WITH(parse(R"({"optim": {"betas": [0.9, 1.0]}})"), Contains("outside"));
+  CHECK_THROWS_WITH(parse(R"({"precision": "fp16"})"),
+                    "c.json: precision: \"fp16\" is not f32, bf16 or f16 (nearest: f16)");
+  CHECK_THROWS_WITH(parse(R"({"log": {"tensorboard": 1}})"), Contains("expected true or false"));
+  CHECK_THROWS_WITH(parse(R"({"model": "gpt"})"), Contains("model: expected an object"));
+}
+
+TEST_CASE("config: rules between keys") {
+  CHECK_THROWS_WITH(parse(R"({"schedule": {"min_lr": 1}})"),
+                    Contains("schedule.min_lr 1 is above optim.lr 0.001"));
+  CHECK_THROWS_WITH(parse(R"({"schedule": {"name": "inverse_sqrt"}})"), Contains("needs schedule.warmup"));
+  CHECK_THROWS_WITH(parse(R"({"data": {"mask_keep": 0.6, "mask_random": 0.6}})"), Contains("above 1"));
+  CHECK_THROWS_WITH(parse(R"({"loss_scale": {"memory_efficient": true}})"), Contains("needs precision f16"));
+  CHECK_THROWS_WITH(parse(R"({"loss_scale": {"factor": 1}})"), Contains("above 1"));
+}
+
+TEST_CASE("config: overrides") {
+  const TrainConfig c =
+      load_config("", {"optim.lr=3e-4", "optim.lr=2e-4", "schedule.name=linear", "data.train=123",
+                       "data.valid=\"quoted\"", "model.norms=pre_ln", "model.width=64",
+                       "model.bias.qkv=false", "optim.betas=[0.8,0.9]", "log.tensorboard=false"});
+  CHECK(c.optim.lr == 2e-4);
+  CHECK(c.schedule.name == ScheduleKind::linear);
+  CHECK(c.data.train == "123");
+  CHECK(c.data.valid == "quoted");
+  CHECK(c.model.dump() == R"({"norms":"pre_ln","width":64,"bias":{"qkv":false}})");
+  CHECK(c.optim.betas[0] == 0.8);
+  CHECK_FALSE(c.log.tensorboard);
+
+  CHECK_THROWS_WITH(load_config("", {"optim.lrr=1"}),
+                    "--set optim.lrr=1: unknown key \"optim.lrr\" (nearest valid key: \"optim.lr\")");
+  CHECK_THROWS_WITH(load_config("", {"optim.lr"}), Contains("expected KEY=VALUE"));
+  CHECK_THROWS_WITH(load_config("", {"optim.lr=fast"}), Contains("\"fast\" is not a JSON value"));
+  CHECK_THROWS_WITH(load_config("", {"optim=3"}), Contains("unknown key \"optim\""));
+  CHECK_THROWS_WITH(load_config("", {"model.a=1", "model.a.b=2"}), Contains("\"model.a.\" is not an object"));
+  CHECK_THROWS_WITH(load_config("", {"model..b=2"}), Contains("is not an object"));
+  CHECK_THROWS_WITH(load_config("", {"precision=f8"}), Contains("config: precision: \"f8\""));
+  CHECK_THROWS_WITH(load_config("/nonexistent.json", {}), Contains("/nonexistent.json"));
+}
+
+TEST_CASE("config: an override repairs a file before it is checked") {
+  const std::string path = std::string(BINARY_DIR) + "/config_test.json";
+  engine::write_file(path, R"({"schedule": {"min_lr": 0.01}})");
+  CHECK_THROWS_WITH(load_config(path, {}), Contains(path));
+  CHECK(load_config(path, {"optim.lr=0.1"}).schedule.min_lr == 0.01);
+}
+
+TEST_CASE("config: the help page lists every key with its default") {
+  TrainConfig c;
+  const std::string page = config_help();
+  for (const Field& field : config_fields(c)) CHECK_THAT(page, Contains("  " + field.path + " "));
+  CHECK_THAT(page,
+             Contains("(default: 0.001)") && Contains("[f32, bf16 or f16]") && Contains("(default: cosine)"));
+}
