@@ -1,7 +1,7 @@
 // Errors that a caller can cause, and nothing else.
 //
-// check(condition, parts...) throws Error with the parts joined into one line when the condition is false. The parts
-// are formatted only on failure. A message says the op, the values and the rule that was broken:
+// check(condition, parts...) throws Error with the parts joined into one line when the condition is false.
+// The parts are formatted only on failure. A message says the op, the values and the rule that was broken:
 //   linear: weight [768, 3072] needs input last dim 3072, got [8, 128, 768]
 // Broken invariants of our own are assert()s. The command line turns an Error into exit code 2.
 #pragma once
@@ -32,7 +32,8 @@ template <class... Parts>
 
 template <class... Parts>
 inline void check(bool condition, const Parts&... parts) {
-  if (!condition) [[unlikely]] fail(parts...);
+  if (!condition) [[unlikely]]
+    fail(parts...);
 }
 
 }  // namespace engine

@@ -24,7 +24,7 @@ struct Descriptor {
 };
 
 uint64_t regular_size(int fd, const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   check(::fstat(fd, &info) == 0, path, ": ", std::strerror(errno));
   check(S_ISREG(info.st_mode), path, ": not a regular file");
   return uint64_t(info.st_size);

@@ -1,7 +1,8 @@
 // Files: whole reads with a size limit, memory maps, and writes that a crash cannot leave half done.
 //
-// An AtomicFile is written under a temporary name in the target's folder; commit() flushes it to disk, renames it over
-// the target and flushes the folder, so that a reader sees the old file or the new one and never a part.
+// An AtomicFile is written under a temporary name in the target's folder; commit() flushes it to disk,
+// renames it over the target and flushes the folder, so that a reader sees the old file or the new one and
+// never a part.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ bool is_directory(const std::string& path);
 /// Creates a folder and its parents.
 void make_directories(const std::string& path);
 
-/// A file being written. Every failure (disk full, say) is an Error that names the target; without commit() the
-/// destructor removes the temporary file.
+/// A file being written. Every failure (disk full, say) is an Error that names the target; without commit()
+/// the destructor removes the temporary file.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

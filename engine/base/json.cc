@@ -29,7 +29,9 @@ Json parse_json(const std::string& text, const std::string& what) {
   }
 }
 
-Json read_json(const std::string& path, size_t max_bytes) { return parse_json(read_file(path, max_bytes), path); }
+Json read_json(const std::string& path, size_t max_bytes) {
+  return parse_json(read_file(path, max_bytes), path);
+}
 
 void check_keys(const Json& object, const std::vector<std::string>& known, const std::string& what) {
   check(object.is_object(), what, ": expected a JSON object, got ", object.type_name());

@@ -14,7 +14,8 @@ Json parse_json(const std::string& text, const std::string& what);
 /// Reads and parses a file of at most `max_bytes`.
 Json read_json(const std::string& path, size_t max_bytes = size_t(256) << 20);
 
-/// Fails on a key of `object` that is not in `known`, naming the nearest valid key. `what` prefixes the message.
+/// Fails on a key of `object` that is not in `known`, naming the nearest valid key. `what` prefixes the
+/// message.
 void check_keys(const Json& object, const std::vector<std::string>& known, const std::string& what);
 
 /// Typed readers: an error unless the value has the type and range. `what` names the value ("model.width").

@@ -1,5 +1,5 @@
-// Philox4x32-10: random bits as a pure function of (seed, offset), so that CPU, GPU, any number of threads and a
-// recomputed forward pass all draw the same numbers. Nothing is stored but two integers.
+// Philox4x32-10: random bits as a pure function of (seed, offset), so that CPU, GPU, any number of threads
+// and a recomputed forward pass all draw the same numbers. Nothing is stored but two integers.
 //
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011), section 4.3.
 #pragma once
@@ -21,7 +21,8 @@ struct PhiloxBits {
 
 /// 128 random bits for block `counter` of stream `stream` under `seed`.
 ENGINE_INLINE PhiloxBits philox(uint64_t seed, uint64_t counter, uint64_t stream = 0) {
-  uint32_t c0 = uint32_t(counter), c1 = uint32_t(counter >> 32), c2 = uint32_t(stream), c3 = uint32_t(stream >> 32);
+  uint32_t c0 = uint32_t(counter), c1 = uint32_t(counter >> 32), c2 = uint32_t(stream),
+           c3 = uint32_t(stream >> 32);
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t(0xD2511F53u) * c0;

@@ -61,7 +61,8 @@ std::string human_seconds(double seconds) {
   const int64_t s = int64_t(seconds + 0.5);
   char text[64];
   if (s >= 3600)
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60), (long long)(s % 60));
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60),
+                  (long long)(s % 60));
   else
     std::snprintf(text, sizeof text, "%lld:%02lld", (long long)(s / 60), (long long)(s % 60));
   return text;

@@ -34,7 +34,8 @@ TEST_CASE("human units") {
 TEST_CASE("json errors name the place and the nearest key") {
   CHECK_THROWS_WITH(parse_json("{\"a\": 1, \"a\": 2}", "x.json"), Contains("x.json") && Contains("twice"));
   CHECK_THROWS_WITH(parse_json("{", "x.json"), Contains("x.json"));
-  CHECK_THROWS_WITH(check_keys(parse_json("{\"widht\": 1}", "c"), {"width", "heads"}, "c"), Contains("\"width\""));
+  CHECK_THROWS_WITH(check_keys(parse_json("{\"widht\": 1}", "c"), {"width", "heads"}, "c"),
+                    Contains("\"width\""));
   CHECK_THROWS_WITH(json_int(parse_json("1.5", "c"), "c.n", 0, 9), Contains("integer"));
   CHECK(json_int(parse_json("2e0", "c"), "c.n", 0, 9) == 2);
   CHECK_THROWS_WITH(json_int(parse_json("12", "c"), "c.n", 0, 9), Contains("[0, 9]"));

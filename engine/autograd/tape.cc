@@ -1,0 +1,293 @@
+// Read first: tape.h.
+#include "engine/autograd/tape.h"
+
+#include <atomic>
+#include <cstring>
+
+namespace engine {
+namespace {
+
+thread_local Tape* current_tape = nullptr;
+thread_local std::vector<Parameter*>* parameter_log = nullptr;
+std::atomic<uint32_t> tape_numbers{0};
+
+struct Mutation {
+  const char* name = nullptr;
+  double factor = 1;
+};
+Mutation mutation;
+
+// buffer += g for tensors of one shape, in the wider of the two dtypes. The one piece of arithmetic the tape
+// does.
+template <class A, class B>
+void add_elements(A* sum, const B* g, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) sum[i] = narrow<A>(Compute<A>(widen(sum[i])) + Compute<A>(widen(g[i])));
+}
+void add_into(const Tensor& sum, const Tensor& g) {
+  visit_float(sum.dtype(), [&](auto a) {
+    visit_float(g.dtype(),
+                [&](auto b) { add_elements(sum.data<decltype(a)>(), g.data<decltype(b)>(), sum.numel()); });
+  });
+}
+
+Tensor scaled_copy(const Tensor& g, double factor) {
+  std::vector<double> values = g.to_vector();
+  for (double& value : values) value *= factor;
+  return Tensor::from(values, g.shape(), g.dtype());
+}
+
+}  // namespace
+
+const Tensor& Saved::get() const {
+  assert(!tensor_.defined() || tensor_.storage()->version == version_);
+  return tensor_;
+}
+
+// ------------------------------------------------------------------------------------------------- recording
+
+Tape::Tape() : number_(++tape_numbers) {}
+Tape::~Tape() { clear_nodes(); }
+
+Tape* Tape::current() { return current_tape; }
+
+TapeScope::TapeScope(Tape* tape) : previous_(current_tape) { current_tape = tape; }
+TapeScope::~TapeScope() { current_tape = previous_; }
+
+ParameterLog::ParameterLog() : previous_(parameter_log) { parameter_log = &parameters; }
+ParameterLog::~ParameterLog() { parameter_log = previous_; }
+
+Tape* recording(std::initializer_list<const Tensor*> inputs) {
+  Tape* tape = current_tape;
+  if (!tape) return nullptr;
+  for (const Tensor* x : inputs)
+    if (tape->tracks(*x)) return tape;
+  return nullptr;
+}
+
+int32_t Tape::new_slot(const Tensor& x) {
+  SlotState slot;
+  slot.shape = x.shape();
+  slot.dtype = x.dtype();
+  slots_.push_back(std::move(slot));
+  return int32_t(slots_.size()) - 1;
+}
+
+void Tape::watch(Tensor& x) {
+  check(is_float(x.dtype()), "watch: a ", x.dtype(), " tensor has no gradient");
+  x.slot = {number_, new_slot(x)};
+  slots_.back().keep = true;
+}
+
+void Tape::keep(const Tensor& x) {
+  check(tracks(x), "keep: this tensor is not on the tape");
+  slots_[size_t(x.slot.index)].keep = true;
+}
+
+Tensor Tape::gradient(const Tensor& x) const {
+  check(tracks(x), "gradient: this tensor is not on the tape");
+  return slots_[size_t(x.slot.index)].grad;
+}
+
+int32_t Tape::leaf(Parameter& parameter) {
+  if (parameter.slot.tape != number_) {
+    const Slot outer = parameter.slot;
+    parameter.slot = {number_, new_slot(parameter.compute)};
+    slots_.back().parameter = &parameter;
+    slots_.back().outer = outer;
+  }
+  return parameter.slot.index;
+}
+
+void Tape::restore_leaves() {
+  for (SlotState& slot : slots_)
+    if (slot.parameter) slot.parameter->slot = slot.outer;
+}
+
+Tensor use(Parameter& parameter) {
+  Tensor t = parameter.compute.detach();
+  if (!parameter.grad.defined()) return t;
+  if (parameter_log) parameter_log->push_back(&parameter);
+  if (current_tape) {
+    current_tape->leaf(parameter);
+    t.slot = parameter.slot;
+  }
+  return t;
+}
+
+void Tape::append(Node& node, std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {
+  node.first_input_ = int32_t(links_.size());
+  node.inputs_ = int32_t(inputs.size());
+  for (const Tensor* x : inputs) {
+    const int32_t slot = tracks(*x) ? x->slot.index : -1;
+    links_.push_back(slot);
+    if (slot >= 0) ++slots_[size_t(slot)].uses;
+  }
+  node.first_output_ = int32_t(links_.size());
+  node.outputs_ = int32_t(outputs.size());
+  for (Tensor* y : outputs) {
+    const int32_t slot = new_slot(*y);
+    slots_.back().producer = &node;
+    slots_.back().output = int32_t(links_.size()) - node.first_output_;
+    y->slot = {number_, slot};
+    links_.push_back(slot);
+  }
+  nodes_.push_back(&node);
+}
+
+int64_t Tape::saved_bytes() const {
+  int64_t bytes = 0;
+  for (Node* node : nodes_) bytes += node->saved_bytes();
+  return bytes;
+}
+
+void Tape::clear_nodes() {
+  for (Node* node : nodes_)
+    if (node) node->~Node();
+  nodes_.clear();
+  links_.clear();
+  memory_.release();
+}
+
+// ------------------------------------------------------------------------------------------------- backward
+
+void Tape::backward(const Tensor& scalar) {
+  check(scalar.numel() == 1, "backward: needs a scalar, got ", scalar.shape());
+  const Tensor one = Tensor::full(scalar.shape(), 1, scalar.dtype());
+  backward(std::span(&scalar, 1), std::span(&one, 1));
+}
+
+void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents) {
+  check(outputs.size() == cotangents.size(), "backward: ", outputs.size(), " outputs, ", cotangents.size(),
+        " cotangents");
+  const TapeScope off(nullptr);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    check(outputs[i].shape() == cotangents[i].shape(), "backward: output ", outputs[i].shape(),
+          ", cotangent ", cotangents[i].shape());
+    if (tracks(outputs[i])) accumulate(outputs[i].slot.index, cotangents[i]);
+  }
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    run(*nodes_[i]);
+    nodes_[i]->~Node();  // frees what it saved
+    nodes_[i] = nullptr;
+  }
+  clear_nodes();
+}
+
+void Tape::run(Node& node) {
+  bool any = false;
+  for (int i = 0; i < node.outputs_; ++i) {
+    SlotState& slot = slots_[size_t(links_[size_t(node.first_output_ + i)])];
+    any = any || slot.grad.defined();
+    if (mutation.name && slot.grad.defined() && std::strcmp(mutation.name, node.name()) == 0)
+      slot.grad = scaled_copy(slot.grad, mutation.factor);
+  }
+  if (any) {
+    Backward b(*this, node);
+    node.backward(b);
+  }
+  for (int i = 0; i < node.outputs_; ++i) {
+    SlotState& slot = slots_[size_t(links_[size_t(node.first_output_ + i)])];
+    if (!slot.keep) slot.grad = {};
+    slot.producer = nullptr;
+  }
+  release_uses(node);
+}
+
+void Tape::release_uses(Node& node) {
+  for (int i = 0; i < node.inputs_; ++i) {
+    const int32_t index = links_[size_t(node.first_input_ + i)];
+    if (index < 0) continue;
+    SlotState& slot = slots_[size_t(index)];
+    if (--slot.uses == 0 && slot.parameter && listener) listener->on_grad_ready(*slot.parameter);
+  }
+}
+
+void Tape::accumulate(int32_t index, const Tensor& g) {
+  SlotState& slot = slots_[size_t(index)];
+  assert(g.shape() == slot.shape);
+  if (slot.parameter) {
+    Parameter& p = *slot.parameter;
+    if (p.grad_written)
+      add_into(p.grad, g);
+    else
+      p.grad.copy_from(g);
+    p.grad_written = true;
+  } else if (!slot.grad.defined()) {
+    const Tensor buffer = slot.producer ? slot.producer->gradient_buffer(slot.output) : Tensor();
+    if (!buffer.defined() && g.is_contiguous() && g.dtype() == slot.dtype) {
+      slot.grad = g.detach();  // shared; copied on the next write
+      return;
+    }
+    slot.grad = buffer.defined() ? buffer : Tensor::empty(slot.shape, slot.dtype);
+    slot.grad.copy_from(g);
+  } else {
+    if (slot.grad.storage().use_count() > 1 && slot.grad.is_contiguous()) {  // somebody else holds it too
+      const Tensor own = Tensor::empty(slot.shape, slot.dtype);
+      own.copy_from(slot.grad);
+      slot.grad = own;
+    }
+    if (slot.grad.is_contiguous() && g.is_contiguous()) {
+      add_into(slot.grad, g);
+    } else {
+      const Tensor sum = Tensor::empty(slot.shape, slot.dtype),
+                   addend = Tensor::empty(slot.shape, slot.dtype);
+      sum.copy_from(slot.grad);
+      addend.copy_from(g);
+      add_into(sum, addend);
+      slot.grad.copy_from(sum);
+    }
+  }
+}
+
+int32_t Backward::input_slot(int input) const { return tape_.links_[size_t(node_.first_input_ + input)]; }
+int32_t Backward::output_slot(int output) const { return tape_.links_[size_t(node_.first_output_ + output)]; }
+
+bool Backward::has(int output) const { return tape_.slots_[size_t(output_slot(output))].grad.defined(); }
+
+Tensor Backward::dy(int output) const {
+  assert(has(output));
+  return tape_.slots_[size_t(output_slot(output))].grad;
+}
+
+Tensor Backward::dy_or_zero(int output) const {
+  const Tape::SlotState& slot = tape_.slots_[size_t(output_slot(output))];
+  return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype);
+}
+
+bool Backward::wants(int input) const { return input_slot(input) >= 0; }
+
+Into Backward::request(int input, bool rows) {
+  Tape::SlotState& slot = tape_.slots_[size_t(input_slot(input))];
+  if (slot.parameter) {
+    Parameter& p = *slot.parameter;
+    const bool accumulate = p.grad_written;
+    p.grad_written = true;
+    return {p.grad, accumulate};
+  }
+  if (!slot.grad.defined()) {
+    if (rows && slot.producer) slot.grad = slot.producer->gradient_buffer(slot.output);
+    if (slot.grad.defined() && !slot.grad.has_uniform_rows()) slot.grad = {};
+    if (!slot.grad.defined()) slot.grad = Tensor::empty(slot.shape, slot.dtype);
+    return {slot.grad, false};
+  }
+  // Copy on write: a gradient that was passed on without a copy may be in two slots. A buffer inside a wider
+  // tensor (split) is referenced by that tensor too, so it is told apart by not being contiguous.
+  if (slot.grad.is_contiguous() ? slot.grad.storage().use_count() > 1 : !rows) {
+    const Tensor own = Tensor::empty(slot.shape, slot.dtype);
+    own.copy_from(slot.grad);
+    slot.grad = own;
+  }
+  return {slot.grad, true};
+}
+
+Into Backward::into(int input) { return request(input, false); }
+Into Backward::into_rows(int input) { return request(input, true); }
+
+void Backward::pass(int input, const Tensor& g) {
+  if (wants(input)) tape_.accumulate(input_slot(input), g);
+}
+
+BackwardMutation::BackwardMutation(const char* node_name, double factor) { mutation = {node_name, factor}; }
+BackwardMutation::~BackwardMutation() { mutation = {}; }
+
+}  // namespace engine

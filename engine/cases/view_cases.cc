@@ -1,0 +1,65 @@
+// Rows of the op table for engine/ops/view.h.
+#include "engine/cases/case.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+
+void add_view_cases(std::vector<OpCase>& cases) {
+  for (const Shape& shape : {Shape{5, 7}, Shape{1, 1}, Shape{0, 3}}) {
+    cases.push_back({.op = "reshape",
+                     .node = "reshape",
+                     .detail = join_text(shape),
+                     .inputs = {{"x", shape}},
+                     .run =
+                         [shape](const auto& t) {
+                           return std::vector{reshape(contiguous(t[0]), {shape[1], shape[0]})};
+                         },
+                     .reference =
+                         [shape](const auto& t) {
+                           HostTensor y({shape[1], shape[0]});
+                           y.v = t[0].v;
+                           return std::vector{y};
+                         }});
+    cases.push_back({.op = "transpose",
+                     .node = "transpose",
+                     .detail = join_text(shape),
+                     .inputs = {{"x", shape}},
+                     .run = [](const auto& t) { return std::vector{transpose(t[0], 0, 1)}; },
+                     .reference =
+                         [shape](const auto& t) {
+                           HostTensor y({shape[1], shape[0]});
+                           for (int64_t i = 0; i < shape[0]; ++i)
+                             for (int64_t j = 0; j < shape[1]; ++j) y.row(j)[i] = t[0].row(i)[j];
+                           return std::vector{y};
+                         }});
+  }
+  // Unequal parts, and only the middle one used twice: the others' gradients are zero.
+  cases.push_back({.op = "split",
+                   .node = "split",
+                   .detail = "[3, 2+5+4], second part only",
+                   .inputs = {{"x", {3, 11}}},
+                   .run =
+                       [](const auto& t) {
+                         return std::vector{contiguous(split(t[0], -1, {2, 5, 4})[1])};
+                       },
+                   .reference =
+                       [](const auto& t) {
+                         HostTensor y({3, 5});
+                         for (int64_t r = 0; r < 3; ++r)
+                           for (int64_t i = 0; i < 5; ++i) y.row(r)[i] = t[0].row(r)[i + 2];
+                         return std::vector{y};
+                       }});
+  cases.push_back({.op = "slice",
+                   .node = "split",
+                   .detail = "rows 1..3 of [4, 3]",
+                   .inputs = {{"x", {4, 3}}},
+                   .run = [](const auto& t) { return std::vector{contiguous(slice(t[0], 0, 1, 3))}; },
+                   .reference =
+                       [](const auto& t) {
+                         HostTensor y({2, 3});
+                         y.v.assign(t[0].v.begin() + 3, t[0].v.begin() + 9);
+                         return std::vector{y};
+                       }});
+}
+
+}  // namespace engine

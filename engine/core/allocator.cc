@@ -1,0 +1,101 @@
+// Read first: allocator.h.
+#include "engine/core/allocator.h"
+
+#include <bit>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kReuse = false;  // let AddressSanitizer see every use after release
+#else
+constexpr bool kReuse = true;
+#endif
+
+namespace engine {
+namespace {
+
+struct Pool {
+  std::mutex mutex;
+  std::map<size_t, std::vector<void*>> free_blocks;  // by rounded size
+  MemoryStatistics statistics;
+};
+
+Pool& pool() {
+  static Pool* const p = new Pool;  // never destroyed: tensors in static storage may outlive it
+  return *p;
+}
+
+// Sizes in steps of an eighth of their power of two (at least 64 bytes): at most 12.5 % is lost, and few
+// sizes exist.
+size_t rounded(size_t bytes) {
+  if (bytes <= 512) return (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0);
+  const size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+void drop_cache(Pool& p) {
+  for (auto& [size, blocks] : p.free_blocks) {
+    for (void* block : blocks) std::free(block);
+    p.statistics.cached -= int64_t(size * blocks.size());
+  }
+  p.free_blocks.clear();
+}
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+  check(bytes < (size_t(1) << 62), "allocate: ", bytes, " bytes is more than any machine has");
+  const size_t size = rounded(bytes);
+  Pool& p = pool();
+  const std::lock_guard lock(p.mutex);
+  void* block = nullptr;
+  const auto found = p.free_blocks.find(size);
+  if (found != p.free_blocks.end()) {
+    block = found->second.back();
+    found->second.pop_back();
+    if (found->second.empty()) p.free_blocks.erase(found);
+    p.statistics.cached -= int64_t(size);
+  } else {
+    block = std::aligned_alloc(kAlignment, size);
+    if (!block) {
+      drop_cache(p);
+      block = std::aligned_alloc(kAlignment, size);
+    }
+    check(block != nullptr, "out of memory: cannot allocate ", human_bytes(double(size)), " beside the ",
+          human_bytes(double(p.statistics.in_use)), " in use");
+    ++p.statistics.allocations;
+  }
+  p.statistics.in_use += int64_t(size);
+  if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
+  return block;
+}
+
+void release(void* block, size_t bytes) {
+  const size_t size = rounded(bytes);
+  Pool& p = pool();
+  const std::lock_guard lock(p.mutex);
+  p.statistics.in_use -= int64_t(size);
+  if (!kReuse) return std::free(block);
+  p.free_blocks[size].push_back(block);
+  p.statistics.cached += int64_t(size);
+}
+
+MemoryStatistics memory_statistics() {
+  const std::lock_guard lock(pool().mutex);
+  return pool().statistics;
+}
+void reset_peak_memory() {
+  const std::lock_guard lock(pool().mutex);
+  pool().statistics.peak = pool().statistics.in_use;
+}
+void trim_memory() {
+  const std::lock_guard lock(pool().mutex);
+  drop_cache(pool());
+}
+
+}  // namespace engine

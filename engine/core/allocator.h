@@ -1,0 +1,31 @@
+// Memory for tensors, kept for reuse. Fresh pages from the operating system cost many times what reused ones
+// do (every first touch is a page fault), and a training step asks for the same sizes again and again; so
+// freed blocks go to a list by size and are handed out again, and nothing is returned to the system until it
+// is asked for or memory runs out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace engine {
+
+struct MemoryStatistics {
+  int64_t in_use = 0;       // bytes handed out now
+  int64_t peak = 0;         // the most that was ever handed out since reset_peak_memory()
+  int64_t cached = 0;       // bytes held for reuse
+  int64_t allocations = 0;  // blocks that came from the system
+};
+
+constexpr size_t kAlignment = 64;
+
+/// At least `bytes` bytes aligned to 64; not cleared. An Error when the system has no more.
+void* allocate(size_t bytes);
+/// Gives a block back for reuse; `bytes` is what was asked for.
+void release(void* block, size_t bytes);
+
+MemoryStatistics memory_statistics();
+void reset_peak_memory();
+/// Returns every cached block to the system.
+void trim_memory();
+
+}  // namespace engine

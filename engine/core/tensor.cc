@@ -1,0 +1,223 @@
+// Read first: tensor.h.
+#include "engine/core/tensor.h"
+
+#include <algorithm>
+
+#include "engine/core/allocator.h"
+
+namespace engine {
+
+Storage::Storage(size_t n, Device d) : bytes(n), device(d) {
+  check(d == Device::cpu, "this build has no ", d, " memory");
+  data = allocate(n);
+}
+Storage::~Storage() { release(data, bytes); }
+
+Shape contiguous_strides(const Shape& shape) {
+  Shape strides = shape;
+  int64_t stride = 1;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    strides[axis] = stride;
+    stride *= std::max<int64_t>(shape[axis], 1);
+  }
+  return strides;
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  Tensor t;
+  t.shape_ = shape;
+  t.strides_ = contiguous_strides(shape);
+  t.numel_ = shape.numel();
+  t.dtype_ = dtype;
+  check(t.numel_ < (int64_t(1) << 59), "tensor ", shape, " is too large");
+  t.storage_ = std::make_shared<Storage>(size_t(t.numel_ * size_of(dtype)), device);
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  std::memset(t.raw(), 0, size_t(t.bytes()));
+  return t;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  t.fill(value);
+  return t;
+}
+
+namespace {
+
+// Reads or writes one element of any dtype as double.
+double load_element(const void* base, DType dtype, int64_t i) {
+  switch (dtype) {
+    case DType::f64: return static_cast<const double*>(base)[i];
+    case DType::f32: return static_cast<const float*>(base)[i];
+    case DType::bf16: return widen(static_cast<const bf16*>(base)[i]);
+    case DType::f16: return widen(static_cast<const f16*>(base)[i]);
+    case DType::i32: return static_cast<const int32_t*>(base)[i];
+    case DType::i64: return double(static_cast<const int64_t*>(base)[i]);
+    default: return static_cast<const uint8_t*>(base)[i];
+  }
+}
+void store_element(void* base, DType dtype, int64_t i, double x) {
+  switch (dtype) {
+    case DType::f64: static_cast<double*>(base)[i] = x; break;
+    case DType::f32: static_cast<float*>(base)[i] = float(x); break;
+    case DType::bf16: static_cast<bf16*>(base)[i] = narrow<bf16>(x); break;
+    case DType::f16: static_cast<f16*>(base)[i] = narrow<f16>(x); break;
+    case DType::i32: static_cast<int32_t*>(base)[i] = int32_t(x); break;
+    case DType::i64: static_cast<int64_t*>(base)[i] = int64_t(x); break;
+    default: static_cast<uint8_t*>(base)[i] = uint8_t(x);
+  }
+}
+
+// Calls f(i, offset) for every element in row-major order, offset in elements by the strides.
+template <class F>
+void each_element(const Shape& shape, const Shape& strides, F f) {
+  const int64_t n = shape.numel();
+  int64_t index[kMaxRank] = {}, offset = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    f(i, offset);
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      offset += strides[axis];
+      if (++index[axis] < shape[axis]) break;
+      offset -= strides[axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
+  check(int64_t(values.size()) == shape.numel(), "tensor ", shape, " needs ", shape.numel(), " values, got ",
+        values.size());
+  Tensor t = empty(shape, dtype);
+  for (size_t i = 0; i < values.size(); ++i) store_element(t.raw(), dtype, int64_t(i), values[i]);
+  return t;
+}
+
+Tensor Tensor::from_ids(const std::vector<int32_t>& ids, const Shape& shape) {
+  check(int64_t(ids.size()) == shape.numel(), "tensor ", shape, " needs ", shape.numel(), " ids, got ",
+        ids.size());
+  Tensor t = empty(shape, DType::i32);
+  std::copy(ids.begin(), ids.end(), t.data<int32_t>());
+  return t;
+}
+
+bool Tensor::is_contiguous() const {
+  int64_t expected = 1;
+  for (int axis = rank() - 1; axis >= 0; --axis) {
+    if (shape_[axis] != 1 && strides_[axis] != expected) return numel_ == 0;
+    expected *= shape_[axis];
+  }
+  return true;
+}
+
+bool Tensor::has_uniform_rows() const {
+  if (is_contiguous()) return true;
+  if (rank() == 0 || (shape_.back() != 1 && strides_.back() != 1)) return false;
+  int64_t expected = -1;  // the stride that the next axis to the left must have
+  for (int axis = rank() - 2; axis >= 0; --axis) {
+    if (shape_[axis] == 1) continue;
+    if (expected >= 0 && strides_[axis] != expected) return false;
+    expected = strides_[axis] * shape_[axis];
+  }
+  return true;
+}
+
+int64_t Tensor::row_stride() const {
+  for (int axis = rank() - 2; axis >= 0; --axis)
+    if (shape_[axis] != 1) return strides_[axis];
+  return rank() == 0 ? 1 : shape_.back();
+}
+
+std::vector<double> Tensor::to_vector() const {
+  std::vector<double> out(static_cast<size_t>(numel_));
+  if (numel_ == 0) return out;
+  each_element(shape_, strides_,
+               [&](int64_t i, int64_t offset) { out[size_t(i)] = load_element(raw(), dtype_, offset); });
+  return out;
+}
+
+double Tensor::item() const {
+  check(numel_ == 1, "item: needs a tensor of one element, got ", shape_);
+  return load_element(raw(), dtype_, 0);
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(shape.numel() == numel_, "reshape: ", shape_, " has ", numel_, " elements, ", shape, " has ",
+        shape.numel());
+  check(is_contiguous(), "reshape: needs a contiguous tensor, got ", shape_, " with strides ", strides_);
+  Tensor t = detach();
+  t.shape_ = shape;
+  t.strides_ = contiguous_strides(shape);
+  return t;
+}
+
+Tensor Tensor::slice(int axis, int64_t begin, int64_t end) const {
+  const int a = axis < 0 ? axis + rank() : axis;
+  check(a >= 0 && a < rank(), "slice: axis ", axis, " of ", shape_);
+  check(0 <= begin && begin <= end && end <= shape_[a], "slice: [", begin, ", ", end, ") of axis ", a, " of ",
+        shape_);
+  Tensor t = detach();
+  t.offset_ += begin * strides_[a];
+  t.shape_[a] = end - begin;
+  t.numel_ = t.shape_.numel();
+  return t;
+}
+
+Tensor Tensor::transpose(int a, int b) const {
+  const int i = a < 0 ? a + rank() : a, j = b < 0 ? b + rank() : b;
+  check(i >= 0 && i < rank() && j >= 0 && j < rank(), "transpose: axes ", a, " and ", b, " of ", shape_);
+  Tensor t = detach();
+  std::swap(t.shape_[i], t.shape_[j]);
+  std::swap(t.strides_[i], t.strides_[j]);
+  return t;
+}
+
+Tensor Tensor::strided(const Shape& shape, const Shape& strides, int64_t offset) const {
+  assert(shape.rank() == strides.rank());
+  Tensor t = detach();
+  t.offset_ += offset;
+  t.shape_ = shape;
+  t.strides_ = strides;
+  t.numel_ = shape.numel();
+  return t;
+}
+
+Tensor Tensor::detach() const {
+  Tensor t = *this;
+  t.slot = {};
+  return t;
+}
+
+void Tensor::fill(double value) const {
+  check(is_contiguous(), "fill: needs a contiguous tensor, got ", shape_);
+  if (value == 0) {
+    std::memset(raw(), 0, size_t(bytes()));
+    return;
+  }
+  for (int64_t i = 0; i < numel_; ++i) store_element(raw(), dtype_, i, value);
+}
+
+void Tensor::copy_from(const Tensor& source) const {
+  check(source.shape() == shape_, "copy: ", source.shape(), " into ", shape_);
+  if (numel_ == 0) return;
+  if (source.dtype() == dtype_ && is_contiguous() && source.is_contiguous()) {
+    std::memcpy(raw(), source.raw(), size_t(bytes()));
+    return;
+  }
+  if (is_contiguous()) {
+    each_element(shape_, source.strides_, [&](int64_t i, int64_t offset) {
+      store_element(raw(), dtype_, i, load_element(source.raw(), source.dtype(), offset));
+    });
+    return;
+  }
+  const std::vector<double> values = source.to_vector();
+  each_element(shape_, strides_,
+               [&](int64_t i, int64_t offset) { store_element(raw(), dtype_, offset, values[size_t(i)]); });
+}
+
+}  // namespace engine

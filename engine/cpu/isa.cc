@@ -1,0 +1,63 @@
+// Read first: isa.h.
+#include "engine/cpu/isa.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "engine/base/check.h"
+
+namespace engine::cpu {
+namespace {
+
+const char* const kNames[] = {"base", "avx2", "avx512"};
+
+bool supported(Isa level) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+#if defined(ENGINE_HAS_avx2)
+  if (level == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+#if defined(ENGINE_HAS_avx512)
+  if (level == Isa::avx512)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512cd");
+#endif
+#endif
+  return level == Isa::base;
+}
+
+Isa choose() {
+  if (const char* forced = std::getenv("NORMLAB_ISA"); forced && *forced) {
+    for (int i = 0; i < 3; ++i) {
+      if (std::string(forced) != kNames[i]) continue;
+      check(supported(Isa(i)), "NORMLAB_ISA=", forced,
+            ": this processor or this build does not have that level");
+      return Isa(i);
+    }
+    fail("NORMLAB_ISA=", forced, ": expected base, avx2 or avx512");
+  }
+  for (Isa level : {Isa::avx512, Isa::avx2})
+    if (supported(level)) return level;
+  return Isa::base;
+}
+
+}  // namespace
+
+Isa isa() {
+  static const Isa level = choose();
+  return level;
+}
+
+const char* name_of(Isa level) { return kNames[int(level)]; }
+
+bool has_avx512_bf16() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,136 @@
+// Read first: view.h, engine/autograd/tape.h.
+#include "engine/ops/view.h"
+
+#include <utility>
+
+#include "engine/ops/copy_kernels.h"
+
+namespace engine {
+namespace {
+
+// dx = dy in x's shape.
+struct ReshapeNode : NodeOf<ReshapeNode> {
+  static constexpr const char* kName = "reshape";
+  auto saved() { return std::tie(); }
+  Shape shape;
+  void backward(Backward& b) override { b.pass(0, b.dy().reshape(shape)); }
+};
+
+// dx = dy with the axes swapped back.
+struct TransposeNode : NodeOf<TransposeNode> {
+  static constexpr const char* kName = "transpose";
+  auto saved() { return std::tie(); }
+  int a = 0, c = 0;
+  void backward(Backward& b) override {
+    const Into dx = b.into(0);
+    copy_elements(b.dy().transpose(a, c), dx.buffer, dx.accumulate);
+  }
+};
+
+// dx = dy.
+struct CopyNode : NodeOf<CopyNode> {
+  static constexpr const char* kName = "contiguous";
+  auto saved() { return std::tie(); }
+  void backward(Backward& b) override { b.pass(0, b.dy()); }
+};
+
+// dx = [dy_0 | dy_1 | ...] along an axis, zero where a part has no gradient or where no part lies. The parts'
+// gradients are formed inside `dx`, whose producers find it through gradient_buffer().
+struct SplitNode : NodeOf<SplitNode> {
+  static constexpr const char* kName = "split";
+  auto saved() { return std::tie(); }
+  Shape shape;
+  DType dtype = DType::f32;
+  int axis = 0;
+  std::vector<int64_t> bounds;  // part i is [bounds[i], bounds[i + 1])
+  bool covers = true;           // false: a slice, with elements outside the parts
+  Tensor dx;
+
+  Tensor part(int i) const { return dx.slice(axis, bounds[size_t(i)], bounds[size_t(i) + 1]); }
+  Tensor gradient_buffer(int output) override {
+    if (!dx.defined()) dx = covers ? Tensor::empty(shape, dtype) : Tensor::zeros(shape, dtype);
+    return part(output);
+  }
+  void backward(Backward& b) override {
+    for (int i = 0; i + 1 < int(bounds.size()); ++i) {
+      const Tensor target = gradient_buffer(i);
+      if (!b.has(i)) {
+        if (covers) copy_elements(Tensor::zeros(target.shape(), dtype), target, false);
+        continue;
+      }
+      const Tensor dy = b.dy(i);
+      if (dy.storage() != dx.storage()) copy_elements(dy, target, false);
+    }
+    b.pass(0, std::exchange(dx, {}));
+  }
+};
+
+std::vector<Tensor> parts_of(const Tensor& x, int axis, const std::vector<int64_t>& bounds) {
+  const int a = axis < 0 ? axis + x.rank() : axis;
+  std::vector<Tensor> parts;
+  for (size_t i = 0; i + 1 < bounds.size(); ++i) parts.push_back(x.slice(a, bounds[i], bounds[i + 1]));
+  if (Tape* tape = recording({&x})) {
+    std::vector<Tensor*> outputs;
+    for (Tensor& part : parts) outputs.push_back(&part);
+    const Tensor* inputs[] = {&x};
+    auto& node = tape->record<SplitNode>(inputs, outputs);
+    node.shape = x.shape();
+    node.dtype = x.dtype();
+    node.axis = a;
+    node.bounds = bounds;
+    node.covers = bounds.front() == 0 && bounds.back() == x.size(a);
+  }
+  return parts;
+}
+
+}  // namespace
+
+void copy_elements(const Tensor& from, const Tensor& to, bool accumulate) {
+  check(from.shape() == to.shape(), "copy: ", from.shape(), " into ", to.shape());
+  CopyArgs a{.from = from.raw(),
+             .to = to.raw(),
+             .from_dtype = from.dtype(),
+             .to_dtype = to.dtype(),
+             .rank = from.rank(),
+             .accumulate = accumulate};
+  for (int i = 0; i < a.rank; ++i)
+    a.size[i] = from.size(i), a.from_stride[i] = from.stride(i), a.to_stride[i] = to.stride(i);
+  if (from.numel() > 0) cpu::copy(a);
+}
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  Tensor y = x.reshape(shape);
+  if (Tape* tape = recording({&x})) tape->record<ReshapeNode>({&x}, {&y}).shape = x.shape();
+  return y;
+}
+
+Tensor transpose(const Tensor& x, int a, int b) {
+  Tensor y = x.transpose(a, b);
+  if (Tape* tape = recording({&x})) {
+    auto& node = tape->record<TransposeNode>({&x}, {&y});
+    node.a = a, node.c = b;
+  }
+  return y;
+}
+
+Tensor contiguous(const Tensor& x) {
+  if (x.is_contiguous()) return x;
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  copy_elements(x, y, false);
+  if (Tape* tape = recording({&x})) tape->record<CopyNode>({&x}, {&y});
+  return y;
+}
+
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
+  return parts_of(x, axis, {begin, end})[0];
+}
+
+std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes) {
+  std::vector<int64_t> bounds = {0};
+  for (int64_t size : sizes) bounds.push_back(bounds.back() + size);
+  check(bounds.back() == x.size(axis), "split: sizes add up to ", bounds.back(), ", axis ", axis, " of ",
+        x.shape(), " has ", x.size(axis));
+  return parts_of(x, axis, bounds);
+}
+
+}  // namespace engine

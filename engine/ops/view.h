@@ -1,0 +1,22 @@
+// Views that the tape knows about: reshape, slice, split, transpose, contiguous.
+//
+// None but contiguous() copies elements. Shapes are given with the tensor's own axes; negative axes count
+// from the end. Errors: sizes that do not fit, reshape of a non-contiguous tensor (use contiguous() first).
+#pragma once
+
+#include <vector>
+
+#include "engine/autograd/tape.h"
+
+namespace engine {
+
+Tensor reshape(const Tensor& x, const Shape& shape);
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);
+/// Consecutive parts of `x` along an axis; sizes must add up. The gradients of all parts are formed inside
+/// one buffer, so that q, k, v of one projection need no copy on the way back.
+std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes);
+Tensor transpose(const Tensor& x, int a, int b);
+/// `x` itself when it is contiguous, else a contiguous copy.
+Tensor contiguous(const Tensor& x);
+
+}  // namespace engine

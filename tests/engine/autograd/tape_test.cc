@@ -1,0 +1,168 @@
+// The tape's contract: slots, views, sharing of buffers, listeners, checkpointing, kept and unused outputs.
+#include <catch2/catch.hpp>
+
+#include "engine/autograd/checkpoint.h"
+#include "engine/autograd/gradcheck.h"
+#include "engine/ops/head_scale.h"
+#include "engine/ops/view.h"
+
+using namespace engine;
+using Catch::Matchers::Contains;
+
+namespace {
+
+Tensor ones(const Shape& shape) { return Tensor::full(shape, 1, DType::f64); }
+
+// A parameter outside any arena.
+Parameter parameter(const std::string& name, const Shape& shape) {
+  Parameter p;
+  p.name = name;
+  p.value = p.compute = ones(shape);
+  p.grad = Tensor::full(shape, 99, DType::f64);  // garbage that the first write must replace
+  return p;
+}
+
+struct Listener : GradientListener {
+  std::vector<std::string> fired;
+  void on_grad_ready(Parameter& p) override { fired.push_back(p.name); }
+};
+
+std::vector<double> gradient_of(Tape& tape, const Tensor& x) { return tape.gradient(x).to_vector(); }
+
+}  // namespace
+
+TEST_CASE("a part of a split that nobody uses has gradient zero") {
+  Tape tape;
+  Tensor x = ones({2, 6}), y;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    y = contiguous(split(x, 1, {2, 2, 2})[1]);  // only k of q, k, v
+  }
+  tape.backward(std::vector{y}, std::vector{ones({2, 2})});
+  CHECK(gradient_of(tape, x) == std::vector<double>{0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0});
+}
+
+TEST_CASE("a view that is used twice adds both gradients") {
+  Tape tape;
+  Tensor x = ones({1, 4}), gain = ones({1}), a, b;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    const Tensor part = slice(x, 1, 1, 3);
+    a = head_scale(part, gain);
+    b = head_scale(part, gain);
+  }
+  tape.backward(std::vector{a, b}, std::vector{ones({1, 2}), Tensor::full({1, 2}, 10, DType::f64)});
+  CHECK(gradient_of(tape, x) == std::vector<double>{0, 11, 11, 0});
+}
+
+TEST_CASE("a gradient buffer that two slots share is copied before it is changed") {
+  // reshape passes its gradient on without a copy; x then receives a second gradient, which must not change
+  // y's.
+  Tape tape;
+  Tensor x = ones({2}), y, z;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    z = head_scale(x, ones({1}));
+    y = reshape(x, {2});
+    tape.keep(y);
+    y = reshape(y, {2});
+    tape.keep(y);
+  }
+  tape.backward(std::vector{z, y}, std::vector{ones({2}), Tensor::full({2}, 5, DType::f64)});
+  CHECK(gradient_of(tape, y) == std::vector<double>{5, 5});
+  CHECK(gradient_of(tape, x) == std::vector<double>{6, 6});
+}
+
+TEST_CASE("an output that is never used does not run its node") {
+  Tape tape;
+  Tensor x = ones({4}), gain = ones({2}), used;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    tape.watch(gain);
+    head_scale(x, gain);
+    used = head_scale(x, ones({2}));
+  }
+  tape.backward(std::vector{used}, std::vector{ones({4})});
+  CHECK_FALSE(tape.gradient(gain).defined());
+  CHECK(gradient_of(tape, x) == std::vector<double>{1, 1, 1, 1});
+}
+
+TEST_CASE("parameters: the first write replaces, later ones add, tied uses are announced once") {
+  Parameter gain = parameter("gain", {2}), other = parameter("other", {2});
+  for (int micro_batch = 1; micro_batch <= 2; ++micro_batch) {
+    Tape tape;
+    Listener listener;
+    tape.listener = &listener;
+    Tensor y;
+    {
+      TapeScope scope(tape);
+      y = head_scale(head_scale(head_scale(ones({4}), use(gain)), use(other)), use(gain));
+    }
+    tape.backward(std::vector{y}, std::vector{ones({4})});
+    CHECK(gain.grad.to_vector() == std::vector<double>{4.0 * micro_batch, 4.0 * micro_batch});
+    CHECK(listener.fired == std::vector<std::string>{"other", "gain"});
+  }
+}
+
+TEST_CASE("a checkpointed segment gives the same gradients and announces its parameters") {
+  Parameter inner = parameter("inner", {2}), tied = parameter("tied", {2});
+  const auto segment = [&](const std::vector<Tensor>& t) {
+    return std::vector{head_scale(head_scale(t[0], use(inner)), use(tied))};
+  };
+  std::vector<double> plain_x, plain_inner, plain_tied;
+  for (bool checkpointed : {false, true}) {
+    inner.grad_written = tied.grad_written = false;
+    Tape tape;
+    Listener listener;
+    tape.listener = &listener;
+    Tensor x = Tensor::from({1, 2, 3, 4}, {4}), y;
+    {
+      TapeScope scope(tape);
+      tape.watch(x);
+      y = checkpointed ? checkpoint(segment, {x})[0] : segment({x})[0];
+      y = head_scale(y, use(tied));
+    }
+    CHECK(tape.size() == (checkpointed ? 2u : 3u));
+    tape.backward(std::vector{y}, std::vector{ones({4})});
+    CHECK(listener.fired.size() == 2);
+    if (!checkpointed) {
+      plain_x = gradient_of(tape, x), plain_inner = inner.grad.to_vector(),
+      plain_tied = tied.grad.to_vector();
+    } else {
+      CHECK(gradient_of(tape, x) == plain_x);
+      CHECK(inner.grad.to_vector() == plain_inner);
+      CHECK(tied.grad.to_vector() == plain_tied);
+    }
+  }
+}
+
+TEST_CASE("saved_bytes counts what nodes keep alive") {
+  Tape tape;
+  TapeScope scope(tape);
+  Tensor x = ones({4}), gain = ones({2});
+  tape.watch(x);
+  head_scale(x, gain);
+  CHECK(tape.saved_bytes() == 6 * 8);
+}
+
+TEST_CASE("gradcheck finds a wrong gradient and skips kinks") {
+  const Tensor x = Tensor::from({1, -2, 3, 4}, {4}), gain = Tensor::from({0.5, 2}, {2});
+  const auto f = [](const std::vector<Tensor>& t) { return std::vector{head_scale(t[0], t[1])}; };
+  CHECK(gradcheck(f, {x, gain}).ok);
+  const BackwardMutation off("head_scale", 1.001);
+  const GradcheckResult wrong = gradcheck(f, {x, gain}, {}, {"x", "gain"});
+  CHECK_FALSE(wrong.ok);
+  CHECK_THAT(wrong.text, Contains("gain: 2 of 2 elements differ"));
+}
+
+TEST_CASE("the tape refuses what has no gradient") {
+  Tape tape;
+  Tensor ids = Tensor::from_ids({1}, {1}), x = ones({2});
+  CHECK_THROWS_WITH(tape.watch(ids), Contains("i32"));
+  CHECK_THROWS_WITH(tape.gradient(x), Contains("not on the tape"));
+  CHECK_THROWS_WITH(tape.backward(x), Contains("scalar"));
+}
