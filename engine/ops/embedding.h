@@ -1,0 +1,16 @@
+// Table lookup.
+//
+//   y[i, :] = scale * weight[ids[i], :]
+//   dweight[v, :] = scale * sum over i with ids[i] = v of dy[i, :], in order of i: ids are sorted (stable),
+//   so the sum is the same for any number of threads and no atomics are needed.
+#pragma once
+
+#include "engine/autograd/tape.h"
+
+namespace engine {
+
+/// ids i32, any shape; weight [V, d] floating. Output [ids..., d] in `dtype`.
+/// Error: an id outside [0, V), named with its position.
+Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dtype);
+
+}  // namespace engine

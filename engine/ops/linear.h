@@ -1,0 +1,36 @@
+// Products: linear layers with their epilogues, and batched matrix multiplication.
+//
+//   y = act(x W^T + b) (+ residual)        dx = g W        dW = g^T x        db = sum over rows of g,   g =
+//   dy act'(..)
+//
+// f64 goes through Eigen, f32 and bf16 through the fastest product of this machine (engine/cpu/gemm.h),
+// always as fixed output tiles, so that any number of threads gives the same bits. 16-bit inputs accumulate
+// in f32. Parameter gradients are formed in the dtype of their buffer (f32 arenas), with beta = 1 when they
+// accumulate.
+#pragma once
+
+#include "engine/ops/activation.h"
+
+namespace engine {
+
+struct LinearOptions {
+  Activation activation = Activation::identity;
+  /// Added to the result: [..., out], in the output's dtype; the gradient passes through. Undefined: nothing
+  /// is added.
+  Tensor residual;
+  /// Dtype of the output; by default x's.
+  DType dtype = DType::u8;  // u8: x's
+};
+
+/// x [..., in], weight [out, in] of x's dtype, bias [out] (may be undefined) in x's compute dtype. Output
+/// [..., out]. Errors name both shapes: linear: weight [768, 3072] needs input last dim 3072, got [8, 128,
+/// 768].
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              const LinearOptions& options = {});
+
+enum class Transpose : uint8_t { no, yes };
+/// Batched product over the last two axes: a [..., M, K], b [..., K, N] (or transposed as said); leading axes
+/// equal, or absent on one side. Output [..., M, N].
+Tensor matmul(const Tensor& a, const Tensor& b, Transpose ta = Transpose::no, Transpose tb = Transpose::no);
+
+}  // namespace engine
