@@ -1,16 +1,16 @@
-// A folder that exists while the object does.
+// A fresh folder under the build tree that goes away with its owner.
 #pragma once
 
-#include <stdlib.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
 struct TemporaryFolder {
-  std::string path;
-
-  TemporaryFolder() : path((std::filesystem::temp_directory_path() / "normlab-XXXXXX").string()) {
-    if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  TemporaryFolder() {
+    std::string pattern = BINARY_DIR "/test-XXXXXX";
+    path = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
     std::error_code ignored;
@@ -20,8 +20,6 @@ struct TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   std::string operator/(const std::string& name) const { return path + "/" + name; }
-  size_t files() const {
-    return size_t(
-        std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator{}));
-  }
+
+  std::string path;
 };

@@ -1,0 +1,44 @@
+// metrics.jsonl: one JSON object a line, in the order of training. The one record of a run that reports,
+// tests and people read.
+//
+// Keys of a training line: step, tokens, seconds, loss (nats a token), lr, grad_norm, loss_scale,
+// tokens_per_second, … A validation line: step, tokens, seconds, valid_loss, valid_ppl. With log.layers, a
+// training line also holds
+//   "layers": [{"layer": 0, "grad_norm": …, "weight_norm": …, "update_ratio": …, "activation_rms": …,
+//   "w2_grad": …}, …] "gains":  [{"layer": 0, "name": "ffn.mid_norm.weight", "mean": …, "min": …, "max": …},
+//   …]
+// (update_ratio: norm of the step over norm of the weights; w2_grad: mean |gradient| of the FFN's second
+// matrix). Any other numbers may be there. NaN and infinity are null: JSON has neither.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/base/json.h"
+
+namespace train {
+
+class MetricsLog {
+ public:
+  /// Opens `path` for appending. Lines of steps above `resume_step` and a last line that a crash cut off are
+  /// dropped first, so that a run resumed from a checkpoint leaves the file of an uninterrupted one. A new
+  /// run passes 0.
+  MetricsLog(const std::string& path, int64_t resume_step);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
+  /// Appends one line with one write call; `record` has an integer "step".
+  void write(const engine::Json& record);
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
+/// Every whole record of a metrics file; a last line that was cut off is left out, any other broken line is
+/// an error.
+std::vector<engine::Json> read_metrics(const std::string& path);
+
+}  // namespace train
