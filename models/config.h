@@ -1,0 +1,94 @@
+// A model's architecture: every key of a model directory's config.json, and nothing of its training.
+//
+// The keys, their types, defaults and writers are one table in config.cc; the limits of sizes and the rules
+// between keys are config_check.cc. Read first: nn/norm_spec.h, nn/choices.h. Read next: parameter_list.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/json.h"
+#include "nn/choices.h"
+#include "nn/norm_spec.h"
+
+namespace models {
+
+/// clm predicts the next token (causal); mlm the masked ones; classify one label or number of a row from its
+/// first token.
+enum class Objective { clm, mlm, classify };
+inline constexpr std::array<const char*, 3> objective_names = {"clm", "mlm", "classify"};
+
+struct BiasChoice {
+  bool qkv = true, out = true, ffn = true;
+  bool operator==(const BiasChoice&) const = default;
+};
+
+/// Adaptive input and softmax (Baevski & Auli 2019): the vocabulary in bands [0, c0), [c0, c1), ..., [cn, V);
+/// band b has embeddings of width / factor^b.
+struct Adaptive {
+  std::vector<int64_t> cutoffs;
+  int64_t factor = 4;
+  bool operator==(const Adaptive&) const = default;
+};
+
+struct ModelConfig {
+  Objective objective = Objective::clm;
+  int64_t vocab_size = 0, context = 0, layers = 0, width = 0, heads = 0, ffn_width = 0;
+  int64_t kv_heads = 0, head_dim = 0;  // 0 until checked(): heads, width / heads
+  nn::Activation activation = nn::Activation::gelu;
+  nn::Positions positions = nn::Positions::learned;
+  int64_t position_offset = 0;
+  double rope_theta = 1e4;
+  int64_t token_types = 0;
+  double embed_scale = 1;
+  BiasChoice bias;
+  bool tied = true;
+  nn::NormSpec norms;
+  double norm_eps = 1e-5;
+  std::optional<double> attn_scale, attn_softcap, logit_softcap;
+  double gain_offset = 0;
+  int64_t experts = 0, experts_per_token = 0;  // experts 0: a dense FFN
+  bool router_normalize = false;
+  std::optional<Adaptive> adaptive;
+  int64_t classes = 0;
+  std::string tokenizer;  // a file of the model directory, or empty
+
+  /// The init rule that a norms preset or a size preset is paired with in its paper; not part of a saved
+  /// model.
+  std::string suggested_init;
+
+  bool operator==(const ModelConfig&) const = default;
+
+  int64_t bands() const { return adaptive ? int64_t(adaptive->cutoffs.size()) + 1 : 0; }
+  int64_t q_width() const { return heads * head_dim; }
+  int64_t kv_width() const { return kv_heads * head_dim; }
+  bool causal() const { return objective == Objective::clm; }
+};
+
+/// Fills kv_heads and head_dim, and fails on sizes or choices that no model can have.
+ModelConfig checked(ModelConfig config);
+
+/// config.json of a model directory: format and version required, unknown keys refused. norms may be NormSpec
+/// text, its JSON form or a preset's name.
+ModelConfig model_config_from_json(const engine::Json& json, const std::string& what);
+ModelConfig read_model_config(const std::string& path);
+/// The "model" section of a training config: the same keys without format and version, or {"preset": NAME,
+/// overrides}.
+ModelConfig model_config_from_section(const engine::Json& json, const std::string& what);
+
+/// Canonical: required keys, then those not at their default; norms expanded.
+engine::Json to_json(const ModelConfig& config);
+
+/// Replaces the placement by a preset or NormSpec text, with the activation that the preset cannot do
+/// without.
+void set_norms(ModelConfig& config, const std::string& text);
+
+/// norms' init=, else the preset's, else empty: the model's own rule.
+const std::string& init_rule(const ModelConfig& config);
+
+/// Softmax scale of the scores: attn_scale, else head_dim^-1/2 (nGPT: head_dim^1/2, its q and k being unit
+/// vectors).
+double score_scale(const ModelConfig& config);
+
+}  // namespace models
