@@ -21,7 +21,8 @@ struct GemmOperand {
   bool transposed = false;
 };
 
-/// A finished piece of C, rows [row, row + rows) x columns [col, col + cols), in the compute dtype (f64 or f32).
+/// A finished piece of C, rows [row, row + rows) x columns [col, col + cols), in the compute dtype (f64 or
+/// f32).
 struct GemmTile {
   int64_t batch, row, col, rows, cols;
   const void* values;
