@@ -16,12 +16,11 @@
 #include <vector>
 
 #include "models/config.h"
+#include "nn/parameters.h"
 
 namespace models {
 
-/// What weight decay and reports tell apart. norm: weight, bias and alpha of norms; bias: of linear maps;
-/// gain: head gains and the scales of residuals and branches.
-enum class ParameterGroup { matrix, embedding, norm, bias, gain };
+using nn::ParameterGroup;
 inline constexpr std::array<const char*, 5> parameter_group_names = {"matrix", "embedding", "norm", "bias",
                                                                      "gain"};
 

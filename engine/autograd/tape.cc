@@ -103,8 +103,9 @@ void Tape::restore_leaves() {
     if (slot.parameter) slot.parameter->slot = slot.outer;
 }
 
-Tensor use(Parameter& parameter) {
-  Tensor t = parameter.compute.detach();
+namespace {
+Tensor use_as(Parameter& parameter, const Tensor& elements) {
+  Tensor t = elements.detach();
   if (!parameter.grad.defined()) return t;
   if (parameter_log) parameter_log->push_back(&parameter);
   if (current_tape) {
@@ -113,6 +114,10 @@ Tensor use(Parameter& parameter) {
   }
   return t;
 }
+}  // namespace
+
+Tensor use(Parameter& parameter) { return use_as(parameter, parameter.compute); }
+Tensor use_value(Parameter& parameter) { return use_as(parameter, parameter.value); }
 
 void Tape::append(Node& node, std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {
   node.first_input_ = int32_t(links_.size());

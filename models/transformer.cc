@@ -1,0 +1,244 @@
+// Read first: transformer.h.
+#include "models/transformer.h"
+
+#include <cmath>
+
+#include "engine/autograd/checkpoint.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/embedding.h"
+#include "engine/ops/loss.h"
+#include "engine/ops/routing.h"
+#include "engine/ops/view.h"
+#include "models/adaptive.h"
+#include "models/parameter_list.h"
+
+namespace models {
+
+using engine::check;
+using engine::DType;
+using engine::Shape;
+
+std::vector<nn::Declaration> declarations(const ModelConfig& config) {
+  std::vector<nn::Declaration> out;
+  for (const ParameterInfo& info : parameter_list(config))
+    out.push_back({info.name, Shape(info.shape), info.group});
+  return out;
+}
+
+namespace {
+
+nn::LayerSizes layer_sizes(const ModelConfig& c) {
+  const bool ngpt = c.norms.stream.kind == nn::StreamKind::ngpt;
+  const auto factor = [&](NgptParameter p) {
+    const NgptScale s = ngpt_stored(p, c.width);
+    return s.effective / s.stored;
+  };
+  return {.attention = {.heads = c.heads,
+                        .kv_heads = c.kv_heads,
+                        .head_dim = c.head_dim,
+                        .scale = score_scale(c),
+                        .softcap = c.attn_softcap.value_or(0),
+                        .rope_theta = c.positions == nn::Positions::rope ? c.rope_theta : 0,
+                        .unit_qk = ngpt,
+                        .qk_factor = ngpt ? factor(NgptParameter::qk_scale) : 1},
+          .feed_forward = {.activation = c.activation,
+                           .experts = c.experts,
+                           .experts_per_token = c.experts_per_token,
+                           .router_normalize = c.router_normalize,
+                           .uv_factor = ngpt ? factor(NgptParameter::uv_scale) : 0},
+          .stream = c.norms.stream.kind,
+          .second_stream = c.norms.stream.c,
+          .step_factor = ngpt ? factor(NgptParameter::step) : 1};
+}
+
+void check_mask(const Tensor& mask, const Shape& ids) {
+  if (!mask.defined()) return;
+  check(mask.dtype() == DType::u8 && mask.shape() == ids, "attention mask must be u8 ", ids, ", got ",
+        mask.dtype(), " ", mask.shape());
+}
+
+}  // namespace
+
+Transformer::Transformer(const ModelConfig& config, const nn::Precision& precision, nn::Gradients gradients)
+    : config_(config),
+      precision_(precision),
+      parameters_(std::make_unique<nn::Parameters>(declarations(config), precision, gradients)) {
+  const nn::Scope root{parameters_.get(), ""};
+  const nn::NormDefaults defaults{config.norm_eps, config.gain_offset};
+  const nn::LayerSizes sizes = layer_sizes(config);
+  const std::vector<nn::LayerSlots> slots = nn::resolve_layers(config.norms, config.layers);
+  for (int64_t i = 0; i < config.layers; ++i)
+    layers_.emplace_back(i, slots[size_t(i)], sizes, root.sub("layers").sub(std::to_string(i)), defaults);
+  tokens_ = root.find("embed.tokens.weight");
+  positions_ = root.find("embed.positions.weight");
+  types_ = root.find("embed.types.weight");
+  head_ = root.find("head.weight");
+  head_bias_ = root.find("head.bias");
+  logit_scale_ = root.find("head.logit_scale");
+  embed_norm_ = nn::NormLayer(config.norms.embed, root.sub("embed.norm"), defaults);
+  final_norm_ = nn::NormLayer(config.norms.final, root.sub("final_norm"), defaults);
+  if (config.objective == Objective::mlm) {
+    mlm_dense_ = nn::LinearLayer(root.sub("mlm.dense"));
+    mlm_norm_ = nn::NormLayer({nn::NormKind::ln}, root.sub("mlm.norm"), defaults);
+  }
+  if (config.objective == Objective::classify) {
+    classify_dense_ = nn::LinearLayer(root.sub("classify.dense"));
+    classify_out_ = nn::LinearLayer(root.sub("classify.out"));
+  }
+}
+
+nn::Context Transformer::context() const { return {.precision = precision_, .causal = config_.causal()}; }
+
+std::vector<nn::KvCache> Transformer::make_cache(int64_t rows, int64_t capacity) const {
+  const Shape shape = {rows, capacity, config_.kv_width()};
+  std::vector<nn::KvCache> cache;
+  for (int64_t i = 0; i < config_.layers; ++i)
+    cache.push_back({Tensor::zeros(shape, precision_.compute), Tensor::zeros(shape, precision_.compute), 0});
+  return cache;
+}
+
+// -------------------------------------------------------------------------------------------------
+// embeddings
+
+Tensor sinusoidal_table(int64_t first, int64_t positions, int64_t width, DType dtype) {
+  const int64_t half = width / 2;
+  std::vector<double> table(size_t(positions * width));
+  for (int64_t t = 0; t < positions; ++t) {
+    for (int64_t j = 0; j < half; ++j) {
+      const double angle = double(first + t) * std::exp(-double(j) * std::log(10000.0) / double(half - 1));
+      table[size_t(t * width + j)] = std::sin(angle);
+      table[size_t(t * width + half + j)] = std::cos(angle);
+    }
+  }
+  return Tensor::from(table, {positions, width}, dtype);
+}
+
+Tensor Transformer::embed(const Tokens& tokens, const nn::Context& context) const {
+  const DType dtype = precision_.stream;
+  check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
+        tokens.ids.dtype(), " ", tokens.ids.shape());
+  check_mask(tokens.key_mask, tokens.ids.shape());
+  const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
+  const int64_t first = config_.position_offset + past;
+  Tensor x = config_.adaptive
+                 ? adaptive_embedding(config_, *parameters_, tokens.ids, dtype)
+                 : engine::embedding(tokens.ids, use_value(*tokens_), config_.embed_scale, dtype);
+  if (positions_) {
+    check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
+          config_.context, " learned positions");
+    x = engine::add(x, engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
+  }
+  if (config_.positions == nn::Positions::sinusoidal)
+    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype));
+  if (types_) {
+    const Tensor types =
+        tokens.types.defined() ? tokens.types : Tensor::zeros(tokens.ids.shape(), DType::i32);
+    check(types.shape() == tokens.ids.shape(), "token types ", types.shape(), " beside ids ",
+          tokens.ids.shape());
+    x = engine::add(x, engine::embedding(types, use_value(*types_), 1, dtype));
+  }
+  if (embed_norm_) x = embed_norm_(x, dtype);
+  return context.dropout.residual > 0 ? engine::dropout(x, context.dropout.residual, *context.rng) : x;
+}
+
+// ------------------------------------------------------------------------------------------------- layers
+
+Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context) const {
+  return hidden(tokens, context, precision_.stream);
+}
+
+Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& outer, DType dtype) const {
+  nn::Context context = outer;
+  context.key_mask = tokens.key_mask;
+  const Tensor x = embed(tokens, context);
+  const bool two = config_.norms.stream.kind == nn::StreamKind::residual;
+  nn::Streams streams{nn::ResidualStream(x), two ? engine::affine(x, config_.norms.stream.c) : Tensor()};
+  for (const nn::Block& layer : layers_) {
+    if (!context.checkpointing) {
+      layer(streams, context);
+      continue;
+    }
+    // A checkpoint keeps only the joined streams at the layer's entrance.
+    std::vector<Tensor> inputs = {streams.main.joined()};
+    if (two) inputs.push_back(streams.second);
+    const auto segment = [&layer, context, two](const std::vector<Tensor>& in) {
+      nn::Streams s{nn::ResidualStream(in[0]), two ? in[1] : Tensor()};
+      layer(s, context);
+      std::vector<Tensor> out = {s.main.joined()};
+      if (two) out.push_back(s.second);
+      return out;
+    };
+    const std::vector<Tensor> outputs = engine::checkpoint(segment, inputs, context.rng);
+    streams.main.replace(outputs[0]);
+    if (two) streams.second = outputs[1];
+  }
+  if (two)
+    return engine::cast(engine::add(streams.main.joined(), final_norm_(streams.second, precision_.stream)),
+                        dtype);
+  return final_norm_ ? streams.main.read(final_norm_, dtype) : engine::cast(streams.main.joined(), dtype);
+}
+
+// ------------------------------------------------------------------------------------------------- heads
+
+Tensor Transformer::head_input(const Tensor& hidden) const {
+  const Tensor x = engine::cast(hidden, precision_.compute);
+  if (config_.objective != Objective::mlm) return x;
+  return mlm_norm_(mlm_dense_(x, {.activation = engine::Activation::gelu}), precision_.compute);
+}
+
+Tensor Transformer::vocabulary_weight() const {
+  const Tensor weight = use(head_ ? *head_ : *tokens_);
+  if (!logit_scale_) return weight;
+  const NgptScale s = ngpt_stored(NgptParameter::logit_scale, config_.width);
+  const Tensor scale =
+      engine::affine(engine::reshape(use(*logit_scale_), {config_.vocab_size, 1}), s.effective / s.stored);
+  return engine::mul(weight, engine::cast(scale, weight.dtype()));
+}
+
+Tensor Transformer::classify(const Tensor& hidden) const {
+  const Tensor first = engine::slice(hidden, 1, 0, 1);
+  const Tensor x = engine::cast(engine::reshape(engine::contiguous(first), {hidden.size(0), config_.width}),
+                                precision_.compute);
+  return classify_out_(classify_dense_(x, {.activation = engine::Activation::tanh}),
+                       {.dtype = engine::compute_dtype(precision_.compute)});
+}
+
+Tensor Transformer::logits(const Tensor& hidden) const {
+  if (config_.objective == Objective::classify) return classify(hidden);
+  const DType wide = engine::compute_dtype(precision_.compute);
+  if (config_.adaptive)
+    return adaptive_log_probabilities(config_, *parameters_, engine::cast(hidden, precision_.compute));
+  const Tensor z =
+      engine::linear(head_input(hidden), vocabulary_weight(), nn::use_optional(head_bias_), {.dtype = wide});
+  return config_.logit_softcap ? engine::softcap(z, *config_.logit_softcap) : z;
+}
+
+Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options) const {
+  if (config_.objective == Objective::classify) {
+    const Tensor z = classify(hidden);
+    if (config_.classes > 1) return engine::cross_entropy(z, labels);
+    return engine::squared_error(engine::reshape(z, {z.size(0)}), labels);
+  }
+  check(labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
+        hidden.shape().leading());
+  if (config_.adaptive)
+    return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
+                         options.loss_scale);
+  Tensor x = hidden, scored_labels = labels;
+  if (config_.objective == Objective::mlm) {
+    // Only masked rows go through the head (about 15 %).
+    const int32_t* label = labels.data<int32_t>();
+    std::vector<int32_t> rows, kept;
+    for (int64_t i = 0; i < labels.numel(); ++i)
+      if (label[i] != engine::kNotScored) rows.push_back(int32_t(i)), kept.push_back(label[i]);
+    const int64_t n = int64_t(rows.size());
+    x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {labels.numel(), config_.width}),
+                            Tensor::from_ids(rows, {n}));
+    scored_labels = Tensor::from_ids(kept, {n});
+  }
+  return engine::linear_cross_entropy(
+      head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored_labels,
+      {.softcap = config_.logit_softcap.value_or(0), .loss_scale = options.loss_scale});
+}
+
+}  // namespace models

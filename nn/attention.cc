@@ -1,0 +1,82 @@
+// Read first: attention.h.
+#include "nn/attention.h"
+
+#include "engine/ops/attention.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/head_scale.h"
+#include "engine/ops/rope.h"
+#include "engine/ops/view.h"
+#include "nn/sphere.h"
+
+namespace nn {
+namespace {
+
+// Appends k and v behind the tokens seen so far and returns all of them.
+std::pair<Tensor, Tensor> extend(KvCache& cache, const Tensor& k, const Tensor& v) {
+  const int64_t total = cache.length + k.size(1);
+  engine::check(total <= cache.keys.size(1), "attention: ", total, " tokens, the cache holds ",
+                cache.keys.size(1));
+  cache.keys.slice(1, cache.length, total).copy_from(k);
+  cache.values.slice(1, cache.length, total).copy_from(v);
+  return {cache.keys.slice(1, 0, total), cache.values.slice(1, 0, total)};
+}
+
+}  // namespace
+
+Attention::Attention(const AttnSlots& slots, const AttentionSizes& sizes, const Scope& scope,
+                     const NormDefaults& defaults)
+    : sizes_(sizes),
+      gain_kind_(slots.gain),
+      qkv_(scope.sub("qkv")),
+      out_(scope.sub("out")),
+      q_norm_(slots.q, scope.sub("q_norm"), defaults, sizes.heads),
+      k_norm_(slots.k, scope.sub("k_norm"), defaults, sizes.kv_heads),
+      v_norm_(slots.v, scope.sub("v_norm"), defaults, sizes.kv_heads),
+      ctx_norm_(slots.ctx, scope.sub("ctx_norm"), defaults, sizes.heads) {
+  if (gain_kind_ != HeadGain::none) gain_ = scope.get("head_gain");
+  if (sizes.unit_qk) qk_scale_ = scope.get("qk_scale");
+}
+
+Tensor Attention::unit_heads(const Tensor& x, int64_t heads) const {
+  // Grouped keys share the scale of the first query head of their group's block, as many as there are.
+  const Tensor scale = engine::slice(use(*qk_scale_), 0, 0, heads * sizes_.head_dim);
+  return engine::mul(unit(x, heads), engine::cast(engine::affine(scale, sizes_.qk_factor), x.dtype()));
+}
+
+Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t layer) const {
+  const DType dtype = context.precision.compute;
+  const int64_t q_width = sizes_.heads * sizes_.head_dim, kv_width = sizes_.kv_heads * sizes_.head_dim;
+  KvCache* cache = context.cache ? &(*context.cache)[size_t(layer)] : nullptr;
+  const int64_t past = cache ? cache->length : 0;
+
+  auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
+  Tensor &q = parts[0], &k = parts[1], &v = parts[2];
+  if (q_norm_) q = q_norm_(q, dtype);
+  if (k_norm_) k = k_norm_(k, dtype);
+  if (v_norm_) v = v_norm_(v, dtype);
+  if (sizes_.rope_theta > 0) {
+    q = engine::rope(q, sizes_.heads, sizes_.rope_theta, past);
+    k = engine::rope(k, sizes_.kv_heads, sizes_.rope_theta, past);
+  }
+  if (sizes_.unit_qk) q = unit_heads(q, sizes_.heads), k = unit_heads(k, sizes_.kv_heads);
+  if (cache) {
+    std::tie(k, v) = extend(*cache, k, v);
+    cache->length += u.size(1);
+  }
+  Tensor o = engine::attention(q, k, v,
+                               {.heads = sizes_.heads,
+                                .kv_heads = sizes_.kv_heads,
+                                .causal = context.causal,
+                                .scale = sizes_.scale,
+                                .softcap = sizes_.softcap,
+                                .dropout = context.dropout.attention,
+                                .rng = context.rng,
+                                .key_mask = context.key_mask});
+  if (gain_kind_ == HeadGain::inner) o = engine::head_scale(o, use(*gain_));
+  if (ctx_norm_) o = ctx_norm_(o, dtype);
+  o = out_(o);
+  if (gain_kind_ == HeadGain::outer) o = engine::head_scale(o, use(*gain_));
+  return o;
+}
+
+}  // namespace nn

@@ -1,0 +1,35 @@
+// What a forward pass is told besides its input: dtypes, dropout, random numbers, checkpointing, keys and
+// values cached from earlier tokens, and where auxiliary losses go.
+#pragma once
+
+#include <vector>
+
+#include "engine/base/philox.h"
+#include "nn/parameters.h"
+#include "nn/precision.h"
+
+namespace nn {
+
+struct Dropout {
+  double residual = 0, attention = 0, activation = 0;
+};
+
+/// Keys and values of one layer for tokens seen so far: [B, capacity, kv_heads * n], the first `length` rows
+/// valid.
+struct KvCache {
+  Tensor keys, values;
+  int64_t length = 0;
+};
+
+struct Context {
+  Precision precision;
+  Dropout dropout;
+  engine::Rng* rng = nullptr;  // needed when any dropout is on
+  bool checkpointing = false;  // recompute each layer in backward
+  Tensor key_mask;             // u8 [B, T], undefined: every key counts
+  bool causal = true;
+  std::vector<KvCache>* cache = nullptr;            // one a layer, when generating
+  std::vector<Tensor>* auxiliary_losses = nullptr;  // scalars that training adds to the loss
+};
+
+}  // namespace nn

@@ -1,0 +1,83 @@
+// Read first: feed_forward.h.
+#include "nn/feed_forward.h"
+
+#include <cmath>
+
+#include "engine/ops/elementwise.h"
+#include "engine/ops/view.h"
+#include "nn/experts.h"
+
+namespace nn {
+
+engine::Activation engine_activation(Activation activation) {
+  switch (activation) {
+    case Activation::gelu:
+    case Activation::geglu: return engine::Activation::gelu;
+    case Activation::gelu_tanh:
+    case Activation::geglu_tanh: return engine::Activation::gelu_tanh;
+    case Activation::relu:
+    case Activation::reglu: return engine::Activation::relu;
+    case Activation::relu2: return engine::Activation::relu2;
+    case Activation::silu:
+    case Activation::swiglu: return engine::Activation::silu;
+  }
+  return engine::Activation::identity;
+}
+
+FeedForward::FeedForward(const FfnSlots& slots, const FeedForwardSizes& sizes, const Scope& scope,
+                         const NormDefaults& defaults)
+    : sizes_(sizes), mid_norm_(slots.mid, scope.sub("mid_norm"), defaults) {
+  if (sizes.experts > 0) {
+    router_ = LinearLayer(scope.sub("router"));
+    expert_up_ = scope.get("experts.up.weight");
+    expert_gate_ = scope.find("experts.gate.weight");
+    expert_down_ = scope.get("experts.down.weight");
+    return;
+  }
+  up_ = LinearLayer(scope.sub("up"));
+  down_ = LinearLayer(scope.sub("down"));
+  if (is_glu(sizes.activation)) gate_ = LinearLayer(scope.sub("gate"));
+  if (sizes.uv_factor != 0) uv_scale_ = scope.get("uv_scale");
+}
+
+Tensor FeedForward::hidden(const Tensor& u) const {
+  const engine::Activation act = engine_activation(sizes_.activation);
+  if (!is_glu(sizes_.activation)) {
+    if (!uv_scale_) return up_(u, {.activation = act});
+  }
+  Tensor up = up_(u);
+  Tensor gate = gate_.weight ? gate_(u) : Tensor();
+  if (uv_scale_) {  // nGPT: u <- s_u u, v <- s_v sqrt(d) v, so that the gate works on numbers of order one
+    const int64_t f = up.size(-1);
+    const auto scaled = [&](const Tensor& x, int64_t begin, double factor) {
+      const Tensor s = engine::affine(engine::slice(use(*uv_scale_), 0, begin, begin + f), factor);
+      return engine::mul(x, engine::cast(s, x.dtype()));
+    };
+    const double root = std::sqrt(double(u.size(-1)));
+    up = scaled(up, 0, gate.defined() ? sizes_.uv_factor : sizes_.uv_factor * root);
+    if (gate.defined()) gate = scaled(gate, f, sizes_.uv_factor * root);
+  }
+  return gate.defined() ? engine::glu(gate, up, act) : engine::activate(up, act);
+}
+
+Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
+  if (sizes_.experts > 0) return experts(u, context);
+  Tensor h = hidden(u);
+  if (context.dropout.activation > 0) h = engine::dropout(h, context.dropout.activation, *context.rng);
+  if (mid_norm_) h = mid_norm_(h, context.precision.compute);
+  return down_(h);
+}
+
+Tensor FeedForward::experts(const Tensor& u, const Context& context) const {
+  return mixture_of_experts(u,
+                            {.router = router_.weight,
+                             .up = expert_up_,
+                             .gate = expert_gate_,
+                             .down = expert_down_,
+                             .activation = engine_activation(sizes_.activation),
+                             .experts_per_token = sizes_.experts_per_token,
+                             .normalize = sizes_.router_normalize},
+                            context);
+}
+
+}  // namespace nn
