@@ -44,6 +44,9 @@ ENGINE_INLINE double unit_double(uint32_t high, uint32_t low) {
   return double((uint64_t(high) << 21) ^ (uint64_t(low) >> 11)) * (1.0 / 9007199254740992.0);
 }
 
+/// Blocks that a dropout mask over n elements takes: element e is decided by word e % 4 of block e / 4.
+ENGINE_INLINE uint64_t dropout_blocks(int64_t n) { return (uint64_t(n) + 3) / 4; }
+
 /// A position in one random stream. Drawing advances the offset; copying the two integers repeats the draws.
 struct Rng {
   uint64_t seed = 0;

@@ -9,6 +9,7 @@ const std::vector<OpCase>& all_cases() {
     std::vector<OpCase> all;
     add_view_cases(all);
     add_head_scale_cases(all);
+    add_norm_cases(all);
     return all;
   }();
   return cases;

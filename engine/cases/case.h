@@ -74,5 +74,6 @@ HostTensor to_host(const Tensor& t);
 // The families, one file each.
 void add_view_cases(std::vector<OpCase>& cases);
 void add_head_scale_cases(std::vector<OpCase>& cases);
+void add_norm_cases(std::vector<OpCase>& cases);
 
 }  // namespace engine

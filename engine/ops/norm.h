@@ -1,23 +1,23 @@
 // Normalization: LayerNorm, RMSNorm, L2 norm and DyT, over the whole row or over each head's block of it.
 //
 // With n the normalised width, over each block of n elements:
-//   ln    y = (x - mean) r gain + bias,  r = 1/sqrt(var + eps), biased variance around the mean    Ba et al.,
-//   1607.06450 rms   y = x r gain,                  r = 1/sqrt(mean(x^2) + eps) Zhang & Sennrich, 1910.07467
-//   l2    y = x r gain,                  r = 1/sqrt(sum(x^2) + eps)                                Henry et
-//   al., 2010.04245 dyt   y = tanh(alpha x) gain + bias Zhu et al., 2503.10622
-// gain is weight + gain_offset (Gemma-2 stores gain - 1). Statistics in f32, f64 in f64.
-//   dx = r (g - mean(g) - xhat mean(g xhat)), g = dy gain   (ln; rms and l2 without the mean; l2 with sum for
-//   mean)
+//   ln    y = (x - mean) r gain + bias,    r = 1/sqrt(var + eps), biased variance        Ba et al.,
+//   1607.06450 rms   y = x r gain,                    r = 1/sqrt(mean(x^2) + eps)          Zhang & Sennrich,
+//   1910.07467 l2    y = x r gain,                    r = 1/sqrt(sum(x^2) + eps)               Henry et al.,
+//   2010.04245 dyt   y = tanh(alpha x) gain + bias                                               Zhu et al.,
+//   2503.10622
+// gain is weight + gain_offset (Gemma-2 stores gain - 1). A bias may be left out, or given to any kind.
+// Statistics in f32, f64 in f64. With g = dy gain and xhat = (x - mean) r:
+//   dx = r (g - mean(g) - xhat mean(g xhat))    (ln; rms and l2 without mean(g); l2 with sum for mean)
 #pragma once
 
 #include <utility>
 
 #include "engine/autograd/tape.h"
 #include "engine/base/philox.h"
+#include "engine/ops/norm_kernels.h"  // NormKind
 
 namespace engine {
-
-enum class NormKind : uint8_t { none, ln, rms, dyt, l2 };
 
 /// A norm's parameters and settings. weight [n]; bias [n] or undefined; alpha [] for dyt; all in the compute
 /// dtype.

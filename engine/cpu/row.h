@@ -1,0 +1,63 @@
+// Rows of any floating dtype, and loops over SIMD packets with one body for packets and for the rest.
+//
+// A row kernel is a template of the compute type only: it loads a row (the memory itself, or widened into a
+// buffer), works on it while it is in the L1 cache, and stores the result (nothing to do when it was computed
+// in place). The dtype is looked at once per row. Included by x_cpu.cc files only, like kernel.h.
+#pragma once
+
+#include "engine/cpu/kernel.h"
+
+namespace engine::cpu::ENGINE_ISA {
+
+namespace simd = Eigen::internal;
+template <class C>
+using Packet = typename simd::packet_traits<C>::type;
+
+/// Calls f(Packet{}, i) for whole packets of [0, n), then f(C{}, i) for what is left. Eigen's packet
+/// functions take both: ploadu<decltype(lane)>(p + i), pmadd, pset1, ...
+template <class C, class F>
+ENGINE_INLINE void each_packet(int64_t n, F&& f) {
+  constexpr int64_t kLanes = simd::packet_traits<C>::size;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(Packet<C>{}, i);
+  for (; i < n; ++i) f(C{}, i);
+}
+
+/// A sum of packets and of single elements.
+template <class C>
+struct PacketSum {
+  Packet<C> packet = simd::pset1<Packet<C>>(C(0));
+  C rest = 0;
+  ENGINE_INLINE void add(const Packet<C>& x) { packet = simd::padd(packet, x); }
+  ENGINE_INLINE void add(C x) { rest += x; }
+  ENGINE_INLINE C total() const { return simd::predux(packet) + rest; }
+};
+
+/// n elements from `offset` on as C: the elements themselves, or widened into `buffer`.
+template <class C>
+ENGINE_INLINE const C* load_row(const void* p, DType dtype, int64_t offset, int64_t n, C* buffer) {
+  if constexpr (std::is_same_v<C, float>) {
+    if (dtype == DType::bf16) return load(static_cast<const bf16*>(p) + offset, n, buffer);
+    if (dtype == DType::f16) return load(static_cast<const f16*>(p) + offset, n, buffer);
+  }
+  return static_cast<const C*>(p) + offset;
+}
+
+/// Where to compute a row that goes to p: the memory itself, or `buffer` when it has to be narrowed or added.
+template <class C>
+ENGINE_INLINE C* row_target(void* p, DType dtype, int64_t offset, bool accumulate, C* buffer) {
+  return dtype == dtype_of<C>() && !accumulate ? static_cast<C*>(p) + offset : buffer;
+}
+
+/// Finishes what row_target() began.
+template <class C>
+ENGINE_INLINE void store_row(void* p, DType dtype, int64_t offset, const C* values, int64_t n,
+                             bool accumulate) {
+  if constexpr (std::is_same_v<C, float>) {
+    if (dtype == DType::bf16) return store(static_cast<bf16*>(p) + offset, values, n, accumulate);
+    if (dtype == DType::f16) return store(static_cast<f16*>(p) + offset, values, n, accumulate);
+  }
+  store(static_cast<C*>(p) + offset, values, n, accumulate);
+}
+
+}  // namespace engine::cpu::ENGINE_ISA
