@@ -127,8 +127,8 @@ class SvgRenderer {
       box(b, stream_x - stream_box_width / 2, stream_box_width), y_ += box_height + box_gap;
   }
 
-  /// A box at the current height, its slot beside it; under it (drop pixels below the top) where that side is
-  /// taken.
+  /// A box at the current height, its slot beside it. On the stream, beside a branch, a short slot stands
+  /// below, right of the line; a long one (a constant in full) is left to the text form.
   void box(const Box& b, int x, int width, bool on_stream = false) {
     const Colours& colour = colours[size_t(b.kind)];
     shapes_ += "<rect x=\"" + std::to_string(left_ + x) + "\" y=\"" + std::to_string(y_) + "\" width=\"" +

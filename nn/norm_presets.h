@@ -1,5 +1,5 @@
-// Published placements by name. The one table of presets is norm_presets.cc; `normlab inspect --diagram-book`
-// draws it. Read first: norm_spec.h.
+// Published placements by name. The one table of presets is norm_preset_table.cc; `normlab inspect
+// --diagram-book` draws it. Read first: norm_spec.h.
 #pragma once
 
 #include <optional>

@@ -2,4 +2,8 @@
 // the table.
 #pragma once
 
-namespace train {}  // namespace train
+namespace train {
+
+int cmd_inspect(int argc, char** argv);
+
+}  // namespace train

@@ -5,7 +5,9 @@
 
 int main(int argc, char** argv) {
   using namespace train;
-  const std::vector<Command> commands = {};
+  const std::vector<Command> commands = {
+      {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
+  };
   return run_commands(
       {"normlab", "trains transformers and shows what norm placement does", commands, NORMLAB_VERSION}, argc,
       argv);
