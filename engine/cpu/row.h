@@ -23,6 +23,26 @@ ENGINE_INLINE void each_packet(int64_t n, F&& f) {
   for (; i < n; ++i) f(C{}, i);
 }
 
+/// The correctly rounded square root. (Eigen's psqrt for AVX-512 is an approximation that turns infinity into
+/// NaN and subnormals into zero.)
+ENGINE_INLINE float exact_sqrt(float x) { return std::sqrt(x); }
+ENGINE_INLINE double exact_sqrt(double x) { return std::sqrt(x); }
+#if defined(__AVX512F__)
+ENGINE_INLINE Packet<float> exact_sqrt(const Packet<float>& x) { return _mm512_sqrt_ps(x); }
+ENGINE_INLINE Packet<double> exact_sqrt(const Packet<double>& x) { return _mm512_sqrt_pd(x); }
+#elif defined(__AVX__)
+ENGINE_INLINE Packet<float> exact_sqrt(const Packet<float>& x) { return _mm256_sqrt_ps(x); }
+ENGINE_INLINE Packet<double> exact_sqrt(const Packet<double>& x) { return _mm256_sqrt_pd(x); }
+#elif defined(__SSE2__)
+ENGINE_INLINE Packet<float> exact_sqrt(const Packet<float>& x) { return _mm_sqrt_ps(x); }
+ENGINE_INLINE Packet<double> exact_sqrt(const Packet<double>& x) { return _mm_sqrt_pd(x); }
+#else
+template <class P>
+ENGINE_INLINE P exact_sqrt(const P& x) {
+  return simd::psqrt(x);
+}
+#endif
+
 /// A sum of packets and of single elements.
 template <class C>
 struct PacketSum {
