@@ -236,9 +236,11 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
                             Tensor::from_ids(rows, {n}));
     scored_labels = Tensor::from_ids(kept, {n});
   }
-  return engine::linear_cross_entropy(
-      head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored_labels,
-      {.softcap = config_.logit_softcap.value_or(0), .loss_scale = options.loss_scale});
+  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_),
+                                      scored_labels,
+                                      {.softcap = config_.logit_softcap.value_or(0),
+                                       .loss_scale = options.loss_scale,
+                                       .vocabulary = options.vocabulary});
 }
 
 }  // namespace models

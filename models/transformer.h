@@ -19,7 +19,8 @@ struct Tokens {
 };
 
 struct LossOptions {
-  double loss_scale = 1;  // multiplies gradients, never the loss that is returned
+  double loss_scale = 1;   // multiplies gradients, never the loss that is returned
+  int64_t vocabulary = 0;  // columns of the head from here on are padding; 0: none
 };
 
 class Transformer {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "engine/base/profile.h"
 #include "engine/ops/elementwise.h"
 #include "nn/sphere.h"
 
@@ -46,12 +47,14 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
     stream.replace(stream.read(frame.in, wide));
     u = engine::cast(stream.joined(), compute);
   }
+  const engine::ProfileScope scope(&frame == &attention_frame_ ? "attn" : "ffn");
   Tensor o = branch(u);
   if (sizes_.stream == StreamKind::ngpt) {
     stream.replace(sphere_step(stream.joined(), o, *frame.step, sizes_.step_factor));
     return;
   }
   if (frame.out) o = frame.out(o, wide);
+  if (context.probe) context.probe->on_branch(index_, &frame == &feed_forward_frame_, stream.joined(), o);
 
   engine::ResidualJoin join{.res = frame.res.scale(),
                             .branch = frame.branch.scale(),

@@ -21,6 +21,13 @@ struct KvCache {
   int64_t length = 0;
 };
 
+/// Shown what joins at every sublayer, outside the tape: for statistics and Admin's profiling.
+struct Probe {
+  virtual ~Probe() = default;
+  /// `residual` is the joined stream before this branch, `branch` the branch's output.
+  virtual void on_branch(int64_t layer, bool feed_forward, const Tensor& residual, const Tensor& branch) = 0;
+};
+
 struct Context {
   Precision precision;
   Dropout dropout;
@@ -30,6 +37,7 @@ struct Context {
   bool causal = true;
   std::vector<KvCache>* cache = nullptr;            // one a layer, when generating
   std::vector<Tensor>* auxiliary_losses = nullptr;  // scalars that training adds to the loss
+  Probe* probe = nullptr;
 };
 
 }  // namespace nn

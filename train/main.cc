@@ -6,7 +6,9 @@
 int main(int argc, char** argv) {
   using namespace train;
   const std::vector<Command> commands = {
+      {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
+      {"train", "pretrain a causal or masked language model", cmd_train},
   };
   return run_commands(
       {"normlab", "trains transformers and shows what norm placement does", commands, NORMLAB_VERSION}, argc,

@@ -23,7 +23,8 @@ struct Parameter {
 /// The tensor that ops read, known to the current tape (if any) as a leaf whose gradient goes to
 /// parameter.grad.
 Tensor use(Parameter& parameter);
-/// The same leaf, read in the precision of its value: for ops that need no copy in the compute dtype (table lookups).
+/// The same leaf, read in the precision of its value: for ops that need no copy in the compute dtype (table
+/// lookups).
 Tensor use_value(Parameter& parameter);
 
 }  // namespace engine

@@ -135,6 +135,7 @@ void Tape::append(Node& node, std::span<const Tensor* const> inputs, std::span<T
     slots_.back().output = int32_t(links_.size()) - node.first_output_;
     y->slot = {number_, slot};
     links_.push_back(slot);
+    if (observer) observer->on_output(nodes_.size(), node.name(), *y);
   }
   nodes_.push_back(&node);
 }
@@ -171,18 +172,20 @@ void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cot
     if (tracks(outputs[i])) accumulate(outputs[i].slot.index, cotangents[i]);
   }
   for (size_t i = nodes_.size(); i-- > 0;) {
-    run(*nodes_[i]);
+    run(i);
     nodes_[i]->~Node();  // frees what it saved
     nodes_[i] = nullptr;
   }
   clear_nodes();
 }
 
-void Tape::run(Node& node) {
+void Tape::run(size_t index) {
+  Node& node = *nodes_[index];
   bool any = false;
   for (int i = 0; i < node.outputs_; ++i) {
     SlotState& slot = slots_[size_t(links_[size_t(node.first_output_ + i)])];
     any = any || slot.grad.defined();
+    if (observer && slot.grad.defined()) observer->on_gradient(index, node.name(), slot.grad);
     if (mutation.name && slot.grad.defined() && std::strcmp(mutation.name, node.name()) == 0)
       slot.grad = scaled_copy(slot.grad, mutation.factor);
   }

@@ -120,6 +120,16 @@ struct GradientListener {
   virtual void on_grad_ready(Parameter& parameter) = 0;
 };
 
+/// Shown every tensor as it is recorded and every gradient as it is consumed: for diagnosis, off in normal
+/// training.
+struct TapeObserver {
+  virtual ~TapeObserver() = default;
+  /// Node number `index` has just produced `output`.
+  virtual void on_output(size_t index, const char* node, const Tensor& output) = 0;
+  /// Node number `index` is about to use the gradient `dy` of one of its outputs.
+  virtual void on_gradient(size_t index, const char* node, const Tensor& dy) = 0;
+};
+
 class Tape {
  public:
   Tape();
@@ -162,6 +172,7 @@ class Tape {
   void backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
 
   GradientListener* listener = nullptr;
+  TapeObserver* observer = nullptr;
 
   /// Bytes that nodes keep alive for backward (parameters and tensors saved twice are counted each time).
   int64_t saved_bytes() const;
@@ -184,7 +195,7 @@ class Tape {
 
   int32_t new_slot(const Tensor& x);
   void append(Node& node, std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs);
-  void run(Node& node);
+  void run(size_t index);
   void accumulate(int32_t slot, const Tensor& g);
   void release_uses(Node& node);
   void clear_nodes();

@@ -15,11 +15,21 @@ struct ElementType {
   uint64_t size;
   int dtype;  // DType, or -1: known to the format, not to this engine
 };
-const ElementType kTypes[] = {{"F64", 8, int(DType::f64)},   {"F32", 4, int(DType::f32)}, {"BF16", 2, int(DType::bf16)},
-                              {"F16", 2, int(DType::f16)},   {"I64", 8, int(DType::i64)}, {"I32", 4, int(DType::i32)},
-                              {"U8", 1, int(DType::u8)},     {"BOOL", 1, int(DType::u8)}, {"I16", 2, -1},
-                              {"I8", 1, -1},                 {"U16", 2, -1},              {"U32", 4, -1},
-                              {"U64", 8, -1},                {"F8_E4M3", 1, -1},          {"F8_E5M2", 1, -1}};
+const ElementType kTypes[] = {{"F64", 8, int(DType::f64)},
+                              {"F32", 4, int(DType::f32)},
+                              {"BF16", 2, int(DType::bf16)},
+                              {"F16", 2, int(DType::f16)},
+                              {"I64", 8, int(DType::i64)},
+                              {"I32", 4, int(DType::i32)},
+                              {"U8", 1, int(DType::u8)},
+                              {"BOOL", 1, int(DType::u8)},
+                              {"I16", 2, -1},
+                              {"I8", 1, -1},
+                              {"U16", 2, -1},
+                              {"U32", 4, -1},
+                              {"U64", 8, -1},
+                              {"F8_E4M3", 1, -1},
+                              {"F8_E5M2", 1, -1}};
 
 const ElementType* find_type(const std::string& name) {
   for (const ElementType& type : kTypes)
@@ -36,25 +46,29 @@ const char* type_name(DType dtype) {
 constexpr uint64_t kMaxHeader = uint64_t(100) << 20;
 
 // Reads one header entry. `what` names file and tensor.
-SafetensorsEntry read_entry(const std::string& name, const Json& value, uint64_t data_size, const std::string& what) {
+SafetensorsEntry read_entry(const std::string& name, const Json& value, uint64_t data_size,
+                            const std::string& what) {
   check_keys(value, {"dtype", "shape", "data_offsets"}, what);
-  for (const char* key : {"dtype", "shape", "data_offsets"}) check(value.contains(key), what, ": no \"", key, "\"");
+  for (const char* key : {"dtype", "shape", "data_offsets"})
+    check(value.contains(key), what, ": no \"", key, "\"");
   SafetensorsEntry entry;
   entry.name = name;
   entry.dtype = json_string(value["dtype"], what + ".dtype");
   const ElementType* type = find_type(entry.dtype);
   check(type != nullptr, what, ": unknown dtype \"", entry.dtype.substr(0, 32), "\"");
   const Json &shape = value["shape"], &offsets = value["data_offsets"];
-  check(shape.is_array() && shape.size() <= kMaxRank, what, ": shape must be a list of at most ", kMaxRank, " sizes");
+  check(shape.is_array() && shape.size() <= kMaxRank, what, ": shape must be a list of at most ", kMaxRank,
+        " sizes");
   for (const Json& size : shape) entry.shape.append(json_int(size, what + ".shape", 0, int64_t(1) << 48));
   check(offsets.is_array() && offsets.size() == 2, what, ": data_offsets must be two numbers");
   entry.begin = uint64_t(json_int(offsets[0], what + ".data_offsets", 0, int64_t(1) << 60));
   entry.end = uint64_t(json_int(offsets[1], what + ".data_offsets", 0, int64_t(1) << 60));
-  check(entry.begin <= entry.end && entry.end <= data_size, what, ": data_offsets [", entry.begin, ", ", entry.end,
-        "] are outside the file's ", data_size, " bytes of data");
+  check(entry.begin <= entry.end && entry.end <= data_size, what, ": data_offsets [", entry.begin, ", ",
+        entry.end, "] are outside the file's ", data_size, " bytes of data");
   const uint64_t elements = uint64_t(entry.shape.numel());
-  check(elements <= data_size / type->size + 1 && entry.end - entry.begin == elements * type->size, what, ": shape ",
-        entry.shape, " of ", entry.dtype, " does not fill data_offsets [", entry.begin, ", ", entry.end, "]");
+  check(elements <= data_size / type->size + 1 && entry.end - entry.begin == elements * type->size, what,
+        ": shape ", entry.shape, " of ", entry.dtype, " does not fill data_offsets [", entry.begin, ", ",
+        entry.end, "]");
   return entry;
 }
 
@@ -71,12 +85,14 @@ Safetensors::Safetensors(const std::string& path) : path_(path) {
     return;
   }
   const Json index = read_json(file, kMaxHeader);
-  check(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(), file, ": no \"weight_map\" object");
+  check(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(), file,
+        ": no \"weight_map\" object");
   const std::string folder = file.substr(0, file.find_last_of('/') + 1);
   std::set<std::string> names;
   for (const auto& [tensor, name] : index["weight_map"].items()) {
     const std::string shard = json_string(name, file + ": weight_map");
-    check(shard.find('/') == std::string::npos && !shard.empty(), file, ": shard \"", shard, "\" is not a plain file name");
+    check(shard.find('/') == std::string::npos && !shard.empty(), file, ": shard \"", shard,
+          "\" is not a plain file name");
     names.insert(shard);
   }
   for (const std::string& name : names) add_file(folder + name);
@@ -89,10 +105,11 @@ void Safetensors::add_file(const std::string& path) {
   uint64_t header = 0;
   check(map.size() >= 8, path, ": too short for a safetensors file (", map.size(), " bytes)");
   std::memcpy(&header, map.data(), 8);
-  check(header <= kMaxHeader && header <= map.size() - 8, path, ": header length ", header, " exceeds the file (",
-        map.size(), " bytes) or the limit of ", kMaxHeader);
+  check(header <= kMaxHeader && header <= map.size() - 8, path, ": header length ", header,
+        " exceeds the file (", map.size(), " bytes) or the limit of ", kMaxHeader);
   const uint64_t data_size = map.size() - 8 - header;
-  const Json json = parse_json(std::string(reinterpret_cast<const char*>(map.data()) + 8, header), path + ": header");
+  const Json json =
+      parse_json(std::string(reinterpret_cast<const char*>(map.data()) + 8, header), path + ": header");
   check(json.is_object(), path, ": header is not a JSON object");
 
   const size_t first = entries_.size();
@@ -131,23 +148,27 @@ Tensor Safetensors::load(const std::string& name) const {
   const SafetensorsEntry* entry = find(name);
   check(entry != nullptr, path_, ": no tensor \"", name, "\"");
   const ElementType* type = find_type(entry->dtype);
-  check(type->dtype >= 0, path_, ": tensor \"", name, "\" has element type ", entry->dtype, ", which is not supported");
+  check(type->dtype >= 0, path_, ": tensor \"", name, "\" has element type ", entry->dtype,
+        ", which is not supported");
   Tensor t = Tensor::empty(entry->shape, DType(type->dtype));
   if (t.numel() > 0)
-    std::memcpy(t.raw(), files_[entry->file].data() + data_offsets_[entry->file] + entry->begin, size_t(t.bytes()));
+    std::memcpy(t.raw(), files_[entry->file].data() + data_offsets_[entry->file] + entry->begin,
+                size_t(t.bytes()));
   return t;
 }
 
 Tensor Safetensors::load(const std::string& name, DType dtype) const {
   const Tensor stored = load(name);
   if (stored.dtype() == dtype) return stored;
-  check(is_float(stored.dtype()) == is_float(dtype), path_, ": tensor \"", name, "\" is ", stored.dtype(), ", expected ", dtype);
+  check(is_float(stored.dtype()) == is_float(dtype), path_, ": tensor \"", name, "\" is ", stored.dtype(),
+        ", expected ", dtype);
   Tensor t = Tensor::empty(stored.shape(), dtype);
   t.copy_from(stored);
   return t;
 }
 
-void write_safetensors(const std::string& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;

@@ -1,7 +1,8 @@
-// Reading and writing safetensors, the format of model weights: a length, a JSON header, raw little-endian elements.
+// Reading and writing safetensors, the format of model weights: a length, a JSON header, raw little-endian
+// elements.
 //
-// A file is mapped and its header is checked before anything is read: bounds, sizes, overlaps and holes, so that a
-// truncated or hostile file is one clear Error. Format: the safetensors project's documentation.
+// A file is mapped and its header is checked before anything is read: bounds, sizes, overlaps and holes, so
+// that a truncated or hostile file is one clear Error. Format: the safetensors project's documentation.
 #pragma once
 
 #include <map>
@@ -34,7 +35,8 @@ class Safetensors {
   const SafetensorsEntry* find(const std::string& name) const;
   /// The "__metadata__" object of the first file.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  /// A copy in memory, cast to `dtype`. Error: no such tensor, an element type that this engine does not have.
+  /// A copy in memory, cast to `dtype`. Error: no such tensor, an element type that this engine does not
+  /// have.
   Tensor load(const std::string& name, DType dtype) const;
   /// A copy in the stored dtype.
   Tensor load(const std::string& name) const;

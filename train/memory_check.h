@@ -1,0 +1,21 @@
+// The memory plan of a run, printed before it starts; a run that cannot fit is refused with settings that
+// would.
+#pragma once
+
+#include <string>
+
+#include "models/config.h"
+#include "train/config.h"
+
+namespace train {
+
+/// Bytes that this process may still use: the system's available memory or its control group's limit, if
+/// smaller.
+double available_memory();
+
+/// The plan as one line for people. Error when it exceeds `available`, naming up to three settings, each of
+/// which alone would make the run fit where possible.
+std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
+                         double available);
+
+}  // namespace train

@@ -1,0 +1,104 @@
+// Read first: optimizer.h.
+#include "train/optimizer.h"
+
+#include "engine/ops/optimizer.h"
+
+namespace train {
+
+using engine::check;
+using engine::DType;
+using engine::Tensor;
+using nn::ParameterGroup;
+
+double group_decay(const OptimConfig& config, ParameterGroup group) {
+  switch (config.decay) {
+    case DecayGroup::all: return config.weight_decay;
+    case DecayGroup::matrices:
+      return group == ParameterGroup::matrix || group == ParameterGroup::embedding ? config.weight_decay : 0;
+    case DecayGroup::no_norm_no_embedding: return group == ParameterGroup::matrix ? config.weight_decay : 0;
+  }
+  return 0;
+}
+
+Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
+    : parameters_(parameters), config_(config) {
+  for (int g = 0; g < nn::kParameterGroups; ++g) {
+    const auto [begin, end] = parameters.range(ParameterGroup(g));
+    const double decay = group_decay(config, ParameterGroup(g));
+    // Matrices (with embeddings) and vectors stay apart: only one side has copies in the compute dtype.
+    const bool joins =
+        !stretches_.empty() && stretches_.back().weight_decay == decay && g != int(ParameterGroup::norm);
+    if (joins)
+      stretches_.back().end = end;
+    else if (end > begin)
+      stretches_.push_back({begin, end, decay});
+  }
+  const int64_t n = parameters.values().numel();
+  const DType dtype = engine::compute_dtype(parameters.precision().master);
+  const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
+  if (adam || config.name == OptimizerKind::nag || config.momentum > 0) first_ = Tensor::zeros({n}, dtype);
+  if (adam) second_ = Tensor::zeros({n}, dtype);
+}
+
+void Optimizer::step(double lr, double factor) {
+  ++updates_;
+  for (const Stretch& s : stretches_) step_stretch(s, lr, factor);
+  previous_lr_ = lr;
+}
+
+void Optimizer::step_stretch(const Stretch& s, double lr, double factor) {
+  const auto part = [&](const Tensor& t) { return t.defined() ? t.slice(0, s.begin, s.end) : t; };
+  const Tensor p = part(parameters_.values()), g = part(parameters_.grads()), m = part(first_),
+               v = part(second_);
+  const Tensor low = parameters_.copies(s.begin, s.end);
+  const engine::AdamOptions adam{.lr = lr,
+                                 .beta1 = config_.betas[0],
+                                 .beta2 = config_.betas[1],
+                                 .eps = config_.eps,
+                                 .weight_decay = s.weight_decay,
+                                 .step = updates_,
+                                 .gradient_factor = factor};
+  switch (config_.name) {
+    case OptimizerKind::adamw: return engine::adamw_step(p, g, m, v, adam, low);
+    case OptimizerKind::adam: return engine::fairseq_adam_step(p, g, m, v, adam, low);
+    case OptimizerKind::nag:
+      return engine::nag_step(p, g, m,
+                              {.lr = lr,
+                               .previous_lr = previous_lr_,
+                               .momentum = config_.momentum,
+                               .weight_decay = s.weight_decay,
+                               .gradient_factor = factor},
+                              low);
+    case OptimizerKind::sgd:
+      return engine::sgd_step(
+          p, g, m,
+          {.lr = lr, .momentum = config_.momentum, .weight_decay = s.weight_decay, .gradient_factor = factor},
+          low);
+  }
+}
+
+engine::NamedTensors Optimizer::state() const {
+  engine::NamedTensors tensors;
+  if (first_.defined()) tensors.emplace_back("first_moment", first_);
+  if (second_.defined()) tensors.emplace_back("second_moment", second_);
+  tensors.emplace_back("counters", Tensor::from({double(updates_), previous_lr_}, {2}, DType::f64));
+  return tensors;
+}
+
+void Optimizer::restore(const engine::Safetensors& file) {
+  const auto load = [&](const Tensor& into, const char* name) {
+    if (!into.defined()) return;
+    const Tensor stored = file.load(name, into.dtype());
+    check(stored.shape() == into.shape(), file.path(), ": ", name, " is ", stored.shape(),
+          ", this model needs ", into.shape());
+    into.copy_from(stored);
+  };
+  load(first_, "first_moment");
+  load(second_, "second_moment");
+  const Tensor counters = file.load("counters", DType::f64);
+  check(counters.shape() == engine::Shape{2}, file.path(), ": counters must be [2]");
+  updates_ = int64_t(counters.data<double>()[0]);
+  previous_lr_ = counters.data<double>()[1];
+}
+
+}  // namespace train

@@ -1,0 +1,43 @@
+// The optimizer of a run: moments in flat arenas, one kernel call for each stretch of parameters that share a
+// weight decay. Read first: engine/ops/optimizer.h, nn/parameters.h.
+#pragma once
+
+#include "engine/io/safetensors.h"
+#include "nn/parameters.h"
+#include "train/config.h"
+
+namespace train {
+
+class Optimizer {
+ public:
+  Optimizer(nn::Parameters& parameters, const OptimConfig& config);
+
+  /// One update from the gradient arena, each gradient multiplied by `factor` first; refreshes the compute
+  /// copies.
+  void step(double lr, double factor);
+  /// Updates done so far.
+  int64_t updates() const { return updates_; }
+
+  /// Moments and counters, for checkpoints.
+  engine::NamedTensors state() const;
+  void restore(const engine::Safetensors& file);
+
+ private:
+  struct Stretch {
+    int64_t begin, end;
+    double weight_decay;
+  };
+  void step_stretch(const Stretch& s, double lr, double factor);
+
+  nn::Parameters& parameters_;
+  OptimConfig config_;
+  std::vector<Stretch> stretches_;
+  engine::Tensor first_, second_;  // m and v; the momentum buffer is first_
+  int64_t updates_ = 0;
+  double previous_lr_ = 0;
+};
+
+/// The weight decay of a parameter group under a config's rule.
+double group_decay(const OptimConfig& config, nn::ParameterGroup group);
+
+}  // namespace train

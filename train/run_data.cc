@@ -1,0 +1,117 @@
+// Read first: run_data.h, data/batches.h.
+#include "train/run_data.h"
+
+#include "data/clm_rows.h"
+#include "data/mlm_rows.h"
+#include "data/prefetch.h"
+#include "data/token_stream.h"
+
+namespace train {
+
+using data::TokenId;
+using data::Tokenizer;
+using engine::check;
+using engine::Tensor;
+
+namespace {
+
+// The first of the names that the tokenizer has.
+int32_t special(const Tokenizer& tokenizer, std::initializer_list<const char*> names, const char* role) {
+  for (const char* name : names)
+    if (const TokenId id = tokenizer.special_id(name); id != data::no_token) return int32_t(id);
+  engine::fail("data.tokenizer: a masked LM needs a ", role, " token (", *names.begin(),
+               "), and this tokenizer has none");
+}
+
+data::TokenizerHash hash_bytes(const std::string& hex) {
+  data::TokenizerHash hash{};
+  for (size_t i = 0; i < hash.size(); ++i) hash[i] = uint8_t(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
+  return hash;
+}
+
+std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const RunData& run,
+                                            std::shared_ptr<const data::TokenStream> tokens, bool training) {
+  const uint64_t seed = uint64_t(config.seed) + (training ? 0 : 1);
+  if (config.data.sampler == Sampler::mlm) {
+    check(run.tokenizer != nullptr, "data.tokenizer: the mlm sampler needs one, for its mask and pad tokens");
+    data::MlmOptions options;
+    options.length = run.context;
+    options.begin = special(*run.tokenizer, {"<s>", "[CLS]", "<bos>"}, "begin-of-sequence");
+    options.pad = special(*run.tokenizer, {"<pad>", "[PAD]"}, "padding");
+    options.seed = seed;
+    options.mask = {.select = config.data.mask_probability,
+                    .keep = config.data.mask_keep,
+                    .random = config.data.mask_random};
+    options.mask.mask = special(*run.tokenizer, {"<mask>", "[MASK]"}, "mask");
+    options.mask.vocabulary = int32_t(run.vocabulary);
+    for (const auto& token : run.tokenizer->special_tokens())
+      if (int32_t(token.id) != options.mask.mask) options.mask.not_random.push_back(int32_t(token.id));
+    options.mask = data::checked(options.mask);
+    return data::mlm_rows(tokens, options);
+  }
+  if (!training) return data::clm_blocks(tokens, run.context, data::Targets::next, data::LastRow::keep);
+  if (config.data.sampler == Sampler::random_crop) return data::clm_random_crops(tokens, run.context, seed);
+  return data::clm_blocks(tokens, run.context);
+}
+
+}  // namespace
+
+RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
+                  int64_t world) {
+  RunData run;
+  run.context = config.data.context > 0 ? config.data.context : model_context;
+  check(!config.data.train.empty(), "data.train: names no token shards (make them with `normlab prepare`)");
+  check(objective != models::Objective::classify, "model.objective: classify models are not pretrained");
+  check((objective == models::Objective::mlm) == (config.data.sampler == Sampler::mlm),
+        "data.sampler: an mlm model needs the sampler \"mlm\", a clm model \"blocks\" or \"random_crop\"");
+  if (!config.data.tokenizer.empty()) run.tokenizer = data::load_tokenizer(config.data.tokenizer);
+  const auto open = [&](const std::string& path) {
+    auto tokens = data::TokenStream::open(path);
+    if (run.tokenizer) tokens->check_tokenizer(hash_bytes(run.tokenizer->hash()));
+    run.vocabulary = tokens->vocabulary();
+    return tokens;
+  };
+  data::BatchOptions options{
+      .batch = config.data.batch, .rank = rank, .world = world, .seed = uint64_t(config.seed)};
+  run.training =
+      data::prefetch(data::make_batches(make_rows(config, run, open(config.data.train), true), options));
+  if (!config.data.valid.empty())
+    run.validation = std::make_unique<data::ValidationBatches>(
+        make_rows(config, run, open(config.data.valid), false), config.data.batch, rank, world);
+  return run;
+}
+
+models::Tokens to_tokens(const data::Batch& batch) {
+  const engine::Shape shape = {batch.rows, batch.length};
+  models::Tokens tokens;
+  tokens.ids = Tensor::from_ids(batch.ids, shape);
+  if (!batch.attention_mask.empty()) {
+    tokens.key_mask = Tensor::empty(shape, engine::DType::u8);
+    std::copy(batch.attention_mask.begin(), batch.attention_mask.end(), tokens.key_mask.data<uint8_t>());
+  }
+  return tokens;
+}
+
+Tensor to_labels(const data::Batch& batch) {
+  return Tensor::from_ids(batch.labels, {batch.rows, batch.length});
+}
+
+Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit) {
+  const engine::TapeScope off(nullptr);
+  Evaluation result;
+  double sum = 0;
+  const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
+  for (int64_t i = 0; i < count; ++i) {
+    const data::Batch batch = batches.at(i);
+    if (batch.scored == 0) continue;
+    const engine::Tensor hidden =
+        model.hidden(to_tokens(batch), model.context(), model.context().precision.compute);
+    sum += model.loss(hidden, to_labels(batch)).item();
+    result.scored += batch.scored;
+  }
+  check(result.scored > 0, "validation: no position is scored");
+  result.loss = sum / double(result.scored);
+  return result;
+}
+
+}  // namespace train

@@ -1,0 +1,36 @@
+// The data of a run, from its config: tokenizer, training rows in order, validation rows.
+#pragma once
+
+#include <memory>
+
+#include "data/batches.h"
+#include "data/tokenizer.h"
+#include "models/transformer.h"
+#include "train/config.h"
+
+namespace train {
+
+struct RunData {
+  std::unique_ptr<data::Tokenizer> tokenizer;           // null when the config names none
+  std::unique_ptr<data::BatchSource> training;          // prefetching
+  std::unique_ptr<data::ValidationBatches> validation;  // null when the config names none
+  int64_t vocabulary = 0;
+  int64_t context = 0;
+};
+
+/// `context`: the model's, used when the config sets none.
+RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
+                  int64_t world);
+
+/// A batch as tensors.
+models::Tokens to_tokens(const data::Batch& batch);
+engine::Tensor to_labels(const data::Batch& batch);
+
+/// Mean loss in nats over the scored positions of the first `batches` validation batches (0: all).
+struct Evaluation {
+  double loss = 0;
+  int64_t scored = 0;
+};
+Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit);
+
+}  // namespace train

@@ -1,0 +1,344 @@
+// Read first: trainer.h.
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "engine/base/log.h"
+#include "engine/base/text.h"
+#include "engine/core/allocator.h"
+#include "engine/cpu/parallel.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/optimizer.h"
+#include "models/flops.h"
+#include "models/init.h"
+#include "train/checkpoint_dir.h"
+#include "train/diagnosis.h"
+#include "train/signals.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+using engine::Tensor;
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+nn::Precision precision_of(const TrainConfig& config) {
+  if (config.precision == PrecisionKind::bf16) return nn::Precision::of(engine::DType::bf16);
+  if (config.precision != PrecisionKind::f16) return nn::Precision::of(engine::DType::f32);
+  return config.loss_scale.memory_efficient ? nn::Precision::memory_efficient_f16()
+                                            : nn::Precision::of(engine::DType::f16);
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
+    : config_(config), run_(run), progress_(config.log.every) {
+  check(config.device == DeviceKind::cpu, "device: this build trains on the cpu only");
+  if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
+  data_ = open_data(config, model_config.objective, model_config.context, 0, 1);
+  check(data_.vocabulary <= model_config.vocab_size, "model.vocab_size: ", model_config.vocab_size,
+        " is smaller than the data's vocabulary of ", data_.vocabulary);
+  check(model_config.positions != nn::Positions::learned || data_.context <= model_config.context,
+        "data.context: ", data_.context, " is more than the model's ", model_config.context,
+        " learned positions");
+  model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
+  optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
+  if (config.precision == PrecisionKind::f16) scaler_.emplace(config.loss_scale, 1, config.data.accumulate);
+  schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
+  state_.rng = {uint64_t(config.seed), 0};
+  if (config.ema.decay > 0) {
+    const Tensor& values = model_->parameters().values();
+    state_.average = Tensor::zeros(values.shape(), engine::compute_dtype(values.dtype()));
+  }
+  statistics_ = std::make_unique<LayerStatistics>(*model_);
+  flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
+  restore();
+  metrics_ = std::make_unique<MetricsLog>(run.metrics_path(), state_.counters.step);
+  if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run.path(), state_.counters.step);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::restore() {
+  if (const auto checkpoint = checkpoint_to_resume(run_.path())) {
+    restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
+    data_.training->seek(state_.position);
+    engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
+    return;
+  }
+  models::initialise(*model_, config_.init, uint64_t(config_.seed));
+  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
+  if (rule == "admin") {
+    const data::Batch first = data_.training->next();
+    models::admin_profile(*model_, to_tokens(first));
+    data_.training->seek(state_.position = {});
+  }
+  if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+}
+
+// ------------------------------------------------------------------------------------------------- budget
+// and schedule
+
+int64_t Trainer::planned_steps() const {
+  const BudgetConfig& b = config_.budget;
+  const double rows = double(config_.data.batch * config_.data.accumulate);
+  int64_t steps = config_.schedule.steps;
+  const auto limit = [&](double updates) {
+    const int64_t n = std::max<int64_t>(1, int64_t(std::ceil(updates)));
+    steps = steps == 0 ? n : std::min(steps, n);
+  };
+  if (config_.schedule.steps > 0) return steps;
+  if (b.steps > 0) limit(double(b.steps));
+  if (b.tokens > 0) limit(double(b.tokens) / (rows * double(data_.context)));
+  if (b.epochs > 0) limit(b.epochs * double(data_.training->rows_per_epoch()) / rows);
+  return steps;
+}
+
+double Trainer::done() const {
+  const BudgetConfig& b = config_.budget;
+  const RunCounters& c = state_.counters;
+  double share = 0;
+  if (b.steps > 0) share = std::max(share, double(c.step) / double(b.steps));
+  if (b.tokens > 0) share = std::max(share, double(c.tokens) / double(b.tokens));
+  if (b.seconds > 0) share = std::max(share, c.seconds / b.seconds);
+  if (b.epochs > 0)
+    share =
+        std::max(share, double(state_.position.rows) / (b.epochs * double(data_.training->rows_per_epoch())));
+  return share;
+}
+
+double Trainer::learning_rate() const {
+  const int64_t n = optimizer_->updates();
+  return planned_steps() > 0 ? schedule_->rate(n) : schedule_->rate(n, std::min(1.0, done()));
+}
+
+// ------------------------------------------------------------------------------------------------- one
+// update
+
+double Trainer::micro_batch(const data::Batch& batch, nn::Probe* probe) {
+  nn::Context context = model_->context();
+  context.dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation};
+  context.rng = &state_.rng;
+  context.checkpointing = config_.activation_checkpointing;
+  context.probe = probe;
+  std::vector<Tensor> auxiliary;
+  if (model_->config().experts > 0) context.auxiliary_losses = &auxiliary;
+  const double scale = scaler_ ? scaler_->scale() : 1;
+  engine::Tape tape;
+  const engine::TapeScope scope(tape);
+  const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute);
+  const Tensor loss =
+      model_->loss(hidden, to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
+  Tensor total = loss;
+  for (const Tensor& extra : auxiliary) total = engine::add(total, engine::affine(extra, scale));
+  tape.backward(total);
+  return loss.item();
+}
+
+double Trainer::accumulate_gradients(int64_t& scored) {
+  model_->parameters().clear_gradients();
+  double loss = 0;
+  for (const data::Batch& batch : batches_) {
+    if (batch.scored == 0) continue;
+    loss += micro_batch(batch, nullptr);
+    scored += batch.scored;
+  }
+  model_->parameters().complete_gradients();
+  return loss;
+}
+
+Trainer::UpdateResult Trainer::update() {
+  batches_.clear();
+  for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
+  RunCounters& c = state_.counters;
+  const bool watched = config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0;
+
+  int64_t scored = 0;
+  UpdateResult result;
+  result.lr = learning_rate();
+  const double loss = accumulate_gradients(scored);
+  check(scored > 0, "step ", c.step + 1, ": no position of the batch is scored");
+  result.loss = loss / double(scored);
+
+  GradientFactor factor(scaler_ ? scaler_->scale() : 1);
+  factor.multiply(1.0 / double(scored));
+  result.norm = factor.norm(std::sqrt(engine::sum_of_squares(model_->parameters().grads())));
+  if (scaler_) {
+    factor.clip(result.norm, config_.optim.clip);
+  } else {
+    if (!std::isfinite(result.norm) || !std::isfinite(result.loss)) report_bad_update(result.norm);
+    factor.multiply(clip_factor(result.norm, config_.optim.clip));
+  }
+  const ScaleEvent event = scaler_ ? scaler_->observe(result.norm) : ScaleEvent::apply;
+  if (event == ScaleEvent::abort) report_bad_update(result.norm);
+  result.applied = event == ScaleEvent::apply;
+  if (result.applied) {
+    if (watched) {
+      ActivationProbe probe;
+      nn::Context context = model_->context();
+      context.probe = &probe;
+      const engine::TapeScope off(nullptr);
+      model_->hidden(to_tokens(batches_.front()), context);
+      statistics_->before_update(factor.value(), probe);
+    }
+    optimizer_->step(result.lr, factor.value());
+    models::normalize_ngpt(*model_);
+    if (state_.average.defined())
+      engine::ema_step(state_.average, model_->parameters().values(), config_.ema.decay);
+  }
+  ++c.step;
+  c.applied = optimizer_->updates();
+  for (const data::Batch& batch : batches_) c.tokens += batch.rows * batch.length;
+  state_.position = data_.training->position();
+  return result;
+}
+
+void Trainer::report_bad_update(double norm) {
+  progress_.finish();
+  const int64_t step = state_.counters.step + 1;
+  const double scale = scaler_ ? scaler_->scale() : 1;
+  std::string where;
+  for (const data::Batch& batch : batches_) {
+    model_->parameters().clear_gradients();
+    where = find_bad_number([&] {
+      const nn::Context context = model_->context();
+      return model_->loss(model_->hidden(to_tokens(batch), context, context.precision.compute),
+                          to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
+    });
+    if (!where.empty()) break;
+  }
+  if (where.empty())
+    where = "the gradients of single micro-batches are finite; their sum or the random dropout is not";
+  checkpoints_.finish();
+  if (scaler_) throw TrainingFailure(scaler_->abort_message(step, where));
+  throw TrainingFailure(
+      engine::join_text("step ", step, ": the gradient norm is ", norm, ". First bad number: ", where,
+                        ". Lower optim.lr, or warm up longer; the last checkpoint is intact."));
+}
+
+// ------------------------------------------------------------------------------------------------- the loop
+
+RunEnd Trainer::run() {
+  SignalGuard signals;
+  RunCounters& c = state_.counters;
+  done_at_start_ = done();
+  session_start_ = last_log_time_ = last_checkpoint_time_ = now();
+  last_log_tokens_ = c.tokens;
+  const double seconds_before = c.seconds;
+  double paused = 0;  // validation and checkpoints do not count as training time
+  RunEnd end = RunEnd::finished;
+  while (!spent()) {
+    const UpdateResult result = update();
+    c.seconds = seconds_before + now() - session_start_ - paused;
+    log_update(result);
+    const double before = now();
+    if (config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0) validate();
+    const bool stop = config_.eval.patience > 0 && c.evaluations_without_gain >= config_.eval.patience;
+    const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
+    const bool by_clock =
+        config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
+    if ((by_step || by_clock) && !spent()) save_checkpoint();
+    const double pause = now() - before;
+    paused += pause;
+    last_log_time_ += pause;
+    if (signals.raised()) {
+      end = RunEnd::interrupted;
+      break;
+    }
+    if (stop) {
+      progress_.note(
+          engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
+      end = RunEnd::stopped_early;
+      break;
+    }
+  }
+  const bool validated_now = config_.eval.every > 0 && c.step % config_.eval.every == 0;
+  if (end == RunEnd::finished && data_.validation && !validated_now) validate();
+  save_checkpoint();
+  checkpoints_.finish();
+  if (tensorboard_) tensorboard_->flush();
+  progress_.finish();
+  return end;
+}
+
+void Trainer::validate() {
+  nn::Parameters& parameters = model_->parameters();
+  Tensor raw;
+  if (state_.average.defined()) {  // the averaged weights are the ones that people will use
+    raw = Tensor::empty(parameters.values().shape(), parameters.values().dtype());
+    raw.copy_from(parameters.values());
+    parameters.values().copy_from(state_.average);
+    parameters.refresh_copies();
+  }
+  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches);
+  if (raw.defined()) {
+    parameters.values().copy_from(raw);
+    parameters.refresh_copies();
+  }
+  RunCounters& c = state_.counters;
+  c.last_loss = evaluation.loss;
+  const bool gain = !c.best_loss || evaluation.loss < *c.best_loss;
+  c.evaluations_without_gain = gain ? 0 : c.evaluations_without_gain + 1;
+  if (gain) c.best_loss = evaluation.loss;
+  const Json record = {{"step", c.step},
+                       {"tokens", c.tokens},
+                       {"seconds", c.seconds},
+                       {"valid_loss", evaluation.loss},
+                       {"valid_ppl", std::exp(evaluation.loss)}};
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+  char line[128];
+  std::snprintf(line, sizeof line, "step %lld: valid loss %.4f  ppl %.2f", (long long)c.step, evaluation.loss,
+                std::exp(evaluation.loss));
+  progress_.note(line);
+}
+
+void Trainer::save_checkpoint() {
+  const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
+  checkpoints_.write(
+      take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
+      config_.checkpoint.keep, config_.checkpoint.keep_best);
+  last_checkpoint_time_ = now();
+}
+
+void Trainer::log_update(const UpdateResult& result) {
+  const RunCounters& c = state_.counters;
+  const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
+  const Json layers = watched ? statistics_->after_update() : Json();
+  const double elapsed = now() - last_log_time_;
+  const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
+  progress_.update({.step = c.step,
+                    .total_steps = config_.budget.steps,
+                    .done = done(),
+                    .loss = result.loss,
+                    .tokens_per_second = speed,
+                    .elapsed = now() - session_start_,
+                    .done_at_start = done_at_start_});
+  if (c.step % config_.log.every != 0 && !watched && !spent()) return;
+  Json record = {{"step", c.step},
+                 {"tokens", c.tokens},
+                 {"seconds", c.seconds},
+                 {"loss", result.loss},
+                 {"ppl", std::exp(result.loss)},
+                 {"lr", result.lr},
+                 {"grad_norm", result.norm},
+                 {"loss_scale", scaler_ ? scaler_->scale() : 1},
+                 {"applied", result.applied},
+                 {"tokens_per_second", speed},
+                 {"flops_per_second", speed * flops_per_token_},
+                 {"peak_memory", engine::memory_statistics().peak}};
+  if (peak_flops_ > 0) record["mfu"] = speed * flops_per_token_ / peak_flops_;
+  if (watched) record.update(layers);
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+  last_log_time_ = now();
+  last_log_tokens_ = c.tokens;
+}
+
+}  // namespace train

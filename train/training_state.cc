@@ -1,0 +1,146 @@
+// Read first: training_state.h.
+#include "train/training_state.h"
+
+#include "engine/base/json.h"
+#include "train/checkpoint_dir.h"
+
+namespace train {
+
+using engine::Json;
+using engine::Tensor;
+
+namespace {
+
+Tensor copy_of(const Tensor& t) {
+  const Tensor copy = Tensor::empty(t.shape(), t.dtype());
+  copy.copy_from(t);
+  return copy;
+}
+
+Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
+
+Json training_json(const TrainingState& s, const LossScaler* scaler) {
+  const RunCounters& c = s.counters;
+  return {{"step", c.step},
+          {"applied", c.applied},
+          {"tokens", c.tokens},
+          {"seconds", c.seconds},
+          {"best_loss", optional_number(c.best_loss)},
+          {"last_loss", optional_number(c.last_loss)},
+          {"evaluations_without_gain", c.evaluations_without_gain},
+          {"rng", {{"seed", s.rng.seed}, {"offset", s.rng.offset}}},
+          {"data", data::to_json(s.position)},
+          {"loss_scaler", scaler ? scaler->state() : Json()}};
+}
+
+constexpr int64_t kMax = int64_t(1) << 53;
+
+void read_training_json(const std::string& path, TrainingState& s, LossScaler* scaler) {
+  const Json json = engine::read_json(path);
+  engine::check_keys(json,
+                     {"step", "applied", "tokens", "seconds", "best_loss", "last_loss",
+                      "evaluations_without_gain", "rng", "data", "loss_scaler"},
+                     path);
+  const auto at = [&](const Json& object, const char* key) -> const Json& {
+    engine::check(object.is_object() && object.contains(key), path, ": no \"", key, "\"");
+    return object[key];
+  };
+  const auto count = [&](const char* key) {
+    return engine::json_int(at(json, key), path + ": " + key, 0, kMax);
+  };
+  RunCounters& c = s.counters;
+  c.step = count("step");
+  c.applied = count("applied");
+  c.tokens = count("tokens");
+  c.seconds = engine::json_number(at(json, "seconds"), path + ": seconds");
+  for (auto [key, value] : {std::pair{"best_loss", &c.best_loss}, std::pair{"last_loss", &c.last_loss}}) {
+    value->reset();
+    if (!at(json, key).is_null()) *value = engine::json_number(at(json, key), path + ": " + key);
+  }
+  c.evaluations_without_gain = count("evaluations_without_gain");
+  const Json& rng = at(json, "rng");
+  const auto word = [&](const char* key) {
+    engine::check(at(rng, key).is_number_unsigned() || at(rng, key).is_number_integer(), path, ": rng.", key,
+                  " must be an integer");
+    return at(rng, key).get<uint64_t>();
+  };
+  s.rng = {word("seed"), word("offset")};
+  s.position = data::position_from_json(at(json, "data"), path + ": data");
+  if (scaler) scaler->restore(at(json, "loss_scaler"), path + ": loss_scaler");
+}
+
+}  // namespace
+
+Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
+                       const TrainingState& state, const LossScaler* scaler,
+                       const std::string& tokenizer_json, const std::string& run) {
+  Snapshot snapshot;
+  snapshot.config = model.config();
+  if (!tokenizer_json.empty()) snapshot.config.tokenizer = "tokenizer.json";
+  snapshot.tokenizer_json = tokenizer_json;
+  snapshot.run = run;
+  snapshot.step = state.counters.step;
+  snapshot.valid_loss = state.counters.last_loss;
+  snapshot.training_json = training_json(state, scaler).dump(1) + "\n";
+  for (const auto& [name, tensor] : optimizer.state()) snapshot.optimizer.emplace_back(name, copy_of(tensor));
+  // With an average, the model that people load is the average; the raw weights go beside the moments.
+  const Tensor values = copy_of(model.parameters().values());
+  const Tensor shown = state.average.defined() ? copy_of(state.average) : values;
+  if (state.average.defined()) snapshot.optimizer.emplace_back("values", values);
+  for (const auto& [name, tensor] : models::named_values(model.parameters()))
+    snapshot.weights.emplace_back(
+        name, shown.strided(tensor.shape(), engine::contiguous_strides(tensor.shape()), tensor.offset()));
+  return snapshot;
+}
+
+std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best) {
+  CheckpointWriter writer(snapshot.run, snapshot.step);
+  const std::string folder = writer.folder() + "/";
+  engine::write_file(folder + "config.json", models::to_json(snapshot.config).dump(1) + "\n");
+  engine::write_safetensors(folder + "model.safetensors", snapshot.weights, {{"format", "normlab"}});
+  engine::write_safetensors(folder + "optimizer.safetensors", snapshot.optimizer);
+  engine::write_file(folder + "training.json", snapshot.training_json);
+  if (!snapshot.tokenizer_json.empty())
+    engine::write_file(folder + "tokenizer.json", snapshot.tokenizer_json);
+  const std::string path = writer.commit(snapshot.valid_loss);
+  prune_checkpoints(snapshot.run, keep, keep_best);
+  return path;
+}
+
+void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
+                        TrainingState& state, LossScaler* scaler) {
+  models::load_parameters(model.parameters(), engine::Safetensors(folder + "/model.safetensors"), folder);
+  const engine::Safetensors moments(folder + "/optimizer.safetensors");
+  optimizer.restore(moments);
+  if (state.average.defined()) {
+    state.average.copy_from(model.parameters().values());
+    const Tensor raw = moments.load("values", model.parameters().values().dtype());
+    engine::check(raw.shape() == model.parameters().values().shape(), folder,
+                  ": the raw weights have the wrong size");
+    model.parameters().values().copy_from(raw);
+    model.parameters().refresh_copies();
+  }
+  read_training_json(folder + "/training.json", state, scaler);
+}
+
+CheckpointQueue::~CheckpointQueue() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void CheckpointQueue::finish() {
+  if (thread_.joinable()) thread_.join();
+  if (!error_.empty()) throw engine::Error(std::exchange(error_, {}));
+}
+
+void CheckpointQueue::write(Snapshot snapshot, int64_t keep, int64_t keep_best) {
+  finish();
+  thread_ = std::thread([this, keep, keep_best, snapshot = std::move(snapshot)] {
+    try {
+      write_snapshot(snapshot, keep, keep_best);
+    } catch (const std::exception& e) {
+      error_ = e.what();
+    }
+  });
+}
+
+}  // namespace train

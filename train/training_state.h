@@ -1,0 +1,72 @@
+// What a checkpoint holds besides the model: counters, moments, loss scaler, random numbers, data position;
+// and the thread that writes checkpoints while training goes on. Read first: checkpoint_dir.h, optimizer.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "data/batches.h"
+#include "engine/base/philox.h"
+#include "models/model_files.h"
+#include "train/loss_scaler.h"
+#include "train/optimizer.h"
+
+namespace train {
+
+/// Everything that counts, as JSON in training.json.
+struct RunCounters {
+  int64_t step = 0;     // attempted updates (skipped ones included): the step of metrics and checkpoints
+  int64_t applied = 0;  // updates that the optimizer made: what the schedule counts
+  int64_t tokens = 0;   // tokens seen
+  double seconds = 0;   // spent training
+  std::optional<double> best_loss, last_loss;  // validation
+  int64_t evaluations_without_gain = 0;
+};
+
+struct TrainingState {
+  RunCounters counters;
+  engine::Rng rng;
+  data::BatchPosition position;
+  engine::Tensor average;  // exponential moving average of the values arena; undefined without EMA
+};
+
+/// Copies of all that a checkpoint will hold, so that training may go on while they are written.
+struct Snapshot {
+  models::ModelConfig config;
+  engine::NamedTensors weights, optimizer;
+  std::string training_json;
+  std::string tokenizer_json;
+  std::string run;
+  int64_t step = 0;
+  std::optional<double> valid_loss;
+};
+
+Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
+                       const TrainingState& state, const LossScaler* scaler,
+                       const std::string& tokenizer_json, const std::string& run);
+
+/// Writes the folder of a snapshot; returns it.
+std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best);
+
+/// Restores everything from a checkpoint folder. Errors name the file.
+void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
+                        TrainingState& state, LossScaler* scaler);
+
+/// Writes snapshots on a thread of its own, one at a time, in order.
+class CheckpointQueue {
+ public:
+  ~CheckpointQueue();
+  /// Waits for the previous one, then returns while `snapshot` is being written. Errors of the previous write
+  /// are thrown.
+  void write(Snapshot snapshot, int64_t keep, int64_t keep_best);
+  /// Waits for the last one; throws its error.
+  void finish();
+
+ private:
+  std::thread thread_;
+  std::string error_;
+};
+
+}  // namespace train
