@@ -10,23 +10,33 @@
 
 namespace engine {
 
-Json parse_json(const std::string& text, const std::string& what) {
+namespace {
+
+template <class AnyJson>
+AnyJson parse(const std::string& text, const std::string& what) {
   std::vector<std::set<std::string>> open_objects;  // keys seen so far, one set an open object
-  const auto guard = [&](int depth, Json::parse_event_t event, Json& value) {
+  const auto guard = [&](int depth, typename AnyJson::parse_event_t event, AnyJson& value) {
     check(depth <= 64, what, ": nested deeper than 64 levels");
-    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
-    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto& key = value.get_ref<const std::string&>();
+    if (event == AnyJson::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == AnyJson::parse_event_t::object_end) open_objects.pop_back();
+    if (event == AnyJson::parse_event_t::key) {
+      const auto& key = value.template get_ref<const std::string&>();
       check(open_objects.back().insert(key).second, what, ": key \"", key, "\" appears twice");
     }
     return true;
   };
   try {
-    return Json::parse(text, guard);
-  } catch (const Json::exception& e) {
+    return AnyJson::parse(text, guard);
+  } catch (const typename AnyJson::exception& e) {
     fail(what, ": not valid JSON (", e.what(), ")");
   }
+}
+
+}  // namespace
+
+Json parse_json(const std::string& text, const std::string& what) { return parse<Json>(text, what); }
+SortedJson parse_sorted_json(const std::string& text, const std::string& what) {
+  return parse<SortedJson>(text, what);
 }
 
 Json read_json(const std::string& path, size_t max_bytes) {

@@ -11,6 +11,10 @@ using Json = nlohmann::ordered_json;  // keys keep their order, so that files we
 
 /// Parses text; `what` names it in errors ("config.json"). Refuses nesting deeper than 64 and duplicate keys.
 Json parse_json(const std::string& text, const std::string& what);
+/// The same with keys in sorted order. Json looks a key up by walking the object; this is for objects with
+/// many thousands of keys.
+using SortedJson = nlohmann::json;
+SortedJson parse_sorted_json(const std::string& text, const std::string& what);
 /// Reads and parses a file of at most `max_bytes`.
 Json read_json(const std::string& path, size_t max_bytes = size_t(256) << 20);
 

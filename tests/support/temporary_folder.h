@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <string>
 
 struct TemporaryFolder {
@@ -20,6 +21,10 @@ struct TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   std::string operator/(const std::string& name) const { return path + "/" + name; }
+
+  size_t files() const {
+    return size_t(std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator{}));
+  }
 
   std::string path;
 };

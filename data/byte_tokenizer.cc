@@ -1,0 +1,52 @@
+// Read first: byte_tokenizer.h.
+#include "data/byte_tokenizer.h"
+
+#include "data/special_json.h"
+#include "engine/base/check.h"
+
+namespace data {
+namespace {
+
+std::vector<SpecialToken> from_256_on(std::vector<SpecialToken> special) {
+  for (size_t i = 0; i < special.size(); ++i) special[i].id = TokenId(256 + i);
+  return special;
+}
+
+}  // namespace
+
+ByteTokenizer::ByteTokenizer(std::vector<SpecialToken> special)
+    : Tokenizer(from_256_on(std::move(special))) {}
+
+std::unique_ptr<Tokenizer> ByteTokenizer::train(const TrainOptions& options) {
+  std::vector<SpecialToken> special;
+  for (const std::string& text : options.special) special.push_back({text});
+  const size_t size = 256 + special.size();
+  engine::check(options.vocab_size == 0 || options.vocab_size == size,
+                "tokenizer train: kind byte has exactly ", size,
+                " tokens (256 and the special ones), got vocabulary size ", options.vocab_size);
+  return std::make_unique<ByteTokenizer>(std::move(special));
+}
+
+std::unique_ptr<Tokenizer> ByteTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
+  return std::make_unique<ByteTokenizer>(read_special(json, {}, what));
+}
+
+std::string ByteTokenizer::to_json() const {
+  return tokenizer_header(kind(), special_tokens()).dump(1) + "\n";
+}
+
+void ByteTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {
+  for (const char byte : text) out.push_back(uint8_t(byte));
+}
+
+void ByteTokenizer::decode_ids(std::span<const TokenId> ids, std::string& out) const {
+  for (const TokenId id : ids) {
+    if (id < 256) {
+      out += char(id);
+    } else {
+      out += special_tokens()[id - 256].text;
+    }
+  }
+}
+
+}  // namespace data

@@ -1,0 +1,82 @@
+// Read first: utf8.h.
+#include "data/utf8.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace data {
+namespace {
+
+constexpr uint32_t code_points = 0x110000;
+
+CharClass classify(uint32_t code) {
+  switch (utf8proc_category(utf8proc_int32_t(code))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: return CharClass::letter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO: return CharClass::number;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return CharClass::space;
+    default: break;
+  }
+  // White_Space is the Z categories and these controls.
+  return (code >= 0x09 && code <= 0x0D) || code == 0x85 ? CharClass::space : CharClass::other;
+}
+
+}  // namespace
+
+const CharClass* char_class_table() {
+  static const std::vector<CharClass> table = [] {
+    std::vector<CharClass> t(code_points);
+    for (uint32_t code = 0; code < code_points; ++code) t[code] = classify(code);
+    return t;
+  }();
+  return table.data();
+}
+
+Char decode_char_before(const uint8_t* begin, const uint8_t* p) {
+  const size_t longest = std::min<size_t>(4, size_t(p - begin));
+  for (size_t n = 1; n <= longest; ++n) {
+    const Char c = decode_char(p - n, p);
+    if (c.code != invalid_char && c.bytes == n) return c;
+  }
+  return {invalid_char, 1};
+}
+
+void append_utf8(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += char(code);
+  } else if (code < 0x800) {
+    out += char(0xC0 | code >> 6);
+    out += char(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    out += char(0xE0 | code >> 12);
+    out += char(0x80 | (code >> 6 & 0x3F));
+    out += char(0x80 | (code & 0x3F));
+  } else {
+    out += char(0xF0 | code >> 18);
+    out += char(0x80 | (code >> 12 & 0x3F));
+    out += char(0x80 | (code >> 6 & 0x3F));
+    out += char(0x80 | (code & 0x3F));
+  }
+}
+
+size_t valid_utf8_prefix(std::string_view text) {
+  const auto* begin = reinterpret_cast<const uint8_t*>(text.data());
+  const auto* end = begin + text.size();
+  for (const uint8_t* p = begin; p < end;) {
+    const Char c = decode_char(p, end);
+    if (c.code == invalid_char) return size_t(p - begin);
+    p += c.bytes;
+  }
+  return text.size();
+}
+
+}  // namespace data

@@ -1,0 +1,128 @@
+// Read first: word_tokenizer.h.
+#include "data/word_tokenizer.h"
+
+#include <algorithm>
+
+#include "data/special_json.h"
+#include "data/utf8.h"
+#include "engine/base/check.h"
+
+namespace data {
+
+using engine::check;
+
+namespace {
+
+constexpr TokenId unknown_id = 0, end_of_line_id = 1;
+
+/// Calls word(text) for each word and line_end() after each line; the last line ends even without a newline.
+template <class Word, class LineEnd>
+void for_each_word(std::string_view text, const Word& word, const LineEnd& line_end) {
+  const CharClass* table = char_class_table();
+  const auto* begin = reinterpret_cast<const uint8_t*>(text.data());
+  const auto* end = begin + text.size();
+  const uint8_t* first = begin;  // of the word being read
+  const auto finish = [&](const uint8_t* last) {
+    if (last > first) word(std::string_view(reinterpret_cast<const char*>(first), size_t(last - first)));
+  };
+  for (const uint8_t* p = begin; p < end;) {
+    const Char c = decode_char(p, end);
+    if (class_of(table, c) == CharClass::space) {
+      finish(p);
+      first = p + c.bytes;
+      if (c.code == '\n') line_end();
+    }
+    p += c.bytes;
+  }
+  finish(end);
+  if (!text.empty() && text.back() != '\n') line_end();
+}
+
+}  // namespace
+
+WordTokenizer::WordTokenizer(std::vector<SpecialToken> special, std::vector<std::string> words)
+    : Tokenizer(std::move(special)), words_(std::move(words)) {
+  for (size_t i = 0; i < words_.size(); ++i) ids_[words_[i]] = TokenId(special_tokens().size() + i);
+}
+
+std::unique_ptr<Tokenizer> WordTokenizer::train(std::span<const std::string_view> texts,
+                                                const TrainOptions& options) {
+  std::vector<SpecialToken> special = {{"<unk>", unknown_id}, {"<eos>", end_of_line_id}};
+  for (const std::string& text : options.special) {
+    if (text != "<unk>" && text != "<eos>") special.push_back({text, TokenId(special.size())});
+  }
+  std::unordered_map<std::string_view, uint64_t> counts;
+  for (const std::string_view text : texts) {
+    for_each_word(
+        text, [&](std::string_view word) { ++counts[word]; }, [] {});
+  }
+  check(!counts.empty(), "tokenizer train: the text has no words to learn from");
+  for (const SpecialToken& token : special) counts.erase(token.text);
+  std::vector<std::pair<uint64_t, std::string_view>> kept;
+  for (const auto& [word, count] : counts) {
+    // A file in JSON cannot hold a word that is not valid UTF-8; such words are <unk>.
+    const bool storable = valid_utf8_prefix(word) == word.size();
+    if (storable && count >= std::max<uint64_t>(1, options.min_frequency)) kept.emplace_back(count, word);
+  }
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  if (options.vocab_size > 0 && options.vocab_size < special.size()) {
+    fail_vocabulary_too_small(options.vocab_size, special.size(), "the special tokens");
+  }
+  if (options.vocab_size > 0) kept.resize(std::min(kept.size(), options.vocab_size - special.size()));
+  std::vector<std::string> words;
+  for (const auto& [count, word] : kept) words.emplace_back(word);
+  return std::make_unique<WordTokenizer>(std::move(special), std::move(words));
+}
+
+std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
+  std::vector<SpecialToken> special = read_special(json, {"words"}, what);
+  check(special.size() >= 2 && special[unknown_id].text == "<unk>" && special[end_of_line_id].text == "<eos>",
+        what, ": \"special\" must begin with \"<unk>\" and \"<eos>\"");
+  std::vector<std::string> words = read_strings(json, "words", what);
+  for (const SpecialToken& token : special) {
+    check(std::find(words.begin(), words.end(), token.text) == words.end(), what, ": \"", token.text,
+          "\" is both a word and a special token");
+  }
+  return std::make_unique<WordTokenizer>(std::move(special), std::move(words));
+}
+
+std::string WordTokenizer::to_json() const {
+  engine::Json json = tokenizer_header(kind(), special_tokens());
+  json["words"] = words_;
+  return json.dump(1) + "\n";
+}
+
+void WordTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {
+  const auto word = [&](std::string_view w) {
+    const auto found = ids_.find(w);
+    out.push_back(found == ids_.end() ? unknown_id : found->second);
+  };
+  for_each_word(text, word, [&] { out.push_back(end_of_line_id); });
+}
+
+void WordTokenizer::encode_recognising(std::string_view text, int, std::vector<TokenId>& out) const {
+  const auto word = [&](std::string_view w) {
+    const TokenId special = special_id(w);
+    const auto found = ids_.find(w);
+    out.push_back(special != no_token ? special : found == ids_.end() ? unknown_id : found->second);
+  };
+  for_each_word(text, word, [&] { out.push_back(end_of_line_id); });
+}
+
+void WordTokenizer::decode_ids(std::span<const TokenId> ids, std::string& out) const {
+  const size_t first = special_tokens().size();
+  bool line_start = true;
+  for (const TokenId id : ids) {
+    if (id == end_of_line_id) {
+      out += '\n';
+    } else {
+      if (!line_start) out += ' ';
+      out += id < first ? special_tokens()[id].text : words_[id - first];
+    }
+    line_start = id == end_of_line_id;
+  }
+}
+
+}  // namespace data

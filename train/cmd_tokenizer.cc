@@ -1,0 +1,223 @@
+// normlab tokenizer: train one, use it, import others' files. Read first: cli.h, data/tokenizer.h.
+#include <unistd.h>
+
+#include <cctype>
+#include <charconv>
+#include <cstdio>
+#include <iostream>
+
+#include "data/bpe_files.h"
+#include "data/tokenizer.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/text.h"
+#include "train/cli.h"
+#include "train/commands.h"
+
+namespace train {
+namespace {
+
+using data::SpecialText;
+using data::TokenId;
+using engine::check;
+
+const Flag tokenizer_flag = {"tokenizer", "DIR", "folder with tokenizer.json, or such a file", "",
+                             Arity::required};
+
+/// All of standard input; a person at a terminal is told what is missing instead.
+std::string read_input(const std::string& expected) {
+  check(!isatty(STDIN_FILENO), "nothing on standard input: pipe in ", expected);
+  std::string text;
+  std::vector<char> buffer(size_t(1) << 20);
+  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) text.append(buffer.data(), n);
+  check(!std::ferror(stdin), "standard input: cannot read");
+  return text;
+}
+
+void write_output(const std::string& text) {
+  const bool done =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  check(done, "standard output: cannot write");
+}
+
+/// One text a file; standard input without any.
+std::vector<std::string> read_texts(const std::vector<std::string>& paths) {
+  std::vector<std::string> texts;
+  for (const std::string& path : paths)
+    texts.push_back(path == "-" ? read_input("text") : engine::read_file(path));
+  if (paths.empty()) texts.push_back(read_input("text to learn from, or name files with --input"));
+  return texts;
+}
+
+void report(const data::Tokenizer& tokenizer, const std::string& folder) {
+  engine::log_info(folder, "/tokenizer.json: kind ", kind_name(tokenizer.kind()), ", ",
+                   tokenizer.vocab_size(), " tokens, sha256 ", tokenizer.hash().substr(0, 16));
+}
+
+int train_command(int argc, char** argv) {
+  const Usage usage = {
+      "normlab tokenizer train",
+      "learn a tokenizer from text and write DIR/tokenizer.json",
+      {},
+      {{"out", "DIR", "folder to write", "", Arity::required},
+       {"input", "FILE", "text to learn from (- or no --input: standard input)", "", Arity::repeated},
+       {"kind", "bpe|byte|char|word", "what tokens are", "bpe"},
+       {"vocab-size", "N",
+        "tokens in all, special ones included (0: 32768 for bpe, no limit for char and word)", "0"},
+       {"min-frequency", "N", "leave out rarer pairs, characters or words (0: 2 for bpe, else 1)", "0"},
+       {"special", "TEXT", "a special token; their ids follow the order given", "", Arity::repeated},
+       {"threads", "N", "threads to count with (0: all processors); the result does not depend on it", "0"}},
+      "bpe is GPT-2's byte-level byte-pair encoding; its tokenizer.json can be read by Hugging Face "
+      "tokenizers."};
+  const Arguments args(usage, argc, argv);
+  data::TrainOptions options;
+  options.kind = data::parse_kind(args.text("kind"));
+  options.vocab_size = size_t(args.integer("vocab-size", 0, 1 << 24));
+  options.min_frequency = uint64_t(args.integer("min-frequency", 0, INT64_MAX));
+  options.special = args.values("special");
+  options.threads = int(args.integer("threads", 0, 1024));
+  std::vector<std::string> texts;
+  if (options.kind != data::TokenizerKind::byte) texts = read_texts(args.values("input"));
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  engine::log_info("learning from ", engine::human_bytes(double(bytes)));
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  const auto tokenizer = data::train_tokenizer(views, options);
+  tokenizer->save(args.text("out"));
+  report(*tokenizer, args.text("out"));
+  return 0;
+}
+
+void append_array(std::string& out, const std::vector<TokenId>& ids) {
+  char digits[16];
+  out += '[';
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i > 0) out += ',';
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, ids[i]).ptr);
+  }
+  out += "]\n";
+}
+
+int encode_command(int argc, char** argv) {
+  const Usage usage = {
+      "normlab tokenizer encode",
+      "text on standard input to token ids on standard output, a JSON array",
+      {},
+      {tokenizer_flag,
+       {"lines", "", "one array for each line, its newline left out"},
+       {"special", "", "find special tokens in the text; otherwise their text is ordinary text"},
+       {"threads", "N", "0: all processors", "0"}},
+      ""};
+  const Arguments args(usage, argc, argv);
+  const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
+  const SpecialText special = args.on("special") ? SpecialText::recognised : SpecialText::ordinary;
+  const int threads = int(args.integer("threads", 0, 1024));
+  const std::string text = read_input("text");
+  std::string out;
+  if (!args.on("lines")) append_array(out, tokenizer->encode(text, special, threads));
+  for (size_t from = 0; args.on("lines") && from < text.size();) {
+    const size_t end = std::min(text.find('\n', from), text.size());
+    append_array(out, tokenizer->encode(std::string_view(text).substr(from, end - from), special, threads));
+    from = end + 1;
+  }
+  write_output(out);
+  return 0;
+}
+
+/// Reads "[1, 2, 3]" from json at `at`, past white space; false at the end of the text.
+bool read_array(const std::string& json, size_t& at, std::vector<TokenId>& ids) {
+  const auto skip = [&] {
+    while (at < json.size() && std::isspace(uint8_t(json[at]))) ++at;
+    return at < json.size() ? json[at] : '\0';
+  };
+  const auto expect = [&](bool good, const char* what) {
+    check(good, "standard input: byte ", at, ": expected ", what, " in a JSON array of token ids");
+  };
+  ids.clear();
+  if (skip() == '\0' && at == json.size()) return false;
+  expect(json[at] == '[', "\"[\"");
+  ++at;
+  if (skip() == ']') return ++at, true;
+  for (;;) {
+    skip();
+    TokenId id = 0;
+    const auto [end, error] = std::from_chars(json.data() + at, json.data() + json.size(), id);
+    expect(error == std::errc(), "a token id (0 to 4294967295)");
+    ids.push_back(id);
+    at = size_t(end - json.data());
+    const char next = skip();
+    expect(next == ',' || next == ']', "\",\" or \"]\"");
+    ++at;
+    if (next == ']') return true;
+  }
+}
+
+int decode_command(int argc, char** argv) {
+  const Usage usage = {
+      "normlab tokenizer decode",
+      "token ids on standard input, a JSON array, to text on standard output",
+      {},
+      {tokenizer_flag, {"lines", "", "one array a line; a newline is written after each one's text"}},
+      ""};
+  const Arguments args(usage, argc, argv);
+  const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
+  const std::string json = read_input("a JSON array of token ids");
+  std::string out;
+  std::vector<TokenId> ids;
+  size_t at = 0, arrays = 0;
+  for (; read_array(json, at, ids); ++arrays) {
+    check(args.on("lines") || arrays == 0, "standard input: byte ", at,
+          ": more than one JSON array; --lines takes several");
+    out += tokenizer->decode(ids);
+    if (args.on("lines")) out += '\n';
+  }
+  check(args.on("lines") || arrays == 1, "standard input: expected a JSON array of token ids, got nothing");
+  write_output(out);
+  return 0;
+}
+
+int import_command(int argc, char** argv) {
+  const Usage usage = {
+      "normlab tokenizer import",
+      "read others' byte-level BPE files and write DIR/tokenizer.json",
+      {},
+      {{"out", "DIR", "folder to write", "", Arity::required},
+       {"vocab", "FILE", "GPT-2's vocab.json (encoder.json); with --merges"},
+       {"merges", "FILE", "GPT-2's merges.txt (vocab.bpe)"},
+       {"dict", "FILE",
+        "fairseq's dictionary, for RoBERTa's ids: line i is id i+4; with --vocab and --merges"},
+       {"json", "FILE", "a tokenizer.json instead of --vocab and --merges"}},
+      "What the file asks for and this program cannot do is an error: nothing is ignored."};
+  const Arguments args(usage, argc, argv);
+  const bool json = args.given("json");
+  check(json != args.given("vocab") && args.given("vocab") == args.given("merges") &&
+            !(json && args.given("dict")),
+        "give either --json FILE, or --vocab FILE and --merges FILE (and --dict FILE for RoBERTa)");
+  std::unique_ptr<data::Tokenizer> tokenizer;
+  if (json) {
+    tokenizer = data::load_tokenizer(args.text("json"));
+  } else {
+    data::BpeModel model = data::bpe_from_gpt2_files(args.text("vocab"), args.text("merges"));
+    if (args.given("dict")) model = data::with_fairseq_dictionary(model, args.text("dict"));
+    tokenizer = std::make_unique<data::BpeTokenizer>(std::move(model), args.text("vocab"));
+  }
+  tokenizer->save(args.text("out"));
+  report(*tokenizer, args.text("out"));
+  return 0;
+}
+
+}  // namespace
+
+int cmd_tokenizer(int argc, char** argv) {
+  return run_commands({"normlab tokenizer",
+                       "learns and uses tokenizers",
+                       {{"train", "learn a tokenizer from text", train_command},
+                        {"encode", "text to token ids", encode_command},
+                        {"decode", "token ids to text", decode_command},
+                        {"import", "read GPT-2's, RoBERTa's or Hugging Face's files", import_command}},
+                       ""},
+                      argc, argv);
+}
+
+}  // namespace train
