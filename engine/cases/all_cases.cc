@@ -10,6 +10,7 @@ const std::vector<OpCase>& all_cases() {
     add_view_cases(all);
     add_head_scale_cases(all);
     add_norm_cases(all);
+    add_attention_cases(all);
     return all;
   }();
   return cases;

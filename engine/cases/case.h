@@ -75,5 +75,6 @@ HostTensor to_host(const Tensor& t);
 void add_view_cases(std::vector<OpCase>& cases);
 void add_head_scale_cases(std::vector<OpCase>& cases);
 void add_norm_cases(std::vector<OpCase>& cases);
+void add_attention_cases(std::vector<OpCase>& cases);
 
 }  // namespace engine

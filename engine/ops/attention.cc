@@ -1,0 +1,128 @@
+// Read first: attention.h, attention_kernels.h.
+#include "engine/ops/attention.h"
+
+#include <cmath>
+
+#include "engine/ops/attention_kernels.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+namespace {
+
+AttentionRows rows_of(const Tensor& x) { return {x.raw(), x.stride(0), x.stride(1)}; }
+
+//   ds = p (dp - D),  dp = z dO v^T,  D = sum dO o;   dq = scale ds k   dk = scale ds^T q   dv = (p z)^T dO
+struct AttentionNode : NodeOf<AttentionNode> {
+  static constexpr const char* kName = "attention";
+  Saved q, k, v, out, lse, key_mask;
+  auto saved() { return std::tie(q, k, v, out, lse, key_mask); }
+  AttentionShape shape;
+  bool distinct = true;  // no tensor is given twice among q, k and v
+
+  void backward(Backward& b) override {
+    key_mask.get();
+    AttentionBackward a{.shape = shape,
+                        .q = rows_of(q.get()),
+                        .k = rows_of(k.get()),
+                        .v = rows_of(v.get()),
+                        .out = out.get().raw(),
+                        .dout = b.dy().raw(),
+                        .lse = lse.get().raw()};
+    Tensor partials;
+    if (const int64_t parts = attention_parts(shape); parts > 1) {
+      const int64_t lanes = (shape.n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
+      partials = Tensor::empty({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes},
+                               compute_dtype(shape.dtype));
+      a.partials = partials.raw();
+    }
+    // The kernel writes the three gradients together, so they must be three buffers.
+    AttentionGradient* gradients[] = {&a.dq, &a.dk, &a.dv};
+    const Tensor* inputs[] = {&q.get(), &k.get(), &v.get()};
+    Into into[3];
+    for (int i = 0; i < 3; ++i) {
+      if (!b.wants(i)) continue;
+      into[i] = distinct ? b.into_rows(i) : Into{Tensor::empty(inputs[i]->shape(), shape.dtype)};
+      *gradients[i] = {into[i].buffer.raw(), into[i].buffer.row_stride(), into[i].accumulate};
+    }
+    cpu::attention_backward(a);
+    for (int i = 0; i < 3 && !distinct; ++i)
+      if (b.wants(i)) b.pass(i, into[i].buffer);
+  }
+};
+
+/// Rows contiguous inside; batch entries and rows may lie apart.
+Tensor with_contiguous_rows(const Tensor& x) {
+  return x.size(2) <= 1 || x.stride(2) == 1 ? x : contiguous(x);
+}
+
+void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
+  check(is_float(q.dtype()) && q.dtype() == k.dtype() && q.dtype() == v.dtype(),
+        "attention: q, k and v need one floating dtype, got ", q.dtype(), ", ", k.dtype(), " and ",
+        v.dtype());
+  check(q.rank() == 3 && k.rank() == 3 && v.rank() == 3,
+        "attention: needs q [B, T, heads * n], k and v [B, S, kv_heads * n], got ", q.shape(), ", ",
+        k.shape(), " and ", v.shape());
+  check(o.heads > 0 && o.kv_heads > 0 && o.heads % o.kv_heads == 0,
+        "attention: kv_heads must divide heads, got ", o.heads, " heads and ", o.kv_heads, " kv_heads");
+  check(q.size(2) > 0 && q.size(2) % o.heads == 0, "attention: ", o.heads,
+        " heads do not divide last dim of q ", q.shape());
+  check(k.shape() == v.shape() && k.size(0) == q.size(0) && k.size(2) == q.size(2) / o.heads * o.kv_heads,
+        "attention: q ", q.shape(), " with ", o.heads, " heads and ", o.kv_heads, " kv_heads needs k and v [",
+        q.size(0), ", S, ", q.size(2) / o.heads * o.kv_heads, "], got ", k.shape(), " and ", v.shape());
+  check(k.size(1) > 0 || q.size(1) == 0, "attention: ", q.size(1), " queries and no keys");
+  check(!(o.causal || o.key_mask.defined()) || q.size(1) <= k.size(1),
+        "attention: with causal or key_mask the ", q.size(1), " queries are the last of the keys, got ",
+        k.size(1), " keys");
+  check(o.scale >= 0 && std::isfinite(o.scale) && o.softcap >= 0 && std::isfinite(o.softcap),
+        "attention: scale and softcap must be >= 0, got ", o.scale, " and ", o.softcap);
+  check(o.dropout >= 0 && o.dropout < 1, "attention: dropout must be in [0, 1), got ", o.dropout);
+  check(o.dropout == 0 || o.rng, "attention: dropout ", o.dropout, " needs an rng");
+  if (!o.key_mask.defined()) return;
+  check(o.key_mask.dtype() == DType::u8 && o.key_mask.shape() == Shape{k.size(0), k.size(1)},
+        "attention: key_mask must be u8 [", k.size(0), ", ", k.size(1), "], got ", o.key_mask.dtype(), " ",
+        o.key_mask.shape());
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  check_inputs(q, k, v, options);
+  const Tensor in[] = {with_contiguous_rows(q), with_contiguous_rows(k), with_contiguous_rows(v)};
+  const Tensor mask = options.key_mask.defined() ? contiguous(options.key_mask) : Tensor();
+  const int64_t n = q.size(2) / options.heads;
+  AttentionShape shape{.batch = q.size(0),
+                       .heads = options.heads,
+                       .kv_heads = options.kv_heads,
+                       .queries = q.size(1),
+                       .keys = k.size(1),
+                       .n = n,
+                       .scale = options.scale > 0 ? options.scale : 1 / std::sqrt(double(n)),
+                       .softcap = options.softcap,
+                       .dropout = options.dropout,
+                       .key_mask = mask.defined() ? mask.data<uint8_t>() : nullptr,
+                       .causal = options.causal,
+                       .dtype = q.dtype()};
+  if (options.dropout > 0) {
+    shape.seed = options.rng->seed;
+    shape.offset =
+        options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
+  }
+  Tape* tape = recording({&in[0], &in[1], &in[2]});
+  Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse;
+  if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, compute_dtype(q.dtype()));
+  if (y.numel() > 0)
+    cpu::attention_forward(
+        {shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(), tape ? lse.raw() : nullptr});
+  if (tape) {
+    auto& node = tape->record<AttentionNode>({&in[0], &in[1], &in[2]}, {&y});
+    node.q = in[0], node.k = in[1], node.v = in[2], node.out = y, node.lse = lse, node.key_mask = mask;
+    node.shape = shape;
+    const auto same = [&](int a, int b) {
+      return tape->tracks(in[a]) && in[a].slot.index == in[b].slot.index;
+    };
+    node.distinct = !same(0, 1) && !same(0, 2) && !same(1, 2);
+  }
+  return y;
+}
+
+}  // namespace engine

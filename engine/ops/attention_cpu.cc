@@ -1,0 +1,362 @@
+// Read first: attention_kernels.h, attention_tile.h.
+//
+// Scores live transposed, s [keys of a block, queries of a block]: a lane is a query. The forward pass is
+// FlashAttention-2's (arXiv 2307.08691, algorithm 1): per block of queries a running maximum m, a running sum
+// l and an unnormalised output, rescaled when the maximum grows. Backward (algorithm 2) walks the same
+// blocks.
+#include "engine/ops/attention_kernels.h"
+
+#include "engine/ops/attention_tile.h"
+
+namespace engine::cpu::ENGINE_ISA {
+namespace {
+
+constexpr int64_t kQ = kAttentionQueries, kK = kAttentionKeys;
+
+/// Hands out pieces of one scratch block.
+template <class C>
+struct Pieces {
+  C* next;
+  C* take(int64_t n) {
+    C* piece = next;
+    next += round_up(n, 64 / int64_t(sizeof(C)));
+    return piece;
+  }
+};
+
+/// One query head's block of queries.
+struct Block {
+  int64_t b, h, first, rows;  // rows: queries in it, lanes: rounded up to whole packets
+  int64_t lanes;
+  int64_t first_visible;  // first key that the mask leaves visible; `keys` when none
+};
+
+/// Keys [0, end) can be visible to some query of the block.
+inline int64_t key_end(const AttentionShape& s, const Block& block) {
+  const int64_t end = s.keys - s.queries + block.first + block.rows;
+  return s.causal && end < s.keys ? end : s.keys;
+}
+
+inline int64_t first_visible_key(const AttentionShape& s, int64_t b) {
+  int64_t key = 0;
+  if (s.key_mask)
+    while (key < s.keys && !s.key_mask[b * s.keys + key]) ++key;
+  return key;
+}
+
+/// n elements of kv rows [first, first + count) as compute values: in place, or widened into `buffer`.
+template <class T, class C = Compute<T>>
+struct KeyRows {
+  const C* data;
+  int64_t stride;
+  KeyRows(const AttentionRows& rows, int64_t b, int64_t head, int64_t n, int64_t first, int64_t count,
+          C* buffer) {
+    const T* from =
+        static_cast<const T*>(rows.data) + b * rows.batch_stride + first * rows.row_stride + head * n;
+    if constexpr (std::is_same_v<T, C>) {
+      data = from, stride = rows.row_stride;
+    } else {
+      for (int64_t r = 0; r < count; ++r) widen_n(from + r * rows.row_stride, buffer + r * n, n);
+      data = buffer, stride = n;
+    }
+  }
+};
+
+/// to [rows, n] with distance ld = factor * query rows of the block; columns from n to ld are zeroed.
+template <class T>
+void gather_rows(const T* from, int64_t row_stride, int64_t rows, int64_t n, Compute<T> factor,
+                 Compute<T>* to, int64_t ld) {
+  using C = Compute<T>;
+  for (int64_t r = 0; r < rows; ++r) {
+    if constexpr (std::is_same_v<T, C>) {
+      out(to + r * ld, n) = factor * in(from + r * row_stride, n);
+    } else {
+      widen_n(from + r * row_stride, to + r * ld, n);
+      out(to + r * ld, n) *= factor;
+    }
+    for (int64_t i = n; i < ld; ++i) to[r * ld + i] = 0;
+  }
+}
+
+/// Writes `value` where a query may not see a key: keys after it (causal) and masked keys. A query to which
+/// that leaves nothing sees its own position. Returns at once when the block has no such place.
+template <class C>
+void mask_scores(const AttentionShape& s, const Block& block, int64_t first_key, int64_t keys, C value,
+                 C* scores) {
+  const int64_t shift = s.keys - s.queries + block.first;  // position of the block's first query
+  if (!s.key_mask && (!s.causal || first_key + keys - 1 <= shift)) return;
+  for (int64_t j = 0; j < keys; ++j) {
+    const int64_t key = first_key + j, own = key - shift;  // `own`: the query at this key's position
+    C* row = scores + j * kQ;
+    if (s.key_mask && !s.key_mask[block.b * s.keys + key]) {
+      const bool blind = block.first_visible > (s.causal ? key : s.keys - 1);
+      for (int64_t i = 0; i < block.lanes; ++i)
+        if (!(blind && i == own)) row[i] = value;
+    } else if (s.causal) {
+      const int64_t hidden = own < block.lanes ? own : block.lanes;
+      for (int64_t i = 0; i < hidden; ++i) row[i] = value;
+    }
+  }
+}
+
+/// The dropout factors of a block, 0 or 1 / (1 - p): element (query, key) of head (b, h) is word key % 4 of
+/// the Philox block of that row and key / 4.
+template <class C>
+void draw_dropout(const AttentionShape& s, const Block& block, int64_t first_key, int64_t keys, C* factors) {
+  const uint64_t blocks_per_row = uint64_t(s.keys + 3) / 4;
+  const uint64_t row = uint64_t((block.b * s.heads + block.h) * s.queries + block.first);
+  const C kept = C(1 / (1 - s.dropout));
+  const auto limit = uint32_t(__builtin_ceil(s.dropout * 16777216.0));  // as in engine/cpu/dropout.h
+  for (int64_t j = 0; j < keys; j += 4) {                               // first_key is a multiple of 4
+    const uint64_t first = s.offset + row * blocks_per_row + uint64_t(first_key + j) / 4;
+    const int64_t words = keys - j < 4 ? keys - j : 4;
+    for (int64_t i = 0; i < block.lanes; ++i) {
+      const PhiloxBits bits = philox(s.seed, first + uint64_t(i) * blocks_per_row);
+      for (int64_t w = 0; w < words; ++w)
+        factors[(j + w) * kQ + i] = (bits.word[w] >> 8) < limit ? C(0) : kept;
+    }
+  }
+}
+
+/// Calls f(pointer offset) for every packet of `rows` rows of scores.
+template <class C, class F>
+ENGINE_INLINE void each_packet(int64_t rows, int64_t lanes, F&& f) {
+  for (int64_t j = 0; j < rows; ++j)
+    for (int64_t i = 0; i < lanes; i += kLanes<C>) f(j * kQ + i, i);
+}
+
+/// scores = cap tanh(scores / cap); slope (may be null) = its derivative.
+template <class C>
+void cap_scores(int64_t rows, int64_t lanes, C cap, C* scores, C* slope) {
+  for (int64_t j = 0; j < rows; ++j) {
+    auto t = out(scores + j * kQ, lanes);
+    t = (t * (1 / cap)).tanh();
+    if (slope) out(slope + j * kQ, lanes) = 1 - t.square();
+    t *= cap;
+  }
+}
+
+template <class T>
+Block block_at(const AttentionShape& s, int64_t b, int64_t h, int64_t index) {
+  const int64_t first = index * kQ, rows = s.queries - first < kQ ? s.queries - first : kQ;
+  return {b, h, first, rows, round_up(rows, kLanes<Compute<T>>), first_visible_key(s, b)};
+}
+
+template <class T>
+const T* query_rows(const AttentionRows& q, const Block& block, int64_t n) {
+  return static_cast<const T*>(q.data) + block.b * q.batch_stride + block.first * q.row_stride + block.h * n;
+}
+
+// ----------------------------------------------------------------------------------------------------
+// forward
+
+/// One step of the online softmax over `keys` rows of scores: m and l move on, scores become exp(s - m), and
+/// `rescale` what the sums so far must be multiplied by.
+template <class C>
+void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale) {
+  using namespace Eigen::internal;
+  using P = Packet<C>;
+  for (int64_t i = 0; i < lanes; i += kLanes<C>) {
+    const P before = ploadu<P>(m + i);
+    P top = before;
+    for (int64_t j = 0; j < keys; ++j) top = pmax(top, ploadu<P>(scores + j * kQ + i));
+    const P factor = pexp(psub(before, top));
+    P sum = pmul(ploadu<P>(l + i), factor);
+    for (int64_t j = 0; j < keys; ++j) {
+      const P p = pexp(psub(ploadu<P>(scores + j * kQ + i), top));
+      pstoreu(scores + j * kQ + i, p);
+      sum = padd(sum, p);
+    }
+    pstoreu(m + i, top);
+    pstoreu(l + i, sum);
+    pstoreu(rescale + i, factor);
+  }
+}
+
+template <class T>
+void attend(const AttentionForward& a, const Block& block) {
+  using C = Compute<T>;
+  const AttentionShape& s = a.shape;
+  const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
+  Pieces<C> pieces{scratch<C>(2 * (n + 1) * kQ + 2 * kK * kQ + 3 * kQ + 2 * kK * n + kQ * n + 256)};
+  C *qt = pieces.take(n * kQ), *sums = pieces.take(n * kQ), *scores = pieces.take(kK * kQ);
+  C *factors = pieces.take(kK * kQ), *m = pieces.take(kQ), *l = pieces.take(kQ), *rescale = pieces.take(kQ);
+  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *rows = pieces.take(kQ * n);
+
+  gather_rows(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale), rows, n);
+  out(qt, n * kQ).setZero();
+  transpose(block.rows, n, rows, n, qt, kQ);
+  out(m, lanes).setConstant(std::numeric_limits<C>::lowest());
+  out(l, lanes).setZero();
+
+  const int64_t end = key_end(s, block);
+  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+    const int64_t keys = end - k0 < kK ? end - k0 : kK;
+    const KeyRows<T> k(a.k, block.b, kv_head, n, k0, keys, k_buffer);
+    tile_product<C>(keys, lanes, n, {k.data, k.stride, 1}, qt, kQ, scores, kQ, false);
+    if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, nullptr);
+    mask_scores(s, block, k0, keys, -std::numeric_limits<C>::infinity(), scores);
+    softmax_step(keys, lanes, scores, m, l, rescale);
+    mask_scores(s, block, k0, keys, C(0), scores);  // exactly 0, where the vector exp gives a denormal
+    if (s.dropout > 0) {
+      draw_dropout(s, block, k0, keys, factors);
+      out(scores, keys * kQ) *= in(factors, keys * kQ);
+    }
+    if (k0 > 0)
+      for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) *= in(rescale, lanes);
+    const KeyRows<T> v(a.v, block.b, kv_head, n, k0, keys, v_buffer);
+    tile_product<C>(n, lanes, keys, {v.data, 1, v.stride}, scores, kQ, sums, kQ, k0 > 0);
+  }
+  for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) /= in(l, lanes);
+  transpose(n, block.rows, sums, kQ, rows, n);
+  for (int64_t i = 0; i < block.rows; ++i)
+    store(static_cast<T*>(a.out) + ((block.b * s.queries + block.first + i) * s.heads + block.h) * n,
+          rows + i * n, n, false);
+  if (a.lse)
+    out(static_cast<C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows) =
+        in(m, block.rows) + in(l, block.rows).log();
+}
+
+template <class T>
+void forward(const AttentionForward& a) {
+  const AttentionShape& s = a.shape;
+  const int64_t blocks = (s.queries + kQ - 1) / kQ;
+  parallel_for(s.batch * s.heads * blocks, [&](int64_t task) {
+    const int64_t head = task / blocks;
+    attend<T>(a,
+              block_at<T>(s, head / s.heads, head % s.heads, blocks - 1 - task % blocks));  // dearest first
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------
+// backward
+//
+//   p = exp(s - lse)   dp = (dO v^T) z   D = sum_c dO o   ds = p (dp - D) cap'(s)     z: dropout factors
+//   dv += (p z)^T dO   dk += scale ds^T q   dq = scale ds k
+
+/// ds into `dp`, p z into `scores`. slope and z may be null.
+template <class C>
+void score_gradients(int64_t keys, int64_t lanes, const C* d, const C* slope, const C* z, C* scores, C* dp) {
+  using namespace Eigen::internal;
+  using P = Packet<C>;
+  each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
+    const P p = ploadu<P>(scores + at);
+    P g = ploadu<P>(dp + at);
+    if (z) {
+      const P factor = ploadu<P>(z + at);
+      g = pmul(g, factor);
+      pstoreu(scores + at, pmul(p, factor));
+    }
+    g = pmul(p, psub(g, ploadu<P>(d + lane)));
+    pstoreu(dp + at, slope ? pmul(g, ploadu<P>(slope + at)) : g);
+  });
+}
+
+/// Adds what one block of queries gives dk and dv (sums [keys, ld]) and writes its dq.
+template <class T, class C = Compute<T>>
+void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* dv, int64_t ld,
+                     Pieces<C> pieces) {
+  const AttentionShape& s = a.shape;
+  const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
+  C *q_rows = pieces.take(kQ * ld), *do_rows = pieces.take(kQ * ld), *qt = pieces.take(n * kQ);
+  C *dot = pieces.take(n * kQ), *dqt = pieces.take(n * kQ), *scores = pieces.take(kK * kQ);
+  C *dp = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ), *slope = pieces.take(kK * kQ);
+  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *d = pieces.take(kQ),
+    *lse = pieces.take(kQ);
+
+  const int64_t row = (block.b * s.queries + block.first) * s.heads + block.h;  // of out and dout
+  const T* dout = static_cast<const T*>(a.dout) + row * n;
+  gather_rows(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale), q_rows, ld);
+  gather_rows(static_cast<const T*>(a.out) + row * n, s.heads * n, block.rows, n, C(1), do_rows, ld);
+  out(qt, n * kQ).setZero();
+  out(dot, n * kQ).setZero();
+  out(d, lanes).setZero();
+  out(lse, lanes).setZero();
+  transpose(block.rows, n, q_rows, ld, qt, kQ);
+  for (int64_t i = 0; i < block.rows; ++i) {
+    for (int64_t c = 0; c < n; ++c) d[i] += do_rows[i * ld + c] * C(widen(dout[i * s.heads * n + c]));
+  }
+  gather_rows(dout, s.heads * n, block.rows, n, C(1), do_rows, ld);
+  transpose(block.rows, n, do_rows, ld, dot, kQ);
+  out(lse, block.rows) =
+      in(static_cast<const C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows);
+
+  const int64_t end = key_end(s, block);
+  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+    const int64_t keys = end - k0 < kK ? end - k0 : kK;
+    const KeyRows<T> k(a.k, block.b, kv_head, n, k0, keys, k_buffer);
+    const KeyRows<T> v(a.v, block.b, kv_head, n, k0, keys, v_buffer);
+    tile_product<C>(keys, lanes, n, {k.data, k.stride, 1}, qt, kQ, scores, kQ, false);
+    if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, slope);
+    each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
+      using namespace Eigen::internal;
+      using P = Packet<C>;
+      pstoreu(scores + at, pexp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
+    });
+    mask_scores(s, block, k0, keys, C(0), scores);
+    tile_product<C>(keys, lanes, n, {v.data, v.stride, 1}, dot, kQ, dp, kQ, false);
+    if (s.dropout > 0) draw_dropout(s, block, k0, keys, factors);
+    score_gradients<C>(keys, lanes, d, s.softcap > 0 ? slope : nullptr, s.dropout > 0 ? factors : nullptr,
+                       scores, dp);
+    if (a.dv.data)
+      tile_product<C>(keys, ld, block.rows, {scores, kQ, 1}, do_rows, ld, dv + k0 * ld, ld, true);
+    if (a.dk.data) tile_product<C>(keys, ld, block.rows, {dp, kQ, 1}, q_rows, ld, dk + k0 * ld, ld, true);
+    if (a.dq.data) tile_product<C>(n, lanes, keys, {k.data, 1, k.stride}, dp, kQ, dqt, kQ, k0 > 0);
+  }
+  if (!a.dq.data) return;
+  transpose(n, block.rows, dqt, kQ, q_rows, ld);
+  T* dq = static_cast<T*>(a.dq.data) + (block.b * s.queries + block.first) * a.dq.row_stride + block.h * n;
+  for (int64_t i = 0; i < block.rows; ++i) {
+    out(q_rows + i * ld, n) *= C(s.scale);
+    store(dq + i * a.dq.row_stride, q_rows + i * ld, n, a.dq.accumulate);
+  }
+}
+
+/// Rows of dk or dv of one head from their sums (distance ld).
+template <class T>
+void store_rows(const AttentionGradient& g, const AttentionShape& s, int64_t b, int64_t head,
+                const Compute<T>* sums, int64_t ld) {
+  if (!g.data) return;
+  T* to = static_cast<T*>(g.data) + b * s.keys * g.row_stride + head * s.n;
+  for (int64_t j = 0; j < s.keys; ++j) store(to + j * g.row_stride, sums + j * ld, s.n, g.accumulate);
+}
+
+// A task is (batch entry, key/value head, part): part p takes every parts-th block of the queries that read
+// the head, and so has a sum of dk and dv of its own. Several parts are added in order afterwards.
+template <class T>
+void backward(const AttentionBackward& a) {
+  using C = Compute<T>;
+  const AttentionShape& s = a.shape;
+  const int64_t parts = attention_parts(s), blocks = (s.queries + kQ - 1) / kQ, group = s.heads / s.kv_heads;
+  const int64_t ld = round_up(s.n, kLanes<C>), size = s.keys * ld;
+  parallel_for(s.batch * s.kv_heads * parts, [&](int64_t task) {
+    const int64_t part = task % parts, head = task / parts % s.kv_heads, b = task / parts / s.kv_heads;
+    const int64_t work = 2 * kQ * ld + 3 * s.n * kQ + 4 * kK * kQ + 2 * kK * s.n + 2 * kQ + 512;
+    C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
+    out(sums, 2 * size).setZero();
+    for (int64_t unit = part; unit < group * blocks; unit += parts)
+      attend_backward<T>(a, block_at<T>(s, b, head * group + unit / blocks, unit % blocks), sums, sums + size,
+                         ld, Pieces<C>{scratch<C>(work)});
+    if (parts > 1) return;
+    store_rows<T>(a.dk, s, b, head, sums, ld);
+    store_rows<T>(a.dv, s, b, head, sums + size, ld);
+  });
+  if (parts == 1) return;
+  parallel_for(s.batch * s.kv_heads, [&](int64_t head) {
+    C* sums = static_cast<C*>(a.partials) + head * parts * 2 * size;
+    for (int64_t part = 1; part < parts; ++part) out(sums, 2 * size) += in(sums + part * 2 * size, 2 * size);
+    store_rows<T>(a.dk, s, head / s.kv_heads, head % s.kv_heads, sums, ld);
+    store_rows<T>(a.dv, s, head / s.kv_heads, head % s.kv_heads, sums + size, ld);
+  });
+}
+
+}  // namespace
+
+void attention_forward(const AttentionForward& a) {
+  visit_float(a.shape.dtype, [&](auto t) { forward<decltype(t)>(a); });
+}
+void attention_backward(const AttentionBackward& a) {
+  visit_float(a.shape.dtype, [&](auto t) { backward<decltype(t)>(a); });
+}
+
+}  // namespace engine::cpu::ENGINE_ISA

@@ -1,0 +1,68 @@
+// Kernel arguments of attention.h. Rows of q, k, v and of their gradients may lie apart, and so may the
+// batch entries of q, k and v (a key/value cache with room to grow): strides in elements. out, dout and lse
+// are contiguous.
+#pragma once
+
+#include "engine/core/dtype.h"
+#include "engine/cpu/isa.h"
+
+namespace engine {
+
+struct AttentionRows {
+  const void* data;
+  int64_t batch_stride, row_stride;
+};
+
+struct AttentionShape {
+  int64_t batch, heads, kv_heads, queries, keys, n;
+  double scale, softcap, dropout;  // softcap 0 and dropout 0: none
+  uint64_t seed, offset;           // of dropout
+  const uint8_t* key_mask;         // [batch, keys], 0: nobody attends to the key; null: no mask
+  bool causal;
+  DType dtype;
+};
+
+struct AttentionForward {
+  AttentionShape shape;
+  AttentionRows q, k, v;
+  void* out;  // [batch, queries, heads * n]
+  void* lse;  // [batch, heads, queries] log-sum-exp of each row's scores, compute dtype; null: not wanted
+};
+
+struct AttentionGradient {
+  void* data;  // null: not wanted
+  int64_t row_stride;
+  bool accumulate;
+};
+
+struct AttentionBackward {
+  AttentionShape shape;
+  AttentionRows q, k, v;
+  const void *out, *dout, *lse;
+  AttentionGradient dq, dk, dv;
+  /// attention_parts() > 1: [batch, kv_heads, parts, 2, keys, n rounded up to kAttentionLanes] partial sums
+  /// of dk and dv, compute dtype.
+  void* partials;
+};
+
+constexpr int64_t kAttentionQueries = 64;  // rows of queries a task works on
+constexpr int64_t kAttentionKeys = 64;     // keys it meets at a time
+constexpr int64_t kAttentionLanes = 16;    // at least the lanes of any processor
+
+/// In how many parts the queries that share a key/value head are spread, each with its own partial sums of
+/// dk and dv: one when batch entries and heads are tasks enough. Depends on shapes only.
+constexpr int64_t attention_parts(const AttentionShape& s) {
+  constexpr int64_t kTasks = 16;
+  const int64_t tasks = s.batch * s.kv_heads;
+  const int64_t units = (s.heads / s.kv_heads) * ((s.queries + kAttentionQueries - 1) / kAttentionQueries);
+  if (tasks >= kTasks || tasks == 0 || units == 0) return 1;
+  const int64_t parts = (kTasks + tasks - 1) / tasks;
+  return parts < units ? parts : units;
+}
+
+namespace cpu {
+ENGINE_CPU_KERNEL(attention_forward, AttentionForward)
+ENGINE_CPU_KERNEL(attention_backward, AttentionBackward)
+}  // namespace cpu
+
+}  // namespace engine
