@@ -11,6 +11,7 @@ const std::vector<OpCase>& all_cases() {
     add_head_scale_cases(all);
     add_norm_cases(all);
     add_attention_cases(all);
+    add_linear_cases(all);
     return all;
   }();
   return cases;

@@ -76,5 +76,6 @@ void add_view_cases(std::vector<OpCase>& cases);
 void add_head_scale_cases(std::vector<OpCase>& cases);
 void add_norm_cases(std::vector<OpCase>& cases);
 void add_attention_cases(std::vector<OpCase>& cases);
+void add_linear_cases(std::vector<OpCase>& cases);
 
 }  // namespace engine

@@ -49,7 +49,7 @@ namespace cpu {
 ENGINE_CPU_KERNEL(gemm, Gemm)
 /// The product on the calling thread: for small blocks inside a caller's own parallel_for. No batch.
 ENGINE_CPU_KERNEL(gemm_tile, Gemm)
-// Both use scratch slots 5, 6 and 7 of the threads they run on (kernel.h).
+// Both use scratch slots 4 to 7 of the threads they run on (kernel.h).
 }  // namespace cpu
 
 }  // namespace engine

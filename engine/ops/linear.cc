@@ -1,0 +1,127 @@
+// Read first: linear.h, linear_kernels.h, engine/cpu/gemm.h.
+#include "engine/ops/linear.h"
+
+#include "engine/ops/linear_kernels.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+namespace {
+
+GemmOperand rows_of(const Tensor& t, bool transposed = false) {
+  return {t.raw(), t.row_stride(), t.dtype(), transposed};
+}
+Tensor with_uniform_rows(const Tensor& t) { return t.has_uniform_rows() ? t : contiguous(t); }
+
+//   z = x W^T + b     y = act(z) + residual
+//   g = dy act'(z)    dx = g W    dW = g^T x    db = sum over rows of g    dresidual = dy
+struct LinearNode : NodeOf<LinearNode> {
+  static constexpr const char* kName = "linear";
+  Saved x, weight, pre;  // pre: z, kept when there is an activation
+  Activation activation = Activation::identity;
+  auto saved() { return std::tie(x, weight, pre); }
+
+  void backward(Backward& b) override {
+    const Tensor& w = weight.get();
+    const Tensor dy = b.dy();
+    const int64_t n = w.size(0), k = w.size(1), m = dy.shape().leading().numel();
+    Tensor g = dy;
+    if (pre.defined() || b.wants(2)) {
+      LinearGradient a{.dy = dy.raw(), .m = m, .n = n, .dtype = dy.dtype(), .activation = activation};
+      Tensor partials;
+      if (pre.defined()) {
+        g = Tensor::empty(dy.shape(), dy.dtype());
+        a.pre = pre.get().raw(), a.g = g.raw();
+      }
+      if (b.wants(2)) {
+        const Into db = b.into(2);
+        partials = Tensor::empty({(m + kLinearRows - 1) / kLinearRows, n}, compute_dtype(dy.dtype()));
+        a.db = db.buffer.raw(), a.db_dtype = db.buffer.dtype(), a.accumulate_db = db.accumulate;
+        a.partials = partials.raw();
+      }
+      cpu::linear_gradient(a);
+    }
+    const GemmOperand g_rows{g.raw(), n, g.dtype()};
+    GemmOperand g_columns = g_rows;
+    g_columns.transposed = true;
+    if (b.wants(0)) {
+      const Into dx = b.into_rows(0);
+      cpu::gemm({.a = g_rows,
+                 .b = rows_of(w),
+                 .m = m,
+                 .n = k,
+                 .k = n,
+                 .c = dx.buffer.raw(),
+                 .c_stride = dx.buffer.row_stride(),
+                 .c_dtype = dx.buffer.dtype(),
+                 .accumulate = dx.accumulate});
+    }
+    if (b.wants(1)) {
+      const Into dw = b.into(1);
+      cpu::gemm({.a = g_columns,
+                 .b = rows_of(x.get()),
+                 .m = n,
+                 .n = k,
+                 .k = m,
+                 .c = dw.buffer.raw(),
+                 .c_stride = k,
+                 .c_dtype = dw.buffer.dtype(),
+                 .accumulate = dw.accumulate});
+    }
+    b.pass(3, dy);
+  }
+};
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const LinearOptions& options) {
+  check(is_float(x.dtype()), "linear: needs a floating input, got ", x.dtype());
+  check(x.rank() >= 1 && weight.rank() == 2, "linear: needs input [..., in] and weight [out, in], got ",
+        x.shape(), " and ", weight.shape());
+  check(x.size(-1) == weight.size(1), "linear: weight ", weight.shape(), " needs input last dim ",
+        weight.size(1), ", got ", x.shape());
+  check(weight.dtype() == x.dtype(), "linear: weight of a ", x.dtype(), " input must be ", x.dtype(),
+        ", got ", weight.dtype());
+  const int64_t m = x.shape().leading().numel(), n = weight.size(0), k = weight.size(1);
+  if (bias.defined()) {
+    check(bias.rank() == 1 && bias.numel() == n, "linear: weight ", weight.shape(), " needs bias [", n,
+          "], got ", bias.shape());
+    check(bias.dtype() == compute_dtype(x.dtype()), "linear: bias of a ", x.dtype(), " input must be ",
+          compute_dtype(x.dtype()), ", got ", bias.dtype());
+  }
+  const DType dtype = options.dtype == DType::u8 ? x.dtype() : options.dtype;
+  check(is_float(dtype) && compute_dtype(dtype) == compute_dtype(x.dtype()), "linear: ", x.dtype(),
+        " input cannot give ", dtype, " output");
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = n;
+  if (options.residual.defined())
+    check(options.residual.shape() == shape && options.residual.dtype() == dtype,
+          "linear: residual must be the output's ", dtype, " ", shape, ", got ", options.residual.dtype(),
+          " ", options.residual.shape());
+
+  const Tensor in = with_uniform_rows(x), w = with_uniform_rows(weight);
+  const Tensor b = bias.defined() ? contiguous(bias) : Tensor();
+  const Tensor residual = options.residual.defined() ? contiguous(options.residual) : Tensor();
+  Tensor y = Tensor::empty(shape, dtype, x.device());
+  Tape* tape = recording({&in, &w, &b, &residual});
+  Tensor pre;
+  if (tape && options.activation != Activation::identity) pre = Tensor::empty(shape, dtype, x.device());
+  cpu::linear_forward({.x = rows_of(in),
+                       .weight = rows_of(w),
+                       .bias = b.defined() ? b.raw() : nullptr,
+                       .residual = residual.defined() ? residual.raw() : nullptr,
+                       .pre = pre.defined() ? pre.raw() : nullptr,
+                       .y = y.raw(),
+                       .m = m,
+                       .n = n,
+                       .k = k,
+                       .dtype = dtype,
+                       .activation = options.activation});
+  if (tape) {
+    auto& node = tape->record<LinearNode>({&in, &w, &b, &residual}, {&y});
+    node.x = in, node.weight = w, node.activation = options.activation;
+    if (pre.defined()) node.pre = pre;
+  }
+  return y;
+}
+
+}  // namespace engine

@@ -1,0 +1,88 @@
+// Read first: linear_kernels.h, engine/cpu/gemm.h.
+#include "engine/ops/linear_kernels.h"
+
+#include "engine/ops/activation_chunk.h"
+
+namespace engine::cpu::ENGINE_ISA {
+namespace {
+
+// A finished tile of x W^T, still in the cache: bias, pre-activation, activation, residual, one rounding.
+template <class T>
+void finish_tile(const void* context, const GemmTile& tile) {
+  using C = Compute<T>;
+  const auto& a = *static_cast<const LinearForward*>(context);
+  const C* bias = static_cast<const C*>(a.bias);
+  C z[kChunk], addend[kChunk];
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const C* sums = static_cast<const C*>(tile.values) + r * tile.stride;
+    const int64_t row = (tile.row + r) * a.n + tile.col;
+    each_chunk(0, tile.cols, [&](int64_t i, int64_t m) {
+      if (bias)
+        out(z, m) = in(sums + i, m) + in(bias + tile.col + i, m);
+      else
+        out(z, m) = in(sums + i, m);
+      if (a.pre) store(static_cast<T*>(a.pre) + row + i, z, m, false);
+      if (a.activation != Activation::identity) activation_values(a.activation, z, z, m);
+      if (a.residual) out(z, m) += in(load(static_cast<const T*>(a.residual) + row + i, m, addend), m);
+      store(static_cast<T*>(a.y) + row + i, z, m, false);
+    });
+  }
+}
+
+template <class T>
+void gradient(const LinearGradient& a) {
+  using C = Compute<T>;
+  const int64_t chunks = (a.m + kLinearRows - 1) / kLinearRows;
+  parallel_chunks(a.m, kLinearRows, [&](int64_t begin, int64_t end) {
+    C dy_buffer[kChunk], pre_buffer[kChunk], result[kChunk];
+    each_chunk(0, a.n, [&](int64_t i, int64_t m) {
+      C* sums = static_cast<C*>(a.partials) + begin / kLinearRows * a.n + i;
+      if (a.db) out(sums, m).setZero();
+      for (int64_t r = begin; r < end; ++r) {
+        const C* g = load(static_cast<const T*>(a.dy) + r * a.n + i, m, dy_buffer);
+        if (a.pre) {
+          activation_gradients(a.activation, load(static_cast<const T*>(a.pre) + r * a.n + i, m, pre_buffer),
+                               g, result, m);
+          store(static_cast<T*>(a.g) + r * a.n + i, result, m, false);
+          g = result;
+        }
+        if (a.db) out(sums, m) += in(g, m);
+      }
+    });
+  });
+  if (!a.db) return;
+  parallel_chunks(a.n, kChunk, [&](int64_t begin, int64_t end) {
+    C sum[kChunk];
+    const int64_t m = end - begin;
+    out(sum, m).setZero();
+    for (int64_t chunk = 0; chunk < chunks; ++chunk)
+      out(sum, m) += in(static_cast<const C*>(a.partials) + chunk * a.n + begin, m);
+    if constexpr (std::is_same_v<C, double>)
+      store(static_cast<double*>(a.db) + begin, sum, m, a.accumulate_db);
+    else if (a.db_dtype == DType::f32)
+      store(static_cast<float*>(a.db) + begin, sum, m, a.accumulate_db);
+    else if (a.db_dtype == DType::bf16)
+      store(static_cast<bf16*>(a.db) + begin, sum, m, a.accumulate_db);
+    else
+      store(static_cast<f16*>(a.db) + begin, sum, m, a.accumulate_db);
+  });
+}
+
+}  // namespace
+
+void linear_forward(const LinearForward& a) {
+  Gemm g{
+      .a = a.x, .b = a.weight, .m = a.m, .n = a.n, .k = a.k, .c = a.y, .c_stride = a.n, .c_dtype = a.dtype};
+  g.b.transposed = true;
+  if (a.bias || a.residual || a.pre || a.activation != Activation::identity) {
+    visit_float(a.dtype, [&](auto t) { g.finish = finish_tile<decltype(t)>; });
+    g.context = &a;
+  }
+  gemm(g);
+}
+
+void linear_gradient(const LinearGradient& a) {
+  visit_float(a.dtype, [&](auto t) { gradient<decltype(t)>(a); });
+}
+
+}  // namespace engine::cpu::ENGINE_ISA

@@ -1,0 +1,43 @@
+// Kernel arguments of linear.h. The products themselves are engine/cpu/gemm.h's; here is what surrounds them.
+#pragma once
+
+#include "engine/cpu/gemm.h"
+#include "engine/ops/activation_kind.h"
+
+namespace engine {
+
+/// y = act(x W^T + b) + residual. Rows of x and W may lie apart; the others are contiguous.
+struct LinearForward {
+  GemmOperand x;         // [m, k]
+  GemmOperand weight;    // [n, k], seen transposed
+  const void* bias;      // [n], compute dtype; null: none
+  const void* residual;  // [m, n], y's dtype; null: none
+  void* pre;             // [m, n], y's dtype: what the activation was applied to; null: not wanted
+  void* y;               // [m, n]
+  int64_t m, n, k;
+  DType dtype;  // of y
+  Activation activation;
+};
+
+/// g = dy act'(pre), db = sum over rows of g.
+struct LinearGradient {
+  const void* dy;   // [m, n]
+  const void* pre;  // [m, n]; null: identity, and g is dy
+  void* g;          // [m, n], dy's dtype; null: identity
+  void* db;         // [n]; null: not wanted
+  void* partials;   // [ceil(m / kLinearRows), n], compute dtype
+  int64_t m, n;
+  DType dtype, db_dtype;
+  Activation activation;
+  bool accumulate_db;
+};
+
+constexpr int64_t kLinearRows =
+    64;  // rows of a partial sum of db: fixed, so that sums do not depend on threads
+
+namespace cpu {
+ENGINE_CPU_KERNEL(linear_forward, LinearForward)
+ENGINE_CPU_KERNEL(linear_gradient, LinearGradient)
+}  // namespace cpu
+
+}  // namespace engine

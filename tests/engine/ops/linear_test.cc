@@ -1,0 +1,184 @@
+// Products: messages, gradient buffers of other dtypes, accumulation, epilogues at the edges of tiles.
+#include "engine/ops/linear.h"
+
+#include <catch2/catch.hpp>
+
+#include "engine/cpu/gemm.h"
+#include "engine/cpu/parallel.h"
+#include "engine/ops/view.h"
+
+using namespace engine;
+using Catch::Matchers::Equals;
+
+namespace {
+
+Tensor draw(const Shape& shape, DType dtype, uint64_t seed) {
+  Rng rng{seed};
+  std::vector<double> values(size_t(shape.numel()));
+  for (double& value : values) value = rng.normal();
+  return Tensor::from(values, shape, dtype);
+}
+
+// Plain loops in double; C starts as `c` when accumulating.
+std::vector<double> reference(const Gemm& g, const std::vector<double>& a, const std::vector<double>& b,
+                              const std::vector<double>& c) {
+  std::vector<double> result = g.accumulate ? c : std::vector<double>(c.size());
+  for (int64_t i = 0; i < g.m; ++i)
+    for (int64_t j = 0; j < g.n; ++j)
+      for (int64_t p = 0; p < g.k; ++p)
+        result[size_t(i * g.n + j)] += a[size_t(g.a.transposed ? p * g.m + i : i * g.k + p)] *
+                                       b[size_t(g.b.transposed ? j * g.k + p : p * g.n + j)];
+  return result;
+}
+
+double worst(const std::vector<double>& got, const std::vector<double>& want) {
+  double most = 0;
+  for (size_t i = 0; i < want.size(); ++i) most = std::max(most, std::abs(got[i] - want[i]));
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stored and accumulated") {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  struct Types {
+    DType a, b, c;
+    double tolerance;
+  };
+  const DType f64 = DType::f64, f32 = DType::f32, bf16 = DType::bf16, f16 = DType::f16;
+  for (const Sizes& s : {Sizes{1, 1, 1}, Sizes{3, 5, 7}, Sizes{14, 32, 16}, Sizes{131, 83, 29},
+                         Sizes{17, 300, 1301}, Sizes{40, 33, 2400}, Sizes{4, 3, 0}})
+    for (const Types& t :
+         {Types{f64, f64, f64, 1e-12}, Types{f32, f32, f32, 1e-3}, Types{bf16, bf16, f32, 1e-3},
+          Types{f16, f16, f16, 0.2}, Types{f32, bf16, bf16, 1.0}, Types{f16, f32, f32, 1e-3}})
+      for (int form = 0; form < 8; ++form) {
+        const bool ta = form & 1, tb = form & 2, accumulate = form & 4;
+        INFO(s.m << "x" << s.n << "x" << s.k << " " << t.a << " " << t.b << " " << t.c << " form " << form);
+        const Tensor a = draw({s.m, s.k}, t.a, 1), b = draw({s.k, s.n}, t.b, 2), c = draw({s.m, s.n}, t.c, 3);
+        const Gemm g{.a = {a.raw(), ta ? s.m : s.k, t.a, ta},
+                     .b = {b.raw(), tb ? s.k : s.n, t.b, tb},
+                     .m = s.m,
+                     .n = s.n,
+                     .k = s.k,
+                     .c = c.raw(),
+                     .c_stride = s.n,
+                     .c_dtype = t.c,
+                     .accumulate = accumulate};
+        const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+        const std::vector<double> before = c.to_vector();
+        cpu::gemm(g);
+        CHECK(worst(c.to_vector(), want) <= t.tolerance);
+        const Tensor again = Tensor::from(before, {s.m, s.n}, t.c);
+        Gemm one = g;
+        one.c = again.raw();
+        cpu::gemm_tile(one);
+        CHECK(again.to_vector() == c.to_vector());
+      }
+}
+
+TEST_CASE("gemm: any number of threads gives the same bits") {
+  const int before = cpu::thread_count();
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    const Tensor a = draw({131, 2000}, dtype, 1), b = draw({2000, 277}, dtype, 2);
+    std::vector<std::vector<double>> results;
+    for (int threads : {1, 2, 3, 8}) {
+      cpu::set_thread_count(threads);
+      results.push_back(matmul(a, b).to_vector());
+    }
+    for (const auto& result : results) CHECK(result == results[0]);
+  }
+  cpu::set_thread_count(before);
+}
+
+TEST_CASE("linear: messages") {
+  const Tensor x = Tensor::zeros({8, 3}, DType::f32), w = Tensor::zeros({5, 3}, DType::f32);
+  const auto bad = [](const Tensor& x, const Tensor& w, const Tensor& b, const LinearOptions& o,
+                      const char* text) { CHECK_THROWS_WITH(linear(x, w, b, o), Equals(text)); };
+  const auto zeros = [](const Shape& s, DType t) { return Tensor::zeros(s, t); };
+  bad(zeros({8, 128, 768}, DType::f32), zeros({768, 3072}, DType::f32), {}, {},
+      "linear: weight [768, 3072] needs input last dim 3072, got [8, 128, 768]");
+  bad(zeros({2, 3}, DType::i32), w, {}, {}, "linear: needs a floating input, got i32");
+  bad(zeros({}, DType::f32), w, {}, {},
+      "linear: needs input [..., in] and weight [out, in], got [] and [5, 3]");
+  bad(x, zeros({3}, DType::f32), {}, {},
+      "linear: needs input [..., in] and weight [out, in], got [8, 3] and [3]");
+  bad(x, zeros({5, 3}, DType::bf16), {}, {}, "linear: weight of a f32 input must be f32, got bf16");
+  bad(x, w, zeros({4}, DType::f32), {}, "linear: weight [5, 3] needs bias [5], got [4]");
+  bad(x, w, zeros({5}, DType::f64), {}, "linear: bias of a f32 input must be f32, got f64");
+  bad(x, w, {}, {.dtype = DType::f64}, "linear: f32 input cannot give f64 output");
+  bad(x, w, {}, {.residual = zeros({8, 3}, DType::f32)},
+      "linear: residual must be the output's f32 [8, 5], got f32 [8, 3]");
+  bad(x, w, {}, {.residual = zeros({8, 5}, DType::bf16)},
+      "linear: residual must be the output's f32 [8, 5], got bf16 [8, 5]");
+}
+
+TEST_CASE("matmul: messages") {
+  const auto bad = [](const Shape& a, const Shape& b, const char* text, Transpose ta = Transpose::no) {
+    CHECK_THROWS_WITH(matmul(Tensor::zeros(a, DType::f32), Tensor::zeros(b, DType::f32), ta), Equals(text));
+  };
+  bad({2, 3}, {4, 5}, "matmul: inner sizes 3 and 4 differ: [2, 3] times [4, 5]");
+  bad({2, 3}, {4, 5}, "matmul: inner sizes 2 and 4 differ: [2, 3] transposed times [4, 5]", Transpose::yes);
+  bad({3}, {3, 5}, "matmul: operands need at least two axes, got [3] and [3, 5]");
+  bad({2, 2, 3}, {3, 3, 5},
+      "matmul: leading axes must be equal, or absent on one side, got [2, 2, 3] and [3, 3, 5]");
+  CHECK_THROWS_WITH(matmul(Tensor::zeros({2, 3}, DType::f32), Tensor::zeros({3, 2}, DType::bf16)),
+                    Equals("matmul: needs two floating operands of one dtype, got f32 and bf16"));
+}
+
+TEST_CASE("linear: parameter gradients take their arena's dtype and accumulate") {
+  for (DType compute : {DType::f32, DType::bf16, DType::f16})
+    for (DType arena : {DType::f32, DType::f16}) {
+      Parameter w, b;
+      w.value = w.compute = draw({9, 6}, compute, 1);
+      b.value = b.compute = draw({9}, DType::f32, 2);
+      w.grad = Tensor::full({9, 6}, 7, arena),
+      b.grad = Tensor::full({9}, 7, arena);  // garbage: not yet written
+      const Tensor x = draw({4, 6}, compute, 3);
+      const Tensor dy = Tensor::full({4, 9}, 0.5, compute);
+      for (int pass = 1; pass <= 2; ++pass) {
+        Tape tape;
+        Tensor y;
+        {
+          const TapeScope scope(tape);
+          y = linear(x, use(w), use(b));
+        }
+        tape.backward(std::span(&y, 1), std::span(&dy, 1));
+        std::vector<double> want(54, 0.0);
+        const auto xs = x.to_vector();
+        for (size_t i = 0; i < 54; ++i)
+          for (size_t r = 0; r < 4; ++r) want[i] += 0.5 * pass * xs[r * 6 + i % 6];
+        CHECK(worst(w.grad.to_vector(), want) < (arena == DType::f16 ? 1e-2 : 1e-5));
+        CHECK(b.grad.to_vector() == std::vector<double>(9, 2.0 * pass));
+      }
+    }
+}
+
+TEST_CASE("linear: a bf16 input can give an f32 output, unrounded") {
+  const Tensor x = draw({5, 40}, DType::bf16, 1), w = draw({33, 40}, DType::bf16, 2);
+  const Tensor y = linear(x, w, {}, {.dtype = DType::f32});
+  REQUIRE(y.dtype() == DType::f32);
+  const Tensor exact = linear(Tensor::from(x.to_vector(), x.shape()), Tensor::from(w.to_vector(), w.shape()));
+  CHECK(worst(y.to_vector(), exact.to_vector()) < 1e-5);
+}
+
+TEST_CASE("linear: a part of a wider tensor is read and differentiated in place") {
+  Tensor wide = draw({6, 20}, DType::f64, 1);
+  const Tensor w = draw({3, 5}, DType::f64, 2);
+  Tape tape;
+  Tensor y;
+  {
+    const TapeScope scope(tape);
+    tape.watch(wide);
+    y = linear(slice(wide, 1, 4, 9), w);
+  }
+  const Tensor dy = Tensor::full({6, 3}, 1, DType::f64);
+  tape.backward(std::span(&y, 1), std::span(&dy, 1));
+  const auto dx = tape.gradient(wide).to_vector(), ws = w.to_vector();
+  for (size_t r = 0; r < 6; ++r)
+    for (size_t i = 0; i < 20; ++i) {
+      const double want = i >= 4 && i < 9 ? ws[i - 4] + ws[i + 1] + ws[i + 6] : 0;
+      CHECK(dx[r * 20 + i] == Approx(want).margin(1e-14));
+    }
+}
