@@ -1,6 +1,7 @@
 // normlab tokenizer: train one, use it, import others' files. Read first: cli.h, data/tokenizer.h.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
