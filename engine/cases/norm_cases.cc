@@ -174,6 +174,7 @@ void add_joins(std::vector<OpCase>& cases) {
       {.shape = {2, 5, 24}},
       {.shape = {3, 37}, .res = Scale::constant, .dropout = 0.25},
       {.shape = {41, 7}, .res = Scale::vector, .branch = Scale::number},
+      {.shape = {3, 201}, .dropout = 0.25},
       {.shape = {3, 5, 19}, .res = Scale::number, .branch = Scale::vector, .dropout = 0.5},
       {.shape = {2, 18}, .branch = Scale::constant},
       {.shape = {0, 6}, .res = Scale::vector},
