@@ -12,6 +12,12 @@ const std::vector<OpCase>& all_cases() {
     add_norm_cases(all);
     add_attention_cases(all);
     add_linear_cases(all);
+    add_activation_cases(all);
+    add_elementwise_cases(all);
+    add_reduce_cases(all);
+    add_embedding_cases(all);
+    add_rope_cases(all);
+    add_softmax_cases(all);
     return all;
   }();
   return cases;

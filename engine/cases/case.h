@@ -77,5 +77,11 @@ void add_head_scale_cases(std::vector<OpCase>& cases);
 void add_norm_cases(std::vector<OpCase>& cases);
 void add_attention_cases(std::vector<OpCase>& cases);
 void add_linear_cases(std::vector<OpCase>& cases);
+void add_activation_cases(std::vector<OpCase>& cases);
+void add_elementwise_cases(std::vector<OpCase>& cases);
+void add_reduce_cases(std::vector<OpCase>& cases);
+void add_embedding_cases(std::vector<OpCase>& cases);
+void add_rope_cases(std::vector<OpCase>& cases);
+void add_softmax_cases(std::vector<OpCase>& cases);
 
 }  // namespace engine

@@ -13,4 +13,8 @@ Tensor sum_all(const Tensor& x);
 /// Largest element of each row of the last axis, for softmax-like code and statistics; not differentiable.
 Tensor max_last(const Tensor& x);
 
+/// target = or += x summed over the axes along which target was stretched to x's shape (NumPy broadcasting;
+/// at least one was): the gradient of a stretched operand. Both contiguous. Not recorded.
+void sum_to_shape(const Tensor& x, const Tensor& target, bool accumulate);
+
 }  // namespace engine

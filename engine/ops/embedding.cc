@@ -1,0 +1,53 @@
+// Read first: embedding.h, rows_kernels.h.
+#include "engine/ops/embedding.h"
+
+#include <cmath>
+
+#include "engine/ops/rows_kernels.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+namespace {
+
+//   y_i = scale w_id(i)        dw_v = scale * sum over i with id(i) = v of dy_i
+struct EmbeddingNode : NodeOf<EmbeddingNode> {
+  static constexpr const char* kName = "embedding";
+  Saved ids;
+  int64_t rows = 0, d = 0;
+  double scale = 1;
+  auto saved() { return std::tie(ids); }
+
+  void backward(Backward& b) override {
+    if (rows * d == 0) return;
+    const Tensor dy = b.dy();
+    const RowOrder sorted = sort_rows(ids.get(), rows);
+    const Into dw = b.into(0);
+    cpu::scatter_rows({dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
+                       dw.buffer.raw(), rows, d, dy.dtype(), dw.buffer.dtype(), scale, dw.accumulate});
+  }
+};
+
+}  // namespace
+
+Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dtype) {
+  check(weight.rank() == 2 && is_float(weight.dtype()), "embedding: the table must be floating [V, d], got ",
+        weight.dtype(), " ", weight.shape());
+  check(is_float(dtype), "embedding: the output must be floating, got ", dtype);
+  check(std::isfinite(scale), "embedding: the scale must be finite, got ", scale);
+  const Tensor i = contiguous(ids), w = contiguous(weight);
+  check_ids("embedding", i, weight.size(0), "a table");
+  Shape shape = ids.shape();
+  check(shape.rank() < kMaxRank, "embedding: ids ", shape, " have too many axes");
+  shape.append(weight.size(1));
+  Tensor y = Tensor::empty(shape, dtype, weight.device());
+  if (y.numel() > 0)
+    cpu::gather_rows(
+        {w.raw(), i.data<int32_t>(), nullptr, y.raw(), i.numel(), w.size(1), w.dtype(), dtype, scale, false});
+  if (Tape* tape = recording({&w})) {
+    auto& node = tape->record<EmbeddingNode>({&w}, {&y});
+    node.ids = i, node.rows = w.size(0), node.d = w.size(1), node.scale = scale;
+  }
+  return y;
+}
+
+}  // namespace engine

@@ -1,0 +1,101 @@
+// Read first: rope.h, rope_kernels.h.
+#include "engine/ops/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <vector>
+
+#include "engine/ops/rope_kernels.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+namespace {
+
+// Cosines and sines [positions, n / 2] of positions from `first` on, computed in double.
+struct RopeTable {
+  Tensor cos, sin;
+};
+
+RopeTable make_table(int64_t first, int64_t positions, int64_t n, double theta, DType dtype) {
+  const int64_t half = n / 2;
+  std::vector<double> c(size_t(positions * half)), s(c.size());
+  for (int64_t i = 0; i < half; ++i) {
+    const double frequency = std::pow(theta, -2.0 * double(i) / double(n));
+    for (int64_t t = 0; t < positions; ++t) {
+      const double angle = double(first + t) * frequency;
+      c[size_t(t * half + i)] = std::cos(angle), s[size_t(t * half + i)] = std::sin(angle);
+    }
+  }
+  return {Tensor::from(c, {positions, half}, dtype), Tensor::from(s, {positions, half}, dtype)};
+}
+
+// The table of a model is made once and grows by doubling, so that a generation step finds its position in
+// it.
+RopeTable table_for(int64_t first, int64_t positions, int64_t n, double theta, DType dtype) {
+  constexpr int64_t kLongest = 1 << 18;  // positions; beyond, a table is made for the call alone
+  struct Entry {
+    int64_t n;
+    double theta;
+    DType dtype;
+    RopeTable table;
+  };
+  static std::mutex mutex;
+  static std::vector<Entry> entries;
+  if (first + positions > kLongest) return make_table(first, positions, n, theta, dtype);
+
+  const std::lock_guard lock(mutex);
+  auto found = std::find_if(entries.begin(), entries.end(),
+                            [&](const Entry& e) { return e.n == n && e.theta == theta && e.dtype == dtype; });
+  if (found == entries.end()) {
+    if (entries.size() == 16) entries.erase(entries.begin());
+    found = entries.insert(entries.end(), {n, theta, dtype, {}});
+  }
+  RopeTable& table = found->table;
+  const int64_t length = table.cos.defined() ? table.cos.size(0) : 0;
+  if (length < first + positions)
+    table = make_table(0, std::min(kLongest, std::max(first + positions, 2 * length)), n, theta, dtype);
+  return {table.cos.slice(0, first, first + positions), table.sin.slice(0, first, first + positions)};
+}
+
+//   y = R(angle) x, a rotation of every pair        dx = R(-angle) dy
+struct RopeNode : NodeOf<RopeNode> {
+  static constexpr const char* kName = "rope";
+  Saved cos, sin;
+  int64_t time = 0, heads = 0, n = 0;
+  auto saved() { return std::tie(cos, sin); }
+
+  void backward(Backward& b) override {
+    const Tensor dy = b.dy();
+    if (dy.numel() == 0) return;
+    const Into dx = b.into_rows(0);
+    cpu::rope({dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
+               heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
+  }
+};
+
+}  // namespace
+
+Tensor rope(const Tensor& x, int64_t heads, double theta, int64_t offset) {
+  check(is_float(x.dtype()) && x.rank() == 3, "rope: needs a floating input [B, T, heads * n], got ",
+        x.dtype(), " ", x.shape());
+  check(heads > 0 && x.size(-1) % heads == 0, "rope: ", heads, " heads do not divide last dim of ",
+        x.shape());
+  const int64_t n = x.size(-1) / heads, time = x.size(1);
+  check(n % 2 == 0, "rope: heads of odd size ", n, " have no pairs (", heads, " heads in ", x.shape(), ")");
+  check(std::isfinite(theta) && theta > 0, "rope: theta must be positive, got ", theta);
+  check(offset >= 0 && offset < (int64_t(1) << 40), "rope: offset ", offset, " is not a position");
+  const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const RopeTable table = table_for(offset, time, n, theta, compute_dtype(x.dtype()));
+  if (y.numel() > 0)
+    cpu::rope({in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1), time, heads, n,
+               in.row_stride(), y.size(-1), x.dtype(), false, false});
+  if (Tape* tape = recording({&in})) {
+    auto& node = tape->record<RopeNode>({&in}, {&y});
+    node.cos = table.cos, node.sin = table.sin, node.time = time, node.heads = heads, node.n = n;
+  }
+  return y;
+}
+
+}  // namespace engine

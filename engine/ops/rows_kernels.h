@@ -1,0 +1,62 @@
+// Rows of tables by index: the kernels of embedding.h and routing.h. Rows have d elements; tables, x and y
+// are contiguous; weights are factors in the compute dtype, one a row, or null.
+#pragma once
+
+#include "engine/core/tensor.h"
+#include "engine/cpu/isa.h"
+
+namespace engine {
+
+/// y[i, :] = scale * weights[i] * table[ids[i], :], or += that.
+struct GatherRows {
+  const void* table;
+  const int32_t* ids;
+  const void* weights;
+  void* y;
+  int64_t n, d;
+  DType table_dtype, y_dtype;
+  double scale;
+  bool accumulate;
+};
+
+/// y[v, :] = scale * sum over i with ids[i] = v of weights[i] * x[i, :], in order of i, or += that. The ids
+/// come sorted (RowOrder): row v sums the entries order[starts[v]] ... order[starts[v + 1] - 1].
+struct ScatterRows {
+  const void* x;
+  const int32_t* order;
+  const int32_t* starts;
+  const void* weights;
+  void* y;
+  int64_t rows, d;
+  DType x_dtype, y_dtype;
+  double scale;
+  bool accumulate;
+};
+
+/// y[i] = <x[i, :], table[ids[i], :]>, or += that; y in the compute dtype or wider than x.
+struct DotRows {
+  const void* x;
+  const void* table;
+  const int32_t* ids;
+  void* y;
+  int64_t n, d;
+  DType dtype, y_dtype;
+  bool accumulate;
+};
+
+namespace cpu {
+ENGINE_CPU_KERNEL(gather_rows, GatherRows)
+ENGINE_CPU_KERNEL(scatter_rows, ScatterRows)
+ENGINE_CPU_KERNEL(dot_rows, DotRows)
+}  // namespace cpu
+
+/// Ids in [0, rows) sorted by value, stable: positions with id v are order[starts[v] .. starts[v + 1]).
+struct RowOrder {
+  Tensor order, starts;
+};
+RowOrder sort_rows(const Tensor& ids, int64_t rows);
+
+/// Error unless ids is i32 and every id is in [0, rows): names the id, its position and what it indexes.
+void check_ids(const char* op, const Tensor& ids, int64_t rows, const char* what);
+
+}  // namespace engine
