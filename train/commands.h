@@ -6,6 +6,7 @@ namespace train {
 
 int cmd_forward(int argc, char** argv);
 int cmd_inspect(int argc, char** argv);
+int cmd_report(int argc, char** argv);
 int cmd_tokenizer(int argc, char** argv);
 int cmd_train(int argc, char** argv);
 

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   const std::vector<Command> commands = {
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
+      {"report", "one page of curves, gradients, gains and tables", cmd_report},
       {"tokenizer", "learn and use tokenizers; import GPT-2's and RoBERTa's", cmd_tokenizer},
       {"train", "pretrain a causal or masked language model", cmd_train},
   };
