@@ -1,0 +1,27 @@
+// The 15 products of one GPT-2 124M training step at 1024 tokens, against the machine's multiply-add peak,
+// measured in the same run: `normlab bench gemm`.
+#pragma once
+
+#include <vector>
+
+#include "engine/cpu/bench.h"
+#include "engine/cpu/isa.h"
+
+namespace engine {
+
+/// For each of f32 and bf16: a row per product, then their total weighted by the operations of the step
+/// (12 layers and one head). `repeats` samples of each, of which the median counts.
+std::vector<BenchResult> bench_gemm(int repeats = 5);
+
+/// Kernel arguments: tasks of `rounds` rounds of independent multiply-adds.
+struct FmaPeak {
+  long tasks, rounds;
+  float* sink;  // [tasks]
+  double* flops_per_round;
+};
+
+namespace cpu {
+ENGINE_CPU_KERNEL(fma_peak, FmaPeak)
+}  // namespace cpu
+
+}  // namespace engine
