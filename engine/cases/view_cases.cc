@@ -60,6 +60,24 @@ void add_view_cases(std::vector<OpCase>& cases) {
                          y.v.assign(t[0].v.begin() + 3, t[0].v.begin() + 9);
                          return std::vector{y};
                        }});
+  cases.push_back({.op = "concat",
+                   .node = "concat",
+                   .detail = "[2, 3] [2, 5] [2, 1] along the last axis",
+                   .inputs = {{"a", {2, 3}}, {"b", {2, 5}}, {"c", {2, 1}}},
+                   .run =
+                       [](const auto& t) {
+                         return std::vector{concat({t[0], t[1], t[2]}, -1)};
+                       },
+                   .reference =
+                       [](const auto& t) {
+                         HostTensor y({2, 9});
+                         for (int64_t r = 0; r < 2; ++r) {
+                           int64_t column = 0;
+                           for (const HostTensor& part : t)
+                             for (int64_t i = 0; i < part.size(1); ++i) y.row(r)[column++] = part.row(r)[i];
+                         }
+                         return std::vector{y};
+                       }});
 }
 
 }  // namespace engine

@@ -65,6 +65,21 @@ struct SplitNode : NodeOf<SplitNode> {
   }
 };
 
+// dpart_i = the i-th part of dy.
+struct ConcatNode : NodeOf<ConcatNode> {
+  static constexpr const char* kName = "concat";
+  auto saved() { return std::tie(); }
+  int axis = 0;
+  std::vector<int64_t> bounds;
+  void backward(Backward& b) override {
+    for (int i = 0; i + 1 < int(bounds.size()); ++i) {
+      if (!b.wants(i)) continue;
+      const Into dx = b.into(i);
+      copy_elements(b.dy().slice(axis, bounds[size_t(i)], bounds[size_t(i) + 1]), dx.buffer, dx.accumulate);
+    }
+  }
+};
+
 std::vector<Tensor> parts_of(const Tensor& x, int axis, const std::vector<int64_t>& bounds) {
   const int a = axis < 0 ? axis + x.rank() : axis;
   std::vector<Tensor> parts;
@@ -118,6 +133,37 @@ Tensor contiguous(const Tensor& x) {
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   copy_elements(x, y, false);
   if (Tape* tape = recording({&x})) tape->record<CopyNode>({&x}, {&y});
+  return y;
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  check(!parts.empty(), "concat: needs at least one tensor");
+  const int a = axis < 0 ? axis + parts[0].rank() : axis;
+  check(a >= 0 && a < parts[0].rank(), "concat: axis ", axis, " of ", parts[0].shape());
+  std::vector<int64_t> bounds = {0};
+  for (const Tensor& part : parts) {
+    Shape expected = parts[0].shape();
+    if (part.rank() == expected.rank()) expected[a] = part.size(a);
+    check(part.shape() == expected && part.dtype() == parts[0].dtype(), "concat: ", part.dtype(), " ",
+          part.shape(), " beside ", parts[0].dtype(), " ", parts[0].shape(), " along axis ", a);
+    bounds.push_back(bounds.back() + part.size(a));
+  }
+  Shape shape = parts[0].shape();
+  shape[a] = bounds.back();
+  Tensor y = Tensor::empty(shape, parts[0].dtype(), parts[0].device());
+  std::vector<const Tensor*> inputs;
+  bool tracked = false;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    copy_elements(parts[i], y.slice(a, bounds[i], bounds[i + 1]), false);
+    inputs.push_back(&parts[i]);
+    tracked = tracked || recording({&parts[i]});
+  }
+  if (tracked) {
+    Tensor* outputs[] = {&y};
+    auto& node = Tape::current()->record<ConcatNode>(inputs, outputs);
+    node.axis = a;
+    node.bounds = bounds;
+  }
   return y;
 }
 

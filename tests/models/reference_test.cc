@@ -1,0 +1,129 @@
+// Every model of the reference collection through `forward`, against tensors that PyTorch computed (see its
+// README for the measure): loss, logits, hidden and every gradient, in f64, f32 and bf16; and ten AdamW
+// steps.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+
+#include "engine/base/json.h"
+#include "models/forward.h"
+#include "shared_data.h"
+
+using namespace engine;
+using namespace models;
+
+namespace {
+
+std::vector<std::string> cases() {
+  std::vector<std::string> names;
+  const std::string root = shared_path("reference");
+  if (root.empty()) return names;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    const std::string name = entry.path().filename();
+    if (entry.is_directory() && !name.starts_with("hf_")) names.push_back(entry.path());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+double norm(const std::vector<double>& v) {
+  double sum = 0;
+  for (double x : v) sum += x * x;
+  return std::sqrt(sum);
+}
+
+struct Comparison {
+  std::map<std::string, double> errors;  // by tensor: ||ours - expected|| / max(||expected||, floor)
+};
+
+// Rows of padding are not compared: nobody scores them.
+Comparison compare(const NamedTensors& ours, const Safetensors& expected, const Tensor& key_mask) {
+  double all_gradients = 0;
+  for (const auto& entry : expected.entries())
+    if (entry.name.starts_with("grad."))
+      all_gradients += std::pow(norm(expected.load(entry.name).to_vector()), 2);
+  const double floor = 1e-3 * std::sqrt(all_gradients);
+  Comparison result;
+  for (const auto& [name, tensor] : ours) {
+    std::vector<double> a = tensor.to_vector(), b = expected.load(name, DType::f64).to_vector();
+    REQUIRE(a.size() == b.size());
+    if (key_mask.defined() && (name == "logits" || name == "hidden")) {
+      const int64_t width = tensor.size(-1);
+      for (size_t i = 0; i < a.size(); ++i)
+        if (!key_mask.data<uint8_t>()[int64_t(i) / width]) a[i] = b[i] = 0;
+    }
+    const double size = std::max(norm(b), name.starts_with("grad.") ? floor : 1e-30);
+    for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
+    const double error = norm(a) / size;
+    result.errors[name] = std::isnan(error) ? INFINITY : error;
+  }
+  return result;
+}
+
+Comparison run_case(const std::string& folder, DType dtype) {
+  const auto model = load_model(folder, nn::Precision::of(dtype), nn::Gradients::allocated);
+  const TokenBatch batch = token_batch(read_json(folder + "/tokens.json"), model->config(), "tokens.json");
+  const Safetensors expected(folder + "/expected.safetensors");
+  const NamedTensors ours = output_tensors(run_forward(*model, batch, WithGradients::yes), dtype);
+  size_t gradients = 0;
+  for (const auto& [name, tensor] : ours) gradients += name.starts_with("grad.");
+  CHECK(gradients == model->parameters().all().size());
+  return compare(ours, expected, batch.tokens.key_mask);
+}
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v.empty() ? 0 : v[v.size() / 2];
+}
+
+}  // namespace
+
+TEST_CASE("reference models in f64 agree with PyTorch to 1e-9", "[medium]") {
+  for (const std::string& folder : cases()) {
+    INFO(folder);
+    for (const auto& [name, error] : run_case(folder, DType::f64).errors) {
+      INFO(name << " " << error);
+      CHECK(error <= 1e-9);
+    }
+  }
+}
+
+TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
+  for (const std::string& folder : cases()) {
+    INFO(folder);
+    const Json theirs = read_json(folder + "/pytorch_errors.json")["f32"];
+    for (const auto& [name, error] : run_case(folder, DType::f32).errors) {
+      INFO(name << " " << error);
+      CHECK(error <= std::max(1e-5, 3 * theirs.value(name, 0.0)));
+    }
+  }
+}
+
+TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[medium]") {
+  for (const std::string& folder : cases()) {
+    INFO(folder);
+    const Json theirs = read_json(folder + "/pytorch_errors.json")["bf16"];
+    std::vector<double> their_gradients;
+    double our_squares = 0, their_squares = 0;
+    for (const auto& [name, value] : theirs.items())
+      if (name.starts_with("grad.")) their_gradients.push_back(value.get<double>());
+    const double middle = median(their_gradients);
+    for (const auto& [name, error] : run_case(folder, DType::bf16).errors) {
+      INFO(name << " " << error << ", PyTorch " << theirs.value(name, 0.0));
+      const double reference = theirs.value(name, 0.0);
+      if (name == "loss")
+        CHECK(error <= 0.01);
+      else if (name == "logits" || name == "hidden")
+        CHECK(error <= 2 * reference);
+      else {
+        CHECK(error <= 4 * std::max(reference, middle));
+        our_squares += error * error;
+        their_squares += reference * reference;
+      }
+    }
+    INFO("root mean square of gradient errors: " << std::sqrt(our_squares) << " against "
+                                                 << std::sqrt(their_squares));
+    CHECK(std::sqrt(our_squares) <= 2 * std::sqrt(their_squares));
+  }
+}
