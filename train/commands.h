@@ -4,6 +4,7 @@
 
 namespace train {
 
+int cmd_corpus(int argc, char** argv);
 int cmd_forward(int argc, char** argv);
 int cmd_inspect(int argc, char** argv);
 int cmd_report(int argc, char** argv);

@@ -6,6 +6,7 @@
 int main(int argc, char** argv) {
   using namespace train;
   const std::vector<Command> commands = {
+      {"corpus", "text by name or path, cleaned and split", cmd_corpus},
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
       {"report", "one page of curves, gradients, gains and tables", cmd_report},

@@ -33,7 +33,9 @@ std::vector<int32_t> item(int length, int which, int32_t vocabulary) {
 TEST_CASE("masking has the statistics recorded from fairseq", "[medium]") {
   const std::string path = shared_path("reference/fairseq_traces.json");
   if (path.empty()) return;
-  for (const auto& trace : engine::read_json(path)["masking"]["traces"]) {
+  const engine::Json recorded = engine::read_json(path);
+  REQUIRE(recorded["masking"]["traces"].size() >= 4);
+  for (const auto& trace : recorded["masking"]["traces"]) {
     const auto& s = trace["settings"];
     MaskRule rule{
         .select = s["mask_prob"], .keep = s["leave_unmasked_prob"], .random = s["random_token_prob"]};
@@ -44,6 +46,7 @@ TEST_CASE("masking has the statistics recorded from fairseq", "[medium]") {
 
     int64_t positions = 0, selected = 0, masked = 0, kept = 0, random = 0, first_selected = 0,
             last_selected = 0;
+    int64_t changed_outside = 0, wrong_labels = 0, special_replacements = 0;
     std::map<std::string, int64_t> histogram;
     for (int epoch = 0; epoch < epochs; ++epoch) {
       for (int which = 0; which < items; ++which) {
@@ -53,21 +56,24 @@ TEST_CASE("masking has the statistics recorded from fairseq", "[medium]") {
         int64_t here = 0;
         for (size_t i = 0; i < ids.size(); ++i) {
           if (labels[i] == kNotScored) {
-            REQUIRE(ids[i] == original[i]);
+            changed_outside += ids[i] != original[i];
             continue;
           }
-          REQUIRE(labels[i] == original[i]);
+          wrong_labels += labels[i] != original[i];
           ++here;
           masked += ids[i] == rule.mask, kept += ids[i] == original[i];
           if (ids[i] != rule.mask && ids[i] != original[i]) {
             ++random;
-            REQUIRE(ids[i] >= 4);
+            special_replacements += ids[i] < 4;
           }
         }
         positions += length, selected += here, ++histogram[std::to_string(here)];
         first_selected += labels.front() != kNotScored, last_selected += labels.back() != kNotScored;
       }
     }
+    CHECK(changed_outside == 0);
+    CHECK(wrong_labels == 0);
+    CHECK(special_replacements == 0);
     // Both sides are samples: five standard errors of their difference.
     const double n = double(selected), rows = double(items * epochs);
     const auto near = [&](double got, const engine::Json& theirs, double samples) {
@@ -77,8 +83,8 @@ TEST_CASE("masking has the statistics recorded from fairseq", "[medium]") {
     near(double(masked) / n, trace["of_selected"]["masked"], n);
     near(double(kept) / n, trace["of_selected"]["kept"], n);
     near(double(random) / n, trace["of_selected"]["random"], n);
-    near(double(first_selected) / rows, trace["bos_selected_fraction"], rows);
-    near(double(last_selected) / rows, trace["eos_selected_fraction"], rows);
+    if (length > 1) near(double(first_selected) / rows, trace["bos_selected_fraction"], rows);
+    if (length > 1) near(double(last_selected) / rows, trace["eos_selected_fraction"], rows);
     CHECK(double(selected) / double(positions) == Approx(double(trace["fraction_selected"])).epsilon(0.02));
     const auto& theirs = trace["selected_per_item_histogram"];
     for (const auto& [count, times] : histogram) {

@@ -1,0 +1,48 @@
+// Bytes of a file, a gzip or zstd file (told by its first bytes, not by its name) or stdin, a piece at a
+// time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace data {
+
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  /// Appends some bytes to `out`; false at the end. Damage is an Error that names the file, and so is a file
+  /// that was written to while it was read.
+  virtual bool read(std::string& out) = 0;
+};
+
+/// `path` "-" is stdin.
+std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+
+/// Everything a source has; an error above `max_bytes`.
+std::string read_all(ByteSource& source, const std::string& what, size_t max_bytes = size_t(4) << 30);
+
+/// Expands one zlib or gzip stream of at most `max_bytes`.
+std::string inflate_bytes(const std::string& bytes, const std::string& what, size_t max_bytes);
+
+/// Lines without their '\n'; a line above `max_bytes` is an error.
+class LineReader {
+ public:
+  LineReader(const std::string& path, size_t max_bytes = size_t(1) << 30);
+  bool next(std::string& line);
+  /// Did the line that next() gave last end in '\n'? Only the very last line may not.
+  bool ended_with_newline() const { return ended_with_newline_; }
+  /// 1 for the first line that next() gives.
+  int64_t line_number() const { return line_number_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  size_t max_bytes_;
+  std::unique_ptr<ByteSource> source_;
+  std::string buffer_;
+  size_t at_ = 0;
+  int64_t line_number_ = 0;
+  bool end_ = false, ended_with_newline_ = true;
+};
+
+}  // namespace data

@@ -1,0 +1,174 @@
+// Read first: corpus.h.
+#include "data/corpus.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/shuffle.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/sha256.h"
+
+namespace data {
+namespace {
+
+using engine::check;
+using engine::Json;
+constexpr const char* kParts[] = {"train", "valid", "test"};
+
+/// A piece of one document in one part: whole documents, or slices of them when the text is cut at its end.
+using Part = std::vector<std::string_view>;
+
+int64_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+int64_t count_words(std::string_view text) {
+  int64_t words = 0;
+  bool inside = false;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    words += !space && !inside;
+    inside = !space;
+  }
+  return words;
+}
+
+/// The first line end at or after `at`, as an offset behind it.
+size_t next_line(std::string_view text, size_t at) {
+  const size_t newline = text.find('\n', at);
+  return newline == std::string_view::npos ? text.size() : newline + 1;
+}
+
+/// Cuts the documents, taken as one text, at the line ends nearest after the shares' bounds.
+std::vector<Part> cut_at_line_ends(const std::deque<std::string>& texts, double valid, double test) {
+  size_t total = 0;
+  for (const auto& text : texts) total += text.size();
+  const double bounds[] = {double(total) * (1 - valid - test), double(total) * (1 - test), double(total)};
+  std::vector<Part> parts(3);
+  size_t before = 0;
+  int part = 0;
+  for (const auto& text : texts) {
+    for (size_t at = 0; at < text.size();) {
+      while (part < 2 && double(before + at) >= bounds[part] - 0.5) ++part;
+      const double room = bounds[part] - double(before + at);
+      const size_t end =
+          part == 2 || room >= double(text.size() - at) ? text.size() : next_line(text, at + size_t(room));
+      parts[size_t(part)].push_back(std::string_view(text).substr(at, end - at));
+      at = end;
+    }
+    before += text.size();
+  }
+  return parts;
+}
+
+/// Writes one part and returns its entry of the manifest.
+Json write_part(const std::string& folder, const std::string& file, const Part& part, bool jsonl) {
+  engine::AtomicFile out(folder + "/" + file);
+  engine::Sha256 sha;
+  Json entry = {{"file", file}};
+  int64_t characters = 0, words = 0, lines = 0;
+  const auto put = [&](std::string_view bytes) {
+    out.write(bytes);
+    sha.update(bytes);
+  };
+  for (size_t i = 0; i < part.size(); ++i) {
+    characters += count_characters(part[i]), words += count_words(part[i]);
+    lines += std::count(part[i].begin(), part[i].end(), '\n');
+    if (jsonl) {
+      put(Json{{"text", part[i]}}.dump() + "\n");
+      continue;
+    }
+    put(part[i]);
+    if (i + 1 == part.size()) break;
+    if (!part[i].ends_with('\n')) put("\n");
+    put(std::string(kSeparatorLine) + "\n");
+  }
+  entry["documents"] = part.size();
+  entry["bytes"] = out.size();
+  entry["characters"] = characters, entry["words"] = words, entry["lines"] = lines;
+  entry["sha256"] = sha.finish_hex();
+  out.commit();
+  return entry;
+}
+
+}  // namespace
+
+CorpusBuilder::CorpusBuilder(const CorpusOptions& options) : options_(options) {
+  check(options.valid >= 0 && options.test >= 0 && options.valid + options.test < 1,
+        "corpus: valid and test must be shares that leave something to train on, got ", options.valid,
+        " and ", options.test);
+}
+
+void CorpusBuilder::add(Document&& document) {
+  ++read_;
+  std::string text = options_.cleaning == Cleaning::clean
+                         ? clean_text(std::move(document.text), options_.invalid, document.where)
+                         : checked_utf8(std::move(document.text), options_.invalid, document.where);
+  if (text.empty()) {
+    ++empty_;
+    return;
+  }
+  if (!options_.keep_duplicates && seen_.contains(text)) {
+    ++duplicates_;
+    return;
+  }
+  needs_jsonl_ = needs_jsonl_ || holds_separator_line(text);
+  seen_.insert(texts_.emplace_back(std::move(text)));
+}
+
+std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid, double test, uint64_t seed) {
+  const double total = double(std::accumulate(sizes.begin(), sizes.end(), size_t(0)));
+  const double shares[] = {1, valid, test};
+  std::vector<int> out(sizes.size(), 0);
+  const int64_t n = int64_t(sizes.size());
+  int64_t next = 0;
+  for (const int part : {2, 1}) {
+    for (double bytes = 0; next < n - 1 && bytes < shares[part] * total;) {
+      const size_t document = size_t(shuffled_index(seed, 0, n, next++));
+      out[document] = part;
+      bytes += double(sizes[document]);
+    }
+  }
+  return out;
+}
+
+Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source) const {
+  check(!texts_.empty(), "corpus ", source.name, ": no text in it (", read_, " documents read, all empty)");
+  std::vector<Part> parts(3);
+  const bool deal = texts_.size() >= kFewestDocumentsToDeal;
+  if (deal) {
+    std::vector<size_t> sizes;
+    for (const auto& text : texts_) sizes.push_back(text.size());
+    const std::vector<int> where = split_documents(sizes, options_.valid, options_.test, options_.seed);
+    for (size_t i = 0; i < texts_.size(); ++i) parts[size_t(where[i])].push_back(texts_[i]);
+  } else {
+    parts = cut_at_line_ends(texts_, options_.valid, options_.test);
+  }
+  engine::make_directories(folder);
+  Json files = Json::array();
+  for (size_t p = 0; p < 3; ++p) {
+    const std::string file = std::string(kParts[p]) + (needs_jsonl_ ? ".jsonl" : ".txt");
+    if (p > 0 && (p == 1 ? options_.valid : options_.test) == 0) continue;
+    files.push_back(write_part(folder, file, parts[p], needs_jsonl_));
+  }
+  const Json manifest = {
+      {"format", "normlab-corpus"},
+      {"version", 1},
+      {"name", source.name},
+      {"licence", source.licence},
+      {"origin", source.origin},
+      {"cleaning", options_.cleaning == Cleaning::clean ? "clean" : "utf8-only"},
+      {"documents",
+       {{"read", read_}, {"empty", empty_}, {"duplicates", duplicates_}, {"kept", texts_.size()}}},
+      {"split",
+       {{"by", deal ? "document" : "position"},
+        {"valid", options_.valid},
+        {"test", options_.test},
+        {"seed", options_.seed}}},
+      {"files", files}};
+  engine::write_file(folder + "/manifest.json", manifest.dump(2) + "\n");
+  return manifest;
+}
+
+}  // namespace data

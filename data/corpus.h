@@ -1,0 +1,67 @@
+// A corpus: documents cleaned, without exact duplicates, split into train, valid and test, with a manifest.
+//
+// DIR/train.txt, valid.txt and test.txt hold documents with a line <|endoftext|> between them (documents.h
+// reads them back; `normlab prepare` puts the tokenizer's separator there). Where a document contains such a
+// line itself, all three are JSONL instead ({"text": ...} a line), which can hold any text. DIR/manifest.json
+// says what was read, what was dropped, how it was split, and each file's sha256 and counts. The same input
+// and options give the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "data/clean_text.h"
+#include "data/documents.h"
+#include "engine/base/json.h"
+
+namespace data {
+
+enum class Cleaning { clean, utf8_only };  // utf8_only: the text's own bytes, checked
+
+struct CorpusOptions {
+  Cleaning cleaning = Cleaning::clean;
+  InvalidUtf8 invalid = InvalidUtf8::fail;
+  bool keep_duplicates = false;
+  double valid = 0.05, test = 0.05;  // shares of the bytes
+  uint64_t seed = 1;
+};
+
+/// Where the text came from, for the manifest.
+struct CorpusSource {
+  std::string name, licence;
+  engine::Json origin;  // packages and versions, or paths
+};
+
+/// Collects documents one by one and writes the folder at the end.
+class CorpusBuilder {
+ public:
+  explicit CorpusBuilder(const CorpusOptions& options);
+  CorpusBuilder(const CorpusBuilder&) = delete;
+  CorpusBuilder& operator=(const CorpusBuilder&) = delete;
+
+  void add(Document&& document);
+  int64_t documents() const { return int64_t(texts_.size()); }
+  /// Writes the files and returns the manifest.
+  engine::Json write(const std::string& folder, const CorpusSource& source) const;
+
+ private:
+  CorpusOptions options_;
+  std::deque<std::string> texts_;  // a deque: views into it stay valid
+  std::unordered_set<std::string_view> seen_;
+  int64_t read_ = 0, empty_ = 0, duplicates_ = 0;
+  bool needs_jsonl_ = false;
+};
+
+/// Which part each document goes to: 0 train, 1 valid, 2 test. Documents are dealt out in a seeded random
+/// order until a part has its share of the bytes; each part that has a share gets at least one document.
+std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid, double test, uint64_t seed);
+
+/// Fewer documents than this are not dealt out; their text is cut at line ends instead, the last parts to
+/// valid and test, which is how a single book or tiny Shakespeare is split.
+constexpr size_t kFewestDocumentsToDeal = 20;
+
+}  // namespace data

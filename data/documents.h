@@ -1,0 +1,39 @@
+// Text files as documents: what `normlab corpus` and `normlab prepare` read.
+//
+//   *.jsonl, *.ndjson  one JSON object a line; the document is its `field`
+//   *.html, *.htm      one document, tags removed (html_text.h)
+//   anything else      text; a line that says only <|endoftext|> ends a document (the convention of
+//   TinyStories and of
+//                      many others); without such a line the file is one document
+//
+// Every kind may be compressed (.gz, .zst). A folder is all its files, in the order of their names.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace data {
+
+inline constexpr char kSeparatorLine[] = "<|endoftext|>";
+
+struct Document {
+  std::string text;
+  std::string where;  // "a.jsonl:17", for messages
+};
+
+struct ReadOptions {
+  std::string field = "text";  // of JSONL objects
+};
+
+/// Calls visit(document) for each document of `path` ("-": stdin) in order. An empty document is one too.
+void read_documents(const std::string& path, const ReadOptions& options,
+                    const std::function<void(Document&&)>& visit);
+
+/// The files of a folder, below it too, sorted; a file itself. Names that begin with a dot are skipped.
+std::vector<std::string> files_below(const std::string& path);
+
+/// Can this text stand in a text file whose documents are ended by separator lines?
+bool holds_separator_line(const std::string& text);
+
+}  // namespace data

@@ -1,0 +1,33 @@
+// GLUE (Wang et al., ICLR 2019) in its original files: tab-separated, no quoting, each task with columns of
+// its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace data {
+
+struct GlueItem {
+  std::string first, second;  // second: "" in tasks of one sentence
+  float label = -1;           // the class, or the score (STS-B); -1: a test set
+};
+
+enum class GlueMetric { accuracy, matthews, accuracy_and_f1, pearson_and_spearman };
+
+struct GlueTask {
+  std::string name;                  // "cola" "sst2" "mrpc" "rte" "qnli" "qqp" "mnli" "stsb" "wnli"
+  std::vector<std::string> classes;  // as the files write them; empty: regression
+  GlueMetric metric;
+};
+
+const std::vector<GlueTask>& glue_tasks();
+const GlueTask& glue_task(const std::string& name);
+
+/// The file of a split ("train", "dev", "test"; MNLI also "dev_mm" and "test_mm") in the task's folder, by
+/// the names that GLUE and the tasks' authors use; "" when there is none.
+std::string glue_file(const std::string& task, const std::string& folder, const std::string& split);
+
+/// Reads one file.
+std::vector<GlueItem> read_glue(const std::string& task, const std::string& path);
+
+}  // namespace data

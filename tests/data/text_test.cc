@@ -1,0 +1,193 @@
+// Reading and cleaning of text: compressed files, documents, HTML, UTF-8.
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "data/byte_source.h"
+#include "data/clean_text.h"
+#include "data/documents.h"
+#include "data/html_text.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/philox.h"
+#include "temporary_folder.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+using namespace data;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string gzip(const std::string& text) {
+  z_stream s{};
+  deflateInit2(&s, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&s, text.size()) + 64, '\0');
+  s.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data())), s.avail_in = uInt(text.size());
+  s.next_out = reinterpret_cast<Bytef*>(out.data()), s.avail_out = uInt(out.size());
+  deflate(&s, Z_FINISH);
+  out.resize(s.total_out);
+  deflateEnd(&s);
+  return out;
+}
+
+std::string zstd(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+std::vector<std::string> texts(const std::string& path, const std::string& field = "text") {
+  std::vector<std::string> out;
+  read_documents(path, {field}, [&](Document&& d) { out.push_back(std::move(d.text)); });
+  return out;
+}
+
+using Texts = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("gzip, zstd and plain files give the same bytes, also when joined end to end") {
+  const TemporaryFolder folder;
+  engine::Rng rng{3};
+  std::string text;
+  for (int i = 0; i < 700000; ++i) text += char('a' + rng.below(20));
+  for (const auto& packed :
+       {text, gzip(text), zstd(text), gzip(text.substr(0, 1000)) + gzip(text.substr(1000)),
+        zstd(text.substr(0, 1000)) + zstd(text.substr(1000))}) {
+    engine::write_file(folder / "a", packed);
+    CHECK(read_all(*open_bytes(folder / "a"), "a") == text);
+  }
+  for (const auto& packed : {gzip(text), zstd(text)}) {
+    engine::write_file(folder / "a", std::string_view(packed).substr(0, packed.size() - 9));
+    CHECK_THROWS_WITH(read_all(*open_bytes(folder / "a"), "a"), Contains("truncated"));
+    engine::write_file(folder / "a", packed);
+    CHECK_THROWS_WITH(read_all(*open_bytes(folder / "a"), "a", 1000), Contains("more than 1000 bytes"));
+  }
+  std::string broken = gzip(text);
+  broken[broken.size() / 2] = char(broken[broken.size() / 2] ^ 0x5a);
+  engine::write_file(folder / "a", broken);
+  CHECK_THROWS_WITH(read_all(*open_bytes(folder / "a"), "a"), Contains("damaged gzip data"));
+  CHECK_THROWS_WITH(open_bytes(folder / "none"), Contains("cannot open"));
+  CHECK_THROWS_WITH(open_bytes(folder.path), Contains("is a folder"));
+}
+
+TEST_CASE("a file that grows while it is read is noticed") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "a", std::string(3 << 20, 'x'));
+  auto source = open_bytes(folder / "a");
+  std::string out;
+  source->read(out);
+  std::ofstream(folder / "a", std::ios::app) << "more";
+  CHECK_THROWS_WITH(read_all(*source, "a"), Contains("changed while it was read"));
+}
+
+TEST_CASE("lines come whole, and the last one may lack its end") {
+  const TemporaryFolder folder;
+  const std::string long_line(3 << 20, 'x');
+  engine::write_file(folder / "a", "one\n\n" + long_line + "\nlast");
+  LineReader lines(folder / "a");
+  std::string line;
+  Texts got;
+  while (lines.next(line)) got.push_back(line);
+  CHECK(got == Texts{"one", "", long_line, "last"});
+  CHECK(!lines.ended_with_newline());
+  CHECK(lines.line_number() == 4);
+  LineReader strict(folder / "a", 1000);
+  CHECK_THROWS_WITH(
+      [&] {
+        while (strict.next(line)) {
+        }
+      }(),
+      Contains("longer than 1000"));
+}
+
+TEST_CASE("separator lines end documents; other text is kept byte for byte") {
+  const TemporaryFolder folder;
+  const auto read = [&](const std::string& bytes) {
+    engine::write_file(folder / "a.txt", bytes);
+    return texts(folder / "a.txt");
+  };
+  CHECK(read("") == Texts{});
+  CHECK(read("a\r\n\n b") == Texts{"a\r\n\n b"});
+  CHECK(read("a\n<|endoftext|>\nb\n") == Texts{"a\n", "b\n"});
+  CHECK(read("a\n<|endoftext|>\r\nb\n<|endoftext|>\n") == Texts{"a\n", "b\n"});
+  CHECK(read("<|endoftext|>\n\n") == Texts{"", "\n"});
+  CHECK(read("a <|endoftext|>\n") == Texts{"a <|endoftext|>\n"});
+  CHECK(holds_separator_line("x\n<|endoftext|>\r\ny"));
+  CHECK(holds_separator_line("<|endoftext|>"));
+  CHECK(!holds_separator_line("x <|endoftext|>\n<|endoftext|> y"));
+}
+
+TEST_CASE("JSONL, HTML, compressed files and folders are documents too") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "b.jsonl",
+                     "{\"text\": \"one\\n\", \"id\": 1}\n\n{\"text\": \"two\", \"body\": \"x\"}");
+  engine::write_file(folder / "c.txt.gz", gzip("three\n"));
+  engine::write_file(folder / "d.html.zst", zstd("<body><p>four &amp; five</p></body>"));
+  engine::write_file(folder / ".hidden", "no");
+  engine::make_directories(folder / "a");
+  engine::write_file(folder / "a/z.txt", "zero\n");
+  CHECK(texts(folder.path) == Texts{"zero\n", "one\n", "two", "three\n", "four & five\n"});
+  CHECK_THROWS_WITH(texts(folder / "b.jsonl", "body"), Contains("b.jsonl:1: no key \"body\""));
+  engine::write_file(folder / "b.jsonl", "{\"text\": 3}\n");
+  CHECK_THROWS_WITH(texts(folder / "b.jsonl"), Contains("expected a string"));
+  engine::write_file(folder / "b.jsonl", "[1]\n");
+  CHECK_THROWS_WITH(texts(folder / "b.jsonl"), Contains("JSON object on every line"));
+  CHECK_THROWS_WITH(texts(folder / "none.txt"), Contains("none.txt"));
+  engine::make_directories(folder / "empty");
+  CHECK_THROWS_WITH(texts(folder / "empty"), Contains("no files"));
+}
+
+TEST_CASE("HTML becomes paragraphs") {
+  CHECK(html_to_text(
+            "<html><head><title>t</title></head><body><h1>A  title</h1><p>one\n  <b>two</b>,\nthree<br/>"
+            "four<!-- no > --></p><ul><li>x<li>y</ul></body></html>") ==
+        "A title\n\none two, three\n\nfour\n\nx\n\ny\n");
+  CHECK(html_to_text("<pre>a\n   b &lt; c</pre>tail") == "a\n   b < c\n\ntail\n");
+  CHECK(html_to_text("<div class=\"x navheader\"><p>no</p></div><p>yes</p><script>if (a<b) {}</script>") ==
+        "yes\n");
+  CHECK(html_to_text("<nav>no</nav><div role=\"main\"><div>a</div>b</div><p>no</p>") == "a\n\nb\n");
+  CHECK(html_to_text("<table><tr><th>h<th>i</tr><tr><td>1</td><td>2</td></tr></table>").find("1 | 2") !=
+        std::string::npos);
+  CHECK(html_to_text("a < b <") == "a < b <\n");
+  CHECK(html_to_text("<p title='a > b'>x</p></div></p>") == "x\n");
+  CHECK(html_to_text("") == "");
+  CHECK(decode_entities("&#65;&#x2014;&mdash;&unknown;&#xD800;&#99999999;&") ==
+        "A——&unknown;&#xD800;&#99999999;&");
+}
+
+TEST_CASE("UTF-8 is checked, and broken bytes are named or replaced") {
+  const std::string good = "a\u00e9\u4e2d\U0001f600";
+  CHECK(valid_utf8_bytes(good) == good.size());
+  for (const std::string bad : {"\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"}) {
+    const std::string text = std::string(300, 'x') + good + bad + "tail";
+    CHECK(valid_utf8_bytes(text) == 300 + good.size());
+    CHECK_THROWS_WITH(checked_utf8(text, InvalidUtf8::fail, "f.txt"),
+                      Contains("f.txt") && Contains("at byte 310"));
+    const std::string fixed = checked_utf8(text, InvalidUtf8::replace, "");
+    CHECK(valid_utf8_bytes(fixed) == fixed.size());
+    CHECK(fixed.starts_with(std::string(300, 'x') + good + "\ufffd"));
+    CHECK(fixed.ends_with("tail"));
+  }
+}
+
+TEST_CASE("cleaning gives NFC, plain lines and nothing else") {
+  const auto clean = [](const std::string& text) { return clean_text(text, InvalidUtf8::fail, "t"); };
+  CHECK(clean("\xef\xbb\xbf"
+              "e\u0301\r\nx \t\r\r\n\n\n\ny\x01\x7f\u0085z\u2028w") == "\u00e9\nx\n\nyz\nw\n");
+  CHECK(clean("\n \n\t\n") == "");
+  CHECK(clean("a\tb") == "a\tb\n");
+  CHECK(to_nfc("A\u030a") == "\u00c5");
+  CHECK(unwrap_paragraphs("one\ntwo\n\nthree\n  four\nfive\n") == "one two\n\nthree\n  four five\n");
+  engine::Rng rng{5};
+  const std::string pieces[] = {"a",       " ",      "\n",     "\r",     "\t",
+                                "e\u0301", "\u2028", "\u0301", "\ufeff", "\U0001f600"};
+  for (int round = 0; round < 3000; ++round) {  // cleaning twice changes nothing more
+    std::string text;
+    for (uint64_t n = rng.below(20); n > 0; --n) text += pieces[rng.below(std::size(pieces))];
+    const std::string once = clean(text);
+    CAPTURE(text);
+    CHECK(clean(once) == once);
+  }
+}
