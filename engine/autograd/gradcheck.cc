@@ -111,6 +111,7 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
     for (int64_t i = 0; i < c.numel(); ++i) c.data<double>()[i] = 0.5 + rng.uniform();
     for (int64_t i = 0; i < c.numel(); ++i)
       if (rng.below(2)) c.data<double>()[i] *= -1;
+    if (options.unit_cotangents) c.fill(1);
     cotangents.push_back(c);
   }
   tape.backward(outputs, cotangents);

@@ -264,14 +264,20 @@ Tensor Backward::dy_or_zero(int output) const {
 
 bool Backward::wants(int input) const { return input_slot(input) >= 0; }
 
+static Into into_arena(Parameter& p) {
+  const bool accumulate = p.grad_written;
+  p.grad_written = true;
+  return {p.grad, accumulate};
+}
+
+Into Tape::into_now(const Tensor& x) {
+  assert(is_parameter(x));
+  return into_arena(*slots_[size_t(x.slot.index)].parameter);
+}
+
 Into Backward::request(int input, bool rows) {
   Tape::SlotState& slot = tape_.slots_[size_t(input_slot(input))];
-  if (slot.parameter) {
-    Parameter& p = *slot.parameter;
-    const bool accumulate = p.grad_written;
-    p.grad_written = true;
-    return {p.grad, accumulate};
-  }
+  if (slot.parameter) return into_arena(*slot.parameter);
   if (!slot.grad.defined()) {
     if (rows && slot.producer) slot.grad = slot.producer->gradient_buffer(slot.output);
     if (slot.grad.defined() && !slot.grad.has_uniform_rows()) slot.grad = {};

@@ -153,6 +153,14 @@ class Tape {
   /// Gives parameters back the slots they had before this tape used them: the end of a nested tape.
   void restore_leaves();
 
+  /// True when `x` is a parameter as use() gave it to this tape.
+  bool is_parameter(const Tensor& x) const {
+    return tracks(x) && slots_[size_t(x.slot.index)].parameter != nullptr;
+  }
+  /// The gradient buffer of a parameter, as Backward::into() gives it, for an op that forms gradients while it
+  /// runs forward (linear_cross_entropy). Requires is_parameter(x).
+  Into into_now(const Tensor& x);
+
   /// Appends a node and gives the outputs their slots. Returns the node, to fill in its saved fields.
   template <class N>
   N& record(std::initializer_list<const Tensor*> inputs, std::initializer_list<Tensor*> outputs) {

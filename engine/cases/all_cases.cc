@@ -18,6 +18,7 @@ const std::vector<OpCase>& all_cases() {
     add_embedding_cases(all);
     add_rope_cases(all);
     add_softmax_cases(all);
+    add_loss_cases(all);
     return all;
   }();
   return cases;

@@ -24,10 +24,10 @@ struct Evaluation {
   std::vector<Tensor> gradients;  // undefined where there is none
 };
 
-Tensor cotangent_for(const Tensor& y, uint64_t index) {
+Tensor cotangent_for(const OpCase& c, const Tensor& y, uint64_t index) {
   Rng rng{0xc07a, index << 32};
   std::vector<double> values(size_t(y.numel()));
-  for (double& value : values) value = rng.normal();
+  for (double& value : values) value = c.unit_upstream ? 1 : rng.normal();
   return Tensor::from(values, y.shape(), y.dtype());
 }
 
@@ -43,7 +43,7 @@ Evaluation evaluate(const OpCase& c, std::vector<Tensor> inputs, bool round_cota
   }
   std::vector<Tensor> cotangents;
   for (size_t i = 0; i < e.outputs.size(); ++i) {
-    Tensor g = cotangent_for(e.outputs[i], i);
+    Tensor g = cotangent_for(c, e.outputs[i], i);
     if (round_cotangents)
       g = Tensor::from(Tensor::from(g.to_vector(), g.shape(), rounding).to_vector(), g.shape(), g.dtype());
     cotangents.push_back(g);
@@ -119,7 +119,7 @@ CaseReport check_value(const OpCase& c) {
 CaseReport check_gradients(const OpCase& c, GradcheckResult* details) {
   std::vector<std::string> names;
   for (const CaseInput& input : c.inputs) names.push_back(input.name);
-  GradcheckResult result = gradcheck(c.run, draw_inputs(c, DType::f64), {}, names);
+  GradcheckResult result = gradcheck(c.run, draw_inputs(c, DType::f64), {.unit_cotangents = c.unit_upstream}, names);
   CaseReport report{result.ok, result.text};
   if (details) *details = std::move(result);
   return report;

@@ -1,0 +1,272 @@
+// Read first: loss.h, loss_kernels.h.
+#include "engine/ops/loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "engine/autograd/checkpoint.h"
+#include "engine/cpu/gemm.h"
+#include "engine/cpu/parallel.h"
+#include "engine/ops/loss_kernels.h"
+#include "engine/ops/view.h"
+
+namespace engine {
+namespace {
+
+Tensor scalar(double value) { return Tensor::full({}, value, DType::f64); }
+
+/// The sum of one loss per row, in order.
+Tensor sum_of(const Tensor& losses) {
+  double sum = 0;
+  for (int64_t i = 0; i < losses.numel(); ++i) sum += losses.data<double>()[i];
+  return scalar(sum);
+}
+
+void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
+  check(labels.dtype() == DType::i32, op, ": labels must be i32, got ", labels.dtype());
+  check(labels.shape() == rows, op, ": needs labels ", rows, ", got ", labels.shape());
+  const int32_t* ids = labels.data<int32_t>();
+  for (int64_t i = 0; i < labels.numel(); ++i)
+    check(ids[i] == kNotScored || (ids[i] >= 0 && ids[i] < classes), op, ": label ", ids[i], " at position ",
+          i, " is outside [0, ", classes, ") and not ", kNotScored);
+}
+
+//   L = sum over rows of lse(z) - z[label]        dz = dL (softmax(z) - onehot(label))
+struct CrossEntropyNode : NodeOf<CrossEntropyNode> {
+  static constexpr const char* kName = "cross_entropy";
+  Saved logits, labels, lse;
+  auto saved() { return std::tie(logits, labels, lse); }
+
+  void backward(Backward& b) override {
+    const Tensor& z = logits.get();
+    const Into dz = b.into_rows(0);
+    if (z.numel() == 0) return;
+    cpu::cross_entropy_backward({z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(),
+                                 lse.get().numel(), z.size(-1), z.row_stride(), dz.buffer.row_stride(),
+                                 b.dy().item(), dz.accumulate, z.dtype()});
+  }
+};
+
+//   L = sum (x - t)^2        dx = 2 dL (x - t) = -dt
+struct SquaredErrorNode : NodeOf<SquaredErrorNode> {
+  static constexpr const char* kName = "squared_error";
+  Saved x, target;
+  auto saved() { return std::tie(x, target); }
+
+  void backward(Backward& b) override {
+    for (int i = 0; i < 2; ++i) {
+      if (!b.wants(i)) continue;
+      const Into g = b.into(i);
+      if (g.buffer.numel() > 0)
+        cpu::squared_error_backward({x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
+                                     i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
+    }
+  }
+};
+
+// The gradients were formed in the forward pass; a parameter's weight gradient is in its arena already.
+struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
+  static constexpr const char* kName = "linear_cross_entropy";
+  Saved dx, dweight, dbias;
+  auto saved() { return std::tie(dx, dweight, dbias); }
+
+  void backward(Backward& b) override {
+    check(b.dy().item() == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", b.dy().item(),
+          " (scale with loss_scale)");
+    const Saved* gradients[] = {&dx, &dweight, &dbias};
+    for (int i = 0; i < 3; ++i)
+      if (b.wants(i) && gradients[i]->defined()) b.pass(i, gradients[i]->get());
+  }
+};
+
+/// Rows of a chunk: its f32 logits take 64 MiB, enough rows for fast products and few passes over the weight.
+int64_t rows_per_chunk(int64_t classes) {
+  return std::max<int64_t>(64, (int64_t(1) << 24) / classes / 64 * 64);
+}
+
+/// Copies rows index[i] of `from` to rows i of `to`, or rows i of `from` to rows index[i] of `to`.
+enum class Move { gather, scatter };
+void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
+  const int64_t size = size_of(from.dtype()), width = from.size(-1) * size;
+  const auto* source = static_cast<const char*>(from.raw());
+  auto* target = static_cast<char*>(to.raw());
+  const int64_t from_stride = from.row_stride() * size, to_stride = to.row_stride() * size;
+  cpu::parallel_chunks(int64_t(index.size()), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t far = index[size_t(i)];
+      std::memcpy(target + (move == Move::gather ? i : far) * to_stride,
+                  source + (move == Move::gather ? far : i) * from_stride, size_t(width));
+    }
+  });
+}
+
+GemmOperand operand(const Tensor& x, bool transposed = false) {
+  return {x.raw(), x.row_stride(), x.dtype(), transposed};
+}
+
+void product(const GemmOperand& a, const GemmOperand& b, int64_t m, int64_t n, int64_t k, const Tensor& c,
+             bool accumulate) {
+  cpu::gemm({.a = a,
+             .b = b,
+             .m = m,
+             .n = n,
+             .k = k,
+             .c = c.raw(),
+             .c_stride = c.size(-1),
+             .c_dtype = c.dtype(),
+             .accumulate = accumulate});
+}
+
+/// What the chunks add up to. Gradients are undefined where nobody asks for them.
+struct Projection {
+  const Tensor &weight, &bias;
+  const LinearCrossEntropyOptions& options;
+  Tensor dx, dbias;
+  Into dweight;
+};
+
+/// One chunk: logits = x w^T, the losses of its rows, and then dx = dz w, dw += dz^T x, db += column sums of
+/// dz.
+void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tensor& losses, int64_t begin,
+                int64_t end, bool gradient) {
+  const int64_t rows = end - begin, classes = p.weight.size(0), width = p.weight.size(1);
+  const DType dtype = x.dtype(), compute = compute_dtype(dtype);
+  const Tensor x_rows = x.slice(0, begin, end);
+  const Tensor logits = Tensor::empty({rows, classes}, compute);
+  const Tensor narrow = gradient && dtype != compute ? Tensor::empty({rows, classes}, dtype) : Tensor();
+  if (rows > 0) {
+    product(operand(x_rows), operand(p.weight, true), rows, classes, width, logits, false);
+    cpu::score_chunk({logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
+                      losses.data<double>() + begin, narrow.defined() ? narrow.raw() : nullptr, rows, classes,
+                      p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap,
+                      p.options.loss_scale, gradient, dtype});
+  }
+  if (!gradient) return;
+  const Tensor& dz = narrow.defined() ? narrow : logits;
+  const bool first = begin == 0;
+  if (p.dx.defined() && rows > 0)
+    product(operand(dz), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
+  if (p.dweight.buffer.defined())
+    product(operand(dz, true), operand(x_rows), classes, width, rows, p.dweight.buffer,
+            p.dweight.accumulate || !first);
+  if (p.dbias.defined()) cpu::column_sums({dz.raw(), p.dbias.raw(), rows, classes, !first, dtype});
+}
+
+void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const LinearCrossEntropyOptions& o) {
+  check(is_float(x.dtype()) && weight.dtype() == x.dtype(),
+        "linear_cross_entropy: x and weight need one floating dtype, got ", x.dtype(), " and ",
+        weight.dtype());
+  check(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1) && weight.size(0) > 0,
+        "linear_cross_entropy: weight ", weight.shape(), " needs input last dim ",
+        weight.rank() == 2 ? weight.size(1) : 0, ", got ", x.shape());
+  check(
+      !bias.defined() || (bias.shape() == Shape{weight.size(0)} && bias.dtype() == compute_dtype(x.dtype())),
+      "linear_cross_entropy: bias must be ", compute_dtype(x.dtype()), " [", weight.size(0), "]",
+      bias.defined() ? join_text(", got ", bias.dtype(), " ", bias.shape()) : "");
+  check(o.vocabulary >= 0 && o.vocabulary <= weight.size(0), "linear_cross_entropy: vocabulary ",
+        o.vocabulary, " of a weight ", weight.shape());
+  check(o.softcap >= 0 && std::isfinite(o.softcap) && o.loss_scale > 0 && std::isfinite(o.loss_scale),
+        "linear_cross_entropy: needs softcap >= 0 and loss_scale > 0, got ", o.softcap, " and ",
+        o.loss_scale);
+  check(!inside_checkpoint(),
+        "linear_cross_entropy: forms its gradient in the forward pass, so it cannot run "
+        "inside a checkpointed segment");
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
+  check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
+        "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
+  const Tensor labels = contiguous(labels_in), z = logits.has_uniform_rows() ? logits : contiguous(logits);
+  check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
+  const Tensor losses = Tensor::empty(labels.shape(), DType::f64);
+  const Tensor lse = Tensor::empty(labels.shape(), compute_dtype(z.dtype()));
+  if (z.numel() > 0)
+    cpu::cross_entropy_forward({z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(),
+                                labels.numel(), z.size(-1), z.row_stride(), z.dtype()});
+  Tensor loss = sum_of(losses);
+  if (Tape* tape = recording({&z})) {
+    auto& node = tape->record<CrossEntropyNode>({&z}, {&loss});
+    node.logits = z, node.labels = labels, node.lse = lse;
+  }
+  return loss;
+}
+
+Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const Tensor& bias_in,
+                            const Tensor& labels_in, const LinearCrossEntropyOptions& options) {
+  check_projection(x_in, weight_in, bias_in, options);
+  const Tensor x = contiguous(x_in), weight = contiguous(weight_in), labels = contiguous(labels_in);
+  const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
+  const int64_t width = weight.size(1), classes = weight.size(0);
+  check_labels("linear_cross_entropy", labels, x.shape().leading(),
+               options.vocabulary > 0 ? options.vocabulary : classes);
+
+  // Only scored rows are computed.
+  std::vector<int64_t> scored;
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < labels.numel(); ++i)
+    if (const int32_t id = labels.data<int32_t>()[i]; id != kNotScored)
+      scored.push_back(i), ids.push_back(id);
+  const int64_t rows = int64_t(scored.size());
+  const bool all = rows == labels.numel();
+  Tensor x_scored = x.detach().reshape({labels.numel(), width});
+  if (!all) {
+    const Tensor every_row = x_scored;
+    x_scored = Tensor::empty({rows, width}, x.dtype());
+    move_rows(Move::gather, scored, every_row, x_scored);
+  }
+
+  Tape* tape = recording({&x, &weight, &bias});
+  const DType compute = compute_dtype(x.dtype());
+  Projection p{weight, bias, options, {}, {}, {}};
+  const bool pass_weight = tape && tape->tracks(weight) && !tape->is_parameter(weight);
+  if (tape && tape->tracks(x)) p.dx = Tensor::empty({rows, width}, x.dtype());
+  if (tape && tape->tracks(bias)) p.dbias = Tensor::empty({classes}, compute);
+  if (tape && tape->tracks(weight))
+    p.dweight = pass_weight ? Into{Tensor::empty(weight.shape(), compute), false} : tape->into_now(weight);
+
+  const Tensor losses = Tensor::empty({rows}, DType::f64), scored_labels = Tensor::from_ids(ids, {rows});
+  const int64_t chunk = rows_per_chunk(classes);
+  int64_t begin = 0;
+  do {  // once even when no row is scored: its gradients are zero
+    const int64_t end = std::min(rows, begin + chunk);
+    score_rows(p, x_scored, scored_labels, losses, begin, end, tape != nullptr);
+    begin += chunk;
+  } while (begin < rows);
+
+  Tensor loss = sum_of(losses);
+  if (!tape) return loss;
+  if (p.dx.defined() && !all) {
+    const Tensor dx_scored = p.dx;
+    p.dx = Tensor::zeros({labels.numel(), width}, x.dtype());
+    move_rows(Move::scatter, scored, dx_scored, p.dx);
+  }
+  auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});
+  if (p.dx.defined()) node.dx = p.dx.reshape(x.shape());
+  if (pass_weight) node.dweight = p.dweight.buffer;
+  if (p.dbias.defined()) node.dbias = p.dbias;
+  return loss;
+}
+
+Tensor squared_error(const Tensor& x_in, const Tensor& target_in) {
+  check(is_float(x_in.dtype()) && x_in.dtype() == target_in.dtype() && x_in.shape() == target_in.shape(),
+        "squared_error: needs x and target of one shape and floating dtype, got ", x_in.dtype(), " ",
+        x_in.shape(), " and ", target_in.dtype(), " ", target_in.shape());
+  const Tensor x = contiguous(x_in), target = contiguous(target_in);
+  const Tensor losses =
+      Tensor::empty({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
+  if (x.numel() > 0)
+    cpu::squared_error_forward({x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
+  Tensor loss = sum_of(losses);
+  if (Tape* tape = recording({&x, &target})) {
+    auto& node = tape->record<SquaredErrorNode>({&x, &target}, {&loss});
+    node.x = x, node.target = target;
+  }
+  return loss;
+}
+
+}  // namespace engine

@@ -1,0 +1,77 @@
+// Kernel arguments of loss.h. Every kernel writes one loss per row; the caller adds them in order.
+#pragma once
+
+#include "engine/core/dtype.h"
+#include "engine/cpu/isa.h"
+
+namespace engine {
+
+struct CrossEntropyForward {
+  const void* logits;     // [rows, classes]
+  const int32_t* labels;  // [rows]; -100: not scored
+  double* losses;         // [rows], 0 where not scored
+  void* lse;              // [rows], compute dtype
+  int64_t rows, classes, stride;
+  DType dtype;
+};
+
+struct CrossEntropyBackward {
+  const void* logits;
+  const int32_t* labels;
+  const void* lse;
+  void* dlogits;
+  int64_t rows, classes, stride, dlogits_stride;
+  double factor;
+  bool accumulate;
+  DType dtype;
+};
+
+/// Rows of a chunk of linear_cross_entropy: logits (compute dtype) become their own gradient.
+struct ScoreChunk {
+  void* logits;                       // [rows, classes], compute dtype; with `gradient`, overwritten
+  const void* bias;                   // [classes], compute dtype, or null
+  const int32_t* labels;              // [rows], all scored
+  double* losses;                     // [rows]
+  void* narrow;                       // [rows, classes] in `dtype`: the gradient, when that is a 16-bit dtype
+  int64_t rows, classes, vocabulary;  // columns from `vocabulary` on are padding
+  double softcap, loss_scale;
+  bool gradient;
+  DType dtype;  // of the gradient: f64, f32 (in place), bf16, f16
+};
+
+struct ColumnSums {
+  const void* from;  // [rows, columns] in `dtype`
+  void* to;          // [columns], compute dtype
+  int64_t rows, columns;
+  bool accumulate;
+  DType dtype;
+};
+
+struct SquaredErrorForward {
+  const void *x, *target;  // [n]
+  double* losses;          // [ceil(n / kSquaredErrorChunk)]
+  int64_t n;
+  DType dtype;
+};
+
+struct SquaredErrorBackward {
+  const void *x, *target;
+  void* gradient;  // sign 2 factor (x - target)
+  int64_t n;
+  double factor;  // negative for the target's
+  bool accumulate;
+  DType dtype;
+};
+
+constexpr int64_t kSquaredErrorChunk = 16384;
+
+namespace cpu {
+ENGINE_CPU_KERNEL(cross_entropy_forward, CrossEntropyForward)
+ENGINE_CPU_KERNEL(cross_entropy_backward, CrossEntropyBackward)
+ENGINE_CPU_KERNEL(score_chunk, ScoreChunk)
+ENGINE_CPU_KERNEL(column_sums, ColumnSums)
+ENGINE_CPU_KERNEL(squared_error_forward, SquaredErrorForward)
+ENGINE_CPU_KERNEL(squared_error_backward, SquaredErrorBackward)
+}  // namespace cpu
+
+}  // namespace engine
