@@ -1,14 +1,14 @@
 // metrics.jsonl: one JSON object a line, in the order of training. The one record of a run that reports,
 // tests and people read.
 //
-// Keys of a training line: step, tokens, seconds, loss (nats a token), lr, grad_norm, loss_scale,
-// tokens_per_second, … A validation line: step, tokens, seconds, valid_loss, valid_ppl. With log.layers, a
-// training line also holds
-//   "layers": [{"layer": 0, "grad_norm": …, "weight_norm": …, "update_ratio": …, "activation_rms": …,
-//   "w2_grad": …}, …] "gains":  [{"layer": 0, "name": "ffn.mid_norm.weight", "mean": …, "min": …, "max": …},
-//   …]
-// (update_ratio: norm of the step over norm of the weights; w2_grad: mean |gradient| of the FFN's second
-// matrix). Any other numbers may be there. NaN and infinity are null: JSON has neither.
+// A training line has step, tokens, seconds, loss (nats a token), lr, grad_norm, loss_scale,
+// tokens_per_second and, where known, mfu (a fraction) and peak_memory (bytes). A validation line has step,
+// tokens, seconds, valid_loss, valid_ppl. With log.layers a training line also has two arrays with an object
+// per layer:
+//   layers: layer, grad_norm, weight_norm, update_ratio, activation_rms, w2_grad
+//   gains:  layer, name ("ffn.mid_norm.weight"), mean, min, max
+// update_ratio is the norm of the step over that of the weights, w2_grad the mean |gradient| of the FFN's
+// second matrix. Other numbers may be there. NaN and infinity are null: JSON has neither.
 #pragma once
 
 #include <cstdint>

@@ -185,7 +185,7 @@ void final_numbers(RunReport& run, const Records& train, const Records& valid) {
   if (const double x = median(values(train, "tokens_per_second")); std::isfinite(x))
     add("tokens/s", engine::human_count(x));
   if (const double x = median(values(train, "mfu")); std::isfinite(x)) add("MFU", format("%.1f %%", 100 * x));
-  if (const auto x = values(train, "peak_memory_bytes"); !x.empty())
+  if (const auto x = values(train, "peak_memory"); !x.empty())
     add("peak memory", engine::human_bytes(*std::max_element(x.begin(), x.end())));
   for (const char* key : {"model.norms", "model.preset"})
     if (run.config.count(key)) {

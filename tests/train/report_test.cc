@@ -34,7 +34,8 @@ void make_run(const std::string& path, double level, int updates = 200) {
                    {"lr", 1e-3},
                    {"grad_norm", 1.0 / step},
                    {"loss_scale", step < updates / 2 ? 4 : 8},
-                   {"tokens_per_second", 2048}};
+                   {"tokens_per_second", 2048},
+                   {"peak_memory", 1 << 20}};
     if (step % 10 == 0) {
       for (int layer = 0; layer < 3; ++layer) {
         record["layers"].push_back({{"layer", layer}, {"grad_norm", 1.0 + layer}, {"weight_norm", 2.0}});
@@ -77,6 +78,7 @@ TEST_CASE("report: final numbers, columns and panels of a run") {
   CHECK(number_of(run, "best valid ppl") == "4.527");
   CHECK(number_of(run, "at update") == "200");
   CHECK(number_of(run, "tokens/s") == "2.0k");
+  CHECK(number_of(run, "peak memory") == "1.0 MiB");
   CHECK(run.config.at("model.width") == "64");
   CHECK(run.sample == "To be, or not to be");
   CHECK(run.curves["train"]["loss"].size() == 200);
