@@ -19,6 +19,7 @@ const std::vector<OpCase>& all_cases() {
     add_rope_cases(all);
     add_softmax_cases(all);
     add_loss_cases(all);
+    add_routing_cases(all);
     return all;
   }();
   return cases;

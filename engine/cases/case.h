@@ -86,5 +86,6 @@ void add_embedding_cases(std::vector<OpCase>& cases);
 void add_rope_cases(std::vector<OpCase>& cases);
 void add_softmax_cases(std::vector<OpCase>& cases);
 void add_loss_cases(std::vector<OpCase>& cases);
+void add_routing_cases(std::vector<OpCase>& cases);
 
 }  // namespace engine
