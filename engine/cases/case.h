@@ -55,7 +55,6 @@ struct OpCase {
   int64_t reduction = 1;            // longest sum inside the op: allows sqrt(n) 2^-24 in f32
   double f64_tolerance = 1e-12;     // relative error of the f64 value against the reference
   double low_precision_factor = 4;  // times the error of rounding alone; more needs a reason
-  bool unit_upstream = false;  // the op accepts no upstream gradient but 1
   bool unit_upstream = false;       // the op accepts no upstream gradient but 1
   std::string reason;               // why a tolerance is not the default
   std::vector<DType> dtypes = {DType::f64, DType::f32, DType::bf16, DType::f16};
