@@ -108,14 +108,16 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
         options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
   }
   Tape* tape = recording({&in[0], &in[1], &in[2]});
-  Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse;
+  Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse, wide = y;
   if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, compute_dtype(q.dtype()));
+  const bool widened = tape && q.dtype() != compute_dtype(q.dtype());
+  if (widened) wide = Tensor::empty(q.shape(), compute_dtype(q.dtype()), q.device());
   if (y.numel() > 0)
-    cpu::attention_forward(
-        {shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(), tape ? lse.raw() : nullptr});
+    cpu::attention_forward({shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
+                            widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});
   if (tape) {
     auto& node = tape->record<AttentionNode>({&in[0], &in[1], &in[2]}, {&y});
-    node.q = in[0], node.k = in[1], node.v = in[2], node.out = y, node.lse = lse, node.key_mask = mask;
+    node.q = in[0], node.k = in[1], node.v = in[2], node.out = wide, node.lse = lse, node.key_mask = mask;
     node.shape = shape;
     const auto same = [&](int a, int b) {
       return tape->tracks(in[a]) && in[a].slot.index == in[b].slot.index;

@@ -209,9 +209,11 @@ void attend(const AttentionForward& a, const Block& block) {
   }
   for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) /= in(l, lanes);
   transpose(n, block.rows, sums, kQ, rows, n);
-  for (int64_t i = 0; i < block.rows; ++i)
-    store(static_cast<T*>(a.out) + ((block.b * s.queries + block.first + i) * s.heads + block.h) * n,
-          rows + i * n, n, false);
+  for (int64_t i = 0; i < block.rows; ++i) {
+    const int64_t at = ((block.b * s.queries + block.first + i) * s.heads + block.h) * n;
+    store(static_cast<T*>(a.out) + at, rows + i * n, n, false);
+    if (a.wide) store(static_cast<C*>(a.wide) + at, rows + i * n, n, false);
+  }
   if (a.lse)
     out(static_cast<C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows) =
         in(m, block.rows) + in(l, block.rows).log();
@@ -267,7 +269,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   const int64_t row = (block.b * s.queries + block.first) * s.heads + block.h;  // of out and dout
   const T* dout = static_cast<const T*>(a.dout) + row * n;
   gather_rows(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale), q_rows, ld);
-  gather_rows(static_cast<const T*>(a.out) + row * n, s.heads * n, block.rows, n, C(1), do_rows, ld);
+  gather_rows(static_cast<const C*>(a.out) + row * n, s.heads * n, block.rows, n, C(1), do_rows, ld);
   out(qt, n * kQ).setZero();
   out(dot, n * kQ).setZero();
   out(d, lanes).setZero();

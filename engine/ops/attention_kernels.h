@@ -25,8 +25,9 @@ struct AttentionShape {
 struct AttentionForward {
   AttentionShape shape;
   AttentionRows q, k, v;
-  void* out;  // [batch, queries, heads * n]
-  void* lse;  // [batch, heads, queries] log-sum-exp of each row's scores, compute dtype; null: not wanted
+  void* out;   // [batch, queries, heads * n]
+  void* wide;  // the same before it is rounded to 16 bits, compute dtype; null: not wanted
+  void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, compute dtype; null: not wanted
 };
 
 struct AttentionGradient {
@@ -38,7 +39,8 @@ struct AttentionGradient {
 struct AttentionBackward {
   AttentionShape shape;
   AttentionRows q, k, v;
-  const void *out, *dout, *lse;
+  const void* out;  // in the compute dtype: D must cancel sum p dp, which rounding to 16 bits would spoil
+  const void *dout, *lse;
   AttentionGradient dq, dk, dv;
   /// attention_parts() > 1: [batch, kv_heads, parts, 2, keys, n rounded up to kAttentionLanes] partial sums
   /// of dk and dv, compute dtype.
