@@ -4,8 +4,10 @@
 
 namespace train {
 
+int cmd_bench(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
 int cmd_forward(int argc, char** argv);
+int cmd_gradcheck(int argc, char** argv);
 int cmd_inspect(int argc, char** argv);
 int cmd_report(int argc, char** argv);
 int cmd_tokenizer(int argc, char** argv);

@@ -6,8 +6,10 @@
 int main(int argc, char** argv) {
   using namespace train;
   const std::vector<Command> commands = {
+      {"bench", "matrix products and ops against this machine's ceilings", cmd_bench},
       {"corpus", "text by name or path, cleaned and split", cmd_corpus},
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
+      {"gradcheck", "gradients of every op against differences in float64", cmd_gradcheck},
       {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
       {"report", "one page of curves, gradients, gains and tables", cmd_report},
       {"tokenizer", "learn and use tokenizers; import GPT-2's and RoBERTa's", cmd_tokenizer},

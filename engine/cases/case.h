@@ -58,7 +58,6 @@ struct OpCase {
   bool unit_upstream = false;       // the op accepts no upstream gradient but 1
   std::string reason;               // why a tolerance is not the default
   std::vector<DType> dtypes = {DType::f64, DType::f32, DType::bf16, DType::f16};
-  int64_t moved_bytes = 0;  // for bench ops: bytes that must be read and written (0: not benchmarked)
 
   std::string name() const { return op + " " + detail; }
 };

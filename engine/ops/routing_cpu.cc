@@ -1,59 +1,89 @@
 // Read first: routing_kernels.h, engine/cpu/kernel.h.
-#include "engine/cpu/kernel.h"
 #include "engine/ops/routing_kernels.h"
+
+#include "engine/cpu/kernel.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
-int64_t rows_per_task(int64_t width) { return width >= kGrain ? 1 : kGrain / (width < 1 ? 1 : width); }
+constexpr int64_t kTokens = 64;  // a task
+
+bool contains(const int32_t* list, int64_t n, int64_t value) {
+  for (int64_t i = 0; i < n; ++i)
+    if (list[i] == value) return true;
+  return false;
+}
 
 template <class T>
-void combine(const CombineRows& a) {
-  using C = Compute<T>;
-  const auto* x = static_cast<const T*>(a.x);
-  const auto* weights = static_cast<const C*>(a.weights);
-  parallel_chunks(a.rows, rows_per_task(a.width), [&](int64_t begin, int64_t end) {
-    C buffer[kChunk], sum[kChunk];
+void choose(const ChooseExperts& a) {
+  parallel_chunks(a.tokens, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t first = a.offsets ? a.offsets[t] : t, last = a.offsets ? a.offsets[t + 1] : t + 1;
-      T* y = static_cast<T*>(a.y) + t * a.width;
-      each_chunk(0, a.width, [&](int64_t i, int64_t m) {
-        out(sum, m).setZero();
-        for (int64_t p = first; p < last; ++p) {
-          const C weight = weights ? weights[p] : C(1);
-          out(sum, m) += weight * in(load(x + a.index[p] * a.width + i, m, buffer), m);
-        }
-        store(y + i, sum, m, a.accumulate);
-      });
+      const T* p = static_cast<const T*>(a.probabilities) + t * a.experts;
+      int32_t* chosen = a.chosen + t * a.k;
+      for (int64_t j = 0; j < a.k; ++j) {
+        int64_t best = -1;
+        for (int64_t e = 0; e < a.experts; ++e)
+          if ((best < 0 || widen(p[e]) > widen(p[best])) && !contains(chosen, j, e)) best = e;
+        chosen[j] = int32_t(best);
+      }
     }
   });
 }
 
 template <class T>
-void products(const RowProducts& a) {
+Compute<T> chosen_sum(const T* p, const int32_t* chosen, int64_t k) {
+  Compute<T> sum = 0;
+  for (int64_t j = 0; j < k; ++j) sum += widen(p[chosen[j]]);
+  return sum;
+}
+
+template <class T>
+void forward(const RouteForward& a) {
+  parallel_chunks(a.tokens, kTokens, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const T* p = static_cast<const T*>(a.probabilities) + t * a.experts;
+      const int32_t *chosen = a.chosen + t * a.k, *slots = a.slots + t * a.k;
+      const Compute<T> sum = a.normalize ? chosen_sum(p, chosen, a.k) : Compute<T>(1);
+      for (int64_t j = 0; j < a.k; ++j)
+        static_cast<T*>(a.weights)[slots[j]] = narrow<T>(widen(p[chosen[j]]) / sum);
+    }
+  });
+}
+
+//   w_j = p_j        dp_j = dw_j            w_j = p_j / s        dp_j = (dw_j - sum_i dw_i w_i) / s
+template <class T>
+void backward(const RouteBackward& a) {
   using C = Compute<T>;
-  parallel_chunks(a.rows, rows_per_task(a.width), [&](int64_t begin, int64_t end) {
-    C x_buffer[kChunk], y_buffer[kChunk];
-    for (int64_t r = begin; r < end; ++r) {
-      const T* x = static_cast<const T*>(a.x) + r * a.width;
-      const T* y = static_cast<const T*>(a.y) + a.index[r] * a.width;
-      C sum = 0;
-      each_chunk(0, a.width, [&](int64_t i, int64_t m) {
-        sum += (in(load(x + i, m, x_buffer), m) * in(load(y + i, m, y_buffer), m)).sum();
-      });
-      C& product = static_cast<C*>(a.products)[r];
-      product = a.accumulate ? product + sum : sum;
+  parallel_chunks(a.tokens, kTokens, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const T* p = static_cast<const T*>(a.probabilities) + t * a.experts;
+      const T* dw = static_cast<const T*>(a.dweights);
+      T* dp = static_cast<T*>(a.dprobabilities) + t * a.experts;
+      const int32_t *chosen = a.chosen + t * a.k, *slots = a.slots + t * a.k;
+      const C sum = a.normalize ? chosen_sum(p, chosen, a.k) : C(1);
+      C mean = 0;
+      for (int64_t j = 0; a.normalize && j < a.k; ++j)
+        mean += widen(dw[slots[j]]) * widen(p[chosen[j]]) / sum;
+      if (!a.accumulate)
+        for (int64_t e = 0; e < a.experts; ++e) dp[e] = narrow<T>(C(0));
+      for (int64_t j = 0; j < a.k; ++j) {
+        T& to = dp[chosen[j]];
+        to = narrow<T>(widen(to) + (widen(dw[slots[j]]) - mean) / sum);
+      }
     }
   });
 }
 
 }  // namespace
 
-void combine_rows(const CombineRows& a) {
-  visit_float(a.dtype, [&](auto t) { combine<decltype(t)>(a); });
+void choose_experts(const ChooseExperts& a) {
+  visit_float(a.dtype, [&](auto t) { choose<decltype(t)>(a); });
 }
-void row_products(const RowProducts& a) {
-  visit_float(a.dtype, [&](auto t) { products<decltype(t)>(a); });
+void route_forward(const RouteForward& a) {
+  visit_float(a.dtype, [&](auto t) { forward<decltype(t)>(a); });
+}
+void route_backward(const RouteBackward& a) {
+  visit_float(a.dtype, [&](auto t) { backward<decltype(t)>(a); });
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

@@ -1,4 +1,4 @@
-// Kernel arguments of routing.h: weighted sums of chosen rows, and inner products of row pairs.
+// Kernel arguments of routing.h's route_top_k (rows_kernels.h has those of gather_rows and scatter_rows).
 #pragma once
 
 #include "engine/core/dtype.h"
@@ -6,32 +6,40 @@
 
 namespace engine {
 
-/// y[t, :] = sum over p in [offsets[t], offsets[t + 1]) of weights[p] x[index[p], :], in the order of p.
-struct CombineRows {
-  const void* x;           // [*, width], contiguous
-  void* y;                 // [rows, width], contiguous, x's dtype
-  const int64_t* offsets;  // rows + 1; null: exactly one p for each row, p = t
-  const int32_t* index;
-  const void* weights;  // compute dtype; null: all 1
-  int64_t rows, width;
+/// chosen[t, j] = the expert with the (j + 1)-th largest probability of token t, ties to the lower index.
+struct ChooseExperts {
+  const void* probabilities;  // [tokens, experts]
+  int32_t* chosen;            // [tokens, k]
+  int64_t tokens, experts, k;
   DType dtype;
-  bool accumulate;
 };
 
-/// products[i] = <x[i, :], y[index[i], :]>, in the compute dtype.
-struct RowProducts {
-  const void* x;
-  const void* y;
-  const int32_t* index;
-  void* products;
-  int64_t rows, width;
+/// weights[slot] = p / s of a token's k choices, s their sum when `normalize`, else 1.
+struct RouteForward {
+  const void* probabilities;
+  const int32_t* chosen;
+  const int32_t* slots;  // [tokens, k]: where each choice stands in the order by expert
+  void* weights;
+  int64_t tokens, experts, k;
   DType dtype;
-  bool accumulate;
+  bool normalize;
+};
+
+struct RouteBackward {
+  const void* probabilities;
+  const int32_t* chosen;
+  const int32_t* slots;
+  const void* dweights;
+  void* dprobabilities;
+  int64_t tokens, experts, k;
+  DType dtype;
+  bool normalize, accumulate;
 };
 
 namespace cpu {
-ENGINE_CPU_KERNEL(combine_rows, CombineRows)
-ENGINE_CPU_KERNEL(row_products, RowProducts)
+ENGINE_CPU_KERNEL(choose_experts, ChooseExperts)
+ENGINE_CPU_KERNEL(route_forward, RouteForward)
+ENGINE_CPU_KERNEL(route_backward, RouteBackward)
 }  // namespace cpu
 
 }  // namespace engine

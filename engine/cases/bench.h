@@ -1,0 +1,22 @@
+// `normlab bench ops`: how fast the ops that wait for memory run, against the memory.
+//
+// Every row moves a known number of bytes; beside it, in the same minute, a plain copy moves as many. What
+// counts is the fraction of the copy's bandwidth, because machines differ and neighbours disturb.
+#pragma once
+
+#include <vector>
+
+#include "engine/cpu/bench.h"
+
+namespace engine {
+
+struct BenchOptions {
+  int repeats = 9;   // samples of each row and of its copy, alternating; medians count
+  double scale = 1;  // of every row's size: tests run a thousandth
+};
+
+/// The rows whose op is `op` (all when empty), in GB/s of bytes that must be read and written once.
+/// Error: an op that has no row, named with the nearest one that has.
+std::vector<BenchResult> bench_ops(const std::string& op = {}, const BenchOptions& options = {});
+
+}  // namespace engine

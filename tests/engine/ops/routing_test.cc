@@ -1,0 +1,53 @@
+// What the op table cannot say of routing: order of slots, ties, NaN, messages.
+#include "engine/ops/routing.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+using namespace engine;
+
+namespace {
+std::vector<double> ids(const Tensor& t) { return t.to_vector(); }
+}  // namespace
+
+TEST_CASE("slots are ordered by expert, then token; ties go to the lower index") {
+  const Tensor p = Tensor::from({.2, .5, .3,   // experts 1, 2
+                                 .4, .2, .4,   // 0, 2
+                                 .3, .3, .3},  // 0, 1: a tie of all three
+                                {3, 3});
+  const Routing r = route_top_k(p, 2, false);
+  CHECK(r.offsets == std::vector<int64_t>{0, 2, 4, 6});
+  CHECK(ids(r.rows) == std::vector<double>{1, 2, 0, 2, 0, 1});
+  CHECK(r.weights.to_vector() == std::vector<double>{.4, .3, .5, .3, .3, .4});
+  const auto normalized = route_top_k(p, 2, true).weights.to_vector();
+  CHECK(normalized[0] == Approx(.5));
+  CHECK(normalized[2] == Approx(.625));
+}
+
+TEST_CASE("NaN probabilities still choose different experts, and an expert may get none") {
+  const Routing r = route_top_k(Tensor::from({NAN, NAN, NAN, 0, 1, 0}, {2, 3}, DType::f32), 2, true);
+  CHECK(r.offsets == std::vector<int64_t>{0, 2, 4, 4});
+}
+
+TEST_CASE("routing refuses what it cannot take") {
+  const Tensor p = Tensor::zeros({2, 3}, DType::f32), one = Tensor::zeros({1}, DType::f32);
+  CHECK_THROWS_WITH(route_top_k(one, 1, false),
+                    "route_top_k: needs floating probabilities [N, E], got f32 [1]");
+  CHECK_THROWS_WITH(route_top_k(p, 0, false), "route_top_k: cannot choose 0 of 3 experts");
+  CHECK_THROWS_WITH(route_top_k(p, 4, false), "route_top_k: cannot choose 4 of 3 experts");
+  CHECK_THROWS_WITH(gather_rows(one, one),
+                    "gather_rows: needs floating [n, d] and ids [m], got f32 [1] and [1]");
+  CHECK_THROWS_WITH(gather_rows(p, one), "gather_rows: ids must be i32, got f32");
+  CHECK_THROWS_WITH(gather_rows(p, Tensor::from_ids({0, 2}, {2})),
+                    "gather_rows: id 2 at position 1 is outside the rows of 2");
+  const Tensor two = Tensor::from_ids({0, 5}, {2}), weights = Tensor::zeros({2}, DType::f32);
+  CHECK_THROWS_WITH(scatter_rows(one, two, weights, 3),
+                    "scatter_rows: needs a floating input [m, d], got f32 [1]");
+  CHECK_THROWS_WITH(scatter_rows(p, two, one, 3),
+                    "scatter_rows: [2, 3] needs an id and a weight a row, got [2] and [1]");
+  CHECK_THROWS_WITH(scatter_rows(p, two, Tensor::zeros({2}, DType::f64), 3),
+                    "scatter_rows: weights of a f32 input must be f32, got f64");
+  CHECK_THROWS_WITH(scatter_rows(p, two, weights, -1), "scatter_rows: a result of -1 rows");
+  CHECK_THROWS_WITH(scatter_rows(p, two, weights, 3),
+                    "scatter_rows: id 5 at position 1 is outside a result of 3");
+}

@@ -1,0 +1,69 @@
+// normlab gradcheck and normlab bench: exit codes, messages, and the JSON that other programs read.
+#include <sys/wait.h>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "engine/autograd/tape.h"
+#include "engine/base/json.h"
+#include "train/commands.h"
+
+namespace {
+
+struct Output {
+  int code;
+  std::string text;  // stdout alone
+};
+Output run_binary(const std::string& arguments) {
+  FILE* pipe = popen((std::string(BINARY_DIR) + "/normlab " + arguments).c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Output out;
+  std::array<char, 4096> block;
+  for (size_t n; (n = fread(block.data(), 1, block.size(), pipe)) > 0;) out.text.append(block.data(), n);
+  const int status = pclose(pipe);
+  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("gradcheck of one op as a table and as JSON") {
+  const Output table = run_binary("gradcheck --op rope");
+  CHECK(table.code == 0);
+  CHECK(table.text.find("rope [2, 5, 3x8] from 0") != std::string::npos);
+  CHECK(table.text.find("FAILED") == std::string::npos);
+  const Output json = run_binary("gradcheck --op rope --json");
+  CHECK(json.code == 0);
+  const engine::Json result = engine::parse_json(json.text, "gradcheck");
+  CHECK(result["ok"] == true);
+  CHECK(result["results"][0]["op"] == "rope");
+  CHECK(result["results"][0]["inputs"][0]["name"] == "x");
+  CHECK(result["results"][0]["inputs"][0]["checked"] == 240);
+  CHECK(result["results"][0]["worst"] < 1);
+}
+
+TEST_CASE("gradcheck exits with 1 when a gradient is wrong, and with 2 for an unknown op") {
+  std::string words[] = {"gradcheck", "--op", "rope", "--json"};
+  char* argv[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data()};
+  {
+    const engine::BackwardMutation mutation("rope", 1.01);
+    CHECK(train::cmd_gradcheck(4, argv) == 1);
+  }
+  CHECK(train::cmd_gradcheck(4, argv) == 0);
+  const Output unknown = run_binary("gradcheck --op ropes 2>&1");
+  CHECK(unknown.code == 2);
+  CHECK(unknown.text.find("no op 'ropes'; the nearest is 'rope'") != std::string::npos);
+}
+
+TEST_CASE("bench ops prints the machine and its figures as JSON") {
+  const Output out = run_binary("bench ops head_scale --repeats 1 --threads 2 --json");
+  REQUIRE(out.code == 0);
+  const engine::Json result = engine::parse_json(out.text, "bench");
+  CHECK(result["machine"]["threads"] == 2);
+  REQUIRE(result["results"].size() == 2);
+  for (const char* key : {"name", "value", "unit", "ceiling", "fraction"})
+    CHECK(result["results"][0].contains(key));
+  CHECK(result["results"][0]["name"] == "head_scale forward f32 [8192, 768]");
+  CHECK(run_binary("bench ops nothing 2>&1").code == 2);
+  CHECK(run_binary("bench nothing 2>&1").code == 2);
+}

@@ -1,0 +1,105 @@
+// normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
+// run. Read first: engine/cases/bench.h, engine/cpu/gemm_bench.h.
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "engine/base/json.h"
+#include "engine/cases/bench.h"
+#include "engine/cpu/gemm_bench.h"
+#include "engine/cpu/parallel.h"
+#include "train/cli.h"
+#include "train/commands.h"
+
+namespace train {
+namespace {
+
+using engine::BenchResult;
+using engine::Json;
+
+const std::vector<Flag> common_flags = {
+    {"repeats", "N", "samples of each row; the median counts", "9"},
+    {"threads", "N", "threads (any number gives the same results, not the same time)", "all processors"},
+    {"json", "", "one JSON object on stdout"},
+};
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+Json machine() {
+  return {{"processor", processor_name()},
+          {"threads", engine::cpu::thread_count()},
+          {"level", engine::cpu::name_of(engine::cpu::isa())},
+          {"bf16_instructions", engine::cpu::has_avx512_bf16()}};
+}
+
+void print(const std::vector<BenchResult>& results, bool json) {
+  if (json) {
+    Json list = Json::array();
+    for (const BenchResult& r : results)
+      list.push_back({{"name", r.name},
+                      {"value", r.value},
+                      {"unit", r.unit},
+                      {"ceiling", r.ceiling},
+                      {"fraction", r.fraction}});
+    std::printf("%s\n", Json({{"machine", machine()}, {"results", list}}).dump(1).c_str());
+    return;
+  }
+  const Json m = machine();
+  std::printf("%s, %d threads, kernels for %s\n\n", m["processor"].get<std::string>().c_str(),
+              m["threads"].get<int>(), m["level"].get<std::string>().c_str());
+  size_t width = 0;
+  for (const BenchResult& r : results) width = std::max(width, r.name.size());
+  std::printf("%-*s %10s %10s %10s\n", int(width), "", "measured", "ceiling", "fraction");
+  for (const BenchResult& r : results)
+    std::printf("%-*s %10.1f %10.1f %9.0f%% %s\n", int(width), r.name.c_str(), r.value, r.ceiling,
+                100 * r.fraction, r.unit.c_str());
+}
+
+void apply_threads(const Arguments& args) {
+  if (args.given("threads")) engine::cpu::set_thread_count(int(args.integer("threads", 1, 1024)));
+}
+
+int bench_ops(int argc, char** argv) {
+  Usage usage = {
+      "normlab bench ops",
+      "ops that wait for memory: bytes that must move per second, beside a copy of as many",
+      {{"OP", "only this op, such as gelu or softmax", Count::optional}},
+      common_flags,
+      "Ceiling: a copy on all threads, alternating with the samples. A fraction above 100 % is a cache\n"
+      "or an update in place.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  const engine::BenchOptions options = {.repeats = int(args.integer("repeats", 1, 10000))};
+  print(engine::bench_ops(args.positional(0), options), args.on("json"));
+  return 0;
+}
+
+int bench_gemm(int argc, char** argv) {
+  Usage usage = {"normlab bench gemm",
+                 "the 15 matrix products of a GPT-2 124M step at 1024 tokens, beside the multiply-add peak",
+                 {},
+                 common_flags,
+                 "FLOP: 2 m n k. Ceiling: multiply-adds in registers on all threads.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  print(engine::bench_gemm(int(args.integer("repeats", 1, 10000))), args.on("json"));
+  return 0;
+}
+
+}  // namespace
+
+int cmd_bench(int argc, char** argv) {
+  return run_commands({"normlab bench",
+                       "how fast this machine runs the parts",
+                       {{"gemm", "matrix products, in GFLOP/s", bench_gemm},
+                        {"ops", "ops that wait for memory, in GB/s", bench_ops}},
+                       ""},
+                      argc, argv);
+}
+
+}  // namespace train
