@@ -5,6 +5,7 @@
 namespace train {
 
 int cmd_bench(int argc, char** argv);
+int cmd_convert(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
 int cmd_forward(int argc, char** argv);
 int cmd_gradcheck(int argc, char** argv);

@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   using namespace train;
   const std::vector<Command> commands = {
       {"bench", "matrix products and ops against this machine's ceilings", cmd_bench},
+      {"convert", "a model directory to or from Hugging Face's format, bit for bit", cmd_convert},
       {"corpus", "text by name or path, cleaned and split", cmd_corpus},
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"gradcheck", "gradients of every op against differences in float64", cmd_gradcheck},

@@ -8,6 +8,7 @@
 
 #include "engine/base/json.h"
 #include "models/forward.h"
+#include "reference_measure.h"
 #include "shared_data.h"
 
 using namespace engine;
@@ -27,41 +28,7 @@ std::vector<std::string> cases() {
   return names;
 }
 
-double norm(const std::vector<double>& v) {
-  double sum = 0;
-  for (double x : v) sum += x * x;
-  return std::sqrt(sum);
-}
-
-struct Comparison {
-  std::map<std::string, double> errors;  // by tensor: ||ours - expected|| / max(||expected||, floor)
-};
-
-// Rows of padding are not compared: nobody scores them.
-Comparison compare(const NamedTensors& ours, const Safetensors& expected, const Tensor& key_mask) {
-  double all_gradients = 0;
-  for (const auto& entry : expected.entries())
-    if (entry.name.starts_with("grad."))
-      all_gradients += std::pow(norm(expected.load(entry.name).to_vector()), 2);
-  const double floor = 1e-3 * std::sqrt(all_gradients);
-  Comparison result;
-  for (const auto& [name, tensor] : ours) {
-    std::vector<double> a = tensor.to_vector(), b = expected.load(name, DType::f64).to_vector();
-    REQUIRE(a.size() == b.size());
-    if (key_mask.defined() && (name == "logits" || name == "hidden")) {
-      const int64_t width = tensor.size(-1);
-      for (size_t i = 0; i < a.size(); ++i)
-        if (!key_mask.data<uint8_t>()[int64_t(i) / width]) a[i] = b[i] = 0;
-    }
-    const double size = std::max(norm(b), name.starts_with("grad.") ? floor : 1e-30);
-    for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
-    const double error = norm(a) / size;
-    result.errors[name] = std::isnan(error) ? INFINITY : error;
-  }
-  return result;
-}
-
-Comparison run_case(const std::string& folder, DType dtype) {
+std::map<std::string, double> run_case(const std::string& folder, DType dtype) {
   const auto model = load_model(folder, nn::Precision::of(dtype), nn::Gradients::allocated);
   const TokenBatch batch = token_batch(read_json(folder + "/tokens.json"), model->config(), "tokens.json");
   const Safetensors expected(folder + "/expected.safetensors");
@@ -69,7 +36,7 @@ Comparison run_case(const std::string& folder, DType dtype) {
   size_t gradients = 0;
   for (const auto& [name, tensor] : ours) gradients += name.starts_with("grad.");
   CHECK(gradients == model->parameters().all().size());
-  return compare(ours, expected, batch.tokens.key_mask);
+  return tensor_errors(ours, expected, batch.tokens.key_mask);
 }
 
 double median(std::vector<double> v) {
@@ -82,7 +49,7 @@ double median(std::vector<double> v) {
 TEST_CASE("reference models in f64 agree with PyTorch to 1e-9", "[medium]") {
   for (const std::string& folder : cases()) {
     INFO(folder);
-    for (const auto& [name, error] : run_case(folder, DType::f64).errors) {
+    for (const auto& [name, error] : run_case(folder, DType::f64)) {
       INFO(name << " " << error);
       CHECK(error <= 1e-9);
     }
@@ -93,7 +60,7 @@ TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
   for (const std::string& folder : cases()) {
     INFO(folder);
     const Json theirs = read_json(folder + "/pytorch_errors.json")["f32"];
-    for (const auto& [name, error] : run_case(folder, DType::f32).errors) {
+    for (const auto& [name, error] : run_case(folder, DType::f32)) {
       INFO(name << " " << error);
       CHECK(error <= std::max(1e-5, 3 * theirs.value(name, 0.0)));
     }
@@ -109,7 +76,7 @@ TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[mediu
     for (const auto& [name, value] : theirs.items())
       if (name.starts_with("grad.")) their_gradients.push_back(value.get<double>());
     const double middle = median(their_gradients);
-    for (const auto& [name, error] : run_case(folder, DType::bf16).errors) {
+    for (const auto& [name, error] : run_case(folder, DType::bf16)) {
       INFO(name << " " << error << ", PyTorch " << theirs.value(name, 0.0));
       const double reference = theirs.value(name, 0.0);
       if (name == "loss")

@@ -1,0 +1,100 @@
+// Read first: convert.h.
+#include "models/convert.h"
+
+#include "engine/base/check.h"
+#include "models/parameter_list.h"
+
+namespace models {
+namespace {
+
+using engine::check;
+using engine::Json;
+
+const char* const kept_key = "hf_config";  // in the metadata of our model.safetensors
+
+PortableModel read_hf(const std::string& folder) {
+  const HfDirectory directory(folder);
+  PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), ""};
+  for (const MappedTensor& mapped : directory.tensors())
+    model.tensors.emplace_back(mapped.name, directory.load(mapped));
+  return model;
+}
+
+PortableModel read_normlab(const std::string& folder) {
+  check(engine::is_directory(folder), folder, ": not a model directory");
+  PortableModel model;
+  model.config = read_model_config(folder + "/config.json");
+  const engine::Safetensors file(folder);
+  for (const ParameterInfo& info : parameter_list(model.config)) {
+    const engine::SafetensorsEntry* entry = file.find(info.name);
+    const Shape shape(info.shape);
+    check(entry != nullptr, folder, ": tensor \"", info.name, "\" ", shape, " is missing");
+    check(entry->shape == shape, folder, ": tensor \"", info.name, "\" must be ", shape, ", the file has ",
+          entry->shape);
+    model.tensors.emplace_back(info.name, file.load(info.name));
+    check(engine::is_float(model.tensors.back().second.dtype()), folder, ": tensor \"", info.name,
+          "\" must be floating, the file has ", entry->dtype);
+  }
+  if (file.entries().size() > model.tensors.size())
+    for (const engine::SafetensorsEntry& entry : file.entries()) {
+      bool known = false;
+      for (const auto& [name, tensor] : model.tensors) known = known || name == entry.name;
+      check(known, folder, ": unexpected tensor \"", entry.name, "\"");
+    }
+  const auto kept = file.metadata().find(kept_key);
+  if (kept != file.metadata().end())
+    model.kept = engine::parse_json(kept->second, folder + ": metadata " + kept_key);
+  check(model.kept.is_object(), folder, ": metadata ", kept_key, " is not an object");
+  return model;
+}
+
+void write_normlab(const PortableModel& model, const std::string& folder) {
+  std::map<std::string, std::string> metadata = {{"format", "normlab"}};
+  if (!model.kept.empty()) metadata[kept_key] = model.kept.dump();
+  engine::make_directories(folder);
+  engine::write_safetensors(folder + "/model.safetensors", model.tensors, metadata);
+  engine::write_file(folder + "/config.json", to_json(model.config).dump(1) + "\n");
+}
+
+/// torch's name of an element type.
+const char* torch_name(engine::DType dtype) {
+  switch (dtype) {
+    case engine::DType::f64: return "float64";
+    case engine::DType::bf16: return "bfloat16";
+    case engine::DType::f16: return "float16";
+    default: return "float32";
+  }
+}
+
+void write_hf(const PortableModel& model, const std::string& folder) {
+  HfWritten written = write_hf_config(model.config, model.kept);
+  const std::vector<MappedTensor> map = map_tensors(written.architecture->names, model.config);
+  engine::NamedTensors tensors;
+  for (size_t i = 0; i < map.size(); ++i)
+    for (auto& part : take_apart(map[i], model.tensors[i].second)) tensors.push_back(std::move(part));
+  written.json.erase("torch_dtype");  // the older name of the same key
+  written.json["dtype"] = torch_name(tensors.front().second.dtype());
+  engine::make_directories(folder);
+  engine::write_safetensors(folder + "/model.safetensors", tensors, {{"format", "pt"}});
+  engine::write_file(folder + "/config.json", written.json.dump(2) + "\n");
+}
+
+}  // namespace
+
+PortableModel read_portable(const std::string& folder, ModelFormat format) {
+  PortableModel model = format == ModelFormat::hf ? read_hf(folder) : read_normlab(folder);
+  const std::string tokenizer = folder + "/tokenizer.json";
+  if (engine::file_exists(tokenizer)) model.tokenizer = tokenizer;
+  return model;
+}
+
+void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format) {
+  if (format == ModelFormat::hf)
+    write_hf(model, folder);
+  else
+    write_normlab(model, folder);
+  if (!model.tokenizer.empty())
+    engine::write_file(folder + "/tokenizer.json", engine::read_file(model.tokenizer));
+}
+
+}  // namespace models

@@ -1,0 +1,27 @@
+// Models between formats, bit for bit: what `normlab convert` does. Read first: hf_directory.h,
+// model_files.h.
+#pragma once
+
+#include "models/hf_directory.h"
+
+namespace models {
+
+enum class ModelFormat { normlab, hf };
+inline constexpr std::array<const char*, 2> model_format_names = {"normlab", "hf"};
+
+/// A model on its way: nothing is computed and no element type changes.
+struct PortableModel {
+  ModelConfig config;
+  engine::NamedTensors tensors;  // in our names and layouts
+  /// Keys of a Hugging Face config that change no number. They travel in the metadata of our
+  /// model.safetensors and return to a config.json.
+  engine::Json kept = engine::Json::object();
+  std::vector<DroppedTensor> dropped;
+  std::string tokenizer;  // path of a tokenizer.json, or empty
+};
+
+PortableModel read_portable(const std::string& folder, ModelFormat format);
+/// Makes the folder; config.json is written last. Error: the format cannot say this model.
+void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format);
+
+}  // namespace models

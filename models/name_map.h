@@ -1,0 +1,64 @@
+// Names and layouts of another framework's tensors as data: rows that say where each of our tensors lies over
+// there.
+//
+// A row reads both ways. Towards us, parts are loaded and joined; away from us, a tensor (or its gradient) is
+// taken apart into views. Every tensor of a foreign file is therefore either part of a row, or dropped for a
+// reason that a DroppedRow states, or unknown, which is an error. Read first: parameter_list.h. Used by:
+// import.cc, convert.cc.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/io/safetensors.h"
+#include "models/config.h"
+
+namespace models {
+
+using engine::Shape;
+using engine::Tensor;
+
+/// How parts become our tensor. same: one part as it is. transposed: matrices lie [in, out] (GPT-2's Conv1D).
+/// qkv_rows: the rows of q, k and v, one part each. experts: one matrix an expert, stacked.
+enum class Layout { same, transposed, qkv_rows, experts };
+
+/// Names have holes: {N} is the layer, {E} the expert (parts only). A row that ends in ".*" is a module: its
+/// weight and its bias alike.
+///   {"layers.{N}.attn.qkv.*", {"h.{N}.attn.c_attn.*"}, Layout::transposed}
+struct NameRow {
+  std::string ours;
+  std::vector<std::string> theirs;
+  Layout layout = Layout::same;
+};
+
+/// A foreign tensor that we have no use for. With `copy_of` it must be, bit for bit, that other foreign
+/// tensor.
+struct DroppedRow {
+  std::string theirs, reason, copy_of;
+};
+
+/// One of our tensors with the holes filled in.
+struct Part {
+  std::string name;
+  Shape shape;
+};
+struct MappedTensor {
+  std::string name;
+  Shape shape;
+  Layout layout = Layout::same;
+  std::vector<Part> parts;
+};
+
+/// Every parameter of `config` with its parts, in the order of parameter_list(). Error: a parameter that no
+/// row names.
+std::vector<MappedTensor> map_tensors(const std::vector<NameRow>& rows, const ModelConfig& config);
+
+/// The row for a foreign name, or null.
+const DroppedRow* find_dropped(const std::vector<DroppedRow>& rows, const std::string& name);
+
+/// Parts, in the order of `mapped.parts` and of one dtype, to a tensor of ours.
+Tensor join_parts(const MappedTensor& mapped, const std::vector<Tensor>& parts);
+/// The inverse: named views of `ours`.
+engine::NamedTensors take_apart(const MappedTensor& mapped, const Tensor& ours);
+
+}  // namespace models

@@ -1,0 +1,371 @@
+// Hugging Face directories: the tables cover every tensor and key of each architecture, conversions change no
+// bit, and what our format cannot say is refused.
+#include "models/import.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "engine/base/check.h"
+#include "models/convert.h"
+#include "shared_data.h"
+#include "temporary_folder.h"
+
+using namespace engine;
+using namespace models;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::vector<std::string> kinds = {"gpt2",  "bert",   "roberta", "roberta_prelayernorm", "xglm", "llama",
+                                        "olmo2", "gemma2", "olmoe"};
+
+/// Small configs as transformers writes them, and numbered weights: nothing here needs a file from elsewhere.
+Json small_config(const std::string& kind) {
+  static const Json all = parse_json(R"({
+    "gpt2": {"model_type": "gpt2", "vocab_size": 11, "n_positions": 6, "n_layer": 2, "n_embd": 8, "n_head": 2,
+             "bos_token_id": 3, "attn_pdrop": 0.1},
+    "bert": {"model_type": "bert", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "type_vocab_size": 2},
+    "roberta": {"model_type": "roberta", "vocab_size": 11, "max_position_embeddings": 8, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "type_vocab_size": 1,
+             "layer_norm_eps": 1e-5, "pad_token_id": 1},
+    "roberta_prelayernorm": {"model_type": "roberta-prelayernorm", "vocab_size": 11, "max_position_embeddings": 8,
+             "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12,
+             "type_vocab_size": 1},
+    "xglm": {"model_type": "xglm", "vocab_size": 11, "max_position_embeddings": 6, "num_layers": 2, "d_model": 8,
+             "attention_heads": 2, "ffn_dim": 12},
+    "llama": {"model_type": "llama", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "rope_theta": 500000.0, "tie_word_embeddings": true},
+    "olmo2": {"model_type": "olmo2", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12},
+    "gemma2": {"model_type": "gemma2", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "head_dim": 6, "query_pre_attn_scalar": 10},
+    "olmoe": {"model_type": "olmoe", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "num_experts": 3,
+             "num_experts_per_tok": 2}
+  })",
+                                     "test");
+  return all[kind];
+}
+
+Tensor numbered(const Shape& shape, DType dtype, double& next) {
+  std::vector<double> values;
+  for (int64_t i = 0; i < shape.numel(); ++i) values.push_back(next += 0.25);
+  return Tensor::from(values, shape, dtype);
+}
+
+NamedTensors small_weights(const std::string& kind, DType dtype) {
+  const HfConfig hf = read_hf_config(small_config(kind), kind);
+  NamedTensors out;
+  double next = -20;
+  for (const MappedTensor& mapped : map_tensors(hf.architecture->names, hf.config))
+    for (const Part& part : mapped.parts) out.emplace_back(part.name, numbered(part.shape, dtype, next));
+  return out;
+}
+
+void write_folder(const std::string& folder, const Json& config, const NamedTensors& tensors) {
+  make_directories(folder);
+  write_safetensors(folder + "/model.safetensors", tensors);
+  write_file(folder + "/config.json", config.dump());
+}
+
+/// Reads a small model after `change` has had its way with it; the message of the refusal.
+template <class Change>
+std::string refusal(const std::string& kind, Change change) {
+  TemporaryFolder tmp;
+  Json config = small_config(kind);
+  NamedTensors tensors = small_weights(kind, DType::f32);
+  change(config, tensors);
+  write_folder(tmp / "hf", config, tensors);
+  try {
+    read_portable(tmp / "hf", ModelFormat::hf);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+std::string key_refusal(const std::string& kind, const char* changes) {
+  return refusal(kind, [&](Json& config, NamedTensors&) { config.update(parse_json(changes, "test")); });
+}
+
+void check_same_tensors(const Safetensors& a, const Safetensors& b) {
+  CHECK(a.entries().size() == b.entries().size());
+  for (const SafetensorsEntry& entry : a.entries()) {
+    INFO(entry.name);
+    REQUIRE(b.find(entry.name) != nullptr);
+    const Tensor x = a.load(entry.name), y = b.load(entry.name);
+    REQUIRE(x.shape() == y.shape());
+    REQUIRE(x.dtype() == y.dtype());
+    CHECK(std::memcmp(x.raw(), y.raw(), size_t(x.bytes())) == 0);
+  }
+}
+
+void check_round_trip(const std::string& hf) {
+  TemporaryFolder tmp;
+  write_portable(read_portable(hf, ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
+  write_portable(read_portable(tmp / "ours", ModelFormat::normlab), tmp / "back", ModelFormat::hf);
+  check_same_tensors(Safetensors(hf), Safetensors(tmp / "back"));
+  const Json before = read_json(hf + "/config.json"), after = read_json(tmp / "back/config.json");
+  for (const auto& [key, value] : before.items()) {
+    INFO(key);
+    CHECK(after.value(key, Json("absent")) == value);
+  }
+  HfConfig first = read_hf_config(before, "before"), second = read_hf_config(after, "after");
+  CHECK(first.config == second.config);
+}
+
+}  // namespace
+
+TEST_CASE("hf: rows cover every tensor, no foreign name twice, and take apart what they join", "[hf]") {
+  for (const std::string& kind : kinds) {
+    INFO(kind);
+    const HfConfig hf = read_hf_config(small_config(kind), kind);
+    std::map<std::string, int> seen;
+    double next = 0;
+    for (const MappedTensor& mapped : map_tensors(hf.architecture->names, hf.config)) {
+      std::vector<Tensor> parts;
+      int64_t elements = 0;
+      for (const Part& part : mapped.parts) {
+        INFO(part.name);
+        CHECK(part.name.find_first_of("{}*") == std::string::npos);
+        CHECK(++seen[part.name] == 1);
+        parts.push_back(numbered(part.shape, DType::f32, next));
+        elements += part.shape.numel();
+      }
+      CHECK(elements == mapped.shape.numel());
+      const Tensor ours = join_parts(mapped, parts);
+      CHECK(ours.shape() == mapped.shape);
+      const NamedTensors again = take_apart(mapped, ours);
+      for (size_t i = 0; i < parts.size(); ++i) {
+        CHECK(again[i].second.shape() == mapped.parts[i].shape);
+        CHECK(again[i].second.to_vector() == parts[i].to_vector());
+      }
+    }
+  }
+}
+
+TEST_CASE("hf: layouts", "[hf]") {
+  const HfConfig hf = read_hf_config(small_config("gpt2"), "gpt2");
+  double next = 0;
+  for (const MappedTensor& mapped : map_tensors(hf.architecture->names, hf.config)) {
+    if (mapped.name != "layers.1.attn.qkv.weight") continue;
+    REQUIRE(mapped.parts.size() == 1);
+    CHECK(mapped.parts[0].name == "transformer.h.1.attn.c_attn.weight");
+    CHECK(mapped.parts[0].shape == Shape{8, 24});
+    const Tensor theirs = numbered({8, 24}, DType::f32, next), ours = join_parts(mapped, {theirs});
+    CHECK(ours.slice(0, 5, 6).slice(1, 3, 4).item() == theirs.slice(0, 3, 4).slice(1, 5, 6).item());
+  }
+  const HfConfig grouped = read_hf_config(small_config("llama"), "llama");
+  for (const MappedTensor& mapped : map_tensors(grouped.architecture->names, grouped.config)) {
+    if (mapped.name != "layers.0.attn.qkv.weight") continue;
+    REQUIRE(mapped.parts.size() == 3);
+    CHECK(mapped.parts[0].shape == Shape{8, 8});
+    CHECK(mapped.parts[1].name == "model.layers.0.self_attn.k_proj.weight");
+    CHECK(mapped.parts[2].shape == Shape{4, 8});
+  }
+}
+
+TEST_CASE("hf: a round trip changes no bit, in every element type, and keeps config keys", "[hf]") {
+  for (const std::string& kind : kinds)
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      INFO(kind << " " << dtype);
+      TemporaryFolder tmp;
+      write_folder(tmp / "hf", small_config(kind), small_weights(kind, dtype));
+      check_round_trip(tmp / "hf");
+    }
+  TemporaryFolder tmp;
+  write_folder(tmp / "hf", small_config("gpt2"), small_weights("gpt2", DType::bf16));
+  write_file(tmp / "hf/tokenizer.json", "{}");
+  write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
+  CHECK(read_model_config(tmp / "ours/config.json").tokenizer == "tokenizer.json");
+  CHECK(read_file(tmp / "ours/tokenizer.json") == "{}");
+  write_portable(read_portable(tmp / "ours", ModelFormat::normlab), tmp / "back", ModelFormat::hf);
+  const Json back = read_json(tmp / "back/config.json");
+  CHECK(back["bos_token_id"] == 3);
+  CHECK(back["attn_pdrop"] == 0.1);
+  CHECK(back["eos_token_id"].is_null());
+  CHECK(back["dtype"] == "bfloat16");
+  CHECK(back["architectures"][0] == "GPT2LMHeadModel");
+  CHECK(file_exists(tmp / "back/tokenizer.json"));
+}
+
+TEST_CASE("hf: config keys arrive", "[hf]") {
+  const ModelConfig gemma = read_hf_config(small_config("gemma2"), "").config;
+  CHECK(gemma.embed_scale == std::sqrt(8.0));
+  CHECK(gemma.attn_scale == 1 / std::sqrt(10.0));
+  CHECK(gemma.attn_softcap == 50);
+  CHECK(gemma.gain_offset == 1);
+  CHECK(gemma.tied);
+  const ModelConfig roberta = read_hf_config(small_config("roberta"), "").config;
+  CHECK(roberta.position_offset == 2);
+  CHECK(roberta.context == 6);
+  const ModelConfig llama = read_hf_config(small_config("llama"), "").config;
+  CHECK(llama.rope_theta == 500000);
+  CHECK(llama.activation == nn::Activation::swiglu);
+  CHECK(llama.bias == BiasChoice{false, false, false});
+  Json modern = small_config("llama");
+  modern.update(parse_json(
+      R"({"rope_parameters": {"rope_theta": 3000.0, "rope_type": "default"}, "mlp_bias": true})", ""));
+  CHECK(read_hf_config(modern, "").config.rope_theta == 3000);
+  CHECK(read_hf_config(modern, "").config.bias == BiasChoice{false, false, true});
+  Json gpt2 = small_config("gpt2");
+  gpt2.update(
+      parse_json(R"({"scale_attn_weights": false, "n_inner": 9, "activation_function": "relu"})", ""));
+  const ModelConfig changed = read_hf_config(gpt2, "").config;
+  CHECK(changed.attn_scale == 1);
+  CHECK(changed.ffn_width == 9);
+  CHECK(changed.activation == nn::Activation::relu);
+  const HfWritten written = write_hf_config(changed, Json::object());
+  CHECK(read_hf_config(written.json, "").config == changed);
+}
+
+TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[hf]") {
+  TemporaryFolder tmp;
+  NamedTensors tensors;
+  for (auto& [name, tensor] : small_weights("gpt2", DType::f32))
+    tensors.emplace_back(name.substr(12), tensor);
+  const Tensor mask = Tensor::zeros({1, 1, 6, 6}, DType::u8);
+  tensors.emplace_back("h.0.attn.bias", mask);
+  tensors.emplace_back("lm_head.weight", tensors[0].second);
+  write_folder(tmp / "hf", small_config("gpt2"), tensors);
+  const PortableModel model = read_portable(tmp / "hf", ModelFormat::hf);
+  REQUIRE(model.dropped.size() == 2);
+  CHECK(model.dropped[0].name == "h.0.attn.bias");
+  CHECK_THAT(model.dropped[1].reason, Contains("copy of wte.weight"));
+
+  NamedTensors bert;
+  for (auto& [name, tensor] : small_weights("bert", DType::f32)) {
+    std::string old = name;
+    if (const size_t at = old.find("LayerNorm.weight"); at != old.npos)
+      old = old.substr(0, at) + "LayerNorm.gamma";
+    if (const size_t at = old.find("LayerNorm.bias"); at != old.npos)
+      old = old.substr(0, at) + "LayerNorm.beta";
+    // A file may hold the head in place of the embedding that it is tied to.
+    if (old == "bert.embeddings.word_embeddings.weight") old = "cls.predictions.decoder.weight";
+    bert.emplace_back(old, tensor);
+  }
+  bert.emplace_back("bert.pooler.dense.weight", Tensor::zeros({8, 8}, DType::f32));
+  bert.emplace_back("cls.seq_relationship.bias", Tensor::zeros({2}, DType::f32));
+  bert.emplace_back("bert.embeddings.position_ids", Tensor::zeros({1, 6}, DType::i64));
+  write_folder(tmp / "bert", small_config("bert"), bert);
+  const PortableModel old = read_portable(tmp / "bert", ModelFormat::hf);
+  CHECK(old.dropped.size() == 3);
+  CHECK(old.tensors[0].second.to_vector() == small_weights("bert", DType::f32)[0].second.to_vector());
+}
+
+TEST_CASE("hf: sharded files", "[hf]") {
+  TemporaryFolder tmp;
+  const NamedTensors tensors = small_weights("olmoe", DType::bf16);
+  const size_t half = tensors.size() / 2;
+  write_folder(tmp / "whole", small_config("olmoe"), tensors);
+  make_directories(tmp / "hf");
+  write_safetensors(tmp / "hf/a.safetensors", {tensors.begin(), tensors.begin() + long(half)});
+  write_safetensors(tmp / "hf/b.safetensors", {tensors.begin() + long(half), tensors.end()});
+  Json index = {{"metadata", Json::object()}, {"weight_map", Json::object()}};
+  for (size_t i = 0; i < tensors.size(); ++i)
+    index["weight_map"][tensors[i].first] = i < half ? "a.safetensors" : "b.safetensors";
+  write_file(tmp / "hf/model.safetensors.index.json", index.dump());
+  write_file(tmp / "hf/config.json", small_config("olmoe").dump());
+  write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "back", ModelFormat::hf);
+  check_same_tensors(Safetensors(tmp / "whole"), Safetensors(tmp / "back"));
+}
+
+TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
+  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}})"),
+             Contains("rope_scaling.rope_type \"llama3\"") && Contains("plain"));
+  CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn"}})"),
+             Contains("rope_type \"yarn\""));
+  CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"factor": 2.0}})"),
+             Contains("rope_parameters.factor"));
+  CHECK_THAT(key_refusal("llama", R"({"partial_rotary_factor": 0.5})"), Contains("partial_rotary_factor"));
+  CHECK_THAT(key_refusal("llama", R"({"hidden_act": "quick_gelu"})"),
+             Contains("quick_gelu") && Contains("silu"));
+  CHECK_THAT(key_refusal("llama", R"({"quantization_config": {"bits": 4}})"),
+             Contains("quantization_config"));
+  CHECK_THAT(key_refusal("llama", R"({"hiden_size": 4})"), Contains("hiden_size") && Contains("hidden_size"));
+  CHECK_THAT(key_refusal("llama", R"({"head_dim": 5})"), Contains("head_dim must be even"));
+  CHECK_THAT(key_refusal("gemma2", R"({"sliding_window": 5})"), Contains("sliding_window 5"));
+  CHECK(key_refusal("gemma2", R"({"sliding_window": 6})") == "accepted");
+  CHECK(key_refusal("gemma2",
+                    R"({"sliding_window": 5, "layer_types": ["full_attention", "full_attention"]})") ==
+        "accepted");
+  CHECK_THAT(key_refusal("gemma2", R"({"layer_types": ["full_attention"]})"), Contains("list of 2 words"));
+  CHECK_THAT(key_refusal("gemma2", R"({"use_bidirectional_attention": true})"), Contains("bidirectional"));
+  CHECK_THAT(key_refusal("olmoe", R"({"clip_qkv": 8.0})"), Contains("clip_qkv 8.0"));
+  CHECK_THAT(key_refusal("olmo2", R"({"mlp_bias": true})"), Contains("mlp_bias"));
+  CHECK_THAT(key_refusal("gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"),
+             Contains("inverse_layer_idx"));
+  CHECK_THAT(key_refusal("gpt2", R"({"add_cross_attention": true})"), Contains("cross"));
+  CHECK_THAT(key_refusal("bert", R"({"hidden_act": "relu"})"), Contains("hidden_act \"relu\""));
+  CHECK_THAT(key_refusal("bert", R"({"is_decoder": true})"), Contains("is_decoder"));
+  CHECK_THAT(key_refusal("bert", R"({"position_embedding_type": "relative_key"})"), Contains("relative_key"));
+  CHECK_THAT(key_refusal("roberta", R"({"pad_token_id": null})"), Contains("pad_token_id"));
+  CHECK_THAT(key_refusal("xglm", R"({"pad_token_id": 4})"), Contains("pad_token_id 4"));
+  CHECK_THAT(key_refusal("gpt2", R"({"model_type": "bloom"})"), Contains("bloom") && Contains("olmoe"));
+  CHECK_THAT(key_refusal("gpt2", R"({"n_layer": 4000})"), Contains("4000 layers"));
+  CHECK_THAT(key_refusal("gpt2", R"({"n_head": 3})"), Contains("heads 3 must divide width 8"));
+}
+
+TEST_CASE("hf: tensors that are missing, unknown, misshapen or of the wrong kind", "[hf]") {
+  CHECK(refusal("gpt2", [](Json&, NamedTensors&) {}) == "accepted");
+  CHECK_THAT(refusal("gpt2", [](Json&, NamedTensors& t) { t.pop_back(); }),
+             Contains("\"transformer.ln_f.bias\" [8] is missing"));
+  CHECK_THAT(
+      refusal("gpt2",
+              [](Json&, NamedTensors& t) { t.emplace_back("transformer.h.2.ln_1.weight", t[3].second); }),
+      Contains("unexpected tensor \"transformer.h.2.ln_1.weight\"") && Contains("2 layers"));
+  CHECK_THAT(refusal("gpt2",
+                     [](Json&, NamedTensors& t) {
+                       t[0].second = Tensor::zeros({8, 11}, DType::f32);
+                     }),
+             Contains("\"transformer.wte.weight\" must be [11, 8], the file has [8, 11]"));
+  CHECK_THAT(refusal("gpt2",
+                     [](Json&, NamedTensors& t) {
+                       t[0].second = Tensor::zeros({11, 8}, DType::i32);
+                     }),
+             Contains("must be floating"));
+  CHECK_THAT(refusal("gpt2", [](Json&, NamedTensors& t) { t.emplace_back("wte.weight", t[0].second); }),
+             Contains("twice"));
+  CHECK_THAT(refusal("gpt2",
+                     [](Json&, NamedTensors& t) {
+                       t.emplace_back("lm_head.weight", Tensor::zeros({11, 8}, DType::f32));
+                     }),
+             Contains("should be a copy of \"transformer.wte.weight\""));
+  CHECK_THAT(refusal("llama",
+                     [](Json&, NamedTensors& t) {
+                       for (auto& [name, tensor] : t)
+                         if (name.ends_with("0.self_attn.k_proj.weight"))
+                           tensor = Tensor::zeros(tensor.shape(), DType::bf16);
+                     }),
+             Contains("layers.0.attn.qkv.weight") && Contains("different element types"));
+  TemporaryFolder tmp;
+  CHECK_THROWS_WITH(load_any(tmp / "nowhere", nn::Precision::of(DType::f32)),
+                    Contains("not a model directory"));
+  make_directories(tmp / "other");
+  write_file(tmp / "other/config.json", "{}");
+  CHECK_THROWS_WITH(load_any(tmp / "other", nn::Precision::of(DType::f32)),
+                    Contains("neither a normlab model"));
+  write_file(tmp / "other/config.json", small_config("gpt2").dump());
+  CHECK_THROWS_WITH(load_any(tmp / "other", nn::Precision::of(DType::f32)), Contains("no model.safetensors"));
+}
+
+TEST_CASE("hf: models that no architecture can say are refused, with the nearest", "[hf]") {
+  ModelConfig c = read_hf_config(small_config("gpt2"), "").config;
+  set_norms(c, "normformer");
+  CHECK_THROWS_WITH(write_hf_config(c, Json::object()), Contains("the nearest, gpt2, differs in norms"));
+  TemporaryFolder tmp;
+  PortableModel model{c, {}, Json::object(), {}, ""};
+  CHECK_THROWS_AS(write_portable(model, tmp / "out", ModelFormat::hf), Error);
+  CHECK_FALSE(is_directory(tmp / "out"));
+}
+
+TEST_CASE("hf: reference models survive both ways", "[hf]") {
+  for (const std::string& kind : kinds) {
+    INFO(kind);
+    const std::string folder = shared_path("reference/hf_" + kind);
+    if (folder.empty()) return;
+    check_round_trip(folder);
+  }
+}
