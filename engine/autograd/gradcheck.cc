@@ -7,12 +7,20 @@
 namespace engine {
 namespace {
 
-double weighted_sum(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents) {
+// Outputs as one list, and their weights in the checked sum.
+using Values = std::vector<double>;
+
+Values flattened(const std::vector<Tensor>& outputs) {
+  Values values;
+  for (const Tensor& y : outputs)
+    for (double x : y.to_vector()) values.push_back(x);
+  return values;
+}
+
+// sum_i c_i (a_i - b_i): the differences are taken first, so that a large total does not swallow them.
+double weighted_difference(const Values& c, const Values& a, const Values& b) {
   double sum = 0;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const std::vector<double> y = outputs[i].to_vector(), c = cotangents[i].to_vector();
-    for (size_t j = 0; j < y.size(); ++j) sum += y[j] * c[j];
-  }
+  for (size_t i = 0; i < c.size(); ++i) sum += c[i] * (a[i] - b[i]);
   return sum;
 }
 
@@ -31,23 +39,26 @@ std::vector<int64_t> chosen_elements(int64_t n, const GradcheckOptions& options)
 
 // Compares one tensor's analytic gradient with differences of `value()`, moving the elements of `x` in place.
 GradcheckInput check_tensor(const std::string& name, const Tensor& x, const std::vector<double>& analytic,
-                            const std::function<double()>& value, const GradcheckOptions& options,
-                            std::string& text) {
+                            const std::function<Values()>& value, const Values& weights,
+                            const GradcheckOptions& options, std::string& text) {
   GradcheckInput report;
   report.name = name;
   report.elements = x.numel();
-  const double centre = value();
+  const Values centre = value();
   for (const int64_t i : chosen_elements(x.numel(), options)) {
     double& element = x.data<double>()[i];
     const double original = element;
     const double step = options.eps * std::max(1.0, std::fabs(original));
     element = original + step;
-    const double up = element - original, above = value();
+    const double up = element - original;
+    const Values above = value();
     element = original - step;
-    const double down = original - element, below = value();
+    const double down = original - element;
+    const Values below = value();
     element = original;
-    const double numeric = (above - below) / (up + down);
-    const double forward = (above - centre) / up, backward = (centre - below) / down;
+    const double numeric = weighted_difference(weights, above, below) / (up + down);
+    const double forward = weighted_difference(weights, above, centre) / up;
+    const double backward = weighted_difference(weights, centre, below) / down;
     const double a = analytic[size_t(i)];
     const double ratio = std::fabs(a - numeric) / (options.atol + options.rtol * std::fabs(numeric));
     ++report.checked;
@@ -125,9 +136,10 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
         g.defined() ? g.to_vector() : std::vector<double>(size_t(xs[k].numel()));
     std::vector<Tensor> plain;
     for (const Tensor& x : xs) plain.push_back(x.detach());
-    const auto value = [&] { return weighted_sum(f(plain), cotangents); };
+    const auto value = [&] { return flattened(f(plain)); };
     const std::string name = k < names.size() ? names[k] : join_text("input ", k);
-    result.inputs.push_back(check_tensor(name, xs[k], analytic, value, options, result.text));
+    result.inputs.push_back(
+        check_tensor(name, xs[k], analytic, value, flattened(cotangents), options, result.text));
     result.ok = result.ok && result.inputs.back().failed == 0;
   }
   return result;
@@ -152,8 +164,8 @@ GradcheckResult gradcheck_parameters(const std::function<Tensor()>& scalar,
   for (Parameter* p : parameters) {
     const std::vector<double> analytic =
         p->grad_written ? p->grad.to_vector() : std::vector<double>(size_t(p->value.numel()));
-    const auto value = [&] { return scalar().item(); };
-    result.inputs.push_back(check_tensor(p->name, p->value, analytic, value, options, result.text));
+    const auto value = [&] { return Values{scalar().item()}; };
+    result.inputs.push_back(check_tensor(p->name, p->value, analytic, value, {1}, options, result.text));
     result.ok = result.ok && result.inputs.back().failed == 0;
   }
   return result;

@@ -98,6 +98,9 @@ void add_norms(std::vector<OpCase>& cases) {
          .reduction = s.shape.numel()});
     if (s.kind == NormKind::ln && s.n() == 1)
       cases.back().dtypes = {DType::f64}, cases.back().reason = "dx is exactly zero: no relative error";
+    else if (s.n() == 1)
+      cases.back().low_precision_factor = 8,
+      cases.back().reason = "four numbers: the yardstick's own rounding is luck";
   }
 }
 

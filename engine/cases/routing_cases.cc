@@ -43,7 +43,7 @@ void add_route(std::vector<OpCase>& cases, int64_t n, int64_t experts, int64_t k
 void add_routing_cases(std::vector<OpCase>& cases) {
   add_route(cases, 7, 5, 2, false);
   add_route(cases, 7, 5, 3, true);
-  add_route(cases, 1, 1, 1, true);
+  add_route(cases, 1, 2, 1, false);
   add_route(cases, 0, 4, 2, false);
   struct Sizes {
     int64_t n, m, width;

@@ -25,15 +25,15 @@ constexpr int64_t kTileRows = 112, kTileCols = 256;
 int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// C[kRows, kCols] = (add ? C : 0) + A panel * B panel.
+/// C[kRows, kCols] = (add ? C : 0) + A panel * B panel. The panels' sum is formed by itself and added once:
+/// in one long chain over k, small terms would vanish beside a large sum.
 template <class C>
 static void micro_kernel(int64_t k, const C* a, const C* b, C* c, int64_t stride, bool add) {
   Vector<C> sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j)
-      sum[i][j] = add ? load_vector<C>(c + i * stride + j * kLanes<C>) : Vector<C>{};
+    for (int j = 0; j < kVectors; ++j) sum[i][j] = Vector<C>{};
   for (int64_t p = 0; p < k; ++p, a += kRowsPadded, b += kCols<C>) {
     Vector<C> row[kVectors];
 #pragma GCC unroll 4
@@ -46,7 +46,10 @@ static void micro_kernel(int64_t k, const C* a, const C* b, C* c, int64_t stride
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) store_vector(c + i * stride + j * kLanes<C>, sum[i][j]);
+    for (int j = 0; j < kVectors; ++j) {
+      C* to = c + i * stride + j * kLanes<C>;
+      store_vector(to, add ? load_vector<C>(to) + sum[i][j] : sum[i][j]);
+    }
 }
 
 /// The same where only rows x cols of the result exist in C.
