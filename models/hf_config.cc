@@ -195,10 +195,11 @@ HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
   std::vector<std::string> fewest;
   for (const HfArchitecture& architecture : hf_architectures()) {
     HfWritten written{&architecture, write_keys(architecture, wanted)};
-    std::vector<std::string> differing = {"sizes"};
+    std::vector<std::string> differing;
     try {
       differing = differences(wanted, essence(read_hf_config(written.json, architecture.model_type).config));
-    } catch (const engine::Error&) {  // this architecture has no word for some value
+    } catch (const engine::Error&) {  // it has no word for some value
+      continue;
     }
     if (differing.empty()) {
       add_kept(architecture, kept, written.json);
@@ -208,6 +209,7 @@ HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
     }
     if (nearest == nullptr || differing.size() < fewest.size()) nearest = &architecture, fewest = differing;
   }
+  check(nearest != nullptr, "no Hugging Face architecture says this model");
   engine::fail("no Hugging Face architecture says this model; the nearest, ", nearest->model_type,
                ", differs in ", engine::one_of(fewest));
 }

@@ -201,15 +201,13 @@ HfArchitecture olmoe() {
 HfKey query_scalar() {
   return {"query_pre_attn_scalar", Json(256),
           [](C& c, const HfValue& v) {
-            const double scalar = engine::json_number(v.value, v.what);
-            check(scalar > 0, v.what, " ", scalar, " must be positive");
-            c.attn_scale = 1 / std::sqrt(scalar);
-            if (scalar == double(c.head_dim)) c.attn_scale.reset();
+            const int64_t scalar = engine::json_int(v.value, v.what, 1, largest_size);
+            if (scalar != c.head_dim) c.attn_scale = 1 / std::sqrt(double(scalar));
           },
-          [](const C& c) -> std::optional<Json> {
+          [](const C& c) {
             if (!c.attn_scale) return Json(c.head_dim);
-            const double scalar = 1 / (*c.attn_scale * *c.attn_scale), whole = std::round(scalar);
-            return std::fabs(scalar - whole) < 1e-9 * scalar ? Json(int64_t(whole)) : Json(scalar);
+            const double scalar = 1 / (*c.attn_scale * *c.attn_scale);
+            return Json(int64_t(std::round(std::fmin(scalar, double(largest_size)))));
           }};
 }
 

@@ -308,6 +308,46 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("gpt2", R"({"n_head": 3})"), Contains("heads 3 must divide width 8"));
 }
 
+TEST_CASE("hf: any value under any key is read or refused in one line", "[hf]") {
+  const Json values = parse_json(
+      R"([null, true, false, 0, -1, 1, 7, 1e300, -0.5, 9007199254740993, "", "gelu", "yarn", [], [null], [[1]],
+          {}, {"rope_theta": null}, {"rope_theta": -1}, {"rope_type": 3}])",
+      "test");
+  int accepted = 0, refused = 0;
+  for (const std::string& kind : kinds) {
+    const Json config = small_config(kind);
+    std::vector<std::string> names = {"surprise"};
+    for (const HfKey& key : read_hf_config(config, kind).architecture->keys) names.push_back(key.name);
+    for (const std::string& name : names)
+      for (const Json& value : values) {
+        INFO(kind << " " << name << " = " << value);
+        Json changed = config;
+        changed[name] = value;
+        std::optional<HfConfig> hf;
+        try {
+          hf = read_hf_config(changed, "config.json");
+        } catch (const Error& e) {
+          CHECK(std::string(e.what()).find('\n') == std::string::npos);
+          ++refused;
+        }
+        if (hf) {  // what can be read can be written
+          ++accepted;
+          const HfWritten written = write_hf_config(hf->config, hf->kept);
+          CHECK(read_hf_config(written.json, "again").config == hf->config);
+        }
+        changed.erase(name);
+        try {
+          read_hf_config(changed, "config.json");
+        } catch (const Error&) {
+        }
+      }
+  }
+  CHECK(accepted > 200);
+  CHECK(refused > 1500);
+  for (const char* text : {"[]", "3", "null", "{}", R"({"model_type": 3})", R"({"model_type": null})"})
+    CHECK_THROWS_AS(read_hf_config(parse_json(text, "test"), "config.json"), Error);
+}
+
 TEST_CASE("hf: tensors that are missing, unknown, misshapen or of the wrong kind", "[hf]") {
   CHECK(refusal("gpt2", [](Json&, NamedTensors&) {}) == "accepted");
   CHECK_THAT(refusal("gpt2", [](Json&, NamedTensors& t) { t.pop_back(); }),

@@ -1,0 +1,82 @@
+// normlab convert: exit codes, messages, and what it leaves behind.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "engine/base/file.h"
+#include "engine/io/safetensors.h"
+#include "temporary_folder.h"
+
+namespace {
+
+struct Output {
+  int code;
+  std::string text;
+};
+Output convert(const std::string& arguments) {
+  FILE* pipe = popen((BINARY_DIR "/normlab convert " + arguments + " 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Output out;
+  std::array<char, 4096> block;
+  for (size_t n; (n = fread(block.data(), 1, block.size(), pipe)) > 0;) out.text.append(block.data(), n);
+  const int status = pclose(pipe);
+  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return out;
+}
+
+/// GPT-2 of no width to speak of, one layer, with the mask that old files carry.
+void write_gpt2(const std::string& folder) {
+  const auto zeros = [](const engine::Shape& shape) {
+    return engine::Tensor::zeros(shape, engine::DType::f32);
+  };
+  engine::NamedTensors tensors = {{"wte.weight", zeros({5, 2})}, {"wpe.weight", zeros({3, 2})}};
+  const std::pair<const char*, engine::Shape> layer[] = {
+      {"ln_1.weight", {2}},           {"ln_1.bias", {2}},
+      {"attn.c_attn.weight", {2, 6}}, {"attn.c_attn.bias", {6}},
+      {"attn.c_proj.weight", {2, 2}}, {"attn.c_proj.bias", {2}},
+      {"ln_2.weight", {2}},           {"ln_2.bias", {2}},
+      {"mlp.c_fc.weight", {2, 8}},    {"mlp.c_fc.bias", {8}},
+      {"mlp.c_proj.weight", {8, 2}},  {"mlp.c_proj.bias", {2}},
+      {"attn.bias", {1, 1, 3, 3}}};
+  for (const auto& [name, shape] : layer) tensors.emplace_back(std::string("h.0.") + name, zeros(shape));
+  tensors.emplace_back("ln_f.weight", zeros({2}));
+  tensors.emplace_back("ln_f.bias", zeros({2}));
+  engine::make_directories(folder);
+  engine::write_safetensors(folder + "/model.safetensors", tensors);
+  engine::write_file(folder + "/config.json", R"({"model_type": "gpt2", "vocab_size": 5, "n_positions": 3,
+    "n_layer": 1, "n_embd": 2, "n_head": 1})");
+}
+
+}  // namespace
+
+TEST_CASE("convert: there and back, naming what it drops") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  const Output in = convert("--from hf --to normlab " + (tmp / "hf") + " " + (tmp / "ours"));
+  CHECK(in.code == 0);
+  CHECK(in.text == "dropped h.0.attn.bias: the causal mask, a constant\n");
+  const Output out = convert("--from normlab --to hf " + (tmp / "ours") + " " + (tmp / "back"));
+  CHECK(out.code == 0);
+  CHECK(out.text.empty());
+  CHECK(engine::Safetensors(tmp / "back").find("transformer.h.0.attn.c_attn.weight") != nullptr);
+}
+
+TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  const std::string hf = tmp / "hf", out = tmp / "out";
+  for (const std::string& arguments :
+       {"--from hf " + hf + " " + out, "--from hf --to bert " + hf + " " + out,
+        "--from hf --to normlab " + hf, "--from normlab --to hf " + hf + " " + out,
+        "--from hf --to normlab " + hf + " " + hf,
+        "--from hf --to normlab " + (tmp / "nowhere") + " " + out}) {
+    INFO(arguments);
+    const Output result = convert(arguments);
+    CHECK(result.code == 2);
+    CHECK(std::count(result.text.begin(), result.text.end(), '\n') == 1);
+    CHECK_FALSE(engine::is_directory(out));
+  }
+}
