@@ -44,7 +44,7 @@ Tensor Attention::unit_heads(const Tensor& x, int64_t heads) const {
 }
 
 Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t layer) const {
-  const DType dtype = context.precision.compute;
+  const DType dtype = context.precision.compute, wide = context.precision.stream;
   const int64_t q_width = sizes_.heads * sizes_.head_dim, kv_width = sizes_.kv_heads * sizes_.head_dim;
   KvCache* cache = context.cache ? &(*context.cache)[size_t(layer)] : nullptr;
   const int64_t past = cache ? cache->length : 0;
@@ -52,7 +52,7 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
   auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
   Tensor &q = parts[0], &k = parts[1], &v = parts[2];
   const bool rotate = sizes_.rope_theta > 0;
-  const DType between = rotate ? context.precision.stream : dtype;  // normed and rotated values are rounded once
+  const DType between = rotate ? wide : dtype;  // normed and rotated values are rounded once
   if (q_norm_) q = q_norm_(q, between);
   if (k_norm_) k = k_norm_(k, between);
   if (v_norm_) v = v_norm_(v, dtype);
@@ -74,9 +74,10 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
                                 .dropout = context.dropout.attention,
                                 .rng = context.rng,
                                 .key_mask = context.key_mask});
-  if (gain_kind_ == HeadGain::inner) o = engine::head_scale(o, use(*gain_));
+  if (gain_kind_ == HeadGain::inner)
+    o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
   if (ctx_norm_) o = ctx_norm_(o, dtype);
-  o = out_(o);
+  o = out_(o, {.dtype = wide});  // joins the stream as the product gives it
   if (gain_kind_ == HeadGain::outer) o = engine::head_scale(o, use(*gain_));
   return o;
 }

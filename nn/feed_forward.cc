@@ -65,7 +65,7 @@ Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
   Tensor h = hidden(u);
   if (context.dropout.activation > 0) h = engine::dropout(h, context.dropout.activation, *context.rng);
   if (mid_norm_) h = mid_norm_(h, context.precision.compute);
-  return down_(h);
+  return down_(h, {.dtype = context.precision.stream});
 }
 
 Tensor FeedForward::experts(const Tensor& u, const Context& context) const {

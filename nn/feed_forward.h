@@ -24,7 +24,8 @@ class FeedForward {
   FeedForward(const FfnSlots& slots, const FeedForwardSizes& sizes, const Scope& scope,
               const NormDefaults& defaults);
 
-  /// u [..., d] in the compute dtype; the branch's output before the `out` norm.
+  /// u [..., d] in the compute dtype; the branch's output before the `out` norm, in the stream's dtype
+  /// (experts: u's).
   Tensor operator()(const Tensor& u, const Context& context) const;
 
  private:

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "engine/cpu/kernel.h"
+#include "engine/cpu/tanh.h"
 #include "engine/ops/activation_kind.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -80,7 +81,7 @@ struct SiluActivation {
 struct TanhActivation {  // d = 4 e / (1 + e)^2 with e = exp(-2|x|)
   template <class P>
   static ENGINE_INLINE void eval(P x, P& y, P& d) {
-    y = packet::ptanh(x);
+    y = accurate_tanh(x);
     const P e = packet::pexp<P>(constant<P>(-2) * packet::pabs(x)), s = constant<P>(1) / (constant<P>(1) + e);
     d = constant<P>(4) * e * s * s;
   }
@@ -121,7 +122,15 @@ struct GeluActivation {
     P p = constant<P>(c[8]);
     for (int i = 7; i >= 0; --i) p = constant<P>(c[i]) + t * p;
     const P lower = e * (t * p);
-    const P phi_x = packet::pselect(packet::pcmp_le(x, constant<P>(0)), lower, one - lower);
+    const P outside = packet::pselect(packet::pcmp_le(x, constant<P>(0)), lower, one - lower);
+    // Up to |x| = 1 the odd Taylor series is nearer still: phi(0) (x - x^3/6 + x^5/40 - ...).
+    const P x2 = a * a;
+    constexpr float s[] = {0.39894228f,    -0.06649038f,    9.973557e-3f,    -1.1873282e-3f,
+                           1.15434688e-4f, -9.444656e-6f, 6.6596935e-7f, -4.1226674e-8f};
+    P series = constant<P>(s[7]);
+    for (int i = 6; i >= 0; --i) series = constant<P>(s[i]) + x2 * series;
+    const P inside = half + x * series;
+    const P phi_x = packet::pselect(packet::pcmp_le(a, one), inside, outside);
     y = x * phi_x, d = phi_x + x * e * constant<P>(0.3989422804014327f);
   }
   static ENGINE_INLINE void eval(double x, double& y, double& d) {

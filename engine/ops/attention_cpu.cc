@@ -254,6 +254,19 @@ void score_gradients(int64_t keys, int64_t lanes, const C* d, const C* slope, co
   });
 }
 
+/// D = sum over keys of p z dp: the same number as sum dO o, but it cancels the row's ds to the last bit.
+/// Possible where one block holds every key of the row.
+template <class C>
+void exact_row_sums(int64_t keys, int64_t lanes, const C* z, const C* scores, const C* dp, C* d) {
+  out(d, lanes).setZero();
+  for (int64_t j = 0; j < keys; ++j) {
+    if (z)
+      out(d, lanes) += in(scores + j * kQ, lanes) * in(z + j * kQ, lanes) * in(dp + j * kQ, lanes);
+    else
+      out(d, lanes) += in(scores + j * kQ, lanes) * in(dp + j * kQ, lanes);
+  }
+}
+
 /// Adds what one block of queries gives dk and dv (sums [keys, ld]) and writes its dq.
 template <class T, class C = Compute<T>>
 void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* dv, int64_t ld,
@@ -298,6 +311,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
     mask_scores(s, block, k0, keys, C(0), scores);
     tile_product<C>(keys, lanes, n, {v.data, v.stride, 1}, dot, kQ, dp, kQ, false);
     if (s.dropout > 0) draw_dropout(s, block, k0, keys, factors);
+    if (end <= kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
     score_gradients<C>(keys, lanes, d, s.softcap > 0 ? slope : nullptr, s.dropout > 0 ? factors : nullptr,
                        scores, dp);
     if (a.dv.data)

@@ -2,6 +2,7 @@
 // once, normalised, joined or differentiated while it is in the L1 cache, and written once.
 #include "engine/cpu/dropout.h"
 #include "engine/cpu/row.h"
+#include "engine/cpu/tanh.h"
 #include "engine/ops/norm_kernels.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -9,7 +10,7 @@ namespace {
 
 using simd::padd, simd::pmadd, simd::pmul, simd::psub, simd::pset1, simd::ploadu, simd::pstoreu;
 
-// Eigen's fast tanh is for f32; f64 takes the accurate one.
+// f64 takes the C library's.
 template <class C, class L>
 ENGINE_INLINE L tanh_of(const L& x) {
   if constexpr (sizeof(L) == sizeof(C)) {
@@ -20,7 +21,7 @@ ENGINE_INLINE L tanh_of(const L& x) {
     for (C& lane : lanes) lane = std::tanh(lane);
     return ploadu<L>(lanes);
   } else {
-    return simd::ptanh(x);
+    return accurate_tanh(x);
   }
 }
 
