@@ -43,7 +43,8 @@ std::map<std::string, double> run_case(const std::string& folder, DType dtype) {
 // The parameters of one element.
 std::set<std::string> single_numbers(const std::string& folder) {
   std::set<std::string> names;
-  for (const auto& entry : Safetensors(folder).entries())
+  const Safetensors file(folder);
+  for (const auto& entry : file.entries())
     if (entry.shape.numel() == 1) names.insert("grad." + entry.name);
   return names;
 }
