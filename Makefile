@@ -75,8 +75,7 @@ demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
 
 %/tokens/done: %/tokenizer/tokenizer.json
 	$(say) 'prepare: text to token shards'
-	@for part in train valid test; do \
-	  $(NORMLAB) prepare --tokenizer $*/tokenizer --input $*/corpus/$$part.txt --out $*/tokens --name $$part || exit; done
+	@$(NORMLAB) prepare --tokenizer $*/tokenizer --input $*/corpus --units $(if $(findstring mlm,$*),line,document) --out $*/tokens
 	@touch $@
 
 %/run/finished: %/tokens/done

@@ -94,7 +94,8 @@ Material open_material(const std::string& path, const OpenModel& open) {
 
 LossSum masked_loss(const OpenModel& open, const Material& material, const Windows& windows, uint64_t seed) {
   const auto rows = masked_rows({}, text_tokenizer(open), material.tokens, windows.context, seed + 1);
-  const Evaluation e = evaluate(*open.model, data::ValidationBatches(rows, windows.batch), 0, open.vocabulary);
+  const Evaluation e =
+      evaluate(*open.model, data::ValidationBatches(rows, windows.batch), 0, open.vocabulary);
   return {e.loss * double(e.scored), e.scored};
 }
 

@@ -16,9 +16,11 @@ using namespace models;
 namespace {
 
 std::unique_ptr<Transformer> tiny(const Json& overrides, uint64_t seed = 7) {
-  Json section = {{"objective", "clm"}, {"vocab_size", 31}, {"context", 12},   {"layers", 2},
-                  {"width", 16},        {"heads", 4},       {"ffn_width", 32}, {"norms", "pre_ln"}};
-  section.update(overrides);
+  Json section = {{"objective", "clm"},    {"vocab_size", 31},  {"context", 12},
+                  {"layers", 2},           {"width", 16},       {"heads", 4},
+                  {"ffn_width", 32},       {"norms", "pre_ln"}, {"activation", "gelu"},
+                  {"positions", "learned"}};
+  if (!overrides.is_null()) section.update(overrides);
   auto model = std::make_unique<Transformer>(model_config_from_section(section, "test"),
                                              nn::Precision::of(DType::f64), nn::Gradients::none);
   initialise(*model, "", seed);

@@ -122,8 +122,9 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   const auto refused = [&](std::vector<std::string> more, const std::string& line) {
     INFO(line);
     CHECK(process.train("run", more) == 2);
-    CHECK_THAT(process.output(), Contains(line));
-    CHECK(std::count(process.output().begin(), process.output().end(), '\n') == 1);
+    const std::string said = process.output();
+    CHECK_THAT(said, Contains(line));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
   };
   refused({"--set", "optim.rl=1"}, "optim.lr");
   refused({"--set", "data.train=/nowhere"}, "/nowhere");

@@ -29,7 +29,7 @@ void check_resume(Job& job, int64_t cut) {
   job.train("whole");
   job.set("budget.steps", cut).train("cut");
   job.set("budget.steps", 24).train("cut", RunStart::resume);
-  for (const char* key : {"loss", "grad_norm", "lr", "loss_scale", "tokens"}) {
+  for (const char* key : {"loss", "grad_norm", "lr", "loss_scale"}) {
     INFO(key);
     CHECK(series(job.run("whole"), key) == series(job.run("cut"), key));
   }
@@ -159,7 +159,7 @@ TEST_CASE("the saved model is the average of the weights") {
 
 TEST_CASE("numbers beyond repair are named by layer and op") {
   Job job;
-  job.set("optim.lr", 1e30).set("optim.clip", 0).set("schedule.warmup", 0);
+  job.set("optim.lr", 1e14).set("optim.clip", 0).set("schedule.warmup", 0);
   CHECK_THROWS_WITH(job.train("run"), Contains("First bad number: ") && Contains("Lower optim.lr"));
   // f16 gives up when the loss scale cannot fall further.
   job.set("precision", "f16").set("loss_scale.init", 2).set("loss_scale.min", 1);
@@ -171,8 +171,9 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   job.set("model", {{"preset", "gpt-125m"}}).set("data.batch", 64);
   const TrainConfig config = parse_config(job.config, "test");
   const auto model = models::model_config_from_section(config.model, "model");
-  CHECK_THROWS_WITH(check_memory(config, model, model.context, 8e9),
-                    Contains("data.batch") && Contains("activation_checkpointing"));
+  CHECK_THROWS_WITH(
+      check_memory(config, model, model.context, 8e9),
+      Contains("which is not enough. What would fit: data.batch=4 with data.accumulate=16; or"));
   CHECK_NOTHROW(check_memory(config, model, model.context, 1e13));
 }
 

@@ -43,12 +43,15 @@ struct Job {
     write_shard(folder / "train.bin", learnable_tokens(6000, 16, 1), 16);
     write_shard(folder / "valid.bin", learnable_tokens(500, 16, 2), 16);
     config = {{"model",
-               {{"objective", "clm"}, {"vocab_size", 16},
+               {{"objective", "clm"},
+                {"vocab_size", 16},
                 {"context", 16},
                 {"layers", 2},
                 {"width", 16},
                 {"heads", 2},
                 {"ffn_width", 32},
+                {"activation", "gelu"},
+                {"positions", "learned"},
                 {"norms", "normformer"}}},
               {"data", {{"train", folder / "train.bin"}, {"valid", folder / "valid.bin"}, {"batch", 4}}},
               {"optim", {{"lr", 0.01}}},
