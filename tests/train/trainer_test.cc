@@ -46,10 +46,10 @@ TEST_CASE("training learns what can be learned") {
   const std::vector<double> loss = series(job.run("run"), "loss"),
                             valid = series(job.run("run"), "valid_loss");
   CHECK(loss.front() == Approx(std::log(16)).epsilon(0.1));
-  // 0.8 log 1/0.8125 + rest: the language's entropy is 1.19 nats.
-  CHECK(mean_of_last(loss, 10) < 1.6);
-  CHECK(valid.back() < 1.6);
-  CHECK(valid.back() > 1.0);
+  // The next token is known in 13 of 16 cases: the entropy of the language is 0.99 nats.
+  CHECK(mean_of_last(loss, 10) < 1.75);
+  CHECK(valid.back() < 1.75);
+  CHECK(valid.back() > 0.99);
 }
 
 TEST_CASE("a resumed run is the uninterrupted one, loss by loss") {
