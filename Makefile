@@ -37,6 +37,58 @@ test-slow: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 	ctest --test-dir $(BUILD) -L slow --output-on-failure --no-tests=error
 
+# The demos. Each step is a file that the next one needs, so `make demo` again goes on where it was stopped; Ctrl-C
+# leaves a checkpoint. `rm -rf demo` starts over. DEMO_SET passes settings on: make demo DEMO_SET="--set budget.seconds=60".
+NORMLAB := $(BUILD)/normlab
+DEMO_SET ?=
+say = @printf '\n== %s\n'
+
+demo: build
+	@$(MAKE) --no-print-directory demo/report.html
+	$(say) 'evaluate: perplexity on text that was never seen'
+	@$(NORMLAB) eval ppl --model demo/run --data demo/corpus/test.txt --window strided | tee demo/eval.txt
+	$(say) 'sample: the model goes on from a prompt'
+	@$(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 | tee demo/sample.txt
+	$(say) 'done: open demo/report.html; the model is demo/run'
+
+demo-mlm: build
+	@$(MAKE) --no-print-directory demo-mlm/report.html
+	$(say) 'evaluate: seeded masks on text that was never seen, beside the entropy of single tokens'
+	@$(NORMLAB) eval ppl --model demo-mlm/run --data demo-mlm/tokens/test | tee demo-mlm/eval.txt
+	$(say) 'fill-mask: what the model puts in place of <mask>'
+	@$(NORMLAB) fill-mask --model demo-mlm/run "She was very <mask> to see him."
+	$(say) 'done: open demo-mlm/report.html; the model is demo-mlm/run'
+
+%/corpus/manifest.json:
+	$(say) "corpus: Jane Austen's novels, cleaned and split (into $*/corpus)"
+	@$(NORMLAB) corpus janeausten --out $*/corpus || \
+	  { echo 'janeausten is not to be had here; taking the Python manual'; $(NORMLAB) corpus python-doc --out $*/corpus; }
+
+demo/tokenizer/tokenizer.json: demo/corpus/manifest.json
+	$(say) 'tokenizer: byte pairs, 4096 tokens'
+	@$(NORMLAB) tokenizer train --input demo/corpus/train.txt --vocab-size 4096 --special '<|endoftext|>' --out demo/tokenizer
+
+demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
+	$(say) 'tokenizer: byte pairs, 512 tokens'
+	@$(NORMLAB) tokenizer train --input demo-mlm/corpus/train.txt --vocab-size 512 --special '<s>' --special '<pad>' \
+	  --special '</s>' --special '<mask>' --out demo-mlm/tokenizer
+
+%/tokens/done: %/tokenizer/tokenizer.json
+	$(say) 'prepare: text to token shards'
+	@$(NORMLAB) prepare --tokenizer $*/tokenizer --input $*/corpus --units $(if $(findstring mlm,$*),line,document) --out $*/tokens
+	@touch $@
+
+%/run/finished: %/tokens/done
+	$(say) 'train: five minutes of docs/configs/$*.json (Ctrl-C stops; make $* goes on)'
+	@$(NORMLAB) train --config docs/configs/$*.json $(DEMO_SET) --out $*/run --resume
+	@touch $@
+
+%/report.html: %/run/finished
+	$(say) 'report: curves, gradients and gains by layer, final numbers'
+	@$(NORMLAB) report $*/run --out $@
+
+.PRECIOUS: %/corpus/manifest.json %/tokenizer/tokenizer.json %/tokens/done %/run/finished %/report.html
+
 test-asan: setup
 	cmake -S . -B build-asan -G Ninja -DNORMLAB_ASAN=ON
 	ninja -C build-asan

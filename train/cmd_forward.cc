@@ -4,6 +4,7 @@
 
 #include "engine/base/json.h"
 #include "models/import.h"
+#include "train/checkpoint_dir.h"
 #include "train/cli.h"
 #include "train/commands.h"
 
@@ -31,7 +32,7 @@ int cmd_forward(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const engine::DType dtype = engine::parse_dtype(args.text("precision"));
   const bool grads = args.on("grads");
-  models::LoadedModel loaded = models::load_any(args.text("model"), nn::Precision::of(dtype),
+  models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), nn::Precision::of(dtype),
                                                 grads ? nn::Gradients::allocated : nn::Gradients::none);
   const std::string tokens = args.text("tokens");
   const models::TokenBatch batch =

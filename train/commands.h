@@ -7,7 +7,10 @@ namespace train {
 int cmd_bench(int argc, char** argv);
 int cmd_convert(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
+int cmd_eval(int argc, char** argv);
+int cmd_fill_mask(int argc, char** argv);
 int cmd_forward(int argc, char** argv);
+int cmd_generate(int argc, char** argv);
 int cmd_gradcheck(int argc, char** argv);
 int cmd_inspect(int argc, char** argv);
 int cmd_report(int argc, char** argv);

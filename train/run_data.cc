@@ -5,6 +5,7 @@
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
 #include "data/token_stream.h"
+#include "train/open_model.h"
 
 namespace train {
 
@@ -15,18 +16,11 @@ using engine::Tensor;
 
 namespace {
 
-// The first of the names that the tokenizer has.
-int32_t special(const Tokenizer& tokenizer, std::initializer_list<const char*> names, const char* role) {
-  for (const char* name : names)
-    if (const TokenId id = tokenizer.special_id(name); id != data::no_token) return int32_t(id);
-  engine::fail("data.tokenizer: a masked LM needs a ", role, " token (", *names.begin(),
-               "), and this tokenizer has none");
-}
-
-data::TokenizerHash hash_bytes(const std::string& hex) {
-  data::TokenizerHash hash{};
-  for (size_t i = 0; i < hash.size(); ++i) hash[i] = uint8_t(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
-  return hash;
+int32_t needed_special(const Tokenizer& tokenizer, Names names, const char* role) {
+  const TokenId id = find_special(tokenizer, names);
+  check(id != data::no_token, "data.tokenizer: a masked LM needs a ", role, " token (", names.front(),
+        "), and this tokenizer has none");
+  return int32_t(id);
 }
 
 std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const RunData& run,
@@ -34,20 +28,7 @@ std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const Run
   const uint64_t seed = uint64_t(config.seed) + (training ? 0 : 1);
   if (config.data.sampler == Sampler::mlm) {
     check(run.tokenizer != nullptr, "data.tokenizer: the mlm sampler needs one, for its mask and pad tokens");
-    data::MlmOptions options;
-    options.length = run.context;
-    options.begin = special(*run.tokenizer, {"<s>", "[CLS]", "<bos>"}, "begin-of-sequence");
-    options.pad = special(*run.tokenizer, {"<pad>", "[PAD]"}, "padding");
-    options.seed = seed;
-    options.mask = {.select = config.data.mask_probability,
-                    .keep = config.data.mask_keep,
-                    .random = config.data.mask_random};
-    options.mask.mask = special(*run.tokenizer, {"<mask>", "[MASK]"}, "mask");
-    options.mask.vocabulary = int32_t(run.vocabulary);
-    for (const auto& token : run.tokenizer->special_tokens())
-      if (int32_t(token.id) != options.mask.mask) options.mask.not_random.push_back(int32_t(token.id));
-    options.mask = data::checked(options.mask);
-    return data::mlm_rows(tokens, options);
+    return masked_rows(config.data, *run.tokenizer, std::move(tokens), run.context, seed);
   }
   if (!training) return data::clm_blocks(tokens, run.context, data::Targets::next, data::LastRow::keep);
   if (config.data.sampler == Sampler::random_crop) return data::clm_random_crops(tokens, run.context, seed);
@@ -55,6 +36,33 @@ std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const Run
 }
 
 }  // namespace
+
+std::shared_ptr<const data::TokenStream> open_tokens(const std::string& path, const Tokenizer* tokenizer) {
+  auto tokens = data::TokenStream::open(path);
+  if (tokenizer == nullptr) return tokens;
+  const std::string hex = tokenizer->hash();
+  data::TokenizerHash hash{};
+  for (size_t i = 0; i < hash.size(); ++i) hash[i] = uint8_t(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
+  tokens->check_tokenizer(hash);
+  return tokens;
+}
+
+std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const Tokenizer& tokenizer,
+                                              std::shared_ptr<const data::TokenStream> tokens,
+                                              int64_t context, uint64_t seed) {
+  data::MlmOptions options;
+  options.length = context;
+  options.begin = needed_special(tokenizer, begin_names, "begin-of-sequence");
+  options.pad = needed_special(tokenizer, pad_names, "padding");
+  options.seed = seed;
+  options.mask = {.select = config.mask_probability, .keep = config.mask_keep, .random = config.mask_random};
+  options.mask.mask = needed_special(tokenizer, mask_names, "mask");
+  options.mask.vocabulary = int32_t(tokens->vocabulary());
+  for (const auto& token : tokenizer.special_tokens())
+    if (int32_t(token.id) != options.mask.mask) options.mask.not_random.push_back(int32_t(token.id));
+  options.mask = data::checked(options.mask);
+  return data::mlm_rows(std::move(tokens), options);
+}
 
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
                   int64_t world) {
@@ -66,8 +74,7 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
         "data.sampler: an mlm model needs the sampler \"mlm\", a clm model \"blocks\" or \"random_crop\"");
   if (!config.data.tokenizer.empty()) run.tokenizer = data::load_tokenizer(config.data.tokenizer);
   const auto open = [&](const std::string& path) {
-    auto tokens = data::TokenStream::open(path);
-    if (run.tokenizer) tokens->check_tokenizer(hash_bytes(run.tokenizer->hash()));
+    auto tokens = open_tokens(path, run.tokenizer.get());
     run.vocabulary = tokens->vocabulary();
     return tokens;
   };
@@ -96,7 +103,8 @@ Tensor to_labels(const data::Batch& batch) {
   return Tensor::from_ids(batch.labels, {batch.rows, batch.length});
 }
 
-Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit) {
+Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,
+                    int64_t vocabulary) {
   const engine::TapeScope off(nullptr);
   Evaluation result;
   double sum = 0;
@@ -106,7 +114,7 @@ Evaluation evaluate(const models::Transformer& model, const data::ValidationBatc
     if (batch.scored == 0) continue;
     const engine::Tensor hidden =
         model.hidden(to_tokens(batch), model.context(), model.context().precision.compute);
-    sum += model.loss(hidden, to_labels(batch)).item();
+    sum += model.loss(hidden, to_labels(batch), {.vocabulary = vocabulary}).item();
     result.scored += batch.scored;
   }
   check(result.scored > 0, "validation: no position is scored");

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "data/batches.h"
+#include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "models/transformer.h"
 #include "train/config.h"
@@ -22,6 +23,15 @@ struct RunData {
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
                   int64_t world);
 
+/// The shards at `path`; an error when they were made with another tokenizer (null: not checked).
+std::shared_ptr<const data::TokenStream> open_tokens(const std::string& path,
+                                                     const data::Tokenizer* tokenizer);
+
+/// Masked-LM rows of these tokens; error: the tokenizer has no begin, padding or mask token.
+std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const data::Tokenizer& tokenizer,
+                                              std::shared_ptr<const data::TokenStream> tokens,
+                                              int64_t context, uint64_t seed);
+
 /// A batch as tensors.
 models::Tokens to_tokens(const data::Batch& batch);
 engine::Tensor to_labels(const data::Batch& batch);
@@ -31,6 +41,8 @@ struct Evaluation {
   double loss = 0;
   int64_t scored = 0;
 };
-Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit);
+/// `vocabulary`: columns of the head from here on are padding.
+Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,
+                    int64_t vocabulary);
 
 }  // namespace train

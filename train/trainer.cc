@@ -276,7 +276,7 @@ void Trainer::validate() {
     parameters.values().copy_from(state_.average);
     parameters.refresh_copies();
   }
-  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches);
+  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
   if (raw.defined()) {
     parameters.values().copy_from(raw);
     parameters.refresh_copies();

@@ -1,0 +1,79 @@
+// Text from a causal model, token by token: a decoder that keeps keys and values of what it has read, and the
+// draw of the next token from its logits. Everything here is ids; text is the tokenizer's business.
+//
+//   Decoder decoder(model);
+//   logits = decoder.read(prompt);                    // the whole prompt in one pass
+//   id = sample_token(logits, sampling, rng);         // then one token at a time
+//   logits = decoder.read({id}); ...
+//
+// Read first: transformer.h, nn/context.h.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "engine/base/philox.h"
+#include "models/transformer.h"
+
+namespace models {
+
+using Ids = std::vector<int32_t>;
+
+/// Reads tokens of one sequence and gives the logits after the last one. Keys and values are cached, so a
+/// token costs one position. When the model's context is full the oldest tokens are dropped and the rest is
+/// read again, because every position moved: the model always sees the last tokens at positions 0, 1, ...
+class Decoder {
+ public:
+  /// `slide`: tokens dropped at a time when the context is full. 1 keeps all of the context and reads it
+  /// again for every token; more is faster and sees less.
+  explicit Decoder(const Transformer& model, int64_t slide = 1);
+
+  /// Appends tokens; the V logits after the last one. Error: no tokens, or ids outside the vocabulary.
+  std::vector<double> read(std::span<const int32_t> ids);
+  /// Forgets all but the first `length` tokens that were read. Free while the context was never full.
+  void rewind(size_t length);
+
+  const Ids& tokens() const { return tokens_; }
+
+ private:
+  std::vector<double> forward(std::span<const int32_t> ids);
+  int64_t cached() const { return cache_.front().length; }
+  void set_cached(int64_t length);
+
+  const Transformer& model_;
+  int64_t slide_;
+  std::vector<nn::KvCache> cache_;
+  Ids tokens_;          // all that was read
+  size_t dropped_ = 0;  // how many of them the cache no longer holds
+};
+
+struct Sampling {
+  double temperature = 1;  // 0: always the most likely token
+  int64_t top_k = 0;       // draw among the k most likely; 0: all
+  double top_p = 1;        // then among the fewest whose probabilities add up to p (Holtzman et al. 2020)
+};
+
+/// Token probabilities after temperature, top-k and top-p, most likely first; equal logits by id. The
+/// probabilities of those kept add up to 1.
+struct Candidate {
+  int32_t id = 0;
+  double probability = 0;
+};
+std::vector<Candidate> candidates(std::span<const double> logits, const Sampling& sampling);
+
+/// Draws one token; advances `rng` also when temperature is 0, so that a draw is always one number.
+int32_t sample_token(std::span<const double> logits, const Sampling& sampling, engine::Rng& rng);
+
+struct GenerateOptions {
+  Sampling sampling;
+  int64_t max_tokens = 200;
+  int64_t vocabulary = 0;  // ids from here on are padding and never drawn; 0: none
+  int32_t stop = -1;       // a token that ends the text and is not part of it; -1: none
+};
+
+/// Continues what `decoder` has read, whose last logits are given; on_token sees each token and ends the
+/// text early by returning false. Returns the number of tokens generated.
+int64_t generate(Decoder& decoder, std::vector<double> logits, const GenerateOptions& options,
+                 engine::Rng& rng, const std::function<bool(int32_t)>& on_token);
+
+}  // namespace models

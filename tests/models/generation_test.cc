@@ -1,0 +1,242 @@
+// Sampling: a cached pass gives the logits of a whole pass for every kind of position and placement; the
+// window slides; draws follow temperature, top-k and top-p.
+#include "models/generation.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <map>
+
+#include "engine/base/json.h"
+#include "models/fill_mask.h"
+#include "models/init.h"
+
+using namespace engine;
+using namespace models;
+
+namespace {
+
+std::unique_ptr<Transformer> tiny(const Json& overrides, uint64_t seed = 7) {
+  Json section = {{"objective", "clm"},    {"vocab_size", 31},  {"context", 12},
+                  {"layers", 2},           {"width", 16},       {"heads", 4},
+                  {"ffn_width", 32},       {"norms", "pre_ln"}, {"activation", "gelu"},
+                  {"positions", "learned"}};
+  if (!overrides.is_null()) section.update(overrides);
+  auto model = std::make_unique<Transformer>(model_config_from_section(section, "test"),
+                                             nn::Precision::of(DType::f64), nn::Gradients::none);
+  initialise(*model, "", seed);
+  // Far from the initial state, where nearly everything is equally likely.
+  Rng rng{seed, 1000};
+  const Tensor& values = model->parameters().values();
+  for (int64_t i = 0; i < values.numel(); ++i) values.data<double>()[i] += 0.2 * rng.normal();
+  model->parameters().refresh_copies();
+  return model;
+}
+
+std::vector<double> whole_pass(const Transformer& model, const Ids& ids) {
+  const Tokens tokens{.ids = Tensor::from_ids(ids, {1, int64_t(ids.size())})};
+  const Tensor logits = model.logits(model.hidden(tokens, model.context()));
+  std::vector<double> all = logits.to_vector();
+  return {all.end() - model.config().vocab_size, all.end()};
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+  return most;
+}
+
+Ids random_ids(size_t n, uint64_t seed) {
+  Rng rng{seed, 0};
+  Ids ids(n);
+  for (int32_t& id : ids) id = int32_t(rng.below(31));
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("cached logits are those of a whole pass") {
+  const std::vector<Json> kinds = {
+      {{"positions", "learned"}},
+      {{"positions", "sinusoidal"}},
+      {{"positions", "rope"}},
+      {{"positions", "none"}},
+      {{"norms", "normformer"}},
+      {{"norms", "post_ln"}, {"positions", "rope"}},
+      {{"norms", "ngpt"}, {"positions", "rope"}, {"activation", "swiglu"}},
+      {{"norms", "residual"}},
+      {{"norms", "b2t"}},
+      {{"norms", "hybridnorm"}, {"positions", "rope"}},
+      {{"kv_heads", 2}, {"positions", "rope"}},
+      {{"kv_heads", 1}, {"norms", "normformer"}},
+      {{"experts", 4}, {"experts_per_token", 2}, {"positions", "rope"}},
+  };
+  for (const Json& kind : kinds) {
+    INFO(kind.dump());
+    const auto model = tiny(kind);
+    const Ids ids = random_ids(12, 3);
+    Decoder decoder(*model);
+    std::vector<double> logits = decoder.read(std::span(ids).first(5));
+    for (size_t n = 5;; ++n) {
+      CHECK(largest_difference(logits, whole_pass(*model, {ids.begin(), ids.begin() + ptrdiff_t(n)})) <
+            1e-12);
+      if (n == ids.size()) break;
+      logits = decoder.read({&ids[n], 1});
+    }
+  }
+}
+
+TEST_CASE("a full context slides: the model sees the last tokens at the first positions") {
+  for (const char* positions : {"learned", "sinusoidal", "rope"}) {
+    const auto model = tiny({{"positions", positions}});
+    const Ids ids = random_ids(40, 5);
+    Decoder decoder(*model);
+    std::vector<double> logits = decoder.read(std::span(ids).first(20));
+    for (size_t n = 20; n < ids.size(); ++n) {
+      const Ids window(ids.begin() + ptrdiff_t(n) - 12, ids.begin() + ptrdiff_t(n));
+      CHECK(largest_difference(logits, whole_pass(*model, window)) < 1e-12);
+      logits = decoder.read({&ids[n], 1});
+    }
+    // Back to the prompt and on again: the same as the first time.
+    decoder.rewind(20);
+    CHECK(decoder.tokens().size() == 20);
+    logits = decoder.read({&ids[20], 1});
+    CHECK(largest_difference(logits, whole_pass(*model, {ids.begin() + 9, ids.begin() + 21})) < 1e-12);
+  }
+}
+
+TEST_CASE("slides of several tokens keep at least context - slide + 1 of them") {
+  const auto model = tiny({});
+  const Ids ids = random_ids(30, 6);
+  Decoder decoder(*model, 4);
+  size_t begin = 0;  // of the window by the rule: whole slides until it fits
+  for (size_t n = 1; n <= ids.size(); ++n) {
+    const std::vector<double> logits = decoder.read({&ids[n - 1], 1});
+    while (n - begin > 12) begin += 4;
+    CHECK(largest_difference(logits, whole_pass(*model, {ids.begin() + ptrdiff_t(begin),
+                                                         ids.begin() + ptrdiff_t(n)})) < 1e-12);
+  }
+  CHECK_THROWS_WITH(Decoder(*model, 13), "generate: slide 13 must be from 1 to the model's context of 12");
+}
+
+TEST_CASE("rewinding gives every sample the same start") {
+  const auto model = tiny({{"norms", "normformer"}, {"positions", "rope"}});
+  const Ids prompt = random_ids(4, 8);
+  Decoder decoder(*model);
+  const std::vector<double> first = decoder.read(prompt);
+  const auto draw = [&](uint64_t offset, const Sampling& sampling) {
+    decoder.rewind(prompt.size());
+    Rng rng{11, offset};
+    Ids out;
+    generate(decoder, first, {.sampling = sampling, .max_tokens = 30}, rng,
+             [&](int32_t id) { return out.push_back(id), true; });
+    return out;
+  };
+  CHECK(draw(0, {.temperature = 0}) == draw(99, {.temperature = 0}));
+  CHECK(draw(0, {}) == draw(0, {}));
+  CHECK(draw(0, {}) != draw(99, {}));
+}
+
+TEST_CASE("generation stops where it is told to") {
+  const auto model = tiny({});
+  const Ids prompt = random_ids(4, 8);
+  Ids greedy;
+  const auto run = [&](GenerateOptions options, bool keep_going = true) {
+    options.sampling.temperature = 0;
+    Decoder decoder(*model);
+    Rng rng{1, 0};
+    greedy.clear();
+    return generate(decoder, decoder.read(prompt), options, rng,
+                    [&](int32_t id) { return greedy.push_back(id), keep_going; });
+  };
+  CHECK(run({.max_tokens = 8}) == 8);
+  const int32_t first = greedy[0];
+  CHECK(run({.max_tokens = 8, .stop = first}) == 0);
+  CHECK(greedy.empty());
+  CHECK(run({.max_tokens = 8}, false) == 1);
+  // The most likely token is beyond the vocabulary: it is never drawn.
+  CHECK(run({.max_tokens = 1, .vocabulary = first}) == 1);
+  CHECK(greedy[0] < first);
+}
+
+TEST_CASE("candidates are what temperature, top-k and top-p leave") {
+  const std::vector<double> logits = {std::log(0.1), std::log(0.4), std::log(0.2), std::log(0.3)};
+  const auto ids = [&](const Sampling& s) {
+    Ids out;
+    double sum = 0;
+    for (const Candidate& c : candidates(logits, s)) out.push_back(c.id), sum += c.probability;
+    CHECK(sum == Approx(1).epsilon(1e-12));
+    return out;
+  };
+  CHECK(ids({}) == Ids{1, 3, 2, 0});
+  CHECK(ids({.temperature = 0}) == Ids{1});
+  CHECK(ids({.top_k = 2}) == Ids{1, 3});
+  CHECK(ids({.top_k = 99}) == Ids{1, 3, 2, 0});
+  CHECK(ids({.top_p = 0.35}) == Ids{1});
+  CHECK(ids({.top_p = 0.65}) == Ids{1, 3});
+  CHECK(ids({.top_p = 0.75}) == Ids{1, 3, 2});
+  CHECK(ids({.top_k = 3, .top_p = 0.7}) == Ids{1, 3});  // 0.7 / 0.9 of what top-k left
+  CHECK(candidates(logits, {.top_k = 2})[0].probability == Approx(4.0 / 7));
+  CHECK(candidates(logits, {.temperature = 0.5})[0].probability == Approx(0.16 / 0.30));
+  CHECK(candidates(std::vector<double>{1, 1, 1}, {.temperature = 0})[0].id == 0);  // ties by id
+}
+
+TEST_CASE("drawn frequencies follow the probabilities") {
+  const std::vector<double> logits = {std::log(0.1), std::log(0.4), std::log(0.2), std::log(0.3)};
+  Rng rng{5, 0};
+  const int n = 40000;
+  std::map<int32_t, int> count, top2;
+  for (int i = 0; i < n; ++i) {
+    ++count[sample_token(logits, {}, rng)];
+    ++top2[sample_token(logits, {.top_k = 2}, rng)];
+  }
+  double chi = 0;
+  for (int id = 0; id < 4; ++id) {
+    const double expected = n * std::exp(logits[size_t(id)]);
+    chi += std::pow(count[id] - expected, 2) / expected;
+  }
+  CHECK(chi < 16.3);  // 3 degrees of freedom: passed by chance with probability 0.999
+  CHECK(top2.size() == 2);
+  CHECK(top2[1] + top2[3] == n);
+}
+
+TEST_CASE("fill-mask ranks the tokens of each mask") {
+  const auto model = tiny({{"objective", "mlm"}, {"norms", "post_ln"}});
+  const Ids ids = {3, 30, 5, 6, 30, 8};
+  const auto masks = fill_mask(*model, ids, {.mask = 30, .top = 4, .vocabulary = 30});
+  REQUIRE(masks.size() == 2);
+  CHECK(masks[0].position == 1);
+  CHECK(masks[1].position == 4);
+  const Tokens tokens{.ids = Tensor::from_ids(ids, {1, 6})};
+  const auto logits = model->logits(model->hidden(tokens, model->context())).to_vector();
+  for (const FilledMask& m : masks) {
+    const double* z = &logits[size_t(m.position) * 31];
+    double sum = 0;
+    for (int i = 0; i < 30; ++i) sum += std::exp(z[i]);
+    REQUIRE(m.candidates.size() == 4);
+    for (size_t i = 0; i < 4; ++i) {
+      CHECK(m.candidates[i].probability == Approx(std::exp(z[m.candidates[i].id]) / sum).epsilon(1e-9));
+      if (i > 0) CHECK(m.candidates[i].probability <= m.candidates[i - 1].probability);
+    }
+  }
+  CHECK_THROWS_WITH(fill_mask(*model, Ids{1, 2}, {.mask = 30}), "fill-mask: the text has no mask token");
+  CHECK_THROWS_WITH(fill_mask(*model, random_ids(13, 1), {.mask = random_ids(13, 1)[0]}),
+                    "fill-mask: the text has 13 tokens, the model's context is 12");
+  CHECK_THROWS_WITH(fill_mask(*tiny({}), Ids{30}, {.mask = 30}),
+                    "fill-mask: the model's objective is clm; only a masked LM fills masks");
+  CHECK_THROWS_WITH(Decoder(*model),
+                    "generate: the model's objective is mlm; only a clm model continues text");
+}
+
+TEST_CASE("sampling settings and tokens that make no sense are refused") {
+  const std::vector<double> logits = {0, 1}, broken = {0, NAN};
+  CHECK_THROWS_WITH(candidates(logits, {.temperature = -1}), "generate: temperature -1 must be 0 or more");
+  CHECK_THROWS_WITH(candidates(logits, {.top_k = -2}), "generate: top-k -2 must be 0 (all) or more");
+  CHECK_THROWS_WITH(candidates(logits, {.top_p = 0}), "generate: top-p 0 must be above 0 and at most 1");
+  CHECK_THROWS_WITH(candidates(broken, {}), "generate: the logit of token 1 is not a number");
+  const auto model = tiny({});
+  Decoder decoder(*model);
+  CHECK_THROWS_WITH(decoder.read({}),
+                    "generate: no tokens to read (an empty prompt needs a begin-of-text token)");
+  CHECK_THROWS_WITH(decoder.read(Ids{31}), "generate: token 31 is outside the model's vocabulary of 31");
+}

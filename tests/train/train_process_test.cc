@@ -1,0 +1,135 @@
+// The binary itself, stopped from outside: kill -9 at random moments, Ctrl-C, bad input. A run that goes on
+// is the run that was never stopped.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "engine/base/file.h"
+#include "train/checkpoint_dir.h"
+#include "training_support.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// normlab with these arguments, its stderr in `log`.
+pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
+  std::vector<std::string> words = {BINARY_DIR "/normlab"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  ::dup2(fd, 1), ::dup2(fd, 2);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+// The exit code, or -signal.
+int wait_for(pid_t pid) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+size_t lines(const std::string& run) {
+  const std::string path = run + "/metrics.jsonl";
+  return engine::file_exists(path) ? read_metrics(path).size() : 0;
+}
+
+struct Process {
+  explicit Process(Job& job) : job(job) { engine::write_file(config, job.config.dump()); }
+  int train(const std::string& name, std::vector<std::string> more = {}) {
+    return wait_for(begin(name, more));
+  }
+  pid_t begin(const std::string& name, std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"train", "--config", config, "--out", job.run(name)};
+    words.insert(words.end(), more.begin(), more.end());
+    return start(words, log);
+  }
+  std::string output() const { return engine::read_file(log); }
+
+  Job& job;
+  std::string config = job.folder / "config.json", log = job.folder / "log";
+};
+
+}  // namespace
+
+TEST_CASE("kill -9 at random moments changes no loss", "[medium]") {
+  Job job;
+  job.set("budget.steps", 400)
+      .set("schedule.steps", 400)
+      .set("eval.every", 50)
+      .set("checkpoint.every", 20)
+      .set("dropout.residual", 0.1);
+  Process process(job);
+  REQUIRE(process.train("whole") == 0);
+  engine::Rng rng{2026, 0};
+  int killed = 0;
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    const size_t before = lines(job.run("cut"));
+    const pid_t pid = process.begin("cut", {"--resume"});
+    // Not before it has got further, so that the test ends; then after a random wait.
+    for (int i = 0;
+         i < 400 && lines(job.run("cut")) <= before + 40 && ::waitpid(pid, nullptr, WNOHANG | WNOWAIT) == 0;
+         ++i)
+      ::usleep(5000);
+    ::usleep(useconds_t(rng.below(40000)));
+    ::kill(pid, SIGKILL);
+    const int end = wait_for(pid);
+    if (end == 0) break;
+    REQUIRE(end == -SIGKILL);
+    ++killed;
+  }
+  CHECK(killed >= 3);
+  REQUIRE(process.train("cut", {"--resume"}) == 0);
+  for (const char* key : {"loss", "grad_norm", "valid_loss"}) {
+    INFO(key);
+    CHECK(series(job.run("whole"), key) == series(job.run("cut"), key));
+  }
+  CHECK(series(job.run("cut"), "loss").size() == 400);
+  for (const auto& entry : std::filesystem::directory_iterator(job.run("cut") + "/checkpoints"))
+    CHECK(entry.path().filename().string().starts_with("step-"));
+}
+
+TEST_CASE("Ctrl-C leaves a checkpoint and 130") {
+  Job job;
+  job.set("budget.steps", 1000000).set("checkpoint.every", 0).set("eval.every", 0);
+  Process process(job);
+  const int signal = GENERATE(SIGINT, SIGTERM);
+  const pid_t pid = process.begin("run");
+  for (int i = 0; i < 2000 && lines(job.run("run")) < 5; ++i) ::usleep(5000);
+  ::kill(pid, signal);
+  CHECK(wait_for(pid) == 130);
+  const auto checkpoints = list_checkpoints(job.run("run"));
+  REQUIRE(checkpoints.size() == 1);
+  CHECK_NOTHROW(verify_checkpoint(checkpoints[0].folder));
+  const int64_t step = checkpoints[0].step;
+  CHECK(step == read_metrics(job.run("run") + "/metrics.jsonl").back()["step"]);
+  CHECK(process.train("run", {"--resume", "--set", "budget.steps=" + std::to_string(step + 3)}) == 0);
+  CHECK(series(job.run("run"), "loss").size() == size_t(step) + 3);
+}
+
+TEST_CASE("bad input to normlab train: one line and 2") {
+  Job job;
+  Process process(job);
+  const auto refused = [&](std::vector<std::string> more, const std::string& line) {
+    INFO(line);
+    CHECK(process.train("run", more) == 2);
+    const std::string said = process.output();
+    CHECK_THAT(said, Contains(line));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+  };
+  refused({"--set", "optim.rl=1"}, "optim.lr");
+  refused({"--set", "data.train=/nowhere"}, "/nowhere");
+  refused({"--set", "model.heads=3"}, "heads");
+  refused({"--set", "data.context=17"}, "data.context: 17 is more than the model's 16 learned positions");
+  refused({"--set", "budget.steps=0"}, "budget: set one of");
+  refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
+}

@@ -1,0 +1,37 @@
+// A model and its tokenizer for the commands that use one: --model takes a model directory, a checkpoint, a
+// run (its best checkpoint) or a Hugging Face directory. Read first: checkpoint_dir.h, models/import.h.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "data/tokenizer.h"
+#include "models/transformer.h"
+
+namespace train {
+
+struct OpenModel {
+  std::string folder;  // the directory that was read, a run resolved to its checkpoint
+  std::unique_ptr<models::Transformer> model;
+  std::unique_ptr<data::Tokenizer> tokenizer;  // null when the directory has none
+  int64_t vocabulary = 0;  // ids that mean something: the tokenizer's; the model's may be padded beyond
+};
+
+/// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
+OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer = "");
+
+/// The tokenizer, or an error that says which file is missing.
+const data::Tokenizer& text_tokenizer(const OpenModel& model);
+
+// --- the roles of special tokens, by the names that they commonly have
+using Names = std::span<const char* const>;
+inline constexpr const char* begin_names[] = {"<s>", "[CLS]", "<bos>", "<|begin_of_text|>"};
+inline constexpr const char* end_names[] = {"<|endoftext|>", "</s>", "[SEP]", "<|end_of_text|>", "<eos>"};
+inline constexpr const char* mask_names[] = {"<mask>", "[MASK]"};
+inline constexpr const char* pad_names[] = {"<pad>", "[PAD]"};
+
+/// The first of the names that the tokenizer has, or no_token.
+data::TokenId find_special(const data::Tokenizer& tokenizer, Names names);
+
+}  // namespace train
