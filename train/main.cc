@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"gradcheck", "gradients of every op against differences in float64", cmd_gradcheck},
       {"inspect", "parameters, memory plan, FLOPs and norm placement of a model", cmd_inspect},
+      {"prepare", "text, or llm.c's and nanoGPT's token files, to token shards", cmd_prepare},
       {"report", "one page of curves, gradients, gains and tables", cmd_report},
       {"tokenizer", "learn and use tokenizers; import GPT-2's and RoBERTa's", cmd_tokenizer},
       {"train", "pretrain a causal or masked language model", cmd_train},

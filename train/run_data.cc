@@ -4,6 +4,7 @@
 #include "data/clm_rows.h"
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
+#include "data/shard_set.h"
 #include "data/token_stream.h"
 
 namespace train {
@@ -21,12 +22,6 @@ int32_t special(const Tokenizer& tokenizer, std::initializer_list<const char*> n
     if (const TokenId id = tokenizer.special_id(name); id != data::no_token) return int32_t(id);
   engine::fail("data.tokenizer: a masked LM needs a ", role, " token (", *names.begin(),
                "), and this tokenizer has none");
-}
-
-data::TokenizerHash hash_bytes(const std::string& hex) {
-  data::TokenizerHash hash{};
-  for (size_t i = 0; i < hash.size(); ++i) hash[i] = uint8_t(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
-  return hash;
 }
 
 std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const RunData& run,
@@ -67,7 +62,7 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   if (!config.data.tokenizer.empty()) run.tokenizer = data::load_tokenizer(config.data.tokenizer);
   const auto open = [&](const std::string& path) {
     auto tokens = data::TokenStream::open(path);
-    if (run.tokenizer) tokens->check_tokenizer(hash_bytes(run.tokenizer->hash()));
+    if (run.tokenizer) tokens->check_tokenizer(data::hash_bytes(run.tokenizer->hash()));
     run.vocabulary = tokens->vocabulary();
     return tokens;
   };
