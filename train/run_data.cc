@@ -4,6 +4,7 @@
 #include "data/clm_rows.h"
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
+#include "data/shard_set.h"
 #include "data/token_stream.h"
 #include "train/open_model.h"
 

@@ -14,7 +14,7 @@ struct sigaction old_int, old_term;
 void on_signal(int) {
   if (flag) _exit(130);
   flag = 1;
-  const char text[] = "\nstopping after this update; once more to stop at once\n";
+  const char text[] = "\nstopping at the next safe point; once more to stop at once\n";
   [[maybe_unused]] const ssize_t n = write(2, text, sizeof text - 1);
 }
 

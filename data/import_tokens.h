@@ -1,0 +1,22 @@
+// Token files of other programs, read in parts of bounded size:
+//
+//   llm.c    256 int32 of header (magic 20240520, version 1: uint16 ids; magic 20240801, version 7: uint32
+//            ids; the number of tokens third), then the ids. A document begins with its separator.
+//   nanoGPT  uint16 ids and nothing else. A document ends with its separator.
+//
+// Neither says which tokenizer made it: the caller does, and every id is checked against its vocabulary.
+// Read first: prepare.h.
+#pragma once
+
+#include <functional>
+
+#include "data/encode_documents.h"
+
+namespace data {
+
+/// Calls visit(piece) for each part of the file. A unit is a document; a part ends where a document does,
+/// unless one alone is larger than a part.
+void read_token_file(const std::string& path, PrepareForm form, const Tokenizer& tokenizer,
+                     const std::function<void(const EncodedPiece&)>& visit);
+
+}  // namespace data

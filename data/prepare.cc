@@ -1,0 +1,236 @@
+// Read first: prepare.h.
+#include "data/prepare.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "data/byte_source.h"
+#include "data/encode_documents.h"
+#include "data/import_tokens.h"
+#include "data/utf8.h"
+#include "engine/base/check.h"
+
+namespace data {
+namespace {
+
+using engine::check;
+using engine::Json;
+namespace fs = std::filesystem;
+
+constexpr size_t kBatchBytes = size_t(16) << 20;     // of text that is encoded together
+constexpr size_t kMostRawBytes = size_t(256) << 30;  // of a raw file, which is read whole
+
+constexpr const char* kFormNames[] = {"documents", "raw", "llmc", "nanogpt"};
+
+struct SetWord {
+  const char *word, *set;
+};
+constexpr SetWord kSetWords[] = {{"train", "train"},      {"valid", "valid"}, {"val", "valid"},
+                                 {"validation", "valid"}, {"dev", "valid"},   {"test", "test"}};
+
+enum class Part { whole, head, tail };  // of a raw file
+
+struct Input {
+  std::string path;
+  Part part = Part::whole;
+};
+struct Set {
+  std::string name;
+  std::vector<Input> inputs;
+};
+
+/// The files of a folder that `normlab corpus` made; {path} for anything else.
+std::vector<std::string> expand(const std::string& path) {
+  const std::string manifest = path + "/manifest.json";
+  if (!fs::is_directory(path) || !engine::file_exists(manifest)) return {path};
+  const Json json = engine::read_json(manifest);
+  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus") return {path};
+  check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
+  std::vector<std::string> out;
+  for (const Json& file : json["files"]) {
+    check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
+    out.push_back(path + "/" + engine::json_string(file["file"], manifest + ": \"file\""));
+  }
+  return out;
+}
+
+std::vector<Set> sets_of(const std::vector<std::string>& inputs, const PrepareOptions& options) {
+  std::vector<Set> sets;
+  const auto add = [&](const std::string& name, Input input) {
+    auto set = std::find_if(sets.begin(), sets.end(), [&](const Set& s) { return s.name == name; });
+    if (set == sets.end()) set = sets.insert(set, Set{name, {}});
+    set->inputs.push_back(std::move(input));
+  };
+  for (const std::string& input : inputs) {
+    check(input == "-" || engine::file_exists(input), input, ": no such file or folder");
+    for (const std::string& path : expand(input)) {
+      if (options.valid > 0) {
+        add("train", {path, Part::head});
+        add("valid", {path, Part::tail});
+      } else {
+        add(set_of_file(path), {path});
+      }
+    }
+  }
+  return sets;
+}
+
+/// What tells one input from another without reading it: names, sizes, times of change.
+Json describe(const Set& set, const PrepareOptions& options) {
+  Json files = Json::array();
+  for (const Input& input : set.inputs) {
+    if (input.path == "-") {
+      files.push_back({{"path", "-"}});
+      continue;
+    }
+    for (const std::string& path : files_below(input.path)) {
+      struct stat info {};
+      check(::stat(path.c_str(), &info) == 0, path, ": cannot be read");
+      const int64_t changed = int64_t(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
+      files.push_back({{"path", path}, {"bytes", int64_t(info.st_size)}, {"changed", changed}});
+    }
+  }
+  Json out = {{"form", kFormNames[size_t(options.form)]},
+              {"units", options.units == Units::line ? "line" : "document"},
+              {"special", options.special == SpecialText::recognised},
+              {"field", options.read.field},
+              {"files", files}};
+  if (options.valid > 0) out["valid"] = options.valid;
+  return out;
+}
+
+/// The head or tail of a text, cut behind floor((1 - share) * n) of its n characters, as nanoGPT cuts.
+std::string take_part(std::string text, Part part, double share) {
+  if (part == Part::whole) return text;
+  const auto* begin = reinterpret_cast<const uint8_t*>(text.data());
+  const auto* end = begin + text.size();
+  int64_t characters = 0;
+  for (const uint8_t* p = begin; p < end; p += decode_char(p, end).bytes) ++characters;
+  const auto* cut = begin;
+  for (int64_t left = int64_t((1 - share) * double(characters)); left > 0; --left)
+    cut += decode_char(cut, end).bytes;
+  return part == Part::head ? text.substr(0, size_t(cut - begin)) : text.substr(size_t(cut - begin));
+}
+
+/// Collects documents until there is enough work for all threads.
+class Encoder {
+ public:
+  Encoder(const Tokenizer& tokenizer, const PrepareOptions& options, ShardSet& set, const std::string& name)
+      : tokenizer_(tokenizer), options_(options), set_(set), name_(name) {}
+
+  void add(Document&& document) {
+    bytes_ += int64_t(document.text.size());
+    if (set_.pieces_to_skip() > 0) return set_.skip(1);
+    batch_bytes_ += document.text.size();
+    batch_.push_back(std::move(document));
+    if (batch_bytes_ >= kBatchBytes) flush();
+  }
+  void add(const EncodedPiece& piece) {
+    bytes_ += int64_t(piece.tokens.size()) * 2;
+    if (set_.pieces_to_skip() > 0) return set_.skip(1);
+    append(piece);
+    report();
+  }
+  void flush() {
+    for (const EncodedPiece& piece : encode_documents(tokenizer_, options_, batch_)) append(piece);
+    batch_.clear(), batch_bytes_ = 0;
+    report();
+  }
+
+ private:
+  void append(const EncodedPiece& piece) {
+    set_.add(piece.tokens, piece.unit_lengths);
+    ++pieces_, tokens_ += int64_t(piece.tokens.size());
+  }
+  void report() { options_.progress({name_, bytes_, pieces_, tokens_}); }
+
+  const Tokenizer& tokenizer_;
+  const PrepareOptions& options_;
+  ShardSet& set_;
+  const std::string& name_;
+  std::vector<Document> batch_;
+  size_t batch_bytes_ = 0;
+  int64_t bytes_ = 0, pieces_ = 0, tokens_ = 0;
+};
+
+void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOptions& options,
+                Encoder& encoder) {
+  switch (options.form) {
+    case PrepareForm::documents:
+      return read_documents(input.path, options.read, [&](Document&& d) { encoder.add(std::move(d)); });
+    case PrepareForm::raw: {
+      std::string text = read_all(*open_bytes(input.path), input.path, kMostRawBytes);
+      return encoder.add({take_part(std::move(text), input.part, options.valid), input.path});
+    }
+    case PrepareForm::llmc:
+    case PrepareForm::nanogpt:
+      return read_token_file(input.path, options.form, tokenizer,
+                             [&](const EncodedPiece& piece) { encoder.add(piece); });
+  }
+}
+
+}  // namespace
+
+DocumentEnd document_end(const Tokenizer& tokenizer) {
+  for (const char* text : {"<|endoftext|>", "</s>"})
+    if (const TokenId id = tokenizer.special_id(text); id != no_token) return {id, DocumentEnd::special};
+  if (tokenizer.kind() == TokenizerKind::word)
+    return {tokenizer.special_id("<eos>"), DocumentEnd::end_of_line};
+  try {
+    const std::vector<TokenId> newline = tokenizer.encode("\n");
+    if (newline.size() == 1) return {newline[0], DocumentEnd::newline};
+  } catch (const engine::Error&) {  // a character that the vocabulary lacks
+  }
+  return {};
+}
+
+std::string set_of_file(const std::string& path) {
+  std::string name = fs::path(path).filename().string(), word, out = "train";
+  for (const char c : name + ".") {
+    if (std::isalpha(uint8_t(c))) {
+      word += char(std::tolower(uint8_t(c)));
+      continue;
+    }
+    for (const SetWord& known : kSetWords)
+      if (word == known.word) out = known.set;
+    word.clear();
+  }
+  return out;
+}
+
+std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,
+                                 const PrepareOptions& options) {
+  check(!inputs.empty(), "prepare: no input");
+  check(options.valid == 0 || options.form == PrepareForm::raw,
+        "prepare: --valid cuts raw files; documents are split by `normlab corpus`");
+  check(options.valid == 0 || std::count(inputs.begin(), inputs.end(), "-") == 0,
+        "prepare: --valid reads its input twice, so it cannot be standard input");
+  check(options.units == Units::document || options.form == PrepareForm::documents,
+        "prepare: units are lines only where text is read as documents");
+  const DocumentEnd end = document_end(tokenizer);
+  check(end.role != DocumentEnd::none || options.form != PrepareForm::documents,
+        "prepare: this tokenizer has no token to end documents with (\"<|endoftext|>\", \"</s>\" or a "
+        "newline); "
+        "train it with --special '<|endoftext|>', or use --raw");
+  const int32_t separator = end.id == no_token ? 0 : int32_t(end.id);
+  std::vector<PreparedSet> out;
+  for (const Set& set : sets_of(inputs, options)) {
+    ShardSet shards(
+        {options.folder, set.name, options.shard_tokens, describe(set, options), options.existing}, tokenizer,
+        separator);
+    const bool was_finished = shards.finished();
+    if (!was_finished) {
+      Encoder encoder(tokenizer, options, shards, set.name);
+      for (const Input& input : set.inputs) read_input(input, tokenizer, options, encoder);
+      encoder.flush();
+      shards.finish();
+    }
+    out.push_back({shards.name(), shards.tokens(), shards.units(), int64_t(shards.shards()), was_finished});
+  }
+  return out;
+}
+
+}  // namespace data

@@ -1,0 +1,321 @@
+// Text and foreign token files to shards: what tokens come out, resuming, refusals, a full disk.
+#include "data/prepare.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <numeric>
+
+#include "data/corpus.h"
+#include "data/token_stream.h"
+#include "engine/base/check.h"
+#include "engine/base/philox.h"
+#include "shared_data.h"
+#include "temporary_folder.h"
+
+using namespace data;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::unique_ptr<Tokenizer> bytes_with(const std::vector<std::string>& special) {
+  return train_tokenizer({}, {.kind = TokenizerKind::byte, .special = special});
+}
+
+std::vector<TokenId> tokens_of(const std::string& path) {
+  const auto stream = TokenStream::open(path);
+  std::vector<int32_t> out(static_cast<size_t>(stream->size()));
+  stream->read(0, stream->size(), out.data());
+  return {out.begin(), out.end()};
+}
+
+std::string words(uint64_t seed, int64_t bytes) {
+  engine::Rng rng{seed};
+  std::string out;
+  while (int64_t(out.size()) < bytes) {
+    for (uint64_t n = 1 + rng.below(9); n > 0; --n) out += char('a' + rng.below(26));
+    out += rng.below(8) == 0 ? '\n' : ' ';
+  }
+  return out + "\n";
+}
+
+/// Documents of many sizes, one of them above 2 MiB, as a text file with separator lines.
+std::string many_documents() {
+  std::string out;
+  for (uint64_t i = 0; i < 40; ++i)
+    out += words(i, i == 7 ? 3 << 20 : int64_t(i * i * 50)) + (i < 39 ? "<|endoftext|>\n" : "");
+  return out;
+}
+
+/// File name -> bytes, of the folder's shards.
+std::map<std::string, std::string> shards_in(const std::string& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() != ".json")
+      out[entry.path().filename().string()] = engine::read_file(entry.path().string());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("documents are each followed by the end-of-document token") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  engine::write_file(folder / "a.txt", "one\ntwo\n<|endoftext|>\nthree <|endoftext|> still three\n");
+  engine::write_file(folder / "b.jsonl", "{\"text\": \"four\"}\n{\"text\": \"\"}\n");
+  const auto sets = prepare(*tokenizer, {folder / "a.txt", folder / "b.jsonl"}, {.folder = folder / "out"});
+  REQUIRE(sets.size() == 1);
+  CHECK(sets[0].name == folder / "out/train");
+  const std::string text = tokenizer->decode(tokens_of(folder / "out/train"));
+  CHECK(text == "one\ntwo\n<|endoftext|>three <|endoftext|> still three\n<|endoftext|>four<|endoftext|>");
+  const auto stream = TokenStream::open(folder / "out/train");
+  CHECK(stream->unit_lengths().size() == 3);
+  CHECK(stream->separator() == 256);
+  CHECK(stream->vocabulary() == 257);
+  CHECK(load_tokenizer(folder / "out")->hash() == tokenizer->hash());
+  CHECK_NOTHROW(stream->check_tokenizer(hash_bytes(tokenizer->hash())));
+  // Text cannot smuggle in an end: the one inside a line is 13 bytes. On request it is the token.
+  CHECK(stream->size() == 8 + 1 + 32 + 1 + 4 + 1);
+  prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "special", .special = SpecialText::recognised});
+  CHECK(TokenStream::open(folder / "special/train")->size() == 8 + 1 + 32 - 12 + 1);
+}
+
+TEST_CASE("lines as units are encoded alone, blank ones left out") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<s>", "</s>"});
+  engine::write_file(folder / "a.txt", "one\n\ntwo  \r\n \n<|endoftext|>\nthree");
+  prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .units = Units::line});
+  CHECK(tokenizer->decode(tokens_of(folder / "out/train")) == "one</s>two  \r</s>three</s>");
+  CHECK(TokenStream::open(folder / "out/train")->unit_lengths() == std::vector<uint32_t>{4, 7, 6});
+}
+
+TEST_CASE("without a special token kind word relies on its line ends, other kinds on a newline") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "a.txt", "a b\n<|endoftext|>\nb a\n");
+  const std::string_view text = "a b\nb a\n";
+  const auto word = train_tokenizer(std::span(&text, 1), {.kind = TokenizerKind::word});
+  prepare(*word, {folder / "a.txt"}, {.folder = folder / "word"});
+  CHECK(word->decode(tokens_of(folder / "word/train")) == "a b\nb a\n");
+  prepare(*word, {folder / "a.txt"}, {.folder = folder / "lines", .units = Units::line});
+  CHECK(tokens_of(folder / "lines/train") == tokens_of(folder / "word/train"));
+  const auto characters = train_tokenizer(std::span(&text, 1), {.kind = TokenizerKind::character});
+  prepare(*characters, {folder / "a.txt"}, {.folder = folder / "char"});
+  CHECK(characters->decode(tokens_of(folder / "char/train")) == "a b\n\nb a\n\n");
+  const std::string_view line = "ab";
+  const auto bare = train_tokenizer(std::span(&line, 1), {.kind = TokenizerKind::character});
+  CHECK_THROWS_WITH(prepare(*bare, {folder / "a.txt"}, {.folder = folder / "bare"}),
+                    Contains("no token to end documents with") && Contains("--raw"));
+}
+
+TEST_CASE("a raw file is its characters in order, cut where nanoGPT cuts") {
+  const TemporaryFolder folder;
+  const std::string text = "<|endoftext|>\nz\xC3\xA9ro\n\n\xE2\x82\xAC uro  9\n";  // 29 characters
+  const std::string_view view = text;
+  engine::write_file(folder / "input.txt", text);
+  const auto tokenizer = train_tokenizer(std::span(&view, 1), {.kind = TokenizerKind::character});
+  prepare(*tokenizer, {folder / "input.txt"}, {.folder = folder / "all", .form = PrepareForm::raw});
+  CHECK(tokenizer->decode(tokens_of(folder / "all/train")) == text);
+  prepare(*tokenizer, {folder / "input.txt"},
+          {.folder = folder / "cut", .form = PrepareForm::raw, .valid = 0.1});
+  CHECK(tokens_of(folder / "cut/train").size() == 26);  // int(0.9 * 29)
+  CHECK(tokenizer->decode(tokens_of(folder / "cut/train")) +
+            tokenizer->decode(tokens_of(folder / "cut/valid")) ==
+        text);
+  const std::string path = shared_path("data/tinyshakespeare/input.txt");
+  if (path.empty()) return;
+  const std::string play = engine::read_file(path);
+  const std::string_view plays = play;
+  const auto letters = train_tokenizer(std::span(&plays, 1), {.kind = TokenizerKind::character});
+  CHECK(letters->vocab_size() == 65);
+  prepare(*letters, {path}, {.folder = folder / "play", .form = PrepareForm::raw, .valid = 0.1});
+  CHECK(tokens_of(folder / "play/train").size() == 1003854);  // nanoGPT's counts
+  CHECK(tokens_of(folder / "play/valid").size() == 111540);
+}
+
+TEST_CASE("a file's set is the last word of its name that says so") {
+  CHECK(set_of_file("a/train.txt") == "train");
+  CHECK(set_of_file("wiki.valid.tokens") == "valid");
+  CHECK(set_of_file("fineweb_val_000000.bin") == "valid");
+  CHECK(set_of_file("test/Dev-02.jsonl.gz") == "valid");
+  CHECK(set_of_file("my test") == "test");
+  CHECK(set_of_file("latest.txt") == "train");
+}
+
+TEST_CASE("a corpus folder gives its three sets") {
+  const TemporaryFolder folder;
+  CorpusBuilder builder({});
+  for (uint64_t i = 0; i < 50; ++i) builder.add({words(i, 200), "test"});
+  builder.write(folder / "corpus", {"test", "none", {}});
+  const auto sets = prepare(*bytes_with({"<|endoftext|>"}), {folder / "corpus"}, {.folder = folder / "out"});
+  REQUIRE(sets.size() == 3);
+  int64_t units = 0;
+  for (const auto& set : sets) units += set.units;
+  CHECK(units == 50);
+  CHECK(sets[1].name == folder / "out/valid");
+}
+
+TEST_CASE("shards do not depend on threads, hold whole units, and cut only what fits into none", "[medium]") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "a.txt", many_documents());
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  for (const Units units : {Units::document, Units::line}) {
+    const std::string out = folder / (units == Units::line ? "line" : "document");
+    PrepareOptions options{.folder = out + "1", .units = units, .shard_tokens = 100'000, .threads = 1};
+    prepare(*tokenizer, {folder / "a.txt"}, options);
+    options.folder = out + "4", options.threads = 4;
+    prepare(*tokenizer, {folder / "a.txt"}, options);
+    const auto one = shards_in(out + "1");
+    CHECK(one.size() > 30);
+    CHECK(one == shards_in(out + "4"));
+    options.folder = out, options.shard_tokens = 1 << 30;
+    prepare(*tokenizer, {folder / "a.txt"}, options);
+    CHECK(tokens_of(out + "/train") == tokens_of(out + "1/train"));
+    const size_t whole = TokenStream::open(out + "/train")->unit_lengths().size();
+    const size_t cuts = TokenStream::open(out + "1/train")->unit_lengths().size() - whole;
+    CHECK(cuts == (units == Units::line ? 0 : 31));  // of the 3 MiB document
+    for (const auto& [name, bytes] : one) CHECK(ShardReader(out + "1/" + name).info().tokens <= 100'000);
+  }
+}
+
+TEST_CASE("a stopped run goes on where it was and gives the same bytes", "[medium]") {
+  const TemporaryFolder folder;
+  std::string input;
+  for (uint64_t i = 0; i < 12; ++i) input += words(i, 4 << 20) + "<|endoftext|>\n";
+  engine::write_file(folder / "a.txt", input);
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  PrepareOptions options{.folder = folder / "once", .shard_tokens = 3'000'000};
+  prepare(*tokenizer, {folder / "a.txt"}, options);
+  options.folder = folder / "twice";
+  int64_t first = 0, second = 0;
+  struct Stop {};
+  options.progress = [&](const PrepareProgress& p) {
+    first = p.tokens;
+    if (p.tokens > 20'000'000) throw Stop{};
+  };
+  CHECK_THROWS_AS(prepare(*tokenizer, {folder / "a.txt"}, options), Stop);
+  CHECK(shards_in(folder / "twice").size() >= 5);
+  CHECK(!shards_in(folder / "twice").contains("train-00016.bin"));
+  engine::write_file(folder / "twice/train-00099.bin", "left over");
+  options.progress = [&](const PrepareProgress& p) { second = p.tokens; };
+  prepare(*tokenizer, {folder / "a.txt"}, options);
+  CHECK(shards_in(folder / "twice") == shards_in(folder / "once"));
+  CHECK(second < 40'000'000);  // finished shards were not encoded again
+  CHECK(prepare(*tokenizer, {folder / "a.txt"}, options)[0].was_finished);
+  std::filesystem::remove(folder / "twice/train-00003.bin");  // it and what follows are made again
+  CHECK(!prepare(*tokenizer, {folder / "a.txt"}, options)[0].was_finished);
+  CHECK(shards_in(folder / "twice") == shards_in(folder / "once"));
+}
+
+TEST_CASE("shards that were made from something else stay, unless they may be replaced") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "a.txt", words(1, 5000));
+  engine::write_file(folder / "b.txt", words(2, 500));
+  const auto tokenizer = bytes_with({"<|endoftext|>"}), other = bytes_with({"</s>"});
+  PrepareOptions options{.folder = folder / "out", .shard_tokens = 1000};
+  prepare(*tokenizer, {folder / "a.txt"}, options);
+  const auto before = shards_in(folder / "out");
+  CHECK_THROWS_WITH(prepare(*other, {folder / "a.txt"}, options), Contains("another tokenizer"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "b.txt"}, options),
+                    Contains("made from something else (\"source\" differs)"));
+  options.shard_tokens = 2000;
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("\"shard_tokens\""));
+  engine::write_file(folder / "out/train.json", "{\"shards\": 3}");
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("damaged"));
+  std::filesystem::remove(folder / "out/train.json");
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options),
+                    Contains("no train.json says what it was made from"));
+  CHECK(shards_in(folder / "out") == before);
+  options.existing = Existing::replace;
+  prepare(*other, {folder / "b.txt"}, options);
+  CHECK(shards_in(folder / "out").size() == 1);
+  CHECK(load_tokenizer(folder / "out")->hash() == other->hash());
+}
+
+TEST_CASE("token files of llm.c and nanoGPT come in with every id checked") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  std::vector<uint16_t> ids;
+  engine::Rng rng{5};
+  for (int i = 0; i < 3'000'000; ++i) ids.push_back(rng.below(400) == 0 ? 256 : uint16_t(rng.below(256)));
+  ids[0] = 256;
+  const std::string body(reinterpret_cast<const char*>(ids.data()), ids.size() * 2);
+  int32_t header[256] = {20240520, 1, int32_t(ids.size())};
+  const std::string head(reinterpret_cast<const char*>(header), sizeof header);
+  engine::write_file(folder / "x_val_0.bin", head + body);
+  engine::write_file(folder / "train.bin", body);
+  PrepareOptions options{.folder = folder / "out", .form = PrepareForm::llmc, .shard_tokens = 1'000'000};
+  prepare(*tokenizer, {folder / "x_val_0.bin"}, options);
+  options.form = PrepareForm::nanogpt;
+  prepare(*tokenizer, {folder / "train.bin"}, options);
+  const std::vector<TokenId> expected(ids.begin(), ids.end());
+  CHECK(tokens_of(folder / "out/train") == expected);
+  CHECK(tokens_of(folder / "out/valid") == expected);
+  const auto separators = size_t(std::count(ids.begin(), ids.end(), 256));
+  const size_t begins = TokenStream::open(folder / "out/valid")->unit_lengths().size();
+  const size_t ends = TokenStream::open(folder / "out/train")->unit_lengths().size();
+  CHECK(begins == separators);
+  CHECK(ends == separators + (ids.back() == 256 ? 0 : 1));
+
+  options = {.folder = folder / "bad", .form = PrepareForm::nanogpt};
+  const auto bad = [&](const std::string& bytes) {
+    engine::write_file(folder / "bad.bin", bytes);
+    prepare(*tokenizer, {folder / "bad.bin"}, options);
+  };
+  CHECK_THROWS_WITH(bad("abc"), Contains("2-byte tokens"));
+  CHECK_THROWS_WITH(bad(""), Contains("no tokens"));
+  CHECK_THROWS_WITH(bad(std::string("\x01\x00\x02\x01", 4)),
+                    Contains("token 1 is 258, outside the tokenizer's vocabulary of 257"));
+  options.form = PrepareForm::llmc;
+  CHECK_THROWS_WITH(bad(body), Contains("not a token file of llm.c (magic "));
+  CHECK_THROWS_WITH(bad(head + body + "xx"), Contains("too long"));
+  CHECK_THROWS_WITH(bad(head), Contains("truncated"));
+  CHECK_THROWS_WITH(bad("abc"), Contains("3 bytes"));
+  header[1] = 2;
+  CHECK_THROWS_WITH(bad(std::string(reinterpret_cast<const char*>(header), sizeof header) + body),
+                    Contains("version 2"));
+  const int32_t wide[260] = {20240801, 7, 4};
+  std::string wide_body(reinterpret_cast<const char*>(wide), sizeof wide);
+  wide_body[1024] = 'x', wide_body[1036] = 'y';
+  bad(wide_body);
+  CHECK(tokens_of(folder / "bad/train") == std::vector<TokenId>{'x', 0, 0, 'y'});
+}
+
+TEST_CASE("a vocabulary above 65536 takes 4 bytes a token") {
+  const TemporaryFolder folder;
+  std::string json =
+      R"({"format": "normlab-tokenizer", "version": 1, "kind": "char", "special": [], "characters": [)";
+  json += "\"\\n\"";
+  for (uint32_t code = 0x20000; code < 0x20000 + 70000; ++code) {
+    char text[16];
+    std::snprintf(text, sizeof text, ",\"%c%c%c%c\"", 0xF0 | code >> 18, 0x80 | (code >> 12 & 63),
+                  0x80 | (code >> 6 & 63), 0x80 | (code & 63));
+    json += text;
+  }
+  const auto tokenizer = parse_tokenizer(json + "]}", "wide");
+  engine::write_file(folder / "a.txt", "\xF0\xB1\x85\xAF\n");  // U+3116F, the last of them
+  prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .form = PrepareForm::raw});
+  CHECK(tokens_of(folder / "out/train") == std::vector<TokenId>{70000, 0});
+  CHECK(ShardReader(folder / "out/train-00000.bin").info().token_bytes == 4);
+}
+
+TEST_CASE("what cannot be prepared is one clear line") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const PrepareOptions options{.folder = folder / "out"};
+  CHECK_THROWS_WITH(prepare(*tokenizer, {}, options), Contains("no input"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "none"}, options), Contains("none: no such file"));
+  engine::write_file(folder / "a.txt", "");
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("the input is empty"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .valid = 0.1}),
+                    Contains("--valid cuts raw files"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"},
+                            {.folder = folder / "out", .form = PrepareForm::raw, .units = Units::line}),
+                    Contains("units are lines only"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "a.txt"}), Contains("a.txt"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .shard_tokens = 0}),
+                    Contains("at least 1 token"));
+  const std::string_view text = "ab\n";
+  const auto letters = train_tokenizer(std::span(&text, 1), {.kind = TokenizerKind::character});
+  engine::write_file(folder / "b.txt", "ab\n<|endoftext|>\nac\n");
+  CHECK_THROWS_WITH(prepare(*letters, {folder / "b.txt"}, {.folder = folder / "letters"}),
+                    Contains("b.txt:3: encode: the character \"c\""));
+}
