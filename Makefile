@@ -1,6 +1,6 @@
 # make demo: train and look at a small model. make test: every check of label fast and medium.
 # Each target sets up what it needs: a bare Debian 12 is enough. `make help` lists them.
-SHELL := /bin/bash
+SHELL := /bin/bash -o pipefail
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
