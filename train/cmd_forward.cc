@@ -5,6 +5,7 @@
 #include "engine/base/json.h"
 #include "models/import.h"
 #include "train/checkpoint_dir.h"
+#include "train/checkpoint_dir.h"
 #include "train/cli.h"
 #include "train/commands.h"
 
