@@ -64,11 +64,11 @@ int cmd_train(int argc, char** argv) {
                 "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
 
   RunDir run(out, resume ? RunStart::resume : RunStart::fresh);
+  Trainer trainer(config, model, run);  // opens the data: what is wrong with it shows before anything is kept
   run.write_config(config_json(config));
   engine::log_info(engine::human_count(double(models::parameter_count(model))), " parameters, ",
                    nn::print(model.norms));
   engine::log_info(memory);
-  Trainer trainer(config, model, run);
   const RunEnd end = trainer.run();
   const RunCounters& c = trainer.counters();
   if (c.last_loss)

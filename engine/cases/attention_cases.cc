@@ -104,7 +104,7 @@ OpCase row(const AttentionCase& c) {
                   blind_rows(c, mask.v.data());
                   return std::vector{attention_reference(c, t[0], t[1], t[2], &mask)};
                 },
-            .reduction = c.keys + c.n};
+            .reduction = c.keys * c.n};
   if (c.blind)
     op.reduction *= 64, op.reason = "one key to a row: dp - D cancels to nothing, its rounding stays";
   if (c.masked) op.inputs.push_back({.name = "key_mask", .shape = {c.batch, c.keys}, .draw = Draw::mask});

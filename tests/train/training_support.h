@@ -80,11 +80,11 @@ struct Job {
   Json config;
 };
 
-/// One number of every metrics line that has it, in order.
+/// One number of every metrics line that has it, in order; -1 where it was not finite, so that series compare.
 inline std::vector<double> series(const std::string& run, const char* key) {
   std::vector<double> out;
   for (const Json& record : read_metrics(run + "/metrics.jsonl"))
-    if (record.contains(key)) out.push_back(record[key].is_null() ? NAN : record[key].get<double>());
+    if (record.contains(key)) out.push_back(record[key].is_null() ? -1 : record[key].get<double>());
   return out;
 }
 
