@@ -8,6 +8,8 @@
 set(flags_base "")
 set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
 set(flags_avx512 -march=x86-64-v4 -mtune=generic)
+# Under a sanitizer the kernels compile several times longer at -O3, and it is not their speed that is tested.
+set(kernel_optimization $<IF:$<OR:$<BOOL:${NORMLAB_ASAN}>,$<BOOL:${NORMLAB_TSAN}>>,-O1,-O3>)
 
 function(box name folder)
   cmake_parse_arguments(arg "KERNELS" "" "EXCLUDE;LINK" ${ARGN})
@@ -39,7 +41,7 @@ function(box name folder)
       target_include_directories(${name}_${level} PRIVATE ${include})
       target_link_libraries(${name}_${level} PRIVATE ${arg_LINK})
       target_compile_definitions(${name}_${level} PRIVATE ENGINE_ISA=${level} Eigen=Eigen_${level} EIGEN_DONT_PARALLELIZE)
-      target_compile_options(${name}_${level} PRIVATE -O3 -Wno-maybe-uninitialized ${flags_${level}})
+      target_compile_options(${name}_${level} PRIVATE ${kernel_optimization} -Wno-maybe-uninitialized ${flags_${level}})
       target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_${level}>)
     endforeach()
   endif()

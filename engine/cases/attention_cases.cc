@@ -136,6 +136,7 @@ OpCase projection_row(const AttentionCase& c) {
 OpCase same_tensor_row(const AttentionCase& c) {
   OpCase op = row(c);
   op.inputs.resize(1);
+  op.reduction *= 3;  // one gradient is the sum of three, each of them a sum already
   op.run = [=](const auto& t) {
     Rng rng = kDropout;
     return std::vector{attention(t[0], t[0], t[0], options_of(c, t, rng))};
