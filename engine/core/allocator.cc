@@ -10,6 +10,14 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 
+// A block that cannot be had is an error message here (out of memory); the sanitizers end the process unless they
+// are told to answer as malloc does.
+#if defined(__SANITIZE_ADDRESS__)
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+#elif defined(__SANITIZE_THREAD__)
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kReuse = false;  // let AddressSanitizer see every use after release
 #else
