@@ -179,11 +179,14 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
 
 TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {
   Job job;
-  job.set("budget.steps", 300).set("schedule.steps", 300).set("checkpoint.every", 0).set("eval.every", 0);
+  // A rate and batch at which the run converges: a noisier one ends a few percent apart for any change of rounding.
+  job.set("budget.steps", 400).set("schedule.steps", 400).set("checkpoint.every", 0).set("eval.every", 0);
+  job.set("optim.lr", 0.003).set("data.batch", 16);
   job.train("f32");
   const double reference = series(job.run("f32"), "valid_loss").back();
   for (const char* precision : {"bf16", "f16"}) {
     job.set("precision", precision).train(precision);
+    INFO(precision);
     CHECK(series(job.run(precision), "valid_loss").back() == Approx(reference).epsilon(0.01));
   }
 }
