@@ -1,15 +1,17 @@
 // normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
-// run. Read first: engine/cases/bench.h, engine/cpu/gemm_bench.h.
+// run. Read first: engine/cases/bench.h, engine/cpu/gemm_bench.h, step_bench.h.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 #include "engine/base/json.h"
 #include "engine/cases/bench.h"
+#include "engine/core/dtype.h"
 #include "engine/cpu/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "train/cli.h"
 #include "train/commands.h"
+#include "train/step_bench.h"
 
 namespace train {
 namespace {
@@ -56,7 +58,7 @@ void print(const std::vector<BenchResult>& results, bool json) {
   for (const BenchResult& r : results) width = std::max(width, r.name.size());
   std::printf("%-*s %10s %10s %10s\n", int(width), "", "measured", "ceiling", "fraction");
   for (const BenchResult& r : results)
-    std::printf("%-*s %10.1f %10.1f %9.0f%% %s\n", int(width), r.name.c_str(), r.value, r.ceiling,
+    std::printf("%-*s %10.4g %10.4g %9.0f%% %s\n", int(width), r.name.c_str(), r.value, r.ceiling,
                 100 * r.fraction, r.unit.c_str());
 }
 
@@ -91,13 +93,49 @@ int bench_gemm(int argc, char** argv) {
   return 0;
 }
 
+int bench_training_step(int argc, char** argv) {
+  std::string names, notes;
+  for (const StepWork& work : step_works()) {
+    names += (names.empty() ? "" : "|") + work.name;
+    notes += "  " + work.name + std::string(10 - work.name.size(), ' ') + work.about + "\n";
+  }
+  const Usage usage = {
+      "normlab bench step",
+      "whole training steps of a model with random tokens and weights",
+      {{"WORK", names, Count::one}},
+      {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
+       {"precision", "f32|bf16", "what products compute in", "f32"},
+       {"batch", "N", "rows of a batch instead of the work's", "0"},
+       {"steps", "N", "timed steps, after the first; the median counts", "5"},
+       common_flags[1],
+       common_flags[2]},
+      "Works:\n" + notes +
+          "Ceiling of tokens/s: multiply-adds in registers on all threads over FLOPs a token (6 x parameters "
+          "of\n"
+          "the matrices with the head + 12 x layers x heads x head size x T); its fraction is the MFU. A "
+          "masked LM\n"
+          "computes its head at masked positions only, so its fraction is too high by what it saves. Ceiling "
+          "of the\n"
+          "parts: the step. Of memory: 16 bytes a parameter (value, gradient, two moments).\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  const StepWork& work = find_step_work(args.positional(0));
+  print(bench_step(work, {.norms = args.text("norms"),
+                          .precision = engine::parse_dtype(args.text("precision")),
+                          .rows = args.integer("batch", 0, 4096),
+                          .steps = args.integer("steps", 1, 100000)}),
+        args.on("json"));
+  return 0;
+}
+
 }  // namespace
 
 int cmd_bench(int argc, char** argv) {
   return run_commands({"normlab bench",
                        "how fast this machine runs the parts",
                        {{"gemm", "matrix products, in GFLOP/s", bench_gemm},
-                        {"ops", "ops that wait for memory, in GB/s", bench_ops}},
+                        {"ops", "ops that wait for memory, in GB/s", bench_ops},
+                        {"step", "whole training steps, in tokens/s", bench_training_step}},
                        ""},
                       argc, argv);
 }

@@ -20,6 +20,7 @@ const std::vector<OpCase>& all_cases() {
     add_softmax_cases(all);
     add_loss_cases(all);
     add_routing_cases(all);
+    add_few_rows_cases(all);
     return all;
   }();
   return cases;

@@ -140,4 +140,14 @@ void add_linear_cases(std::vector<OpCase>& cases) {
   add_matmul(cases, {{3, 5}, {5, 257}});
 }
 
+// Few rows: W is read where it lies (engine/cpu/gemm_few.h).
+void add_few_rows_cases(std::vector<OpCase>& cases) {
+  add_linear(cases, {{1}, 67, 71, true, true, Activation::gelu});
+  add_linear(cases, {{1}, 512, 260});  // by all threads
+  add_linear(cases, {{3}, 53, 35, false, true});
+  add_linear(cases, {{3}, 130, 350, true, false, Activation::silu});
+  add_linear(cases, {{2, 4}, 50, 34, true, true, Activation::gelu_tanh});
+  add_linear(cases, {{8}, 97, 171});
+}
+
 }  // namespace engine

@@ -34,8 +34,11 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples.
-double peak() {
+Tensor operand(int64_t rows, int64_t cols, DType dtype) { return Tensor::full({rows, cols}, 0.01, dtype); }
+
+}  // namespace
+
+double multiply_add_peak() {
   std::vector<float> sink(size_t(cpu::thread_count()));
   double flops = 0, best = 0;
   FmaPeak a{long(sink.size()), 400000, sink.data(), &flops};
@@ -46,15 +49,11 @@ double peak() {
   return best;
 }
 
-Tensor operand(int64_t rows, int64_t cols, DType dtype) { return Tensor::full({rows, cols}, 0.01, dtype); }
-
-}  // namespace
-
 std::vector<BenchResult> bench_gemm(int repeats) {
   std::vector<BenchResult> results;
   for (DType dtype : {DType::f32, DType::bf16}) {
     double total_flops = 0, total_seconds = 0;
-    const double ceiling = peak();
+    const double ceiling = multiply_add_peak();
     const auto row = [&](const std::string& name, double flops, double t) {
       const double value = flops / t * 1e-9;
       results.push_back({name, value, "GFLOP/s", ceiling, value / ceiling});

@@ -13,6 +13,9 @@ namespace engine {
 /// (12 layers and one head). `repeats` samples of each, of which the median counts.
 std::vector<BenchResult> bench_gemm(int repeats = 5);
 
+/// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples.
+double multiply_add_peak();
+
 /// Kernel arguments: tasks of `rounds` rounds of independent multiply-adds.
 struct FmaPeak {
   long tasks, rounds;

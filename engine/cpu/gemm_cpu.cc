@@ -1,4 +1,4 @@
-// Read first: gemm.h, gemm_pack.h.
+// Read first: gemm.h, gemm_pack.h. Few rows on the left take another way: gemm_few.h.
 //
 // A packed product in the manner of Goto and van de Geijn ("Anatomy of high-performance matrix
 // multiplication", ACM TOMS 34(3), 2008), with both packings shared by all threads:
@@ -12,6 +12,7 @@
 // threads.
 #include "engine/cpu/gemm.h"
 
+#include "engine/cpu/gemm_few.h"
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -70,6 +71,26 @@ struct Range {
   int64_t begin, end;
 };
 Range share(int64_t i, int64_t count, int64_t n) { return {i * n / count, (i + 1) * n / count}; }
+
+/// A finished tile goes to the caller, or into C.
+template <class C>
+void deliver(const Gemm& g, const GemmTile& t) {
+  if (g.finish) return g.finish(g.context, t);
+  const auto store_tile = [&](auto element) {
+    using T = decltype(element);
+    T* to = static_cast<T*>(g.c) + t.batch * g.c_batch + t.row * g.c_stride + t.col;
+    for (int64_t r = 0; r < t.rows; ++r)
+      store(to + r * g.c_stride, static_cast<const C*>(t.values) + r * t.stride, t.cols, g.accumulate);
+  };
+  if constexpr (std::is_same_v<C, double>)
+    store_tile(double{});
+  else if (g.c_dtype == DType::f32)
+    store_tile(float{});
+  else if (g.c_dtype == DType::bf16)
+    store_tile(bf16{});
+  else
+    store_tile(f16{});
+}
 
 template <class C>
 struct Product {
@@ -152,21 +173,7 @@ struct Product {
       }
     }
     if (!direct() && k0 + ks == g.k)
-      finish({batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums, stride});
-  }
-
-  void finish(const GemmTile& t) const {
-    if (g.finish) return g.finish(g.context, t);
-    const auto narrow_tile = [&](auto element) {
-      using T = decltype(element);
-      T* to = static_cast<T*>(g.c) + batch * g.c_batch + t.row * g.c_stride + t.col;
-      for (int64_t r = 0; r < t.rows; ++r)
-        store(to + r * g.c_stride, static_cast<const float*>(t.values) + r * t.stride, t.cols, g.accumulate);
-    };
-    if (g.c_dtype == DType::bf16)
-      narrow_tile(bf16{});
-    else
-      narrow_tile(f16{});
+      deliver<C>(g, {batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums, stride});
   }
 
   void run_matrix(int64_t index) {
@@ -203,11 +210,36 @@ struct Product {
 };
 
 template <class C>
+void run_few(const Gemm& g, bool parallel) {
+  const auto with = [&](auto element) {
+    using T = decltype(element);
+    const auto tile_done = [&](const GemmTile& t) { deliver<C>(g, t); };
+    if (g.m == 1)
+      multiply_few<1, C, T>(g, parallel, kSlotA, tile_done);
+    else if (g.m == 2)
+      multiply_few<2, C, T>(g, parallel, kSlotA, tile_done);
+    else if (g.m <= 4)
+      multiply_few<4, C, T>(g, parallel, kSlotA, tile_done);
+    else
+      multiply_few<8, C, T>(g, parallel, kSlotA, tile_done);
+  };
+  if constexpr (std::is_same_v<C, double>)
+    with(double{});
+  else if (g.b.dtype == DType::f32)
+    with(float{});
+  else if (g.b.dtype == DType::bf16)
+    with(bf16{});
+  else
+    with(f16{});
+}
+
+template <class C>
 void run(const Gemm& g, bool parallel) {
   if (g.m == 0 || g.n == 0) return;
   // Many small matrices: one task each. A small product is not worth waking the other threads.
   constexpr int64_t kSmallBatch = int64_t(1) << 22, kSmall = int64_t(1) << 17;
   const int64_t work = g.m * g.n * g.k;
+  if (has_few_rows(g)) return run_few<C>(g, parallel && work >= kSmall);
   if (parallel && g.batch > 1 && work < kSmallBatch && work * g.batch >= kSmall) {
     parallel_for(g.batch, [&](int64_t i) { Product<C>(g, false).run_matrix(i); });
   } else {

@@ -55,6 +55,23 @@ TEST_CASE("gradcheck exits with 1 when a gradient is wrong, and with 2 for an un
   CHECK(unknown.text.find("no op 'ropes'; the nearest is 'rope'") != std::string::npos);
 }
 
+TEST_CASE("bench step prints speed, parts of the step and memory") {
+  const Output out = run_binary("bench step tiny --steps 2 --precision bf16 --norms normformer --json");
+  REQUIRE(out.code == 0);
+  const engine::Json results = engine::parse_json(out.text, "bench")["results"];
+  REQUIRE(results.size() == 7);
+  CHECK(results[0]["name"].get<std::string>() == "tiny bf16 normformer tokens/s");
+  for (const auto& row : results) {
+    CHECK(row["value"].get<double>() > 0);
+    CHECK(row["fraction"].get<double>() > 0);
+  }
+  double parts = 0;
+  for (int i = 1; i <= 3; ++i) parts += results[size_t(i)]["fraction"].get<double>();
+  CHECK(parts == Approx(1).margin(0.5));  // medians of three parts
+  CHECK(run_binary("bench step gpt-b5 2>&1").code == 2);
+  CHECK(run_binary("bench step gpt-b5 2>&1").text.find("nearest valid: \"gpt-b4\"") != std::string::npos);
+}
+
 TEST_CASE("bench ops prints the machine and its figures as JSON") {
   const Output out = run_binary("bench ops head_scale --repeats 1 --threads 2 --json");
   REQUIRE(out.code == 0);

@@ -1,0 +1,164 @@
+// Read first: step_bench.h.
+#include "train/step_bench.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "engine/base/text.h"
+#include "engine/core/allocator.h"
+#include "engine/cpu/gemm_bench.h"
+#include "engine/ops/optimizer.h"
+#include "models/flops.h"
+#include "models/init.h"
+#include "train/loss_scaler.h"
+#include "train/optimizer.h"
+
+namespace train {
+
+using engine::BenchResult;
+using engine::Tensor;
+using models::Objective;
+
+namespace {
+
+constexpr double kGiB = 1 << 30, kMasked = 0.15;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + int64_t(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
+  models::ModelConfig c;
+  c.objective = work.objective;
+  c.layers = work.layers, c.width = work.width, c.heads = work.heads, c.ffn_width = 4 * work.width;
+  c.vocab_size = work.vocabulary;
+  c.context = std::max<int64_t>(work.length, 1024);
+  c.activation = work.objective == Objective::mlm ? nn::Activation::gelu : nn::Activation::gelu_tanh;
+  models::set_norms(c, norms);
+  return models::checked(c);
+}
+
+/// Random ids; labels: random ids too, for a masked LM at every position with probability kMasked.
+struct RandomBatch {
+  models::Tokens tokens;
+  Tensor labels;
+  int64_t scored = 0;
+};
+RandomBatch random_batch(const StepWork& work, int64_t rows, engine::Rng& rng) {
+  RandomBatch batch;
+  batch.tokens.ids = Tensor::empty({rows, work.length}, engine::DType::i32);
+  batch.labels = Tensor::empty({rows, work.length}, engine::DType::i32);
+  const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
+  for (int64_t i = 0; i < rows * work.length; ++i) {
+    const bool scored = work.objective == Objective::clm || i == 0 || rng.uniform() < kMasked;
+    batch.tokens.ids.data<int32_t>()[i] = id();
+    batch.labels.data<int32_t>()[i] = scored ? id() : -100;
+    batch.scored += scored;
+  }
+  return batch;
+}
+
+struct StepTimes {
+  double forward, backward, update;
+  double total() const { return forward + backward + update; }
+};
+
+StepTimes timed_step(models::Transformer& model, Optimizer& optimizer, const RandomBatch& batch) {
+  const double start = now();
+  double forward_end;
+  model.parameters().clear_gradients();
+  {
+    const nn::Context context = model.context();
+    engine::Tape tape;
+    const engine::TapeScope scope(tape);
+    const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute);
+    const Tensor loss = model.loss(hidden, batch.labels);
+    forward_end = now();
+    tape.backward(loss);
+  }
+  model.parameters().complete_gradients();
+  const double backward_end = now();
+  GradientFactor factor(1);
+  factor.multiply(1.0 / double(batch.scored));
+  const double norm = factor.norm(std::sqrt(engine::sum_of_squares(model.parameters().grads())));
+  factor.multiply(clip_factor(norm, 1.0));
+  optimizer.step(1e-4, factor.value());
+  return {forward_end - start, backward_end - forward_end, now() - backward_end};
+}
+
+double peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return double(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+const std::vector<StepWork>& step_works() {
+  static const std::vector<StepWork> table = {
+      {"gpt-b4", "GPT-2 124M, 4 x 256 tokens", 12, 768, 12, 50304, Objective::clm, 4, 256},
+      {"gpt-b1", "GPT-2 124M, 1 x 1024 tokens", 12, 768, 12, 50304, Objective::clm, 1, 1024},
+      {"roberta", "RoBERTa-base, 4 x 512 tokens, 15 % masked", 12, 768, 12, 50304, Objective::mlm, 4, 512},
+      {"small", "6 layers of width 384, 16 x 256 tokens", 6, 384, 6, 8192, Objective::clm, 16, 256},
+      {"tiny", "2 layers of width 64, 2 x 32 tokens: a try", 2, 64, 2, 256, Objective::clm, 2, 32},
+  };
+  return table;
+}
+
+const StepWork& find_step_work(const std::string& name) {
+  std::vector<std::string> names;
+  for (const StepWork& work : step_works()) {
+    if (work.name == name) return work;
+    names.push_back(work.name);
+  }
+  engine::fail("unknown work \"", name.substr(0, 40), "\" (nearest valid: \"",
+               engine::nearest_word(name, names), "\")");
+}
+
+std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
+  const double peak_flops = 1e9 * engine::multiply_add_peak(), start = now();
+  const int64_t rows = options.rows ? options.rows : work.rows;
+  engine::Rng rng{1};
+  const RandomBatch batch = random_batch(work, rows, rng);
+  models::Transformer model(config_of(work, options.norms), nn::Precision::of(options.precision));
+  models::initialise(model, "", 1);
+  Optimizer optimizer(model.parameters(), {});
+  timed_step(model, optimizer, batch);
+  const double first = now() - start;
+
+  std::vector<StepTimes> samples;
+  for (int64_t i = 0; i < options.steps; ++i) samples.push_back(timed_step(model, optimizer, batch));
+  const auto middle = [&](auto part) {
+    std::vector<double> values;
+    for (const StepTimes& s : samples) values.push_back(part(s));
+    return median(values);
+  };
+  const double step = middle([](const StepTimes& s) { return s.total(); });
+  const double speed = double(rows * work.length) / step;
+  const double most = peak_flops / models::flops_per_token(model.config(), work.length).total();
+  const double floor = 16 * double(model.parameters().values().numel()) / kGiB;
+  const auto part = [&](const char* name, double seconds) {
+    return BenchResult{name, seconds, "s", step, seconds / step};
+  };
+  const auto memory = [&](const char* name, double bytes) {
+    return BenchResult{name, bytes / kGiB, "GiB", floor, bytes / kGiB / floor};
+  };
+  const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
+  return {{what + " tokens/s", speed, "tok/s", most, speed / most},
+          part("forward and loss", middle([](const StepTimes& s) { return s.forward; })),
+          part("backward", middle([](const StepTimes& s) { return s.backward; })),
+          part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; })),
+          part("from nothing to the end of the first step", first),
+          memory("peak memory of tensors", double(engine::memory_statistics().peak)),
+          memory("peak memory of the process", peak_resident_bytes())};
+}
+
+}  // namespace train

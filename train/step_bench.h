@@ -1,0 +1,37 @@
+// Whole training steps on random tokens and weights, timed: `normlab bench step`. A step is what the trainer
+// does for one batch: forward, loss, backward, gradient norm, AdamW. Read first: trainer.h,
+// engine/cpu/bench.h.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/core/dtype.h"
+#include "engine/cpu/bench.h"
+#include "models/config.h"
+
+namespace train {
+
+/// A model and a batch that other tools are measured on too (tests/bench/compare_pytorch.py has the same).
+struct StepWork {
+  std::string name, about;
+  int64_t layers, width, heads, vocabulary;
+  models::Objective objective;
+  int64_t rows, length;
+};
+const std::vector<StepWork>& step_works();
+/// Error: no such work, with the nearest name.
+const StepWork& find_step_work(const std::string& name);
+
+struct StepOptions {
+  std::string norms = "pre_ln";                  // preset or NormSpec text
+  engine::DType precision = engine::DType::f32;  // what products compute in
+  int64_t rows = 0;                              // 0: the work's own
+  int64_t steps = 5;                             // timed ones, after the first
+};
+
+/// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
+/// the parts of a step, and peak memory.
+std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
+
+}  // namespace train
