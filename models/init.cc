@@ -14,7 +14,6 @@ using engine::Rng;
 
 namespace {
 
-bool ends_with(const std::string& name, const char* suffix) { return name.ends_with(suffix); }
 bool contains(const std::string& name, const char* part) { return name.find(part) != std::string::npos; }
 
 // What a matrix does, told by its name; rules treat these alike.
