@@ -7,7 +7,7 @@ PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 l
   libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: help setup build test test-slow test-asan test-tsan fuzz demo demo-mlm format clean
+.PHONY: help setup build test test-slow test-asan test-tsan demo demo-mlm format clean
 help:
 	@echo "make build      build/normlab, Release"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
@@ -15,7 +15,6 @@ help:
 	@echo "make test       build, then every test labelled fast or medium"
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
-	@echo "make fuzz       a minute of libFuzzer per input format"
 
 # Installs only what is missing, so that a machine which has everything needs no network.
 setup:

@@ -1,0 +1,78 @@
+// Tiny Shakespeare at character level, nanoGPT's CPU setting, against the validation losses that PyTorch
+// reached in the same setting (reference/char_training.json): for each placement the mean over seeds agrees
+// within max(0.02, 3 s sqrt(2/3)), s the larger of the two spreads. [slow] runs every placement with three
+// seeds.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "data/token_stream.h"
+#include "engine/base/file.h"
+#include "shared_data.h"
+#include "training_support.h"
+
+using namespace train;
+
+namespace {
+
+double mean(const std::vector<double>& v) { return mean_of_last(v, v.size()); }
+
+double spread(const std::vector<double>& v) {
+  double sum = 0;
+  for (double x : v) sum += (x - mean(v)) * (x - mean(v));
+  return v.size() > 1 ? std::sqrt(sum / double(v.size() - 1)) : 0;
+}
+
+// Ids are the ranks of the characters in sorted order; the first 90 % train.
+void write_characters(const std::string& text, const std::string& folder) {
+  std::string letters = text;
+  std::sort(letters.begin(), letters.end());
+  letters.erase(std::unique(letters.begin(), letters.end()), letters.end());
+  std::vector<int32_t> ids;
+  for (char c : text) ids.push_back(int32_t(letters.find(c)));
+  const auto cut = ids.begin() + std::ptrdiff_t(0.9 * double(ids.size()));
+  write_shard(folder + "/train.bin", {ids.begin(), cut}, int64_t(letters.size()));
+  write_shard(folder + "/valid.bin", {cut, ids.end()}, int64_t(letters.size()));
+}
+
+double train_once(const std::string& norms, int seed) {
+  Job job;
+  write_characters(engine::read_file(shared_path("data/tinyshakespeare/input.txt")), job.folder.path);
+  job.config["model"] = {{"objective", "clm"}, {"vocab_size", 65},     {"context", 64},
+                         {"layers", 4},        {"width", 128},         {"heads", 4},
+                         {"ffn_width", 512},   {"activation", "gelu"}, {"positions", "learned"},
+                         {"bias", false},      {"norms", norms}};
+  const bool small = norms.find("hybrid") != std::string::npos;
+  job.set("data.batch", 12)
+      .set("data.sampler", "random_crop")
+      .set("init", small ? "megatron" : "gpt3")
+      .set("seed", seed);
+  job.set("optim.lr", 1e-3).set("optim.betas", {0.9, 0.99});
+  job.set("schedule.warmup", 100)
+      .set("schedule.min_lr", 1e-4)
+      .set("schedule.steps", 2000)
+      .set("budget.steps", 2000);
+  job.set("eval.every", 0).set("checkpoint.every", 0).set("log.every", 500);
+  job.train("run");
+  return series(job.run("run"), "valid_loss").back();
+}
+
+void compare(const std::string& name, int seeds) {
+  const std::string path = shared_path("reference/char_training.json");
+  if (path.empty() || shared_path("data/tinyshakespeare/input.txt").empty()) return;
+  const std::vector<double> theirs = engine::read_json(path)[name].get<std::vector<double>>();
+  std::vector<double> ours;
+  for (int seed = 1; seed <= seeds; ++seed) ours.push_back(train_once(name, seed));
+  const double s = std::max(spread(ours), spread(theirs));
+  INFO(name << ": " << mean(ours) << ", PyTorch " << mean(theirs) << ", spreads " << spread(ours) << " and "
+            << spread(theirs));
+  CHECK(std::fabs(mean(ours) - mean(theirs)) <= std::max(0.02, 3 * s * std::sqrt(2.0 / 3)));
+}
+
+}  // namespace
+
+TEST_CASE("tiny Shakespeare: every placement reaches PyTorch's loss over three seeds", "[slow]") {
+  for (const char* name : {"pre_ln", "normformer", "normformer_resscale", "post_ln", "hybridnorm",
+                           "hybridnorm_star", "sandwich", "olmo2", "deepnorm"})
+    compare(name, 3);
+}
