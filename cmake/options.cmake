@@ -1,7 +1,6 @@
 # What a builder can choose: -DNAME=VALUE.
 option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(NORMLAB_TSAN "ThreadSanitizer; parallel_for then runs on std::thread, because libgomp is not instrumented" OFF)
-option(NORMLAB_FUZZ "libFuzzer targets (needs clang)" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 
 # The processor levels that CPU kernels are compiled for; the best one the machine has is chosen at run time.
