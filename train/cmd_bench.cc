@@ -72,8 +72,9 @@ int bench_ops(int argc, char** argv) {
       "ops that wait for memory: bytes that must move per second, beside a copy of as many",
       {{"OP", "only this op, such as gelu or softmax", Count::optional}},
       common_flags,
-      "Ceiling: a copy on all threads, alternating with the samples. A fraction above 100 % is a cache\n"
-      "or an update in place.\n"};
+      "Ceiling: a copy of as many bytes (read + written) on all threads between arrays in use, with\n"
+      "ordinary or streaming stores, whichever is faster; copies and samples alternate, medians count.\n"
+      "A fraction above 100 % is an op that mostly reads, or an update in place.\n"};
   const Arguments args(usage, argc, argv);
   apply_threads(args);
   const engine::BenchOptions options = {.repeats = int(args.integer("repeats", 1, 10000))};

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "engine/base/text.h"
+#include "engine/cpu/copy_peak.h"
 #include "engine/ops/activation.h"
-#include "engine/ops/copy_kernels.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/head_scale.h"
@@ -167,15 +167,21 @@ BenchResult measure(const Row& row, DType dtype, const BenchOptions& options) {
   const Work work = row.prepare(normals(shape, dtype));
   const Tensor from = Tensor::full({work.bytes / 8 + 1}, 1, DType::f32),
                to = Tensor::zeros(from.shape(), DType::f32);
-  std::vector<double> op_seconds, copy_seconds;
+  CopyPeak copy{from.data<float>(), to.data<float>(), from.numel(), false};
+  std::vector<double> op_seconds, copy_seconds[2];
   for (int i = -1; i < options.repeats; ++i) {  // the first round touches memory and is not counted
-    const double copy = seconds([&] { copy_elements(from, to, false); });
+    for (const bool streaming : {false, true}) {
+      copy.streaming = streaming;
+      const double t = seconds([&] { cpu::copy_peak(copy); });
+      if (i >= 0) copy_seconds[streaming].push_back(t);
+    }
     if (work.before) work.before();
     const double op = seconds(work.run);
-    if (i >= 0) copy_seconds.push_back(copy), op_seconds.push_back(op);
+    if (i >= 0) op_seconds.push_back(op);
   }
   const double value = double(work.bytes) / median(op_seconds) * 1e-9;
-  const double ceiling = double(work.bytes) / median(copy_seconds) * 1e-9;
+  const double copy_time = std::min(median(copy_seconds[0]), median(copy_seconds[1]));
+  const double ceiling = double(work.bytes) / copy_time * 1e-9;
   return {join_text(row.op, " ", row.what, " ", dtype, " ", shape), value, "GB/s", ceiling, value / ceiling};
 }
 

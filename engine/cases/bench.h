@@ -1,7 +1,10 @@
 // `normlab bench ops`: how fast the ops that wait for memory run, against the memory.
 //
-// Every row moves a known number of bytes; beside it, in the same minute, a plain copy moves as many. What
-// counts is the fraction of the copy's bandwidth, because machines differ and neighbours disturb.
+// Every row moves a known number of bytes; beside it a copy (engine/cpu/copy_peak.h) on the same threads
+// moves as many between two arrays that have been touched before: half of them read, half written. Samples of
+// the two alternate. What counts is the fraction of the copy's bandwidth, because machines differ and
+// neighbours disturb. Over 100 %: an update in place or an op that mostly reads, where fewer lines are
+// fetched only to be written.
 #pragma once
 
 #include <vector>
@@ -11,7 +14,7 @@
 namespace engine {
 
 struct BenchOptions {
-  int repeats = 9;   // samples of each row and of its copy, alternating; medians count
+  int repeats = 9;   // samples of each row and of its copies, alternating; medians count
   double scale = 1;  // of every row's size: tests run a thousandth
 };
 
