@@ -5,11 +5,14 @@
 
 #include "engine/base/philox.h"
 #include "engine/base/text.h"
+#include "engine/ops/random.h"
 #include "models/parameter_list.h"
 
 namespace models {
 
 using engine::check;
+using engine::fill_random;
+using engine::Law;
 using engine::Rng;
 
 namespace {
@@ -30,23 +33,6 @@ Role role_of(const std::string& name) {
   return Role::other;
 }
 
-// N(0, sigma), uniform in +-bound, or N(0, sigma) redrawn beyond three sigma.
-enum class Law { normal, uniform, truncated };
-
-void fill(const Tensor& values, Law law, double size, Rng& rng) {
-  std::vector<double> draws(size_t(values.numel()));
-  for (double& x : draws) {
-    if (law == Law::uniform) {
-      x = size * (2 * rng.uniform() - 1);
-      continue;
-    }
-    do x = rng.normal();
-    while (law == Law::truncated && std::fabs(x) > 3);
-    x *= size;
-  }
-  values.copy_from(Tensor::from(draws, values.shape(), values.dtype()));
-}
-
 struct Item {
   const ModelConfig& config;
   const std::string& name;
@@ -65,8 +51,8 @@ double depth_factor(const ModelConfig& c) { return 1 / std::sqrt(2.0 * double(c.
 
 void gaussian(Item& item, Law law, double sigma, bool scale_outputs) {
   if (item.is_bias) return item.values.fill(0);
-  fill(item.values, law, scale_outputs && is_output(item) ? sigma * depth_factor(item.config) : sigma,
-       item.rng);
+  fill_random(item.values, law, scale_outputs && is_output(item) ? sigma * depth_factor(item.config) : sigma,
+              item.rng);
 }
 
 // Rows of qkv.weight as three matrices with their own Xavier bound and factor.
@@ -76,7 +62,7 @@ void xavier_qkv(Item& item, double qk_gain, double v_gain) {
   for (int part = 0; part < 3; ++part) {
     const Tensor rows = item.values.slice(0, bounds[part], bounds[part + 1]);
     const double gain = part == 2 ? v_gain : qk_gain;
-    fill(rows, Law::uniform, gain * std::sqrt(6.0 / double(item.fan_in + rows.size(0))), item.rng);
+    fill_random(rows, Law::uniform, gain * std::sqrt(6.0 / double(item.fan_in + rows.size(0))), item.rng);
   }
 }
 
@@ -86,18 +72,20 @@ void fairseq(Item& item, double beta = 1) {
     case Role::embedding:
     case Role::positions:
     case Role::head:
-      return item.is_bias ? item.values.fill(0)
-                          : fill(item.values, Law::normal, 1 / std::sqrt(double(item.fan_in)), item.rng);
+      return item.is_bias
+                 ? item.values.fill(0)
+                 : fill_random(item.values, Law::normal, 1 / std::sqrt(double(item.fan_in)), item.rng);
     case Role::qkv:
-      if (item.is_bias) return fill(item.values, Law::uniform, 1 / std::sqrt(d), item.rng);
+      if (item.is_bias) return fill_random(item.values, Law::uniform, 1 / std::sqrt(d), item.rng);
       return xavier_qkv(item, std::sqrt(0.5), beta * std::sqrt(0.5));
     case Role::attention_out:
     case Role::other:
       if (item.is_bias) return item.values.fill(0);
-      return fill(item.values, Law::uniform,
-                  (item.role == Role::other ? 1 : beta) * std::sqrt(6.0 / double(item.fan_in + item.fan_out)),
-                  item.rng);
-    default: return fill(item.values, Law::uniform, beta / std::sqrt(double(item.fan_in)), item.rng);
+      return fill_random(
+          item.values, Law::uniform,
+          (item.role == Role::other ? 1 : beta) * std::sqrt(6.0 / double(item.fan_in + item.fan_out)),
+          item.rng);
+    default: return fill_random(item.values, Law::uniform, beta / std::sqrt(double(item.fan_in)), item.rng);
   }
 }
 
@@ -108,7 +96,8 @@ void deepnorm(Item& item) {
   if (item.is_bias) return item.values.fill(0);
   if (item.role == Role::qkv) return xavier_qkv(item, 1, beta);
   const double gain = item.role == Role::other ? 1 : beta;
-  fill(item.values, Law::uniform, gain * std::sqrt(6.0 / double(item.fan_in + item.fan_out)), item.rng);
+  fill_random(item.values, Law::uniform, gain * std::sqrt(6.0 / double(item.fan_in + item.fan_out)),
+              item.rng);
 }
 
 void megatron(Item& item, bool scale_outputs) {

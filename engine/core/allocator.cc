@@ -1,8 +1,11 @@
 // Read first: allocator.h.
 #include "engine/core/allocator.h"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -10,8 +13,8 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 
-// A block that cannot be had is an error message here (out of memory); the sanitizers end the process unless they
-// are told to answer as malloc does.
+// A block that cannot be had is an error message here (out of memory); the sanitizers end the process unless
+// they are told to answer as malloc does.
 #if defined(__SANITIZE_ADDRESS__)
 extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 #elif defined(__SANITIZE_THREAD__)
@@ -46,9 +49,27 @@ size_t rounded(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// Large blocks are mapped: their pages come zeroed, one by one as they are first touched, by the thread that
+// touches them. So a fresh arena of zeros costs nothing until it is used, and then it is all threads that
+// pay.
+constexpr size_t kMapped = size_t(1) << 20;
+bool is_mapped(size_t size) { return kReuse && size >= kMapped; }
+
+void* from_system(size_t size) {
+  if (!is_mapped(size)) return std::aligned_alloc(kAlignment, size);
+  void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return block == MAP_FAILED ? nullptr : block;
+}
+void to_system(void* block, size_t size) {
+  if (is_mapped(size))
+    munmap(block, size);
+  else
+    std::free(block);
+}
+
 void drop_cache(Pool& p) {
   for (auto& [size, blocks] : p.free_blocks) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) to_system(block, size);
     p.statistics.cached -= int64_t(size * blocks.size());
   }
   p.free_blocks.clear();
@@ -56,12 +77,13 @@ void drop_cache(Pool& p) {
 
 }  // namespace
 
-void* allocate(size_t bytes) {
+void* allocate(size_t bytes, Contents contents) {
   check(bytes < (size_t(1) << 62), "allocate: ", bytes, " bytes is more than any machine has");
   const size_t size = rounded(bytes);
   Pool& p = pool();
-  const std::lock_guard lock(p.mutex);
+  std::unique_lock lock(p.mutex);
   void* block = nullptr;
+  bool clear = contents == Contents::zeros;
   const auto found = p.free_blocks.find(size);
   if (found != p.free_blocks.end()) {
     block = found->second.back();
@@ -69,17 +91,20 @@ void* allocate(size_t bytes) {
     if (found->second.empty()) p.free_blocks.erase(found);
     p.statistics.cached -= int64_t(size);
   } else {
-    block = std::aligned_alloc(kAlignment, size);
+    block = from_system(size);
     if (!block) {
       drop_cache(p);
-      block = std::aligned_alloc(kAlignment, size);
+      block = from_system(size);
     }
     check(block != nullptr, "out of memory: cannot allocate ", human_bytes(double(size)), " beside the ",
           human_bytes(double(p.statistics.in_use)), " in use");
     ++p.statistics.allocations;
+    clear = clear && !is_mapped(size);
   }
   p.statistics.in_use += int64_t(size);
   if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
+  lock.unlock();
+  if (clear) std::memset(block, 0, size);
   return block;
 }
 
@@ -88,7 +113,7 @@ void release(void* block, size_t bytes) {
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);
   p.statistics.in_use -= int64_t(size);
-  if (!kReuse) return std::free(block);
+  if (!kReuse) return to_system(block, size);
   p.free_blocks[size].push_back(block);
   p.statistics.cached += int64_t(size);
 }

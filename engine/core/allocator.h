@@ -18,8 +18,10 @@ struct MemoryStatistics {
 
 constexpr size_t kAlignment = 64;
 
-/// At least `bytes` bytes aligned to 64; not cleared. An Error when the system has no more.
-void* allocate(size_t bytes);
+enum class Contents { any, zeros };
+
+/// At least `bytes` bytes aligned to 64. An Error when the system has no more.
+void* allocate(size_t bytes, Contents contents = Contents::any);
 /// Gives a block back for reuse; `bytes` is what was asked for.
 void release(void* block, size_t bytes);
 

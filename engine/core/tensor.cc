@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
-#include "engine/core/allocator.h"
-
 namespace engine {
 
-Storage::Storage(size_t n, Device d) : bytes(n), device(d) {
+Storage::Storage(size_t n, Device d, Contents contents) : bytes(n), device(d) {
   check(d == Device::cpu, "this build has no ", d, " memory");
-  data = allocate(n);
+  data = allocate(n, contents);
 }
 Storage::~Storage() { release(data, bytes); }
 
@@ -23,21 +21,22 @@ Shape contiguous_strides(const Shape& shape) {
   return strides;
 }
 
-Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+Tensor Tensor::allocated(const Shape& shape, DType dtype, Device device, Contents contents) {
   Tensor t;
   t.shape_ = shape;
   t.strides_ = contiguous_strides(shape);
   t.numel_ = shape.numel();
   t.dtype_ = dtype;
   check(t.numel_ < (int64_t(1) << 59), "tensor ", shape, " is too large");
-  t.storage_ = std::make_shared<Storage>(size_t(t.numel_ * size_of(dtype)), device);
+  t.storage_ = std::make_shared<Storage>(size_t(t.numel_ * size_of(dtype)), device, contents);
   return t;
 }
 
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  return allocated(shape, dtype, device, Contents::any);
+}
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
-  Tensor t = empty(shape, dtype, device);
-  std::memset(t.raw(), 0, size_t(t.bytes()));
-  return t;
+  return allocated(shape, dtype, device, Contents::zeros);
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {

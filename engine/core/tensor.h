@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/core/allocator.h"
 #include "engine/core/device.h"
 #include "engine/core/dtype.h"
 #include "engine/core/shape.h"
@@ -20,7 +21,7 @@ namespace engine {
 /// A block of memory from the caching allocator. `version` counts overwrites after creation: the tape
 /// compares it, so that a tensor saved for backward and then changed is noticed.
 struct Storage {
-  Storage(size_t bytes, Device device);
+  Storage(size_t bytes, Device device, Contents contents);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -92,6 +93,8 @@ class Tensor {
   Slot slot;
 
  private:
+  static Tensor allocated(const Shape& shape, DType dtype, Device device, Contents contents);
+
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0, numel_ = 0;
   Shape shape_, strides_;

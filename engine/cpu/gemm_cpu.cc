@@ -21,7 +21,9 @@ namespace {
 constexpr int kSlotTiles = 4, kSlotA = 5, kSlotB = 6, kSlotTile = 7;  // scratch
 constexpr int64_t kSlice = 384;                                       // of k
 constexpr int64_t kBlockK = 3 * kSlice, kBlockRows = 2048, kBlockCols = 3072;
-constexpr int64_t kTileRows = 112, kTileCols = 256;
+constexpr int64_t kTileRows = 56, kTileCols = 384;
+constexpr int64_t kPackPanels = 4;  // neighbours packed by one task
+constexpr int64_t kAhead = 16;      // steps of k between a prefetch and its use
 
 int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -35,8 +37,18 @@ static void micro_kernel(int64_t k, const C* a, const C* b, C* c, int64_t stride
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) sum[i][j] = Vector<C>{};
+  if (add) {  // C is wanted at the end: ask for it now
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c + i * stride + j * kLanes<C>, 1);
+  }
   for (int64_t p = 0; p < k; ++p, a += kRowsPadded, b += kCols<C>) {
     Vector<C> row[kVectors];
+    // The panels come out of L2; the processor's own prefetcher follows neither of the two closely enough.
+#pragma GCC unroll 4
+    for (int j = 0; j < kCols<C>; j += 64 / int(sizeof(C))) __builtin_prefetch(b + kAhead * kCols<C> + j);
+    __builtin_prefetch(a + kAhead * kRowsPadded);
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) row[j] = load_vector<C>(b + j * kLanes<C>);
 #pragma GCC unroll 16
@@ -122,20 +134,22 @@ struct Product {
 
   void pack() {
     const int64_t row_panels = pieces(rows, kRows), col_panels = pieces(cols, kCols<C>);
-    each(row_panels + col_panels, [&](int64_t i) {
+    const int64_t row_tasks = pieces(row_panels, kPackPanels), col_tasks = pieces(col_panels, kPackPanels);
+    each(row_tasks + col_tasks, [&](int64_t task) {
+      const bool is_row = task < row_tasks;
+      const int64_t panels = is_row ? row_panels : col_panels;
+      const int64_t panel = (is_row ? task : task - row_tasks) * kPackPanels;
       for (int64_t s = 0; s < slices(); ++s) {
         const Range k = slice(s);
-        const int64_t n = k.end - k.begin;
-        if (i < row_panels)
-          pack_panel<C, kRowsPadded>(a, a.transposed, row0 + i * kRows, smaller(kRows, rows - i * kRows),
-                                     k0 + k.begin, n,
-                                     packed_a + kRowsPadded * (k.begin * row_panels + i * n));
-        else {
-          const int64_t j = i - row_panels;
-          pack_panel<C, kCols<C>>(b, !b.transposed, col0 + j * kCols<C>,
-                                  smaller(kCols<C>, cols - j * kCols<C>), k0 + k.begin, n,
-                                  packed_b + kCols<C> * (k.begin * col_panels + j * n));
-        }
+        const int64_t n = k.end - k.begin, at = k.begin * panels + panel * n;
+        if (is_row)
+          pack_panels<C, kRows, kRowsPadded>(a, a.transposed, row0 + panel * kRows,
+                                             smaller(kPackPanels * kRows, rows - panel * kRows), k0 + k.begin,
+                                             n, packed_a + kRowsPadded * at);
+        else
+          pack_panels<C, kCols<C>, kCols<C>>(b, !b.transposed, col0 + panel * kCols<C>,
+                                             smaller(kPackPanels * kCols<C>, cols - panel * kCols<C>),
+                                             k0 + k.begin, n, packed_b + kCols<C> * at);
       }
     });
   }

@@ -96,65 +96,76 @@ ENGINE_INLINE void transpose_block(V (&rows)[N]) {
   transpose_stage<1>(rows);
 }
 
-/// Packs `width` vectors that lie along k in memory (rows of A, rows of a transposed B): panel[p * Padded +
-/// i] = from[i * stride + p].
+/// Packs `width` > 0 vectors that lie along k in memory (rows of A, rows of a transposed B): panel[p * Padded
+/// + i] = from[i * stride + p]. Lanes past `width` repeat the last one: nobody reads what they become.
 template <class T, int Padded>
 static void pack_across(const T* from, int64_t stride, int64_t width, int64_t k, Compute<T>* panel) {
   using C = Compute<T>;
   constexpr int n = kLanes<C>;
   static_assert(Padded % n == 0);
   for (int group = 0; group < Padded; group += n) {
-    const T* source = from + group * stride;
-    const int64_t rows = width - group;
-    for (int64_t p = 0; p < k; p += n) {
-      Vector<C> block[n];
-      if (rows >= n && k - p >= n) {
+    const T* source[n];
+    for (int i = 0; i < n; ++i) source[i] = from + (group + i < width ? group + i : width - 1) * stride;
+    Vector<C> block[n];
+    int64_t p = 0;
+    C* to = panel + group;
+    for (; p + n <= k; p += n, to += n * Padded) {
 #pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) block[i] = load_vector<C>(source + i * stride + p);
-      } else {
-        for (int i = 0; i < n; ++i)
-          block[i] = i >= rows    ? Vector<C>{}
-                     : k - p >= n ? load_vector<C>(source + i * stride + p)
-                                  : load_part<C>(source + i * stride + p, k - p);
-      }
+      for (int i = 0; i < n; ++i) block[i] = load_vector<C>(source[i] + p);
       transpose_block(block);
-      C* to = panel + p * Padded + group;
-      const int64_t count = k - p < n ? k - p : n;
-      for (int64_t i = 0; i < count; ++i) store_vector(to + i * Padded, block[i]);
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) store_vector(to + i * Padded, block[i]);
     }
+    if (p == k) continue;
+    for (int i = 0; i < n; ++i) block[i] = load_part<C>(source[i] + p, k - p);
+    transpose_block(block);
+    for (int64_t i = 0; i < k - p; ++i) store_vector(to + i * Padded, block[i]);
   }
 }
 
-/// Packs vectors that lie across k in memory (rows of B, rows of a transposed A): panel[p * Padded + i] =
-/// from[p * stride + i].
-template <class T, int Padded>
-static void pack_along(const T* from, int64_t stride, int64_t width, int64_t k, Compute<T>* panel) {
+/// Packs vectors that lie across k in memory (rows of B, rows of a transposed A) into neighbouring panels of
+/// Width each, `distance` elements apart: panel[j * distance + p * Padded + i] = from[p * stride + j * Width
+/// + i]. Several panels at once, because a row of a wide matrix is a page of its own: it is visited once.
+template <class T, int Width, int Padded>
+static void pack_along(const T* from, int64_t stride, int64_t width, int64_t k, Compute<T>* panel,
+                       int64_t distance) {
   using C = Compute<T>;
   constexpr int n = kLanes<C>;
+  constexpr int64_t kRowsAhead = 4;  // asked for ahead: no prefetcher follows such strides
   for (int64_t p = 0; p < k; ++p, from += stride, panel += Padded) {
-    if (width >= Padded) {
+    C* to = panel;
+    int64_t column = 0;
+    if (p + kRowsAhead < k)
+      for (int64_t i = 0; i < width; i += 64 / int64_t(sizeof(T)))
+        __builtin_prefetch(from + kRowsAhead * stride + i);
+    for (; column + Padded <= width; column += Width, to += distance) {
 #pragma GCC unroll 8
-      for (int i = 0; i < Padded; i += n) store_vector(panel + i, load_vector<C>(from + i));
-    } else {
-      for (int i = 0; i < Padded; i += n)
-        store_vector(panel + i, width - i >= n ? load_vector<C>(from + i)
-                                : width > i    ? load_part<C>(from + i, width - i)
-                                               : Vector<C>{});
+      for (int i = 0; i < Padded; i += n) store_vector(to + i, load_vector<C>(from + column + i));
     }
+    for (; column < width; column += Width, to += distance)
+      for (int i = 0; i < Padded; i += n) {
+        const int64_t left = width - column - i;
+        store_vector(to + i, left >= n  ? load_vector<C>(from + column + i)
+                             : left > 0 ? load_part<C>(from + column + i, left)
+                                        : Vector<C>{});
+      }
   }
 }
 
-/// One panel of kRows rows of A or kCols columns of B.
-template <class C, int Padded>
-static void pack_panel(const GemmOperand& x, bool along, int64_t first, int64_t width, int64_t k0, int64_t k,
-                       C* panel) {
+/// Packs `width` rows of A or columns of B from `first` on, in panels of Width.
+template <class C, int Width, int Padded>
+static void pack_panels(const GemmOperand& x, bool along, int64_t first, int64_t width, int64_t k0, int64_t k,
+                        C* panel) {
   const auto pack = [&](auto t) {
     using T = decltype(t);
     const T* data = static_cast<const T*>(x.data);
-    if (along)
-      pack_along<T, Padded>(data + k0 * x.stride + first, x.stride, width, k, panel);
-    else
-      pack_across<T, Padded>(data + first * x.stride + k0, x.stride, width, k, panel);
+    if (along) {
+      pack_along<T, Width, Padded>(data + k0 * x.stride + first, x.stride, width, k, panel, Padded * k);
+    } else {
+      for (int64_t i = 0; i < width; i += Width, panel += Padded * k)
+        pack_across<T, Padded>(data + (first + i) * x.stride + k0, x.stride,
+                               width - i < Width ? width - i : Width, k, panel);
+    }
   };
   if constexpr (std::is_same_v<C, double>)
     pack(double{});
