@@ -48,6 +48,7 @@ MetricsLog::MetricsLog(const std::string& path, int64_t resume_step) : path_(pat
   fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   check(fd_ >= 0, path, ": cannot open (", std::strerror(errno), ")");
   check(::ftruncate(fd_, off_t(keep)) == 0, path, ": cannot truncate (", std::strerror(errno), ")");
+  empty_ = keep == 0;
 }
 
 MetricsLog::~MetricsLog() { ::close(fd_); }
@@ -63,6 +64,7 @@ void MetricsLog::write(const Json& record) {
     check(n > 0, path_, ": cannot write (", std::strerror(errno), ")");
     done += size_t(n);
   }
+  empty_ = false;
 }
 
 std::vector<Json> read_metrics(const std::string& path) {

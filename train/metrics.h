@@ -2,9 +2,10 @@
 // tests and people read.
 //
 // A training line has step, tokens, seconds, loss (nats a token), lr, grad_norm, loss_scale,
-// tokens_per_second and, where known, mfu (a fraction) and peak_memory (bytes). A validation line has step,
-// tokens, seconds, valid_loss, valid_ppl. With log.layers a training line also has two arrays with an object
-// per layer:
+// tokens_per_second, mfu and peak_memory (bytes). The run's first line also has what does not change:
+// parameters, flops_per_token, peak_flops and mfu_formula, which says how mfu comes from them (a fraction). A
+// validation line has step, tokens, seconds, valid_loss, valid_ppl. Every log.layers updates a training line
+// also has two arrays with an object per layer:
 //   layers: layer, grad_norm, weight_norm, update_ratio, activation_rms, w2_grad
 //   gains:  layer, name ("ffn.mid_norm.weight"), mean, min, max
 // update_ratio is the norm of the step over that of the weights, w2_grad the mean |gradient| of the FFN's
@@ -31,9 +32,12 @@ class MetricsLog {
 
   /// Appends one line with one write call; `record` has an integer "step".
   void write(const engine::Json& record);
+  /// Whether no line is there yet.
+  bool empty() const { return empty_; }
 
  private:
   std::string path_;
+  bool empty_ = true;
   int fd_ = -1;
 };
 

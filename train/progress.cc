@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <utility>
 
 #include "engine/base/text.h"
 
@@ -49,14 +50,18 @@ double eta_seconds(const ProgressState& s) {
 }
 
 std::string progress_line(const ProgressState& s) {
+  const std::string mfu = s.mfu > 0 ? "  MFU " + format("%.0f%%", 100 * s.mfu) : "";
   const double perplexity = std::exp(s.loss);
   return "step " + std::to_string(s.step) + (s.total_steps > 0 ? "/" + std::to_string(s.total_steps) : "") +
          "  loss " + format("%.4f", s.loss) + "  ppl " +
          format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) + "  " +
-         engine::human_count(s.tokens_per_second) + " tok/s  ETA " + engine::human_seconds(eta_seconds(s));
+         engine::human_count(s.tokens_per_second) + " tok/s" + mfu + "  ETA " +
+         engine::human_seconds(eta_seconds(s));
 }
 
-std::string progress_bar(const ProgressState& s, int width, bool unicode) {
+std::string progress_bar(const ProgressState& state, int width, bool unicode) {
+  ProgressState s = state;
+  if (width < 100) s.mfu = 0;
   const double done = std::clamp(s.done, 0.0, 1.0);
   std::string text = "  " + format("%3.0f", std::floor(100 * done)) + "%  " + progress_line(s);
   const int cells = std::min(30, width - 1 - int(text.size()));
@@ -81,7 +86,8 @@ Progress::Progress(int64_t every)
 
 void Progress::update(const ProgressState& state) {
   if (!terminal_) {
-    if (state.step % every_ == 0 || state.done >= 1)
+    const bool first = !std::exchange(begun_, true);
+    if (first || state.step % every_ == 0 || state.done >= 1)
       std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
                    std::floor(100 * std::min(1.0, state.done)));
     return;

@@ -1,6 +1,6 @@
 // Progress for people, on stderr: a bar that redraws itself on a terminal, else a plain line now and then.
 //
-//   ━━━━━━━━━━╸─────────  52%  step 1040/2000  loss 1.923  ppl 6.84  12.3k tok/s  ETA 1:02
+//   ━━━━━━━━━━╸─────────  52%  step 1040/2000  loss 1.9230  ppl 6.84  12.3k tok/s  MFU 31%  ETA 1:02
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@ struct ProgressState {
   double done = 0;
   double loss = 0;  // nats a token
   double tokens_per_second = 0;
+  double mfu = 0;            // model FLOPs a second over the processor's peak; 0: unknown
   double elapsed = 0;        // seconds of training, this run of the program
   double done_at_start = 0;  // `done` when this run of the program began (above 0 after --resume)
 };
@@ -21,13 +22,14 @@ struct ProgressState {
 /// Seconds left if the run goes on as it went; NaN while nothing is done.
 double eta_seconds(const ProgressState& state);
 
-/// The line without a bar, and with one that fills `width` columns; `unicode` chooses the bar's characters.
+/// The line without a bar, and with one that fills `width` columns; `unicode` chooses the bar's characters. A
+/// bar in fewer than 100 columns leaves MFU out.
 std::string progress_line(const ProgressState& state);
 std::string progress_bar(const ProgressState& state, int width, bool unicode);
 
 class Progress {
  public:
-  /// `every`: updates between plain lines when stderr is no terminal.
+  /// `every`: updates between plain lines when stderr is no terminal; the first update has one in any case.
   explicit Progress(int64_t every);
   ~Progress() { finish(); }
 
@@ -42,6 +44,7 @@ class Progress {
   int64_t every_;
   bool terminal_, unicode_;
   double last_drawn_ = -1;
+  bool begun_ = false;
   std::string shown_;
 };
 

@@ -7,11 +7,13 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
+#include "engine/cpu/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"
+#include "models/parameter_list.h"
 #include "train/checkpoint_dir.h"
 #include "train/diagnosis.h"
 #include "train/signals.h"
@@ -27,6 +29,9 @@ namespace {
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+// flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
+constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
 
 nn::Precision precision_of(const TrainConfig& config) {
   if (config.precision == PrecisionKind::bf16) return nn::Precision::of(engine::DType::bf16);
@@ -227,6 +232,12 @@ void Trainer::report_bad_update(double norm) {
 RunEnd Trainer::run() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
+  peak_flops_ = 1e9 * engine::multiply_add_peak();  // a few milliseconds
+  char line[160];
+  std::snprintf(line, sizeof line,
+                "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",
+                flops_per_token_ * 1e-6, engine::cpu::thread_count(), peak_flops_ * 1e-9);
+  engine::log_info(line);
   done_at_start_ = done();
   session_start_ = last_log_time_ = last_checkpoint_time_ = now();
   last_log_tokens_ = c.tokens;
@@ -307,6 +318,14 @@ void Trainer::save_checkpoint() {
   last_checkpoint_time_ = now();
 }
 
+/// What holds for all of the run, for its first line.
+Json Trainer::constants() const {
+  return {{"parameters", models::parameter_count(model_->config())},
+          {"flops_per_token", flops_per_token_},
+          {"peak_flops", peak_flops_},
+          {"mfu_formula", kMfuFormula}};
+}
+
 void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
@@ -318,6 +337,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .done = done(),
                     .loss = result.loss,
                     .tokens_per_second = speed,
+                    .mfu = speed * flops_per_token_ / peak_flops_,
                     .elapsed = now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
@@ -331,9 +351,9 @@ void Trainer::log_update(const UpdateResult& result) {
                  {"loss_scale", scaler_ ? scaler_->scale() : 1},
                  {"applied", result.applied},
                  {"tokens_per_second", speed},
-                 {"flops_per_second", speed * flops_per_token_},
+                 {"mfu", speed * flops_per_token_ / peak_flops_},
                  {"peak_memory", engine::memory_statistics().peak}};
-  if (peak_flops_ > 0) record["mfu"] = speed * flops_per_token_ / peak_flops_;
+  if (metrics_->empty()) record.update(constants());
   if (watched) record.update(layers);
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);

@@ -56,6 +56,7 @@ class Trainer {
   void validate();
   void save_checkpoint();
   void log_update(const UpdateResult& result);
+  engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }
   double learning_rate() const;

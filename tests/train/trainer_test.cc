@@ -2,6 +2,8 @@
 // stop, averages, failures.
 #include "train/trainer.h"
 
+#include <filesystem>
+
 #include "engine/base/file.h"
 #include "engine/cpu/parallel.h"
 #include "models/model_files.h"
@@ -50,6 +52,31 @@ TEST_CASE("training learns what can be learned") {
   CHECK(mean_of_last(loss, 10) < 1.75);
   CHECK(valid.back() < 1.75);
   CHECK(valid.back() > 0.99);
+}
+
+TEST_CASE("the first metrics line says what the run is, and how MFU is counted") {
+  Job job;
+  // As if the run had been cut before its first line: the one that goes on writes it.
+  job.set("log.every", 2).set("budget.steps", 1).set("schedule.steps", 6).set("checkpoint.every", 1);
+  job.train("run");
+  std::filesystem::remove(job.run("run") + "/metrics.jsonl");
+  job.set("budget.steps", 6).train("run", RunStart::resume);
+  const std::vector<Json> records = read_metrics(job.run("run") + "/metrics.jsonl");
+  const Json& first = records.front();
+  // Embeddings 16 x 16 and 16 x 16; two layers of norms (2 x 16 each, mid 64), head gains, qkv, out, up, down.
+  const int layer = 3 * 32 + 64 + 2 + (48 * 16 + 48) + (256 + 16) + (512 + 32) + (512 + 16);
+  CHECK(first["parameters"] == 16 * 16 + 16 * 16 + 2 * layer + 32);
+  const double matrices = 2 * (768 + 256 + 512 + 512) + 256;
+  CHECK(first["flops_per_token"] == 6 * matrices + 12 * 2 * 16 * 16);
+  CHECK(first["peak_flops"].get<double>() > 1e8);
+  for (const Json& r : records) {
+    if (!r.contains("loss")) continue;
+    CHECK(r["mfu"].get<double>() == Approx(r["tokens_per_second"].get<double>() *
+                                           first["flops_per_token"].get<double>() /
+                                           first["peak_flops"].get<double>()));
+    CHECK(r["peak_memory"].get<double>() > 0);
+    CHECK(r.contains("parameters") == (r == first));
+  }
 }
 
 TEST_CASE("a resumed run is the uninterrupted one, loss by loss") {
