@@ -2,7 +2,9 @@
 #include "train/memory_check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 #include "engine/base/check.h"
@@ -30,53 +32,131 @@ double available_memory() {
 
 namespace {
 
-models::MemoryPlan plan_for(const TrainConfig& config, const models::ModelConfig& model, int64_t batch,
-                            int64_t context, bool checkpointing) {
-  const int bytes = config.precision == PrecisionKind::f32 ? 4 : 2;
-  models::MemoryPlan plan = models::memory_plan(model, batch, context, bytes);
-  if (checkpointing) {  // one layer's activations at a time, and what each layer was given
-    const double layers = double(std::max<int64_t>(model.layers, 1));
-    plan.activations = plan.activations / layers + double(batch * context * model.width) * 4 * layers;
+/// What a run's memory depends on.
+struct Setting {
+  TrainConfig config;
+  models::ModelConfig model;
+  int64_t context;
+};
+
+models::MemoryPlan plan_for(const Setting& s) {
+  const bool f32 = s.config.precision == PrecisionKind::f32;
+  const double layers = double(std::max<int64_t>(s.model.layers, 1)), batch = double(s.config.data.batch);
+  models::MemoryPlan plan = models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 2);
+  if (s.config.activation_checkpointing)  // one layer's at a time, and what each layer was given
+    plan.activations =
+        plan.activations / layers + batch * double(s.context) * double(s.model.width) * 4 * layers;
+  const OptimConfig& o = s.config.optim;
+  const bool two_moments = o.name == OptimizerKind::adamw || o.name == OptimizerKind::adam;
+  if (!two_moments) plan.moments /= o.name == OptimizerKind::nag || o.momentum > 0 ? 2 : INFINITY;
+  if (s.config.ema.decay > 0) plan.moments += plan.gradients;
+  if (s.config.loss_scale.memory_efficient) {
+    plan.parameters /= 2, plan.gradients /= 2;
+  } else if (!f32) {
+    plan.parameters *= 1.5;  // the 16-bit copies
   }
-  if (config.precision != PrecisionKind::f32) plan.parameters *= 1.5;  // the 16-bit copies
-  if (config.ema.decay > 0) plan.moments += plan.gradients;
   return plan;
+}
+
+double bytes_of(const Setting& s) { return plan_for(s).total(); }
+
+/// Changes one setting until the run fits, or as far as it goes; returns its text, empty when there is
+/// nothing to change.
+using Remedy = std::string(Setting& s, double available);
+
+std::string fewer_rows(Setting& s, double available) {
+  int64_t& batch = s.config.data.batch;
+  const int64_t rows = batch * s.config.data.accumulate;
+  if (batch == 1) return {};
+  while (batch > 1 && bytes_of(s) > available) batch /= 2;
+  return engine::join_text("data.batch=", batch, ", data.accumulate=", (rows + batch - 1) / batch);
+}
+
+std::string recompute(Setting& s, double) {
+  return std::exchange(s.config.activation_checkpointing, true) ? "" : "activation_checkpointing=true";
+}
+
+std::string shorter_rows(Setting& s, double available) {
+  if (s.context < 32) return {};
+  while (s.context >= 32 && bytes_of(s) > available) s.context /= 2;
+  return engine::join_text("data.context=", s.context);
+}
+
+std::string fewer_layers(Setting& s, double available) {
+  if (s.model.layers < 2) return {};
+  while (s.model.layers > 1 && bytes_of(s) > available) s.model.layers /= 2;
+  return engine::join_text("model.layers=", s.model.layers);
+}
+
+std::string half_precision(Setting& s, double) {
+  if (s.config.precision != PrecisionKind::f32) return {};
+  s.config.precision = PrecisionKind::f16;
+  s.config.loss_scale.memory_efficient = true;
+  return "precision=f16, loss_scale.memory_efficient=true";
+}
+
+template <auto... Steps>
+std::string in_turn(Setting& s, double available) {
+  std::string text;
+  for (Remedy* step : {Steps...}) {
+    if (bytes_of(s) <= available) break;
+    if (const std::string next = step(s, available); !next.empty())
+      text += (text.empty() ? "" : ", ") + next;
+  }
+  return text;
+}
+
+/// The least harmful first: what leaves the result alone, then what changes the task, then the model.
+constexpr Remedy* kRemedies[] = {
+    fewer_rows,
+    recompute,
+    in_turn<recompute, fewer_rows>,
+    shorter_rows,
+    half_precision,
+    in_turn<recompute, fewer_rows, half_precision>,
+    in_turn<recompute, fewer_rows, shorter_rows>,
+    fewer_layers,
+    in_turn<recompute, fewer_rows, shorter_rows, fewer_layers>,
+};
+constexpr size_t kNamed = 3;
+
+std::string remedies(const Setting& wanted, double available) {
+  std::vector<std::string> found;
+  for (Remedy* remedy : kRemedies) {
+    Setting s = wanted;
+    std::string text;
+    try {
+      text = remedy(s, available);
+      if (text.empty() || bytes_of(s) > available) continue;
+      text += " (" + human_bytes(bytes_of(s)) + ")";
+    } catch (const engine::Error&) {  // a layer rule of the norms names layers that fewer would not have
+      continue;
+    }
+    if (std::find(found.begin(), found.end(), text) == found.end()) found.push_back(text);
+    if (found.size() == kNamed) break;
+  }
+  if (found.empty()) {
+    const models::MemoryPlan plan = plan_for(wanted);
+    return "a smaller model: parameters, gradients and moments alone take " +
+           human_bytes(plan.total() - plan.activations);
+  }
+  std::string list;
+  for (const std::string& text : found) list += (list.empty() ? "" : "; or ") + text;
+  return list;
 }
 
 }  // namespace
 
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                          double available) {
-  const int64_t batch = config.data.batch;
-  const models::MemoryPlan plan = plan_for(config, model, batch, context, config.activation_checkpointing);
+  const Setting wanted{config, model, context};
+  const models::MemoryPlan plan = plan_for(wanted);
   const std::string text = engine::join_text(
       "memory: ", human_bytes(plan.total()), " (parameters ", human_bytes(plan.parameters), ", gradients ",
       human_bytes(plan.gradients), ", moments ", human_bytes(plan.moments), ", activations ",
       human_bytes(plan.activations), ") of ", human_bytes(available), " available");
   if (available <= 0 || plan.total() <= available) return text;
-
-  std::vector<std::string> remedies;
-  for (int64_t smaller = batch / 2; smaller >= 1; smaller /= 2) {
-    if (plan_for(config, model, smaller, context, config.activation_checkpointing).total() > available)
-      continue;
-    remedies.push_back(engine::join_text("data.batch=", smaller, " with data.accumulate=",
-                                         config.data.accumulate * ((batch + smaller - 1) / smaller)));
-    break;
-  }
-  if (!config.activation_checkpointing && plan_for(config, model, batch, context, true).total() <= available)
-    remedies.push_back("activation_checkpointing=true");
-  for (int64_t shorter = context / 2; shorter >= 16; shorter /= 2) {
-    if (plan_for(config, model, batch, shorter, config.activation_checkpointing).total() > available)
-      continue;
-    remedies.push_back(engine::join_text("data.context=", shorter));
-    break;
-  }
-  if (remedies.empty())
-    remedies.push_back(engine::join_text("a smaller model: parameters, gradients and moments alone take ",
-                                         human_bytes(plan.total() - plan.activations)));
-  std::string list;
-  for (const std::string& remedy : remedies) list += (list.empty() ? "" : "; or ") + remedy;
-  engine::fail(text, ", which is not enough. What would fit: ", list);
+  engine::fail(text, ", which is not enough. What would fit: ", remedies(wanted, available));
 }
 
 }  // namespace train

@@ -13,8 +13,8 @@ namespace train {
 /// smaller.
 double available_memory();
 
-/// The plan as one line for people. Error when it exceeds `available`, naming up to three settings, each of
-/// which alone would make the run fit where possible.
+/// The plan as one line for people. Error when it exceeds `available`, naming the first three settings that
+/// would make the run fit, each with what the run would then need.
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                          double available);
 

@@ -63,7 +63,8 @@ TEST_CASE("the first metrics line says what the run is, and how MFU is counted")
   job.set("budget.steps", 6).train("run", RunStart::resume);
   const std::vector<Json> records = read_metrics(job.run("run") + "/metrics.jsonl");
   const Json& first = records.front();
-  // Embeddings 16 x 16 and 16 x 16; two layers of norms (2 x 16 each, mid 64), head gains, qkv, out, up, down.
+  // Embeddings 16 x 16 and 16 x 16; two layers of norms (2 x 16 each, mid 64), head gains, qkv, out, up,
+  // down.
   const int layer = 3 * 32 + 64 + 2 + (48 * 16 + 48) + (256 + 16) + (512 + 32) + (512 + 16);
   CHECK(first["parameters"] == 16 * 16 + 16 * 16 + 2 * layer + 32);
   const double matrices = 2 * (768 + 256 + 512 + 512) + 256;
@@ -71,9 +72,9 @@ TEST_CASE("the first metrics line says what the run is, and how MFU is counted")
   CHECK(first["peak_flops"].get<double>() > 1e8);
   for (const Json& r : records) {
     if (!r.contains("loss")) continue;
-    CHECK(r["mfu"].get<double>() == Approx(r["tokens_per_second"].get<double>() *
-                                           first["flops_per_token"].get<double>() /
-                                           first["peak_flops"].get<double>()));
+    CHECK(r["mfu"].get<double>() ==
+          Approx(r["tokens_per_second"].get<double>() * first["flops_per_token"].get<double>() /
+                 first["peak_flops"].get<double>()));
     CHECK(r["peak_memory"].get<double>() > 0);
     CHECK(r.contains("parameters") == (r == first));
   }
@@ -200,13 +201,23 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=4 with data.accumulate=16; or"));
+      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (6.4 GiB); or "
+               "activation_checkpointing=true, data.batch=32, data.accumulate=2 (7.1 GiB); or "
+               "data.context=128 ("));
+  // Nothing alone is enough, then not even everything.
+  CHECK_THROWS_WITH(check_memory(config, model, model.context, 1.8e9),
+                    Contains("What would fit: activation_checkpointing=true, data.batch=") &&
+                        Contains("precision=f16, loss_scale.memory_efficient=true (") &&
+                        Contains("model.layers="));
+  CHECK_THROWS_WITH(check_memory(config, model, model.context, 1e8),
+                    Contains("a smaller model: parameters, gradients and moments alone take"));
   CHECK_NOTHROW(check_memory(config, model, model.context, 1e13));
 }
 
 TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {
   Job job;
-  // A rate and batch at which the run converges: a noisier one ends a few percent apart for any change of rounding.
+  // A rate and batch at which the run converges: a noisier one ends a few percent apart for any change of
+  // rounding.
   job.set("budget.steps", 400).set("schedule.steps", 400).set("checkpoint.every", 0).set("eval.every", 0);
   job.set("optim.lr", 0.003).set("data.batch", 16);
   job.train("f32");
@@ -216,4 +227,22 @@ TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {
     INFO(precision);
     CHECK(series(job.run(precision), "valid_loss").back() == Approx(reference).epsilon(0.01));
   }
+}
+
+TEST_CASE("f16 with loss scaling trains where f16 without it stalls", "[medium]") {
+  Job job;
+  job.set("budget.steps", 400).set("schedule.steps", 400).set("checkpoint.every", 0).set("eval.every", 0);
+  job.set("optim.lr", 0.003).set("data.batch", 16).set("log.every", 1);
+  job.train("f32");
+  // A loss that is 2^26 times smaller: its gradients lie below 6e-8, the smallest number that f16 has.
+  job.set("precision", "f16").set("loss_scale.init", std::ldexp(1.0, -26));
+  job.set("loss_scale.window", 1000000).train("fixed");  // never doubles: no scaling
+  job.set("loss_scale.window", 3).train("dynamic");
+  const auto end = [&](const char* run) { return series(job.run(run), "valid_loss").back(); };
+  INFO("f32 " << end("f32") << ", fixed " << end("fixed") << ", dynamic " << end("dynamic"));
+  CHECK(end("fixed") > 2.7);  // ln 16 = 2.77: nothing was learned
+  CHECK(end("fixed") > end("dynamic") + 0.5);
+  // 78 updates pass before the scale is 1; later one update in four tries a scale that is too large.
+  CHECK(end("dynamic") == Approx(end("f32")).epsilon(0.1));
+  CHECK(series(job.run("dynamic"), "loss_scale").back() > 1);
 }
