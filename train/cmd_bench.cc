@@ -36,7 +36,7 @@ Json machine() {
   return {{"processor", processor_name()},
           {"threads", engine::cpu::thread_count()},
           {"level", engine::cpu::name_of(engine::cpu::isa())},
-          {"bf16_instructions", engine::cpu::has_avx512_bf16()}};
+          {"bf16_products", engine::cpu::name_of(engine::cpu::bf16_product())}};
 }
 
 void print(const std::vector<BenchResult>& results, bool json) {

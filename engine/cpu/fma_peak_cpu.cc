@@ -3,23 +3,40 @@
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
+namespace {
 
-void fma_peak(const FmaPeak& a) {
+template <class M>
+void count(const FmaPeak& a) {
+  using C = typename M::Sum;
+  using P = typename M::Packed;
+  // As many independent sums as the micro-kernel's: enough to hide the latency of a multiply-add.
+  constexpr int n = kRows * kVectors;
   parallel_for(a.tasks, [&](int64_t task) {
-    // As many independent sums as the micro-kernel's: enough to hide the latency of a multiply-add.
-    constexpr int n = kRows * kVectors;
-    Vector<float> sum[n] = {}, x = Vector<float>{} + 1e-3f;
+    Vector<C> sum[n];
+#pragma GCC unroll 32
+    for (int j = 0; j < n; ++j) sum[j] = Vector<C>{};
+    const Vector<P> row = Vector<P>{};
     for (int64_t i = 0; i < a.rounds; ++i) {
 #pragma GCC unroll 32
       for (int j = 0; j < n; ++j) {
-        sum[j] += x * x;
+        M::multiply_add(sum[j], P(0), row);
         asm volatile("" : "+v"(sum[j]));  // so that the compiler neither folds nor drops it
       }
     }
+#pragma GCC unroll 32
     for (int j = 1; j < n; ++j) sum[0] += sum[j];
     a.sink[task] = sum[0][0];
-    if (task == 0) *a.flops_per_round = 2.0 * n * kLanes<float>;
+    if (task == 0) *a.flops_per_round = 2.0 * M::kDepth * n * kLanes<C>;
   });
+}
+
+}  // namespace
+
+void fma_peak(const FmaPeak& a) {
+#if defined(__AVX512F__)
+  if (a.bf16_pairs) return count<Bf16Pairs<false>>(a);
+#endif
+  count<Widened<float>>(a);
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

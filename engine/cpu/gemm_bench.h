@@ -1,26 +1,30 @@
-// The 15 products of one GPT-2 124M training step at 1024 tokens, against the machine's multiply-add peak,
-// measured in the same run: `normlab bench gemm`.
+// The 15 products of one GPT-2 124M training step at 1024 tokens, against the machine's multiply-add peak and
+// against other libraries' products, all measured in turn in the same run: `normlab bench gemm`.
 #pragma once
 
 #include <vector>
 
+#include "engine/core/dtype.h"
 #include "engine/cpu/bench.h"
 #include "engine/cpu/isa.h"
 
 namespace engine {
 
 /// For each of f32 and bf16: a row per product, then their total weighted by the operations of the step
-/// (12 layers and one head). `repeats` samples of each, of which the median counts.
+/// (12 layers and one head), then the totals of the peers. `repeats` samples of each, of which the median
+/// counts; the ceiling is the best of as many samples of multiply_add_peak(dtype).
 std::vector<BenchResult> bench_gemm(int repeats = 5);
 
-/// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples.
-double multiply_add_peak();
+/// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples. bf16: of VDPBF16PS
+/// where the processor has it, else those of f32.
+double multiply_add_peak(DType dtype = DType::f32);
 
 /// Kernel arguments: tasks of `rounds` rounds of independent multiply-adds.
 struct FmaPeak {
   long tasks, rounds;
   float* sink;  // [tasks]
   double* flops_per_round;
+  bool bf16_pairs;
 };
 
 namespace cpu {

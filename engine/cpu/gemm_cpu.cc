@@ -30,31 +30,34 @@ int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// C[kRows, kCols] = (add ? C : 0) + A panel * B panel. The panels' sum is formed by itself and added once:
 /// in one long chain over k, small terms would vanish beside a large sum.
-template <class C>
-static void micro_kernel(int64_t k, const C* a, const C* b, C* c, int64_t stride, bool add) {
-  Vector<C> sum[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) sum[i][j] = Vector<C>{};
+template <class M>
+static void micro_kernel(int64_t steps, const typename M::Packed* a, const typename M::Packed* b,
+                         typename M::Sum* c, int64_t stride, bool add) {
+  using C = typename M::Sum;
+  using P = typename M::Packed;
   if (add) {  // C is wanted at the end: ask for it now
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c + i * stride + j * kLanes<C>, 1);
   }
-  for (int64_t p = 0; p < k; ++p, a += kRowsPadded, b += kCols<C>) {
-    Vector<C> row[kVectors];
+  Vector<C> sum[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) sum[i][j] = Vector<C>{};
+  for (int64_t p = 0; p < steps; ++p, a += kRowsPadded, b += kCols<P>) {
+    Vector<P> row[kVectors];
     // The panels come out of L2; the processor's own prefetcher follows neither of the two closely enough.
 #pragma GCC unroll 4
-    for (int j = 0; j < kCols<C>; j += 64 / int(sizeof(C))) __builtin_prefetch(b + kAhead * kCols<C> + j);
+    for (int j = 0; j < kCols<P>; j += 64 / int(sizeof(P))) __builtin_prefetch(b + kAhead * kCols<P> + j);
     __builtin_prefetch(a + kAhead * kRowsPadded);
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) row[j] = load_vector<C>(b + j * kLanes<C>);
+    for (int j = 0; j < kVectors; ++j) row[j] = load_vector<P>(b + j * kLanes<P>);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sum[i][j] += a[i] * row[j];
+      for (int j = 0; j < kVectors; ++j) M::multiply_add(sum[i][j], a[i], row[j]);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i)
@@ -66,14 +69,15 @@ static void micro_kernel(int64_t k, const C* a, const C* b, C* c, int64_t stride
 }
 
 /// The same where only rows x cols of the result exist in C.
-template <class C>
-static void micro_kernel_edge(int64_t k, const C* a, const C* b, C* c, int64_t stride, bool add, int64_t rows,
-                              int64_t cols) {
+template <class M>
+static void micro_kernel_edge(int64_t steps, const typename M::Packed* a, const typename M::Packed* b,
+                              typename M::Sum* c, int64_t stride, bool add, int64_t rows, int64_t cols) {
+  using C = typename M::Sum;
   alignas(64) C full[kRows * kCols<C>];
   if (add)
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < cols; ++j) full[i * kCols<C> + j] = c[i * stride + j];
-  micro_kernel(k, a, b, full, kCols<C>, add);
+  micro_kernel<M>(steps, a, b, full, kCols<C>, add);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; ++j) c[i * stride + j] = full[i * kCols<C> + j];
 }
@@ -104,8 +108,12 @@ void deliver(const Gemm& g, const GemmTile& t) {
     store_tile(f16{});
 }
 
-template <class C>
+/// The product of panels packed and multiplied as M says. k is counted in M's steps.
+template <class M>
 struct Product {
+  using C = typename M::Sum;
+  using P = typename M::Packed;
+
   Product(const Gemm& gemm, bool all_threads) : g(gemm), parallel(all_threads) {}
 
   const Gemm& g;
@@ -115,8 +123,8 @@ struct Product {
   C* c = nullptr;        // where sums are kept: C itself, or scratch
   int64_t c_stride = 0;  // of c
   int64_t row0 = 0, col0 = 0, k0 = 0, rows = 0, cols = 0, ks = 0;  // the block at work
-  C* packed_a = nullptr;
-  C* packed_b = nullptr;
+  P* packed_a = nullptr;
+  P* packed_b = nullptr;
 
   template <class F>
   void each(int64_t tasks, F&& f) const {
@@ -126,6 +134,7 @@ struct Product {
       for (int64_t i = 0; i < tasks; ++i) f(i);
   }
 
+  int64_t steps() const { return pieces(g.k, M::kDepth); }
   bool direct() const { return !g.finish && g.c_dtype == dtype_of<C>(); }
 
   // Panels lie slice by slice: slice s of k, then panel, then k inside the slice.
@@ -142,14 +151,15 @@ struct Product {
       for (int64_t s = 0; s < slices(); ++s) {
         const Range k = slice(s);
         const int64_t n = k.end - k.begin, at = k.begin * panels + panel * n;
+        const int64_t first = M::kDepth * (k0 + k.begin), elements = smaller(M::kDepth * n, g.k - first);
         if (is_row)
-          pack_panels<C, kRows, kRowsPadded>(a, a.transposed, row0 + panel * kRows,
-                                             smaller(kPackPanels * kRows, rows - panel * kRows), k0 + k.begin,
-                                             n, packed_a + kRowsPadded * at);
+          pack_panels<M, kRows, kRowsPadded>(a, a.transposed, row0 + panel * kRows,
+                                             smaller(kPackPanels * kRows, rows - panel * kRows), first,
+                                             elements, packed_a + kRowsPadded * at);
         else
-          pack_panels<C, kCols<C>, kCols<C>>(b, !b.transposed, col0 + panel * kCols<C>,
-                                             smaller(kPackPanels * kCols<C>, cols - panel * kCols<C>),
-                                             k0 + k.begin, n, packed_b + kCols<C> * at);
+          pack_panels<M, kCols<P>, kCols<P>>(b, !b.transposed, col0 + panel * kCols<P>,
+                                             smaller(kPackPanels * kCols<P>, cols - panel * kCols<P>), first,
+                                             elements, packed_b + kCols<P> * at);
       }
     });
   }
@@ -173,20 +183,20 @@ struct Product {
       const int64_t n = k.end - k.begin;
       const bool add = s > 0 || k0 > 0 || (direct() && g.accumulate);
       for (int64_t q = j.begin; q < j.end; ++q) {
-        const C* pb = packed_b + kCols<C> * (k.begin * col_panels + q * n);
+        const P* pb = packed_b + kCols<C> * (k.begin * col_panels + q * n);
         const int64_t w = smaller(kCols<C>, cols - q * kCols<C>);
         for (int64_t p = i.begin; p < i.end; ++p) {
-          const C* pa = packed_a + kRowsPadded * (k.begin * row_panels + p * n);
+          const P* pa = packed_a + kRowsPadded * (k.begin * row_panels + p * n);
           const int64_t h = smaller(kRows, rows - p * kRows);
           C* to = sums + (p - i.begin) * kRows * stride + (q - j.begin) * kCols<C>;
           if (h == kRows && w == kCols<C>)
-            micro_kernel(n, pa, pb, to, stride, add);
+            micro_kernel<M>(n, pa, pb, to, stride, add);
           else
-            micro_kernel_edge(n, pa, pb, to, stride, add, h, w);
+            micro_kernel_edge<M>(n, pa, pb, to, stride, add, h, w);
         }
       }
     }
-    if (!direct() && k0 + ks == g.k)
+    if (!direct() && k0 + ks == steps())
       deliver<C>(g, {batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums, stride});
   }
 
@@ -195,13 +205,13 @@ struct Product {
     a = g.a, b = g.b;
     a.data = static_cast<const char*>(a.data) + index * g.a_batch * size_of(a.dtype);
     b.data = static_cast<const char*>(b.data) + index * g.b_batch * size_of(b.dtype);
-    const int64_t most_k = smaller(g.k, kBlockK), most_rows = smaller(g.m, kBlockRows),
+    const int64_t most_k = smaller(steps(), kBlockK), most_rows = smaller(g.m, kBlockRows),
                   most_cols = smaller(g.n, kBlockCols);
-    packed_a = scratch<C>(pieces(most_rows, kRows) * kRowsPadded * most_k, kSlotA);
-    packed_b = scratch<C>(pieces(most_cols, kCols<C>) * kCols<C> * most_k, kSlotB);
+    packed_a = scratch<P>(pieces(most_rows, kRows) * kRowsPadded * most_k, kSlotA);
+    packed_b = scratch<P>(pieces(most_cols, kCols<C>) * kCols<C> * most_k, kSlotB);
     if (direct())
       c = static_cast<C*>(g.c) + index * g.c_batch, c_stride = g.c_stride;
-    else if (g.k > kBlockK)  // sums of a block are kept from one block of k to the next
+    else if (steps() > kBlockK)  // sums of a block are kept from one block of k to the next
       c = scratch<C>(most_rows * most_cols, kSlotTiles), c_stride = most_cols;
     for (col0 = 0; col0 < g.n; col0 += kBlockCols) {
       cols = smaller(kBlockCols, g.n - col0);
@@ -209,7 +219,7 @@ struct Product {
         rows = smaller(kBlockRows, g.m - row0);
         k0 = 0;
         do {
-          ks = smaller(kBlockK, g.k - k0);
+          ks = smaller(kBlockK, steps() - k0);
           pack();
           const int64_t row_panels = pieces(rows, kRows), col_panels = pieces(cols, kCols<C>);
           const int64_t down = pieces(rows, kTileRows), across = pieces(cols, kTileCols);
@@ -217,7 +227,7 @@ struct Product {
             tile(share(t % down, down, row_panels), share(t / down, across, col_panels));
           });
           k0 += ks;
-        } while (k0 < g.k);
+        } while (k0 < steps());
       }
     }
   }
@@ -247,24 +257,42 @@ void run_few(const Gemm& g, bool parallel) {
     with(f16{});
 }
 
-template <class C>
+// Many small matrices: one task each. A small product is not worth waking the other threads.
+constexpr int64_t kSmallBatch = int64_t(1) << 22, kSmall = int64_t(1) << 17;
+int64_t work_of(const Gemm& g) { return g.m * g.n * g.k; }
+
+template <class M>
 void run(const Gemm& g, bool parallel) {
-  if (g.m == 0 || g.n == 0) return;
-  // Many small matrices: one task each. A small product is not worth waking the other threads.
-  constexpr int64_t kSmallBatch = int64_t(1) << 22, kSmall = int64_t(1) << 17;
-  const int64_t work = g.m * g.n * g.k;
-  if (has_few_rows(g)) return run_few<C>(g, parallel && work >= kSmall);
+  const int64_t work = work_of(g);
   if (parallel && g.batch > 1 && work < kSmallBatch && work * g.batch >= kSmall) {
-    parallel_for(g.batch, [&](int64_t i) { Product<C>(g, false).run_matrix(i); });
+    parallel_for(g.batch, [&](int64_t i) { Product<M>(g, false).run_matrix(i); });
   } else {
-    Product<C> product(g, parallel && work >= kSmall);
+    Product<M> product(g, parallel && work >= kSmall);
     for (int64_t i = 0; i < g.batch; ++i) product.run_matrix(i);
   }
 }
 
+void choose(const Gemm& g, bool parallel) {
+  if (g.m == 0 || g.n == 0) return;
+  const bool is_double = g.a.dtype == DType::f64;
+  if (has_few_rows(g)) {
+    parallel = parallel && work_of(g) >= kSmall;
+    return is_double ? run_few<double>(g, parallel) : run_few<float>(g, parallel);
+  }
+  if (is_double) return run<Widened<double>>(g, parallel);
+#if defined(__AVX512F__)
+  if (g.a.dtype == DType::bf16 && g.b.dtype == DType::bf16) {
+    const Bf16Product way = bf16_product();
+    if (way == Bf16Product::pairs) return run<Bf16Pairs<false>>(g, parallel);
+    if (way == Bf16Product::emulated_pairs) return run<Bf16Pairs<true>>(g, parallel);
+  }
+#endif
+  run<Widened<float>>(g, parallel);
+}
+
 }  // namespace
 
-void gemm(const Gemm& g) { g.a.dtype == DType::f64 ? run<double>(g, true) : run<float>(g, true); }
-void gemm_tile(const Gemm& g) { g.a.dtype == DType::f64 ? run<double>(g, false) : run<float>(g, false); }
+void gemm(const Gemm& g) { choose(g, true); }
+void gemm_tile(const Gemm& g) { choose(g, false); }
 
 }  // namespace engine::cpu::ENGINE_ISA

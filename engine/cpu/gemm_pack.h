@@ -96,78 +96,145 @@ ENGINE_INLINE void transpose_block(V (&rows)[N]) {
   transpose_stage<1>(rows);
 }
 
-/// Packs `width` > 0 vectors that lie along k in memory (rows of A, rows of a transposed B): panel[p * Padded
-/// + i] = from[i * stride + p]. Lanes past `width` repeat the last one: nobody reads what they become.
-template <class T, int Padded>
-static void pack_across(const T* from, int64_t stride, int64_t width, int64_t k, Compute<T>* panel) {
-  using C = Compute<T>;
-  constexpr int n = kLanes<C>;
+// Two ways to multiply. A "step" of k is what one packed element holds: one k, or a pair of them.
+//   Packed                          element of a packed panel, as wide as Sum
+//   kDepth                          elements of k in a step
+//   multiply_add(sum, a, row)       sum += a * row, a for one row of A and a step of B's columns
+//   along_k(from, n)                steps of one vector that lies along k; n: elements there are, at most a
+//   register across_k(from, stride, n, k)    one step of n vectors that lie across k; k: elements of k there
+//   are
+
+/// Every element by itself, widened to C.
+template <class C>
+struct Widened {
+  using Sum = C;
+  using Packed = C;
+  static constexpr int kDepth = 1;
+
+  static ENGINE_INLINE void multiply_add(Vector<C>& sum, C a, const Vector<C>& row) { sum += a * row; }
+  template <class T>
+  static ENGINE_INLINE Vector<C> along_k(const T* from, int64_t n) {
+    return n >= kLanes<C> ? load_vector<C>(from) : load_part<C>(from, n);
+  }
+  template <class T>
+  static ENGINE_INLINE Vector<C> across_k(const T* from, int64_t, int64_t n, int64_t) {
+    return along_k(from, n);
+  }
+};
+
+#if defined(__AVX512F__)
+/// Pairs of bf16 neighbours in k, the lower k in the lower half: VDPBF16PS multiplies both and adds them to
+/// an f32 sum. Emulated, the same arithmetic in f32 (but for denormals, which the instruction flushes), for
+/// tests on processors without it.
+template <bool Emulated>
+struct Bf16Pairs {
+  using Sum = float;
+  using Packed = uint32_t;
+  static constexpr int kDepth = 2;
+
+  static ENGINE_INLINE void multiply_add(Vector<float>& sum, uint32_t a, const Vector<uint32_t>& row) {
+    const Vector<uint32_t> pair = a - Vector<uint32_t>{};
+    if constexpr (Emulated) {
+      sum += (Vector<float>)(pair & 0xffff0000u) * (Vector<float>)(row & 0xffff0000u);
+      sum += (Vector<float>)(pair << 16) * (Vector<float>)(row << 16);
+    } else {
+      asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(pair));
+    }
+  }
+  static ENGINE_INLINE Vector<uint32_t> along_k(const bf16* from, int64_t n) {
+    Vector<uint32_t> pairs = {};
+    if (n >= 2 * kLanes<float>)
+      __builtin_memcpy(&pairs, from, kVectorBytes);
+    else
+      __builtin_memcpy(&pairs, from, size_t(n) * sizeof(bf16));
+    return pairs;
+  }
+  static ENGINE_INLINE Vector<uint32_t> across_k(const bf16* from, int64_t stride, int64_t n, int64_t k) {
+    const auto row = [&](const bf16* at) {
+      return (Vector<uint32_t>)(n >= kLanes<float> ? load_vector<float>(at) : load_part<float>(at, n));
+    };
+    const Vector<uint32_t> low = row(from) >> 16;
+    return k >= 2 ? low | row(from + stride) : low;
+  }
+};
+#endif
+
+/// Packs `width` > 0 vectors that lie along k in memory (rows of A, rows of a transposed B): element i of
+/// step p at panel[p * Padded + i]. Lanes past `width` repeat the last vector: nobody reads what they become.
+/// k: elements.
+template <class M, int Padded, class T>
+static void pack_along_k(const T* from, int64_t stride, int64_t width, int64_t k, typename M::Packed* panel) {
+  using P = typename M::Packed;
+  constexpr int n = kLanes<P>;
   static_assert(Padded % n == 0);
   for (int group = 0; group < Padded; group += n) {
     const T* source[n];
     for (int i = 0; i < n; ++i) source[i] = from + (group + i < width ? group + i : width - 1) * stride;
-    Vector<C> block[n];
-    int64_t p = 0;
-    C* to = panel + group;
-    for (; p + n <= k; p += n, to += n * Padded) {
+    Vector<P> block[n];
+    P* to = panel + group;
+    for (int64_t p = 0; p < k; p += n * M::kDepth, to += n * Padded) {
+      const int64_t left = k - p;
+      if (left >= n * M::kDepth) {
 #pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) block[i] = load_vector<C>(source[i] + p);
-      transpose_block(block);
+        for (int i = 0; i < n; ++i) block[i] = M::along_k(source[i] + p, n * M::kDepth);
+        transpose_block(block);
 #pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) store_vector(to + i * Padded, block[i]);
+        for (int i = 0; i < n; ++i) store_vector(to + i * Padded, block[i]);
+      } else {
+        for (int i = 0; i < n; ++i) block[i] = M::along_k(source[i] + p, left);
+        transpose_block(block);
+        for (int64_t i = 0; i * M::kDepth < left; ++i) store_vector(to + i * Padded, block[i]);
+      }
     }
-    if (p == k) continue;
-    for (int i = 0; i < n; ++i) block[i] = load_part<C>(source[i] + p, k - p);
-    transpose_block(block);
-    for (int64_t i = 0; i < k - p; ++i) store_vector(to + i * Padded, block[i]);
   }
 }
 
 /// Packs vectors that lie across k in memory (rows of B, rows of a transposed A) into neighbouring panels of
-/// Width each, `distance` elements apart: panel[j * distance + p * Padded + i] = from[p * stride + j * Width
+/// Width each, `distance` elements apart: element i of panel j and step p at panel[j * distance + p * Padded
 /// + i]. Several panels at once, because a row of a wide matrix is a page of its own: it is visited once.
-template <class T, int Width, int Padded>
-static void pack_along(const T* from, int64_t stride, int64_t width, int64_t k, Compute<T>* panel,
-                       int64_t distance) {
-  using C = Compute<T>;
-  constexpr int n = kLanes<C>;
+template <class M, int Width, int Padded, class T>
+static void pack_across_k(const T* from, int64_t stride, int64_t width, int64_t k, typename M::Packed* panel,
+                          int64_t distance) {
+  using P = typename M::Packed;
+  constexpr int n = kLanes<P>;
   constexpr int64_t kRowsAhead = 4;  // asked for ahead: no prefetcher follows such strides
-  for (int64_t p = 0; p < k; ++p, from += stride, panel += Padded) {
-    C* to = panel;
-    int64_t column = 0;
-    if (p + kRowsAhead < k)
+  for (int64_t p = 0; p < k; p += M::kDepth, from += M::kDepth * stride, panel += Padded) {
+    for (int64_t row = kRowsAhead; row < kRowsAhead + M::kDepth && p + row < k; ++row)
       for (int64_t i = 0; i < width; i += 64 / int64_t(sizeof(T)))
-        __builtin_prefetch(from + kRowsAhead * stride + i);
+        __builtin_prefetch(from + row * stride + i);
+    P* to = panel;
+    int64_t column = 0;
     for (; column + Padded <= width; column += Width, to += distance) {
 #pragma GCC unroll 8
-      for (int i = 0; i < Padded; i += n) store_vector(to + i, load_vector<C>(from + column + i));
+      for (int i = 0; i < Padded; i += n)
+        store_vector(to + i, M::across_k(from + column + i, stride, n, k - p));
     }
     for (; column < width; column += Width, to += distance)
       for (int i = 0; i < Padded; i += n) {
         const int64_t left = width - column - i;
-        store_vector(to + i, left >= n  ? load_vector<C>(from + column + i)
-                             : left > 0 ? load_part<C>(from + column + i, left)
-                                        : Vector<C>{});
+        store_vector(to + i, left > 0 ? M::across_k(from + column + i, stride, left, k - p) : Vector<P>{});
       }
   }
 }
 
-/// Packs `width` rows of A or columns of B from `first` on, in panels of Width.
-template <class C, int Width, int Padded>
-static void pack_panels(const GemmOperand& x, bool along, int64_t first, int64_t width, int64_t k0, int64_t k,
-                        C* panel) {
+/// Packs `width` rows of A or columns of B from `first` on, k elements from k0 on, in panels of Width.
+template <class M, int Width, int Padded>
+static void pack_panels(const GemmOperand& x, bool across, int64_t first, int64_t width, int64_t k0,
+                        int64_t k, typename M::Packed* panel) {
+  const int64_t steps = (k + M::kDepth - 1) / M::kDepth;
   const auto pack = [&](auto t) {
     using T = decltype(t);
     const T* data = static_cast<const T*>(x.data);
-    if (along) {
-      pack_along<T, Width, Padded>(data + k0 * x.stride + first, x.stride, width, k, panel, Padded * k);
-    } else {
-      for (int64_t i = 0; i < width; i += Width, panel += Padded * k)
-        pack_across<T, Padded>(data + (first + i) * x.stride + k0, x.stride,
-                               width - i < Width ? width - i : Width, k, panel);
-    }
+    if (across)
+      return pack_across_k<M, Width, Padded>(data + k0 * x.stride + first, x.stride, width, k, panel,
+                                             Padded * steps);
+    for (int64_t i = 0; i < width; i += Width, panel += Padded * steps)
+      pack_along_k<M, Padded>(data + (first + i) * x.stride + k0, x.stride,
+                              width - i < Width ? width - i : Width, k, panel);
   };
-  if constexpr (std::is_same_v<C, double>)
+  if constexpr (M::kDepth == 2)
+    pack(bf16{});
+  else if constexpr (std::is_same_v<typename M::Sum, double>)
     pack(double{});
   else if (x.dtype == DType::f32)
     pack(float{});

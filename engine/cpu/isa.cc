@@ -10,6 +10,7 @@ namespace engine::cpu {
 namespace {
 
 const char* const kNames[] = {"base", "avx2", "avx512"};
+const char* const kBf16Names[] = {"widened", "pairs", "emulated_pairs"};
 
 bool supported(Isa level) {
 #if defined(__x86_64__)
@@ -42,6 +43,28 @@ Isa choose() {
   return Isa::base;
 }
 
+bool supported(Bf16Product way) {
+  if (way == Bf16Product::widened) return true;
+  if (isa() != Isa::avx512) return false;
+#if defined(__x86_64__)
+  return way == Bf16Product::emulated_pairs || __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+Bf16Product choose_bf16_product() {
+  if (const char* forced = std::getenv("NORMLAB_BF16"); forced && *forced) {
+    for (int i = 0; i < 3; ++i) {
+      if (std::string(forced) != kBf16Names[i]) continue;
+      check(supported(Bf16Product(i)), "NORMLAB_BF16=", forced, ": this processor or level cannot do that");
+      return Bf16Product(i);
+    }
+    fail("NORMLAB_BF16=", forced, ": expected widened, pairs or emulated_pairs");
+  }
+  return supported(Bf16Product::pairs) ? Bf16Product::pairs : Bf16Product::widened;
+}
+
 }  // namespace
 
 Isa isa() {
@@ -51,13 +74,11 @@ Isa isa() {
 
 const char* name_of(Isa level) { return kNames[int(level)]; }
 
-bool has_avx512_bf16() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  return isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
+Bf16Product bf16_product() {
+  static const Bf16Product way = choose_bf16_product();
+  return way;
 }
+
+const char* name_of(Bf16Product way) { return kBf16Names[int(way)]; }
 
 }  // namespace engine::cpu

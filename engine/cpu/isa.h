@@ -20,8 +20,12 @@ enum class Isa { base, avx2, avx512 };
 /// The level in use: the best that is compiled in and that the processor has, or NORMLAB_ISA's.
 Isa isa();
 const char* name_of(Isa level);
-/// True when the processor has the bf16 dot products VDPBF16PS (AVX512-BF16).
-bool has_avx512_bf16();
+/// How products of bf16 with bf16 are formed: widened to f32, or as pairs by VDPBF16PS (AVX512-BF16) where
+/// the processor has it. NORMLAB_BF16=widened|pairs|emulated_pairs forces one; the last does what VDPBF16PS
+/// does on any AVX-512 processor, slowly, so that the way there is tested everywhere.
+enum class Bf16Product { widened, pairs, emulated_pairs };
+Bf16Product bf16_product();
+const char* name_of(Bf16Product way);
 
 }  // namespace engine::cpu
 
