@@ -4,7 +4,8 @@
 
 Each pair is two fresh processes, so that neither keeps memory or threads from the other. Prints tokens/s, seconds to
 the end of the first step, peak memory of the process, and the ratio pair by pair with its spread. PyTorch runs
-eagerly, with scaled_dot_product_attention, fused AdamW and gradient clipping; bf16 is autocast.
+with scaled_dot_product_attention, fused AdamW and gradient clipping; bf16 is autocast. --modes eager,compile runs it
+both ways in every pair, and the ratio is to the faster one of the pair.
 The works are those of train/step_bench.cc.
 """
 
@@ -26,7 +27,7 @@ WORKS = {
 }
 
 
-def pytorch_step(work, precision, steps, threads):
+def pytorch_step(work, precision, steps, threads, mode):
     """Runs in the virtual environment: prints one JSON object."""
     import resource
 
@@ -77,6 +78,7 @@ def pytorch_step(work, precision, steps, threads):
     for p in model.parameters():
         if p.dim() > 1:
             nn.init.normal_(p, std=0.02)
+    run = torch.compile(model) if mode == "compile" else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     ids = torch.randint(vocabulary, (rows, length))
     scored = torch.nonzero(torch.rand(rows * length) < 0.15).flatten() if masked else None
@@ -85,7 +87,7 @@ def pytorch_step(work, precision, steps, threads):
     def step():
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss = model(ids, scored, labels)
+            loss = run(ids, scored, labels)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -101,8 +103,8 @@ def pytorch_step(work, precision, steps, threads):
     print(json.dumps({"speed": rows * length / statistics.median(times), "first": first, "peak": peak}))
 
 
-def run_pytorch(options):
-    words = [options.python, __file__, "--worker", "--work", options.work, "--precision", options.precision]
+def run_pytorch(options, mode):
+    words = [options.python, __file__, "--worker", "--modes", mode, "--work", options.work, "--precision", options.precision]
     words += ["--steps", str(options.steps), "--threads", str(options.threads)]
     # malloc that never gives pages back: freeing and faulting them in again costs PyTorch a third of a step
     environment = dict(os.environ, MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="-1", MALLOC_TOP_PAD_="268435456")
@@ -128,22 +130,25 @@ def main():
     parser.add_argument("--work", default="gpt-b4", choices=WORKS)
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--norms", default="pre_ln", help="of normlab; PyTorch's model is pre-norm")
+    parser.add_argument("--modes", default="eager", help="of PyTorch: eager, compile, or eager,compile")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process, after the first")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return pytorch_step(options.work, options.precision, options.steps, options.threads)
+        return pytorch_step(options.work, options.precision, options.steps, options.threads, options.modes)
 
     print(f"{options.work} {options.precision}, {options.threads} threads, load {os.getloadavg()[0]:.1f}")
     ratios = []
     for pair in range(options.pairs):
-        theirs, ours = run_pytorch(options), run_normlab(options)
-        ratios.append(ours["speed"] / theirs["speed"])
-        for name, r in (("PyTorch", theirs), ("normlab", ours)):
-            print(f"  {name}  {r['speed']:8.1f} tok/s   first step {r['first']:6.1f} s   peak {r['peak']:5.2f} GiB")
-        print(f"  pair {pair + 1}: {ratios[-1]:.2f}", flush=True)
+        theirs = {f"PyTorch {mode}": run_pytorch(options, mode) for mode in options.modes.split(",")}
+        ours = run_normlab(options)
+        for name, r in {**theirs, "normlab": ours}.items():
+            print(f"  {name:15}  {r['speed']:8.1f} tok/s   first step {r['first']:6.1f} s   peak {r['peak']:5.2f} GiB")
+        best = max(theirs.values(), key=lambda r: r["speed"])
+        ratios.append(ours["speed"] / best["speed"])
+        print(f"  pair {pair + 1}: {ratios[-1]:.2f}, memory {ours['peak'] / best['peak']:.2f}", flush=True)
     print(f"ratio: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}", flush=True)
 
 
