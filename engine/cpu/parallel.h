@@ -2,9 +2,8 @@
 //
 // How work is split depends on shapes only, never on the number of threads: a task computes a fixed piece of
 // the output, a reduction writes a fixed number of partial sums that are then added in order. So any number
-// of threads gives the same bits. Tasks are handed out dynamically. Built on OpenMP; on std::thread where
-// ENGINE_STD_THREADS is defined (the ThreadSanitizer build, because libgomp is not instrumented). A
-// parallel_for inside a task runs on the calling thread.
+// of threads gives the same bits. Tasks are handed out dynamically, to a pool of threads (parallel.cc). A
+// parallel_for inside a task, or beside another one, runs on the calling thread.
 #pragma once
 
 #include <cstdint>
