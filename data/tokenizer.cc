@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "data/bpe_files.h"
 #include "data/bpe_train.h"
@@ -145,8 +146,26 @@ void Tokenizer::save(const std::string& folder) const {
   engine::write_file(folder + "/tokenizer.json", to_json());
 }
 
+namespace {
+/// GPT-2's two files under Hugging Face's names or OpenAI's.
+std::optional<std::pair<std::string, std::string>> gpt2_files(const std::string& folder) {
+  for (const auto& [vocab, merges] :
+       {std::pair("/vocab.json", "/merges.txt"), std::pair("/encoder.json", "/vocab.bpe")})
+    if (engine::file_exists(folder + vocab) && engine::file_exists(folder + merges))
+      return std::pair(folder + vocab, folder + merges);
+  return {};
+}
+}  // namespace
+
+bool has_tokenizer(const std::string& folder) {
+  return engine::file_exists(folder + "/tokenizer.json") || gpt2_files(folder);
+}
+
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   const std::string file = engine::is_directory(path) ? path + "/tokenizer.json" : path;
+  if (file != path && !engine::file_exists(file))
+    if (const auto files = gpt2_files(path))
+      return std::make_unique<BpeTokenizer>(bpe_from_gpt2_files(files->first, files->second), files->first);
   return parse_tokenizer(engine::read_file(file, most_tokenizer_bytes), file);
 }
 

@@ -74,10 +74,14 @@ class Tokenizer {
   std::vector<SpecialToken> special_;  // by id
 };
 
-/// From a folder with tokenizer.json or from such a file: ours or Hugging Face's byte-level BPE.
+/// From a folder with tokenizer.json or from such a file: ours or Hugging Face's byte-level BPE. A folder
+/// without one may have GPT-2's vocab.json and merges.txt instead (or encoder.json and vocab.bpe).
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 /// The same from the text of the file; `what` names it in errors.
 std::unique_ptr<Tokenizer> parse_tokenizer(const std::string& json, const std::string& what);
+
+/// Whether load_tokenizer(folder) finds a tokenizer there.
+bool has_tokenizer(const std::string& folder);
 
 /// What to learn from text; each kind uses what applies to it.
 struct TrainOptions {

@@ -13,11 +13,10 @@ OpenModel open_model(const std::string& path, engine::DType precision, const std
   OpenModel open;
   open.folder = resolve_model(path);
   open.model = models::load_any(open.folder, nn::Precision::of(precision)).model;
-  const std::string own = open.folder + "/tokenizer.json";
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
-  } else if (engine::file_exists(own)) {
-    open.tokenizer = data::load_tokenizer(own);
+  } else if (data::has_tokenizer(open.folder)) {
+    open.tokenizer = data::load_tokenizer(open.folder);
   }
   const int64_t size = open.model->config().vocab_size;
   open.vocabulary = open.tokenizer ? int64_t(open.tokenizer->vocab_size()) : size;
@@ -28,7 +27,7 @@ OpenModel open_model(const std::string& path, engine::DType precision, const std
 
 const data::Tokenizer& text_tokenizer(const OpenModel& model) {
   check(model.tokenizer != nullptr, model.folder,
-        ": no tokenizer.json there; name a tokenizer with --tokenizer");
+        ": no tokenizer there; name a tokenizer with --tokenizer");
   return *model.tokenizer;
 }
 

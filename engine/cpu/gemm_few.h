@@ -30,7 +30,11 @@ ENGINE_INLINE void add_products(Vector<C> (&sum)[Rows][Cols], const C* x, int64_
                                 int64_t stride) {
   Vector<C> row[Cols];
 #pragma GCC unroll 4
-  for (int j = 0; j < Cols; ++j) row[j] = load_vector<C>(w + j * stride);
+  for (int j = 0; j < Cols; ++j) {
+    row[j] = load_vector<C>(w + j * stride);
+    // Short rows: without this every one of them would begin with a wait.
+    if constexpr (sizeof(T) < sizeof(C)) __builtin_prefetch(w + (j + Cols) * stride);
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     const Vector<C> values = load_vector<C>(x + r * ldx);

@@ -48,6 +48,9 @@ TEST_CASE("GPT-2's files and tokenizer.json say the same") {
   const TemporaryFolder out;
   save_gpt2_files(model, out / "vocab.json", out / "merges.txt");
   CHECK(engine::read_file(out / "merges.txt") == engine::read_file(folder + "/vocab.bpe"));
+  CHECK(has_tokenizer(folder));
+  CHECK(load_tokenizer(folder)->vocab_size() == 50257);  // OpenAI's names
+  CHECK(load_tokenizer(out / "")->encode("Hello world") == load_tokenizer(folder)->encode("Hello world"));
   const BpeModel again = bpe_from_gpt2_files(out / "vocab.json", out / "merges.txt");
   CHECK(again.tokens == model.tokens);
   const BpeTokenizer tokenizer(model, "gpt2");

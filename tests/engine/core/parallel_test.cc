@@ -1,0 +1,57 @@
+// The pool behind parallel_for: every task once, whatever the sizes, the callers and the number of threads.
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <numeric>
+#include <thread>
+
+#include "engine/cpu/parallel.h"
+
+using namespace engine;
+
+namespace {
+
+struct ThreadCount {  // put back at the end
+  int before = cpu::thread_count();
+  ~ThreadCount() { cpu::set_thread_count(before); }
+};
+
+/// Sums [0, tasks) by parallel_for, and counts how often a task was not run exactly once.
+int64_t wrong_tasks(int64_t tasks) {
+  std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
+  cpu::parallel_for(tasks, [&](int64_t i) { runs[size_t(i)].fetch_add(1, std::memory_order_relaxed); });
+  return std::count_if(runs.begin(), runs.end(), [](const auto& n) { return n.load() != 1; });
+}
+
+}  // namespace
+
+TEST_CASE("parallel_for: short jobs in quick succession, with growing and shrinking teams") {
+  const ThreadCount keep;
+  for (int round = 0; round < 300; ++round) {
+    cpu::set_thread_count(1 + round % 9);
+    CHECK(wrong_tasks(round % 17) == 0);
+  }
+}
+
+TEST_CASE("parallel_for: several threads of a program call it at once") {
+  const ThreadCount keep;
+  cpu::set_thread_count(3);
+  std::atomic<int64_t> wrong{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) wrong += wrong_tasks(i % 40);
+    });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("parallel_for: what tasks wrote is seen by the caller, and by the next job") {
+  const ThreadCount keep;
+  cpu::set_thread_count(4);
+  std::vector<int64_t> value(64, 1);  // plain: ThreadSanitizer watches
+  for (int round = 0; round < 200; ++round) {
+    cpu::parallel_for(64, [&](int64_t i) { value[size_t(i)] += 1; });
+    CHECK(std::accumulate(value.begin(), value.end(), int64_t(0)) == 64 * (round + 2));
+  }
+}
