@@ -43,19 +43,17 @@ DEMO_SET ?=
 say = @printf '\n== %s\n'
 
 demo: build
-	@$(MAKE) --no-print-directory demo/report.html
+	@$(MAKE) --no-print-directory demo/run/finished
 	$(say) 'evaluate: perplexity on text that was never seen'
 	@$(NORMLAB) eval ppl --model demo/run --data demo/corpus/test.txt --window strided | tee demo/eval.txt
-	$(say) 'sample: the model goes on from a prompt'
-	@$(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 | tee demo/sample.txt
+	@$(MAKE) --no-print-directory demo/report.html
 	$(say) 'done: open demo/report.html; the model is demo/run'
 
 demo-mlm: build
-	@$(MAKE) --no-print-directory demo-mlm/report.html
+	@$(MAKE) --no-print-directory demo-mlm/run/finished
 	$(say) 'evaluate: seeded masks on text that was never seen, beside the entropy of single tokens'
 	@$(NORMLAB) eval ppl --model demo-mlm/run --data demo-mlm/tokens/test | tee demo-mlm/eval.txt
-	$(say) 'fill-mask: what the model puts in place of <mask>'
-	@$(NORMLAB) fill-mask --model demo-mlm/run "She was very <mask> to see him."
+	@$(MAKE) --no-print-directory demo-mlm/report.html
 	$(say) 'done: open demo-mlm/report.html; the model is demo-mlm/run'
 
 %/corpus/manifest.json:
@@ -68,8 +66,8 @@ demo/tokenizer/tokenizer.json: demo/corpus/manifest.json
 	@$(NORMLAB) tokenizer train --input demo/corpus/train.txt --vocab-size 4096 --special '<|endoftext|>' --out demo/tokenizer
 
 demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
-	$(say) 'tokenizer: byte pairs, 512 tokens'
-	@$(NORMLAB) tokenizer train --input demo-mlm/corpus/train.txt --vocab-size 512 --special '<s>' --special '<pad>' \
+	$(say) 'tokenizer: byte pairs, 288 tokens (a masked LM leaves the unigram plateau sooner with few)'
+	@$(NORMLAB) tokenizer train --input demo-mlm/corpus/train.txt --vocab-size 288 --special '<s>' --special '<pad>' \
 	  --special '</s>' --special '<mask>' --out demo-mlm/tokenizer
 
 %/tokens/done: %/tokenizer/tokenizer.json
@@ -82,11 +80,22 @@ demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
 	@$(NORMLAB) train --config docs/configs/$*.json $(DEMO_SET) --out $*/run --resume
 	@touch $@
 
-%/report.html: %/run/finished
-	$(say) 'report: curves, gradients and gains by layer, final numbers'
+demo/run/sample.txt: demo/run/finished
+	$(say) 'sample: the model goes on from a prompt'
+	@$(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 | tee $@.part
+	@mv $@.part $@
+
+demo-mlm/run/sample.txt: demo-mlm/run/finished
+	$(say) 'fill-mask: what the model puts in place of <mask>'
+	@$(NORMLAB) fill-mask --model demo-mlm/run "She was very ha<mask>py to see <mask>im." | tee $@.part
+	@mv $@.part $@
+
+# A report shows the sample.txt that it finds in a run.
+%/report.html: %/run/sample.txt
+	$(say) 'report: curves, gradients and gains by layer, final numbers, the sample'
 	@$(NORMLAB) report $*/run --out $@
 
-.PRECIOUS: %/corpus/manifest.json %/tokenizer/tokenizer.json %/tokens/done %/run/finished %/report.html
+.PRECIOUS: %/corpus/manifest.json %/tokenizer/tokenizer.json %/tokens/done %/run/finished %/run/sample.txt %/report.html
 
 test-asan: setup
 	cmake -S . -B build-asan -G Ninja -DNORMLAB_ASAN=ON

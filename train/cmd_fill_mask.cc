@@ -53,6 +53,18 @@ std::string token_text(const data::Tokenizer& tokenizer, int32_t id) {
   return data::well_formed(tokenizer.decode(one));
 }
 
+// The text with the likeliest candidate in place of each mask, in brackets.
+std::string filled(std::string text, const std::string& own, const std::vector<std::string>& best) {
+  size_t at = 0;
+  for (const std::string& token : best) {
+    if ((at = text.find(own, at)) == std::string::npos) break;
+    const std::string word = "[" + token + "]";
+    text.replace(at, own.size(), word);
+    at += word.size();
+  }
+  return text;
+}
+
 // Quoted, so that spaces and line ends are seen.
 std::string quoted(const std::string& text) { return Json(text).dump(); }
 
@@ -75,6 +87,10 @@ int cmd_fill_mask(int argc, char** argv) {
       {.mask = int32_t(mask), .top = args.integer("top", 1, 1'000'000), .vocabulary = open.vocabulary});
 
   if (!args.on("json")) {
+    std::vector<std::string> best;
+    for (const models::FilledMask& m : masks) best.push_back(token_text(tokenizer, m.candidates.front().id));
+    std::printf("%s\n%s\n", data::well_formed(text).c_str(),
+                data::well_formed(filled(text, own, best)).c_str());
     for (size_t i = 0; i < masks.size(); ++i) {
       std::printf("mask %zu (token %lld)\n", i + 1, (long long)masks[i].position);
       for (const models::Candidate& c : masks[i].candidates)
