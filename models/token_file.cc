@@ -32,6 +32,38 @@ std::vector<int32_t> matrix(const Json& value, Shape& shape, int64_t low, int64_
   return out;
 }
 
+// The labels of a classifier, which predicts at the first position of a row: a list with one label a row, or
+// rows like those of input_ids with -100 everywhere else. classes 1: numbers (regression), in f64.
+Tensor class_labels(const Json& value, const Shape& ids, const ModelConfig& config, const std::string& what,
+                    int64_t& scored) {
+  const int64_t rows = ids[0], T = ids[1];
+  check(value.is_array() && int64_t(value.size()) == rows, what, ": expected ", rows,
+        " labels, one for each row of input_ids");
+  const auto label_of = [&](const Json& label, const std::string& name) {
+    if (config.classes == 1) return engine::json_number(label, name);
+    const int64_t id = engine::json_int(label, name, engine::kNotScored, config.classes - 1);
+    check(id >= 0 || id == engine::kNotScored, name, " is ", id, "; expected a class below ", config.classes,
+          " or -100");
+    return double(id);
+  };
+  std::vector<double> labels;
+  for (int64_t b = 0; b < rows; ++b) {
+    const Json& row = value[size_t(b)];
+    const std::string name = engine::join_text(what, "[", b, "]");
+    if (!row.is_array()) {
+      labels.push_back(label_of(row, name));
+    } else {
+      check(int64_t(row.size()) == T, name, ": has ", row.size(), " labels, its row of input_ids has ", T);
+      labels.push_back(label_of(row[0], name + "[0]"));
+      for (int64_t t = 1; t < T; ++t)
+        check(row[size_t(t)] == engine::kNotScored, name, "[", t,
+              "]: only the first position of a classifier's row is scored; expected -100");
+    }
+    scored += config.classes == 1 || labels.back() != engine::kNotScored;
+  }
+  return Tensor::from(labels, {rows}, config.classes == 1 ? DType::f64 : DType::i32);
+}
+
 }  // namespace
 
 TokenBatch token_batch(const Json& json, const ModelConfig& config, const std::string& what) {
@@ -53,6 +85,11 @@ TokenBatch token_batch(const Json& json, const ModelConfig& config, const std::s
         matrix(json["token_type_ids"], shape, 0, config.token_types - 1, what + ": token_type_ids"), shape);
   }
 
+  if (config.objective == Objective::classify) {
+    if (json.contains("labels"))
+      batch.labels = class_labels(json["labels"], shape, config, what + ": labels", batch.scored);
+    return batch;
+  }
   std::vector<int32_t> labels;
   const int64_t T = shape[1];
   if (json.contains("labels")) {

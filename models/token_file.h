@@ -1,5 +1,6 @@
 // The token file of `normlab forward`: ids, labels, masks and token types of one batch, checked.
 // Format: {"input_ids": [[...]], "labels": [[...]], "attention_mask": [[...]], "token_type_ids": [[...]]}.
+// The labels of a classifier: one a row, [...], or rows with -100 behind the first position.
 #pragma once
 
 #include <string>
@@ -11,7 +12,8 @@ namespace models {
 
 struct TokenBatch {
   Tokens tokens;
-  Tensor labels;  // i32 [B, T], -100 = not scored; undefined when there are none and the model is not causal
+  Tensor labels;  // i32 [B, T], -100 = not scored; classifiers: i32 [B], f64 [B] for regression. Undefined
+                  // when there are none and the model is not causal.
   int64_t scored = 0;
 };
 

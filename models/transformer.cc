@@ -217,7 +217,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden);
     if (config_.classes > 1) return engine::cross_entropy(z, labels);
-    return engine::squared_error(engine::reshape(z, {z.size(0)}), labels);
+    return engine::squared_error(engine::reshape(z, {z.size(0)}), engine::cast(labels, z.dtype()));
   }
   check(labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
         hidden.shape().leading());

@@ -43,6 +43,50 @@ ENGINE_INLINE P exact_sqrt(const P& x) {
 }
 #endif
 
+/// A packet of doubles, or one, from f64 or f32 memory, and back (rounded once).
+template <class L>
+ENGINE_INLINE L load_wide(const double* p) {
+  return simd::ploadu<L>(p);
+}
+template <class L>
+ENGINE_INLINE L load_wide(const float* p) {
+  if constexpr (std::is_same_v<L, double>) {
+    return double(*p);
+  } else {
+#if defined(__AVX512F__)
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined(__AVX__)
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    constexpr int kLanes = simd::packet_traits<double>::size;
+    double wide[kLanes];
+    for (int i = 0; i < kLanes; ++i) wide[i] = double(p[i]);
+    return simd::ploadu<L>(wide);
+#endif
+  }
+}
+template <class L>
+ENGINE_INLINE void store_narrow(double* p, const L& x) {
+  simd::pstoreu(p, x);
+}
+template <class L>
+ENGINE_INLINE void store_narrow(float* p, const L& x) {
+  if constexpr (std::is_same_v<L, double>) {
+    *p = float(x);
+  } else {
+#if defined(__AVX512F__)
+    _mm256_storeu_ps(p, _mm512_cvtpd_ps(x));
+#elif defined(__AVX__)
+    _mm_storeu_ps(p, _mm256_cvtpd_ps(x));
+#else
+    constexpr int kLanes = simd::packet_traits<double>::size;
+    double wide[kLanes];
+    simd::pstoreu(wide, x);
+    for (int i = 0; i < kLanes; ++i) p[i] = float(wide[i]);
+#endif
+  }
+}
+
 /// A sum of packets and of single elements.
 template <class C>
 struct PacketSum {

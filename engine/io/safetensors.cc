@@ -59,7 +59,12 @@ SafetensorsEntry read_entry(const std::string& name, const Json& value, uint64_t
   const Json &shape = value["shape"], &offsets = value["data_offsets"];
   check(shape.is_array() && shape.size() <= kMaxRank, what, ": shape must be a list of at most ", kMaxRank,
         " sizes");
-  for (const Json& size : shape) entry.shape.append(json_int(size, what + ".shape", 0, int64_t(1) << 48));
+  double count = 1;
+  for (const Json& size : shape) {
+    entry.shape.append(json_int(size, what + ".shape", 0, int64_t(1) << 48));
+    count *= double(entry.shape[entry.shape.rank() - 1]);
+  }
+  check(count <= 0x1p60, what, ": shape has too many elements");
   check(offsets.is_array() && offsets.size() == 2, what, ": data_offsets must be two numbers");
   entry.begin = uint64_t(json_int(offsets[0], what + ".data_offsets", 0, int64_t(1) << 60));
   entry.end = uint64_t(json_int(offsets[1], what + ".data_offsets", 0, int64_t(1) << 60));

@@ -25,6 +25,32 @@ ENGINE_INLINE L tanh_of(const L& x) {
   }
 }
 
+template <class L>
+struct TanhAndSlope {
+  L value, slope;  // t, 1 - t^2
+};
+
+// Of doubles, far more exact than f32 rows need: with q = 2 / (exp(2|x|) + 1), |t| = 1 - q and the slope
+// 4 e / (1 + e)^2 = q (2 - q), which keeps its digits where t is nearly 1. Near 0, |t| = |x| - |x|^3 / 3.
+// Rows of f64 take the C library's tanh.
+template <class C, class L>
+ENGINE_INLINE TanhAndSlope<L> wide_tanh(const L& x) {
+  if constexpr (std::is_same_v<L, double>) {
+    const double e = std::exp(-2 * std::fabs(x)), s = 1 / (1 + e);
+    return {std::tanh(x), 4 * e * s * s};
+  } else {
+    const auto c = [](double value) __attribute__((always_inline)) { return pset1<L>(value); };
+    const L a = simd::pmin<L>(simd::pabs(x), c(300)), number = simd::pcmp_eq(x, x);
+    const L q = simd::pdiv(c(2), padd(simd::pexp<L>(padd(a, a)), c(1)));
+    const L slope = simd::pselect(number, pmul(q, psub(c(2), q)), x);  // NaN stays NaN
+    if constexpr (sizeof(C) == sizeof(double)) return {tanh_of<double>(x), slope};
+    const L near = psub(a, pmul(pmul(a, pmul(a, a)), c(1.0 / 3)));
+    const L size = simd::pselect(simd::pcmp_lt(a, c(1e-4)), near, psub(c(1), q));
+    const L signed_size = simd::pselect(simd::pcmp_lt(x, c(0)), psub(c(0), size), size);
+    return {simd::pselect(number, signed_size, x), slope};
+  }
+}
+
 // gain = weight + gain_offset, in `buffer` when that is not the weight itself.
 template <class C>
 const C* gain_of(const void* weight, double gain_offset, int64_t n, C* buffer) {
@@ -41,31 +67,23 @@ struct Statistics {
   C mean, rstd;
 };
 
-// The variance is that of x - mean, corrected for the rounding of the mean, so that rows far from zero keep
-// their digits.
+// In double lanes: an error here reaches a whole row, forward and backward.
 template <class C>
 ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps) {
+  double mean = 0;
   if (kind == NormKind::ln) {
-    PacketSum<C> sum;
-    each_packet<C>(n, [&](auto lane, int64_t i) { sum.add(ploadu<decltype(lane)>(x + i)); });
-    const C first = sum.total() / C(n);
-    PacketSum<C> rest, squares;
-    each_packet<C>(n, [&](auto lane, int64_t i) {
-      using L = decltype(lane);
-      const L d = psub(ploadu<L>(x + i), pset1<L>(first));
-      rest.add(d);
-      squares.add(pmul(d, d));
-    });
-    const C off = rest.total() / C(n), variance = squares.total() / C(n) - off * off;
-    return {first + off, C(1) / std::sqrt(variance + C(eps))};
+    PacketSum<double> sum;
+    each_packet<double>(n, [&](auto lane, int64_t i) { sum.add(load_wide<decltype(lane)>(x + i)); });
+    mean = sum.total() / double(n);
   }
-  PacketSum<C> squares;
-  each_packet<C>(n, [&](auto lane, int64_t i) {
-    const auto v = ploadu<decltype(lane)>(x + i);
-    squares.add(pmul(v, v));
+  PacketSum<double> squares;
+  each_packet<double>(n, [&](auto lane, int64_t i) {
+    using L = decltype(lane);
+    const L d = psub(load_wide<L>(x + i), pset1<L>(mean));
+    squares.add(pmul(d, d));
   });
-  const C size = kind == NormKind::l2 ? squares.total() : squares.total() / C(n);
-  return {C(0), C(1) / std::sqrt(size + C(eps))};
+  const double size = kind == NormKind::l2 ? squares.total() : squares.total() / double(n);
+  return {C(mean), C(1 / std::sqrt(size + eps))};
 }
 
 // y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias.
@@ -98,47 +116,52 @@ ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain
 //   ln        dx = r (g - mean(g) - xhat mean(g xhat))        rms, l2: without mean(g); l2: sum for mean
 //   dyt       dx = alpha g (1 - t^2), t = tanh(alpha x),      dalpha = sum of g (1 - t^2) x
 //   dweight = sum of dy xhat (dyt: dy t), dbias = sum of dy
+// In double lanes: the sum over dx times something often nearly cancels (dx is orthogonal to xhat; the
+// gradient of one learned number), and then every rounding here shows.
 template <class C>
 ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy, const C* gain,
-                                  int64_t block, C* dweight, C* dbias, C* dalpha, C* dx) {
-  const auto add_to = [](C* sum, auto value, int64_t i) {
-    pstoreu(sum + i, padd(ploadu<decltype(value)>(sum + i), value));
+                                  int64_t block, C* dweight, C* dbias, double& dalpha, C* dx) {
+  const auto add_wide = [](C * sum, auto value, int64_t i) __attribute__((always_inline)) {
+    store_narrow(sum + i, padd(load_wide<decltype(value)>(sum + i), value));
   };
   if (a.kind == NormKind::dyt) {
-    const C alpha = *static_cast<const C*>(a.alpha);
-    PacketSum<C> alpha_sum;
-    each_packet<C>(a.n, [&](auto lane, int64_t i) {
+    const double alpha = double(*static_cast<const C*>(a.alpha));
+    PacketSum<double> alpha_sum;
+    each_packet<double>(a.n, [&](auto lane, int64_t i) {
       using L = decltype(lane);
-      const L xi = ploadu<L>(x + i), d = ploadu<L>(dy + i), t = tanh_of<C>(pmul(xi, pset1<L>(alpha)));
-      const L g = pmul(pmul(d, ploadu<L>(gain + i)), psub(pset1<L>(C(1)), pmul(t, t)));
-      if (dweight) add_to(dweight, pmul(d, t), i);
-      if (dbias) add_to(dbias, d, i);
+      const L xi = load_wide<L>(x + i), d = load_wide<L>(dy + i);
+      const TanhAndSlope<L> t = wide_tanh<C>(pmul(xi, pset1<L>(alpha)));
+      const L g = pmul(pmul(d, load_wide<L>(gain + i)), t.slope);
+      if (dweight) add_wide(dweight, pmul(d, t.value), i);
+      if (dbias) add_wide(dbias, d, i);
       alpha_sum.add(pmul(g, xi));
-      if (dx) pstoreu(dx + i, pmul(g, pset1<L>(alpha)));
+      if (dx) store_narrow(dx + i, pmul(g, pset1<L>(alpha)));
     });
-    if (dalpha) *dalpha += alpha_sum.total();
+    dalpha += alpha_sum.total();
     return;
   }
-  const C mean = a.kind == NormKind::ln ? static_cast<const C*>(a.mean)[block] : C(0),
-          r = static_cast<const C*>(a.rstd)[block];
-  PacketSum<C> g_sum, gx_sum;
-  each_packet<C>(a.n, [&](auto lane, int64_t i) {
+  const double mean = a.kind == NormKind::ln ? double(static_cast<const C*>(a.mean)[block]) : 0,
+               r = double(static_cast<const C*>(a.rstd)[block]);
+  const auto xhat_at = [&](auto lane, int64_t i) __attribute__((always_inline)) {
     using L = decltype(lane);
-    const L xhat = pmul(psub(ploadu<L>(x + i), pset1<L>(mean)), pset1<L>(r)), d = ploadu<L>(dy + i);
-    const L g = pmul(d, ploadu<L>(gain + i));
+    return pmul(psub(load_wide<L>(x + i), pset1<L>(mean)), pset1<L>(r));
+  };
+  PacketSum<double> g_sum, gx_sum;
+  each_packet<double>(a.n, [&](auto lane, int64_t i) {
+    using L = decltype(lane);
+    const L xhat = xhat_at(lane, i), d = load_wide<L>(dy + i), g = pmul(d, load_wide<L>(gain + i));
     g_sum.add(g);
     gx_sum.add(pmul(g, xhat));
-    if (dweight) add_to(dweight, pmul(d, xhat), i);
-    if (dbias) add_to(dbias, d, i);
+    if (dweight) add_wide(dweight, pmul(d, xhat), i);
+    if (dbias) add_wide(dbias, d, i);
   });
   if (!dx) return;
-  const C g_mean = a.kind == NormKind::ln ? g_sum.total() / C(a.n) : C(0),
-          gx_mean = a.kind == NormKind::l2 ? gx_sum.total() : gx_sum.total() / C(a.n);
-  each_packet<C>(a.n, [&](auto lane, int64_t i) {
+  const double g_mean = a.kind == NormKind::ln ? g_sum.total() / double(a.n) : 0,
+               gx_mean = a.kind == NormKind::l2 ? gx_sum.total() : gx_sum.total() / double(a.n);
+  each_packet<double>(a.n, [&](auto lane, int64_t i) {
     using L = decltype(lane);
-    const L xhat = pmul(psub(ploadu<L>(x + i), pset1<L>(mean)), pset1<L>(r));
-    const L g = psub(pmul(ploadu<L>(dy + i), ploadu<L>(gain + i)), pset1<L>(g_mean));
-    pstoreu(dx + i, pmul(pset1<L>(r), psub(g, pmul(xhat, pset1<L>(gx_mean)))));
+    const L g = psub(pmul(load_wide<L>(dy + i), load_wide<L>(gain + i)), pset1<L>(g_mean));
+    store_narrow(dx + i, pmul(pset1<L>(r), psub(g, pmul(xhat_at(lane, i), pset1<L>(gx_mean)))));
   });
 }
 
@@ -204,7 +227,7 @@ ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const
 
 template <class C>
 ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const C* gain, C* x_buffer,
-                                     C* dy_buffer, C* dx) {
+                                     C* dy_buffer, C* dx, double& dalpha) {
   const int64_t width = a.groups * a.n, chunk = row / kNormRows * a.partial_stride;
   const C* x = load_row(a.x, a.x_dtype, row * a.x_stride, width, x_buffer);
   const C* dy = load_row(a.dy, a.y_dtype, row * width, width, dy_buffer);
@@ -212,15 +235,20 @@ ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const C
   for (int64_t group = 0; group < a.groups; ++group) {
     const int64_t i = group * a.n;
     block_backward(a, x + i, dy + i, gain, row * a.groups + group, section(a.dweight), section(a.dbias),
-                   section(a.dalpha), dx ? dx + i : nullptr);
+                   dalpha, dx ? dx + i : nullptr);
   }
 }
+
+// The gradients of factors that are one number, over the rows of a chunk.
+struct ScaleSums {
+  double res = 0, branch = 0;
+};
 
 // With v = dnorm + djoined:
 //   dstream = res v        do = branch m v        dres = sum of v stream        dbranch = sum of v m o
 template <class C>
 ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C* dnorm,
-                                     const RowBuffers<C>& b) {
+                                     const RowBuffers<C>& b, ScaleSums& scalars) {
   const int64_t chunk = row / kNormRows * a.partial_stride;
   const C* djoined = a.djoined ? load_row(a.djoined, a.stream_dtype, row * a.width, a.width, b[0]) : nullptr;
   const C* mask = mask_row(a.dropout, row, a.width, b[1]);
@@ -234,25 +262,32 @@ ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C
   C* dres = a.dres ? static_cast<C*>(a.dres) + chunk : nullptr;
   C* dbranch = a.dbranch ? static_cast<C*>(a.dbranch) + chunk : nullptr;
   const Factor<C> res(a.res), branch(a.branch);
-  PacketSum<C> res_sum, branch_sum;
-  const auto reduce = [&](C* sums, bool vector, PacketSum<C>& sum, auto value, int64_t i) {
-    if (vector)
-      pstoreu(sums + i, padd(ploadu<decltype(value)>(sums + i), value));
-    else
-      sum.add(value);
+  if ((dres && !a.res.vector) || (dbranch && !a.branch.vector)) {
+    PacketSum<double> res_sum, branch_sum;
+    each_packet<double>(a.width, [&](auto lane, int64_t i) {
+      using L = decltype(lane);
+      L v = dnorm ? load_wide<L>(dnorm + i) : pset1<L>(0);
+      if (djoined) v = padd(v, load_wide<L>(djoined + i));
+      if (dres) res_sum.add(pmul(v, load_wide<L>(stream + i)));
+      if (mask) v = pmul(v, load_wide<L>(mask + i));
+      if (dbranch) branch_sum.add(pmul(v, load_wide<L>(o + i)));
+    });
+    scalars.res += res_sum.total();
+    scalars.branch += branch_sum.total();
+  }
+  const auto add_to = [](C* sums, auto value, int64_t i) {
+    pstoreu(sums + i, padd(ploadu<decltype(value)>(sums + i), value));
   };
   each_packet<C>(a.width, [&](auto lane, int64_t i) {
     using L = decltype(lane);
     L v = dnorm ? ploadu<L>(dnorm + i) : pset1<L>(C(0));
     if (djoined) v = padd(v, ploadu<L>(djoined + i));
     if (dstream) pstoreu(dstream + i, pmul(res.at(lane, i), v));
-    if (dres) reduce(dres, a.res.vector, res_sum, pmul(v, ploadu<L>(stream + i)), i);
+    if (dres && a.res.vector) add_to(dres, pmul(v, ploadu<L>(stream + i)), i);
     if (mask) v = pmul(v, ploadu<L>(mask + i));
     if (d_o) pstoreu(d_o + i, pmul(branch.at(lane, i), v));
-    if (dbranch) reduce(dbranch, a.branch.vector, branch_sum, pmul(v, ploadu<L>(o + i)), i);
+    if (dbranch && a.branch.vector) add_to(dbranch, pmul(v, ploadu<L>(o + i)), i);
   });
-  if (dres && !a.res.vector) *dres += res_sum.total();
-  if (dbranch && !a.branch.vector) *dbranch += branch_sum.total();
   if (dstream)
     store_row(a.dstream, a.stream_dtype, row * a.dstream_stride, dstream, a.width, a.accumulate_dstream);
   if (d_o) store_row(a.d_o, a.o_dtype, row * a.do_stride, d_o, a.width, a.accumulate_do);
@@ -262,21 +297,29 @@ ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C
 
 ENGINE_INLINE int64_t forward_rows(int64_t width) { return width >= kGrain ? 1 : kGrain / width; }
 
-// Calls f(row) for the rows of a chunk after clearing its partial sums.
 template <class C>
 ENGINE_INLINE void clear_section(void* p, int64_t chunk, int64_t stride, int64_t n) {
   if (p) out(static_cast<C*>(p) + chunk * stride, n).setZero();
 }
 template <class C>
+ENGINE_INLINE void set_section(void* p, int64_t chunk, int64_t stride, double sum) {
+  if (p) static_cast<C*>(p)[chunk * stride] = C(sum);
+}
+// Sums of vectors are added up in their section; those of single numbers in double, kept at the chunk's end.
+template <class C>
 ENGINE_INLINE void clear_sections(const NormBackward& a, int64_t chunk) {
   clear_section<C>(a.dweight, chunk, a.partial_stride, a.n);
   clear_section<C>(a.dbias, chunk, a.partial_stride, a.n);
-  clear_section<C>(a.dalpha, chunk, a.partial_stride, 1);
 }
 template <class C>
 ENGINE_INLINE void clear_sections(const JoinBackward& a, int64_t chunk) {
-  clear_section<C>(a.dres, chunk, a.partial_stride, a.res.vector ? a.width : 1);
-  clear_section<C>(a.dbranch, chunk, a.partial_stride, a.branch.vector ? a.width : 1);
+  if (a.res.vector) clear_section<C>(a.dres, chunk, a.partial_stride, a.width);
+  if (a.branch.vector) clear_section<C>(a.dbranch, chunk, a.partial_stride, a.width);
+}
+template <class C>
+ENGINE_INLINE void keep_sums(const JoinBackward& a, int64_t chunk, const ScaleSums& sums) {
+  if (!a.res.vector) set_section<C>(a.dres, chunk, a.partial_stride, sums.res);
+  if (!a.branch.vector) set_section<C>(a.dbranch, chunk, a.partial_stride, sums.branch);
 }
 
 template <class C>
@@ -314,11 +357,13 @@ void backward(const NormBackward& a) {
     const RowBuffers<C> b(4, width);
     const C* gain = gain_of(a.weight, a.gain_offset, a.n, b[3]);
     clear_sections<C>(a, begin / kNormRows);
+    double dalpha = 0;
     for (int64_t row = begin; row < end; ++row) {
       C* dx = a.dx ? row_target(a.dx, a.x_dtype, row * a.dx_stride, a.accumulate_dx, b[2]) : nullptr;
-      norm_row_backward(a, row, gain, b[0], b[1], dx);
+      norm_row_backward(a, row, gain, b[0], b[1], dx, dalpha);
       if (dx) store_row(a.dx, a.x_dtype, row * a.dx_stride, dx, width, a.accumulate_dx);
     }
+    set_section<C>(a.dalpha, begin / kNormRows, a.partial_stride, dalpha);
   });
 }
 
@@ -327,7 +372,9 @@ void backward(const JoinBackward& a) {
   parallel_chunks(a.rows, kNormRows, [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(6, a.width);
     clear_sections<C>(a, begin / kNormRows);
-    for (int64_t row = begin; row < end; ++row) join_row_backward<C>(a, row, nullptr, b);
+    ScaleSums scalars;
+    for (int64_t row = begin; row < end; ++row) join_row_backward<C>(a, row, nullptr, b, scalars);
+    keep_sums<C>(a, begin / kNormRows, scalars);
   });
 }
 
@@ -337,12 +384,17 @@ void backward(const JoinNormBackward& a) {
     const RowBuffers<C> b(8, a.join.width);
     C *gain_buffer = b[6], *dnorm = b[7];
     const C* gain = gain_of(a.norm.weight, a.norm.gain_offset, a.norm.n, gain_buffer);
-    clear_sections<C>(a.norm, begin / kNormRows);
-    clear_sections<C>(a.join, begin / kNormRows);
+    const int64_t chunk = begin / kNormRows;
+    clear_sections<C>(a.norm, chunk);
+    clear_sections<C>(a.join, chunk);
+    double dalpha = 0;
+    ScaleSums scalars;
     for (int64_t row = begin; row < end; ++row) {
-      norm_row_backward(a.norm, row, gain, b[0], b[1], dnorm);
-      join_row_backward<C>(a.join, row, dnorm, b);
+      norm_row_backward(a.norm, row, gain, b[0], b[1], dnorm, dalpha);
+      join_row_backward<C>(a.join, row, dnorm, b, scalars);
     }
+    set_section<C>(a.norm.dalpha, chunk, a.norm.partial_stride, dalpha);
+    keep_sums<C>(a.join, chunk, scalars);
   });
 }
 
@@ -350,10 +402,15 @@ template <class C>
 void add_partials(const SumPartials& a) {
   parallel_chunks(a.n, kChunk, [&](int64_t begin, int64_t end) {
     C sums[kChunk];
-    out(sums, end - begin).setZero();
-    for (int64_t chunk = 0; chunk < a.chunks; ++chunk)
-      out(sums, end - begin) += in(static_cast<const C*>(a.partials) + chunk * a.stride + begin, end - begin);
-    store_row(a.sum, a.dtype, begin, sums, end - begin, a.accumulate);
+    double wide[kChunk];
+    const int64_t n = end - begin;
+    for (int64_t i = 0; i < n; ++i) wide[i] = 0;
+    for (int64_t chunk = 0; chunk < a.chunks; ++chunk) {
+      const C* partial = static_cast<const C*>(a.partials) + chunk * a.stride + begin;
+      for (int64_t i = 0; i < n; ++i) wide[i] += double(partial[i]);
+    }
+    for (int64_t i = 0; i < n; ++i) sums[i] = C(wide[i]);
+    store_row(a.sum, a.dtype, begin, sums, n, a.accumulate);
   });
 }
 

@@ -15,17 +15,20 @@ using namespace models;
 
 namespace {
 
-// The first four compute in double throughout. The others cast to f32 inside (norms, angles, softmax): their
-// tensors are that far from the exact ones, and one gradient of OLMoE's 1.02e-6. What we compute agrees with
-// an f64 PyTorch implementation of the same models to 1e-14.
+// The first four compute in double throughout. The others cast to f32 inside (norms, angles, both softmaxes).
+// What we compute agrees with an f64 PyTorch implementation of the same models to 1e-14, and that
+// implementation with the same casts put in gives OLMoE's tensors to 1e-16. Its casts move one gradient, that
+// of the second layer's key norm, by 1.018e-6; everything else of all nine models is within 1e-6.
 struct Kind {
   const char* name;
   double bound;
 };
 constexpr Kind kinds[] = {
-    {"gpt2", 1e-12},  {"bert", 1e-12}, {"roberta", 1e-12}, {"roberta_prelayernorm", 1e-12},
-    {"xglm", 3e-7},   {"llama", 1e-6}, {"olmo2", 1e-6},    {"gemma2", 1e-6},
-    {"olmoe", 1.1e-6}};
+    {"gpt2", 1e-12}, {"bert", 1e-12}, {"roberta", 1e-12}, {"roberta_prelayernorm", 1e-12},
+    {"xglm", 3e-7},  {"llama", 1e-6}, {"olmo2", 1e-6},    {"gemma2", 1e-6},
+    {"olmoe", 1e-6}};
+const char* const kMovedByCasts = "grad.model.layers.1.self_attn.k_norm.weight";
+constexpr double kMovedBy = 1.02e-6;
 
 /// Everything that transformers computed must be there, and near; what it has no tensor for is left out.
 void check_against(const std::string& model_folder, const std::string& hf_folder,
@@ -40,9 +43,10 @@ void check_against(const std::string& model_folder, const std::string& hf_folder
   for (auto& named : output_tensors(result, precision.compute))
     if (named.first != "hidden") ours.push_back(named);
   CHECK(ours.size() == expected.entries().size());
-  for (const auto& [name, error] : tensor_errors(ours, expected, batch.tokens.key_mask)) {
+  for (const auto& [name, error] : tensor_errors(ours, load_all(expected), batch.tokens.key_mask)) {
     INFO(name << " " << error);
-    CHECK(error <= bound);
+    CHECK(error <=
+          (hf_folder.ends_with("hf_olmoe") && name == kMovedByCasts ? std::max(bound, kMovedBy) : bound));
   }
 }
 

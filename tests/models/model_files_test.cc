@@ -154,6 +154,32 @@ TEST_CASE("token files: next tokens are the labels of a causal model, except whe
   CHECK(batch.labels.to_vector() == std::vector<double>{5, 6, -100, 8, -100, -100});
 }
 
+TEST_CASE("token files: a classifier's labels, one a row or at the first position") {
+  ModelConfig config = gradcheck_config("pre_ln", Objective::classify);
+  config.classes = 3;
+  const auto batch = [&](const char* labels) {
+    return token_batch(
+        parse_json(R"({"input_ids": [[1, 2], [3, 4]], "labels": )" + std::string(labels) + "}", "T.json"),
+        config, "T.json");
+  };
+  CHECK(batch("[2, 0]").labels.to_vector() == std::vector<double>{2, 0});
+  CHECK(batch("[2, 0]").scored == 2);
+  CHECK(batch("[[2, -100], [-100, -100]]").labels.to_vector() == std::vector<double>{2, -100});
+  CHECK(batch("[[2, -100], [-100, -100]]").scored == 1);
+  CHECK_THROWS_WITH(batch("[2, 3]"), Contains("labels[1]") && Contains("3"));
+  CHECK_THROWS_WITH(batch("[2, -1]"), Contains("labels[1]") && Contains("-100"));
+  CHECK_THROWS_WITH(batch("[2, 0.5]"), Contains("labels[1]"));
+  CHECK_THROWS_WITH(batch("[2]"), Contains("expected 2 labels"));
+  CHECK_THROWS_WITH(batch("3"), Contains("expected 2 labels"));
+  CHECK_THROWS_WITH(batch("[[2], [0]]"), Contains("labels[0]") && Contains("has 1 labels"));
+  CHECK_THROWS_WITH(batch("[[2, 0], [0, -100]]"), Contains("labels[0][1]") && Contains("first position"));
+  config.classes = 1;
+  const TokenBatch regression = batch("[2.5, -100]");
+  CHECK(regression.labels.to_vector() == std::vector<double>{2.5, -100});
+  CHECK(regression.scored == 2);
+  CHECK_THROWS_WITH(batch("[2.5, null]"), Contains("labels[1]"));
+}
+
 TEST_CASE("forward: what cannot be scored or placed") {
   const ModelFolder folder(Objective::mlm);
   const auto model = load_model(folder.path, f32, nn::Gradients::allocated);

@@ -19,22 +19,34 @@ inline double euclidean_norm(const std::vector<double>& v) {
   return std::sqrt(sum);
 }
 
+/// All tensors of a file, in f64.
+inline engine::NamedTensors load_all(const engine::Safetensors& file) {
+  engine::NamedTensors tensors;
+  for (const auto& entry : file.entries())
+    tensors.emplace_back(entry.name, file.load(entry.name, engine::DType::f64));
+  return tensors;
+}
+
 /// The error of every tensor of `ours`, all of which `expected` must have. key_mask u8 [B, T], or undefined.
 inline std::map<std::string, double> tensor_errors(const engine::NamedTensors& ours,
-                                                   const engine::Safetensors& expected,
+                                                   const engine::NamedTensors& expected,
                                                    const engine::Tensor& key_mask) {
   double all_gradients = 0;
-  for (const auto& entry : expected.entries())
-    if (entry.name.starts_with("grad."))
-      all_gradients += std::pow(euclidean_norm(expected.load(entry.name).to_vector()), 2);
+  std::map<std::string, engine::Tensor> references;
+  for (const auto& [name, tensor] : expected) {
+    references[name] = tensor;
+    if (name.starts_with("grad.")) all_gradients += std::pow(euclidean_norm(tensor.to_vector()), 2);
+  }
   const double floor = 1e-3 * std::sqrt(all_gradients);
   std::map<std::string, double> errors;
   for (const auto& [name, tensor] : ours) {
-    const engine::Tensor reference = expected.load(name, engine::DType::f64);
+    engine::check(references.count(name) > 0, name, ": not among the expected tensors");
+    const engine::Tensor& reference = references[name];
     engine::check(tensor.shape() == reference.shape(), name, " is ", tensor.shape(), ", expected ",
                   reference.shape());
     std::vector<double> a = tensor.to_vector(), b = reference.to_vector();
-    if (key_mask.defined() && (name == "logits" || name == "hidden")) {
+    // (A classifier's logits belong to rows, not to positions.)
+    if (key_mask.defined() && tensor.rank() == 3 && (name == "logits" || name == "hidden")) {
       const int64_t width = tensor.size(-1);
       for (size_t i = 0; i < a.size(); ++i)
         if (!key_mask.data<uint8_t>()[int64_t(i) / width]) a[i] = b[i] = 0;

@@ -1,31 +1,15 @@
 // normlab convert: exit codes, messages, and what it leaves behind.
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <array>
 #include <catch2/catch.hpp>
-#include <cstdio>
 
 #include "engine/base/file.h"
 #include "engine/io/safetensors.h"
+#include "run_binary.h"
 #include "temporary_folder.h"
 
 namespace {
 
-struct Output {
-  int code;
-  std::string text;
-};
-Output convert(const std::string& arguments) {
-  FILE* pipe = popen((BINARY_DIR "/normlab convert " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  Output out;
-  std::array<char, 4096> block;
-  for (size_t n; (n = fread(block.data(), 1, block.size(), pipe)) > 0;) out.text.append(block.data(), n);
-  const int status = pclose(pipe);
-  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
-}
+Output convert(const std::string& arguments) { return run_binary("convert " + arguments); }
 
 /// GPT-2 of no width to speak of, one layer, with the mask that old files carry.
 void write_gpt2(const std::string& folder) {
