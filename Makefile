@@ -5,9 +5,11 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
   libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
+FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
+FUZZ_SECONDS ?= 60
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: help setup build test test-slow test-asan test-tsan demo demo-mlm format clean
+.PHONY: help setup build test test-slow test-asan test-tsan fuzz demo demo-mlm format clean
 help:
 	@echo "make build      build/normlab, Release"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
@@ -15,6 +17,7 @@ help:
 	@echo "make test       build, then every test labelled fast or medium"
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
+	@echo "make fuzz       hostile files, a minute for each target (FUZZ_SECONDS=60), two at a time"
 
 # Installs only what is missing, so that a machine which has everything needs no network.
 setup:
@@ -107,8 +110,14 @@ test-tsan: setup
 	ninja -C build-tsan
 	ctest --test-dir build-tsan -L fast --output-on-failure --no-tests=error -j $(JOBS)
 
+fuzz: PACKAGES += $(FUZZ_PACKAGES)
+fuzz: setup
+	cmake -S . -B build-fuzz -G Ninja -DNORMLAB_FUZZ=ON -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14
+	ninja -C build-fuzz $(patsubst tests/fuzz/%.cc,%,$(filter-out %_main.cc,$(wildcard tests/fuzz/fuzz_*.cc)))
+	tests/fuzz/run.py build-fuzz --seconds $(FUZZ_SECONDS)
+
 format:
 	git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz

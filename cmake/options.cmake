@@ -1,10 +1,11 @@
 # What a builder can choose: -DNAME=VALUE.
 option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(NORMLAB_TSAN "ThreadSanitizer; parallel_for then runs on std::thread, because libgomp is not instrumented" OFF)
+option(NORMLAB_FUZZ "libFuzzer programs of tests/fuzz instead of the tests (needs clang); std::thread, as under TSan" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 
 # The processor levels that CPU kernels are compiled for; the best one the machine has is chosen at run time.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT NORMLAB_TSAN)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)
   set(default_levels base avx2 avx512)
 else()
   set(default_levels base)
@@ -19,5 +20,11 @@ endif()
 if(NORMLAB_TSAN)
   add_compile_options(-fsanitize=thread -g1)
   add_link_options(-fsanitize=thread)
+  add_compile_definitions(ENGINE_STD_THREADS=1)
+endif()
+if(NORMLAB_FUZZ)
+  add_compile_options(-O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer -g1 -Wno-unknown-warning-option)
+  add_link_options(-fsanitize=address,undefined)
   add_compile_definitions(ENGINE_STD_THREADS=1)
 endif()

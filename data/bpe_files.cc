@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <unordered_map>
+#include <utility>
 
 #include "data/byte_alphabet.h"
 #include "data/utf8.h"
@@ -82,16 +83,9 @@ void add_merge_line(BpeModel& model, const TextToId& ids, std::string_view line,
   add_merge(model, ids, std::string(line.substr(0, space)), std::string(line.substr(space + 1)), what);
 }
 
-/// Calls line(text, number from 1) for each line, without its end.
-template <class Line>
-void for_each_line(std::string_view text, const Line& line) {
-  for (size_t from = 0, number = 1; from < text.size(); ++number) {
-    const size_t end = std::min(text.find('\n', from), text.size());
-    std::string_view content = text.substr(from, end - from);
-    if (content.ends_with('\r')) content.remove_suffix(1);
-    line(content, number);
-    from = end + 1;
-  }
+std::string_view without_return(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 // ---- Hugging Face's tokenizer.json: what we can do, and what must therefore not be asked ----
@@ -242,9 +236,11 @@ BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& m
   const std::string merges = engine::read_file(merges_path, most_file_bytes);
   const size_t valid = valid_utf8_prefix(merges);
   check(valid == merges.size(), merges_path, ": invalid UTF-8 at byte ", valid);
-  for_each_line(merges, [&](std::string_view line, size_t number) {
-    if (line.empty() || (number == 1 && line.starts_with("#version"))) return;
-    add_merge_line(model, ids, line, merges_path);
+  bool first = true;
+  each_line(merges, [&](std::string_view line) {
+    line = without_return(line);
+    const bool version = std::exchange(first, false) && line.starts_with("#version");
+    if (!line.empty() && !version) add_merge_line(model, ids, line, merges_path);
   });
   check(!model.merges.empty(), merges_path, ": no merges");
   return model;
@@ -266,8 +262,10 @@ BpeModel with_fairseq_dictionary(const BpeModel& gpt2, const std::string& dictio
   BpeModel model;
   model.tokens = {"<s>", "<pad>", "</s>", "<unk>"};
   std::vector<TokenId> new_id(gpt2.tokens.size(), no_token);
-  for_each_line(text, [&](std::string_view line, size_t number) {
-    const std::string where = dictionary_path + ": line " + std::to_string(number);
+  size_t number = 0;
+  each_line(text, [&](std::string_view line) {
+    line = without_return(line);
+    const std::string where = dictionary_path + ": line " + std::to_string(++number);
     const size_t space = line.rfind(' ');
     check(space != line.npos && space > 0, where, ": expected a symbol, a space and a count");
     const std::string_view symbol = line.substr(0, space);

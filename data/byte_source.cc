@@ -22,18 +22,15 @@ constexpr size_t kPiece = size_t(1) << 20;
 
 class PlainSource : public ByteSource {
  public:
-  PlainSource(std::string path, int fd) : path_(std::move(path)), fd_(fd) {
-    check(::fstat(fd_, &opened_) == 0, path_, ": ", std::strerror(errno));
+  PlainSource(std::string path, int fd) : path_(std::move(path)), file_{fd} {
+    check(::fstat(fd, &opened_) == 0, path_, ": ", std::strerror(errno));
     check(!S_ISDIR(opened_.st_mode), path_, ": is a folder");
-  }
-  ~PlainSource() override {
-    if (fd_ != STDIN_FILENO) ::close(fd_);
   }
   bool read(std::string& out) override {
     const size_t before = out.size();
     out.resize(before + kPiece);
     ssize_t n;
-    do n = ::read(fd_, out.data() + before, kPiece);
+    do n = ::read(file_.fd, out.data() + before, kPiece);
     while (n < 0 && errno == EINTR);
     out.resize(before + size_t(n > 0 ? n : 0));
     check(n >= 0, path_, ": cannot read (", std::strerror(errno), ")");
@@ -45,14 +42,21 @@ class PlainSource : public ByteSource {
  private:
   void check_unchanged() const {
     struct stat now {};
-    if (!S_ISREG(opened_.st_mode) || ::fstat(fd_, &now) != 0) return;
+    if (!S_ISREG(opened_.st_mode) || ::fstat(file_.fd, &now) != 0) return;
     check(now.st_size == bytes_ && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
               now.st_mtim.tv_nsec == opened_.st_mtim.tv_nsec,
           path_, ": changed while it was read");
   }
 
+  struct Descriptor {  // a member of its own, so that it is closed when the constructor throws
+    int fd;
+    ~Descriptor() {
+      if (fd != STDIN_FILENO) ::close(fd);
+    }
+  };
+
   std::string path_;
-  int fd_;
+  Descriptor file_;
   struct stat opened_ {};
   int64_t bytes_ = 0;
 };
@@ -164,11 +168,15 @@ class ZstdSource : public ByteSource {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
+std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path) {
   const int fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   check(fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
+  return std::make_unique<PlainSource>(path == "-" ? "stdin" : path, fd);
+}
+
+std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
   const std::string name = path == "-" ? "stdin" : path;
-  auto plain = std::make_unique<PlainSource>(name, fd);
+  auto plain = open_plain_bytes(path);
   std::string head;
   while (head.size() < 4 && plain->read(head)) {
   }

@@ -17,6 +17,8 @@ class ByteSource {
 
 /// `path` "-" is stdin.
 std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+/// The file's own bytes, whatever they look like: for binary formats.
+std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path);
 
 /// Everything a source has; an error above `max_bytes`.
 std::string read_all(ByteSource& source, const std::string& what, size_t max_bytes = size_t(4) << 30);

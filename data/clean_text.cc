@@ -4,41 +4,19 @@
 #include <utf8proc.h>
 
 #include <cstdlib>
-#include <cstring>
 
+#include "data/utf8.h"
+#include "data/utf8_stream.h"
 #include "engine/base/check.h"
 
 namespace data {
 namespace {
-
-bool is_ascii(std::string_view text) {
-  size_t i = 0;
-  for (; i + 8 <= text.size(); i += 8) {
-    uint64_t word;
-    std::memcpy(&word, text.data() + i, 8);
-    if (word & 0x8080808080808080u) return false;
-  }
-  for (; i < text.size(); ++i)
-    if (static_cast<unsigned char>(text[i]) >= 0x80) return false;
-  return true;
-}
 
 const utf8proc_uint8_t* bytes_of(std::string_view text) {
   return reinterpret_cast<const utf8proc_uint8_t*>(text.data());
 }
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
-
-/// Calls visit(line without '\n') for each line.
-template <class Visit>
-void each_line(std::string_view text, const Visit& visit) {
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    visit(text.substr(0, end));
-    if (end == std::string_view::npos) return;
-    text.remove_prefix(end + 1);
-  }
-}
 
 /// One line end for \r\n, \r and the Unicode line and paragraph separators; no other control characters but
 /// tabs.
@@ -69,42 +47,16 @@ std::string plain_lines(const std::string& text) {
 
 }  // namespace
 
-size_t valid_utf8_bytes(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    const size_t ascii = std::min<size_t>(256, text.size() - at);
-    if (is_ascii(text.substr(at, ascii))) {
-      at += ascii;
-      continue;
-    }
-    for (const size_t stop = at + ascii; at < stop;) {
-      utf8proc_int32_t code;
-      const auto n = utf8proc_iterate(bytes_of(text) + at, utf8proc_ssize_t(text.size() - at), &code);
-      if (n < 0) return at;
-      at += size_t(n);
-    }
-  }
-  return at;
-}
-
 std::string checked_utf8(std::string text, InvalidUtf8 invalid, const std::string& where) {
-  size_t good = valid_utf8_bytes(text);
+  const size_t good = valid_utf8_prefix(text);
   if (good == text.size()) return text;
   engine::check(invalid == InvalidUtf8::replace, where, ": not valid UTF-8 at byte ", good,
                 " (convert the file, or replace such bytes with --invalid-utf8 replace)");
-  std::string out;
-  std::string_view rest = text;
-  while (good < rest.size()) {
-    out += rest.substr(0, good);
-    out += "\xef\xbf\xbd";
-    rest.remove_prefix(good + 1);
-    good = valid_utf8_bytes(rest);
-  }
-  return out.append(rest);
+  return well_formed(text);
 }
 
 std::string to_nfc(std::string text) {
-  if (is_ascii(text)) return text;
+  if (ascii_prefix(text) == text.size()) return text;
   utf8proc_uint8_t* made = nullptr;
   const auto n = utf8proc_map(bytes_of(text), utf8proc_ssize_t(text.size()), &made,
                               utf8proc_option_t(UTF8PROC_STABLE | UTF8PROC_COMPOSE));

@@ -10,9 +10,6 @@ namespace data {
 
 enum class InvalidUtf8 { fail, replace };  // replace: by U+FFFD, as decoders do
 
-/// The length of the valid UTF-8 at the start of `text`; text.size() when all of it is.
-size_t valid_utf8_bytes(std::string_view text);
-
 /// `text` as valid UTF-8. `where` names the text in the error, which says at which byte it breaks.
 std::string checked_utf8(std::string text, InvalidUtf8 invalid, const std::string& where);
 

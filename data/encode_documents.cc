@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "data/parallel.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 
 namespace data {
@@ -25,12 +26,9 @@ void add_unit(EncodedPiece& piece, const std::vector<TokenId>& tokens, const Doc
 EncodedPiece encode_lines(const Tokenizer& tokenizer, SpecialText special, std::string_view text) {
   const DocumentEnd end = document_end(tokenizer);
   EncodedPiece out;
-  while (!text.empty()) {
-    const size_t length = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, length);
+  each_line(text, [&](std::string_view line) {
     if (line.find_first_not_of(" \t\r") != line.npos) add_unit(out, tokenizer.encode(line, special), end);
-    text.remove_prefix(std::min(length + 1, text.size()));
-  }
+  });
   return out;
 }
 

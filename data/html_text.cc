@@ -44,6 +44,10 @@ constexpr std::pair<string_view, string_view> kEntities[] = {
     {"copy", "©"},  {"mdash", "—"}, {"ndash", "–"}, {"hellip", "…"}, {"lsquo", "‘"}, {"rsquo", "’"},
     {"ldquo", "“"}, {"rdquo", "”"}, {"times", "×"}, {"reg", "®"},    {"para", "¶"},  {"rarr", "→"}};
 
+// Both limits keep the work on hostile pages proportional to their size.
+constexpr size_t kLongestEntity = 11;  // "&", a name or number, ";"
+constexpr size_t kDeepest = 512;       // open elements, as in browsers; deeper ones leave no mark
+
 Effect effect_of(string_view name) {
   const auto* found = std::find_if(std::begin(kElements), std::end(kElements),
                                    [&](const auto& e) { return e.first == name; });
@@ -187,6 +191,7 @@ std::string text_of(string_view html) {
       at = std::min(html.find("</" + tag.name, at), html.size());
       continue;
     }
+    if (open.size() == kDeepest) continue;
     open.push_back({tag.name, effect});
     skipping += effect == Effect::skip;
     preformatted += effect == Effect::preformatted;
@@ -199,11 +204,12 @@ std::string text_of(string_view html) {
 std::string decode_entities(string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size(); ++at) {
-    const size_t end = text[at] == '&' ? text.find(';', at) : string_view::npos;
-    if (end == string_view::npos || end - at > 10) {
+    const size_t length = text[at] == '&' ? text.substr(at, kLongestEntity).find(';') : string_view::npos;
+    if (length == string_view::npos) {
       out += text[at];
       continue;
     }
+    const size_t end = at + length;
     const string_view name = text.substr(at + 1, end - at - 1);
     if (name.starts_with('#')) {
       const bool hexadecimal = name.size() > 1 && (name[1] == 'x' || name[1] == 'X');

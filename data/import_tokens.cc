@@ -3,14 +3,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
+#include "data/byte_source.h"
 #include "engine/base/check.h"
-#include "engine/base/file.h"
 
 namespace data {
 namespace {
 
 using engine::check;
+namespace fs = std::filesystem;
 
 constexpr size_t kPartTokens = size_t(1) << 20;
 
@@ -26,12 +28,15 @@ struct TokenFile {
   size_t offset, token_bytes, tokens;
 };
 
-TokenFile llmc_file(const engine::MappedFile& file) {
-  const std::string& path = file.path();
-  check(file.size() >= kLlmcHeaderBytes, path, ": not a token file of llm.c: ", file.size(),
-        " bytes, the header alone has ", kLlmcHeaderBytes);
+/// Reads on until `bytes` holds `n`; a file that ends before, though it was long enough, is an error.
+void read_up_to(ByteSource& source, std::string& bytes, size_t n, const std::string& path) {
+  while (bytes.size() < n) check(source.read(bytes), path, ": became shorter while it was read");
+}
+
+/// `bytes`: of the file's `size`, those at its beginning.
+TokenFile llmc_file(const std::string& bytes, size_t size, const std::string& path) {
   int32_t head[3];
-  std::memcpy(head, file.data(), sizeof head);
+  std::memcpy(head, bytes.data(), sizeof head);
   const auto* form = std::find_if(std::begin(kLlmcForms), std::end(kLlmcForms),
                                   [&](const LlmcForm& f) { return f.magic == head[0]; });
   check(form != std::end(kLlmcForms), path, ": not a token file of llm.c (magic ", head[0],
@@ -40,15 +45,14 @@ TokenFile llmc_file(const engine::MappedFile& file) {
         form->version);
   check(head[2] >= 0, path, ": a negative number of tokens, ", head[2]);
   const size_t expected = kLlmcHeaderBytes + size_t(head[2]) * form->token_bytes;
-  check(file.size() == expected, path, ": ", file.size() < expected ? "truncated" : "too long", ": ",
-        file.size(), " bytes where the header's ", head[2], " tokens need ", expected);
+  check(size == expected, path, ": ", size < expected ? "truncated" : "too long", ": ", size,
+        " bytes where the header's ", head[2], " tokens need ", expected);
   return {kLlmcHeaderBytes, form->token_bytes, size_t(head[2])};
 }
 
-TokenFile nanogpt_file(const engine::MappedFile& file) {
-  check(file.size() % 2 == 0, file.path(), ": ", file.size(),
-        " bytes, which is no whole number of nanoGPT's 2-byte tokens");
-  return {0, 2, file.size() / 2};
+TokenFile nanogpt_file(size_t size, const std::string& path) {
+  check(size % 2 == 0, path, ": ", size, " bytes, which is no whole number of nanoGPT's 2-byte tokens");
+  return {0, 2, size / 2};
 }
 
 /// The lengths of documents in `tokens`, where a document begins or ends with `separator`.
@@ -70,30 +74,50 @@ std::vector<uint32_t> document_lengths(const std::vector<TokenId>& tokens, Token
 
 void read_token_file(const std::string& path, PrepareForm form, const Tokenizer& tokenizer,
                      const std::function<void(const EncodedPiece&)>& visit) {
-  const engine::MappedFile file(path);
-  const TokenFile layout = form == PrepareForm::llmc ? llmc_file(file) : nanogpt_file(file);
+  const auto source = open_plain_bytes(path);
+  std::error_code error;
+  const size_t size = fs::file_size(path, error);
+  check(!error, path, ": ", error.message());
+  std::string bytes;
+  TokenFile layout{};
+  if (form == PrepareForm::llmc) {
+    check(size >= kLlmcHeaderBytes, path, ": not a token file of llm.c: ", size,
+          " bytes, the header alone has ", kLlmcHeaderBytes);
+    read_up_to(*source, bytes, kLlmcHeaderBytes, path);
+    layout = llmc_file(bytes, size, path);
+    bytes.erase(0, layout.offset);
+  } else {
+    layout = nanogpt_file(size, path);
+  }
   const size_t vocabulary = tokenizer.vocab_size();
   const DocumentEnd end = document_end(tokenizer);
   const TokenId separator = end.role == DocumentEnd::special ? end.id : no_token;
   const bool begins_with_it = form == PrepareForm::llmc;
-  for (size_t first = 0; first < layout.tokens;) {
-    EncodedPiece piece;
-    piece.tokens.resize(std::min(kPartTokens, layout.tokens - first));
-    for (size_t i = 0; i < piece.tokens.size(); ++i) {
+  std::vector<TokenId> ids;  // read, and not part of a piece yet
+  for (size_t done = 0; done < layout.tokens || !ids.empty();) {
+    const size_t more = std::min(kPartTokens - ids.size(), layout.tokens - done);
+    read_up_to(*source, bytes, more * layout.token_bytes, path);
+    for (size_t i = 0; i < more; ++i) {
       TokenId id = 0;
-      std::memcpy(&id, file.data() + layout.offset + (first + i) * layout.token_bytes, layout.token_bytes);
-      check(id < vocabulary, path, ": token ", first + i, " is ", id,
+      std::memcpy(&id, bytes.data() + i * layout.token_bytes, layout.token_bytes);
+      check(id < vocabulary, path, ": token ", done + i, " is ", id,
             ", outside the tokenizer's vocabulary of ", vocabulary, ": it was made with another tokenizer");
-      piece.tokens[i] = id;
+      ids.push_back(id);
     }
+    bytes.erase(0, more * layout.token_bytes);
+    done += more;
+    EncodedPiece piece{std::move(ids), {}};
+    ids.clear();
     piece.unit_lengths = document_lengths(piece.tokens, separator, begins_with_it);
     // The last document may go on behind this part: leave it to the next one, unless it fills this one.
-    if (first + piece.tokens.size() < layout.tokens && piece.unit_lengths.size() > 1) {
-      piece.tokens.resize(piece.tokens.size() - piece.unit_lengths.back());
+    if (done < layout.tokens && piece.unit_lengths.size() > 1) {
+      ids.assign(piece.tokens.end() - piece.unit_lengths.back(), piece.tokens.end());
+      piece.tokens.resize(piece.tokens.size() - ids.size());
       piece.unit_lengths.pop_back();
     }
-    first += piece.tokens.size();
     visit(piece);
+  }
+  while (source->read(bytes)) {  // at its end the source sees whether the file changed
   }
 }
 

@@ -25,11 +25,17 @@ int32_t random_id(const MaskRule& rule, engine::Rng& rng) {
   return id;
 }
 
+bool has(WordEdge edge, WordEdge part) { return (uint8_t(edge) & uint8_t(part)) != 0; }
+
 /// Where each word begins; tokens before the first beginning form a word of their own.
 std::vector<int32_t> word_beginnings(const MaskRule& rule, std::span<const int32_t> ids) {
   std::vector<int32_t> out;
-  for (size_t i = 0; i < ids.size(); ++i)
-    if (i == 0 || rule.word_start.empty() || rule.word_start[size_t(ids[i])]) out.push_back(int32_t(i));
+  bool begins = true;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const WordEdge edge = rule.words.empty() ? WordEdge::both : rule.words[size_t(ids[i])];
+    if (begins || has(edge, WordEdge::before)) out.push_back(int32_t(i));
+    begins = has(edge, WordEdge::behind);
+  }
   return out;
 }
 
@@ -45,8 +51,8 @@ MaskRule checked(MaskRule rule) {
         rule.random);
   check(rule.mask >= 0 && rule.mask < rule.vocabulary, "masking: mask id ", rule.mask,
         " is outside the vocabulary of ", rule.vocabulary);
-  check(rule.word_start.empty() || int64_t(rule.word_start.size()) == rule.vocabulary,
-        "masking: word_start has ", rule.word_start.size(), " entries for a vocabulary of ", rule.vocabulary);
+  check(rule.words.empty() || int64_t(rule.words.size()) == rule.vocabulary, "masking: words has ",
+        rule.words.size(), " entries for a vocabulary of ", rule.vocabulary);
   auto& excluded = rule.not_random;
   std::sort(excluded.begin(), excluded.end());
   excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());

@@ -10,6 +10,9 @@
 
 namespace data {
 
+/// Where words begin at a token of this id: nowhere, before it, behind it, or both.
+enum class WordEdge : uint8_t { inside = 0, before = 1, behind = 2, both = 3 };
+
 struct MaskRule {
   double select = 0.15;  // of all positions, special tokens included
   double keep = 0.10;    // of the selected: left as they are
@@ -18,9 +21,9 @@ struct MaskRule {
   int32_t vocabulary = 0;
   std::vector<int32_t>
       not_random;  // ids that a random replacement is never; `mask` itself need not be among them
-  /// Whole-word masking: word_start[id] is 1 where a token begins a word. Words are selected instead of
-  /// positions, and the tokens of a word share one fate. Empty: off.
-  std::vector<uint8_t> word_start;
+  /// Whole-word masking: how each id stands in words (word_edges of whole_words.h). Words are selected
+  /// instead of positions, and the tokens of a word share one fate. Empty: off.
+  std::vector<WordEdge> words;
 };
 
 /// Checks the rule once, at start-up, and sorts `not_random`.

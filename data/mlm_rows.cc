@@ -62,7 +62,7 @@ class MaskedRows : public Rows {
     const MaskRule& m = options_.mask;
     int64_t out = mix_fingerprint(tokens_->fingerprint(), options_.seed);
     for (const double x : {double(options_.length), m.select, m.keep, m.random, double(m.mask),
-                           double(m.vocabulary), double(m.word_start.size()), double(count())})
+                           double(m.vocabulary), double(m.words.size()), double(count())})
       out = mix_fingerprint(out, uint64_t(x * 1e6));
     return out;
   }

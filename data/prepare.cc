@@ -18,6 +18,7 @@ namespace {
 
 using engine::check;
 using engine::Json;
+using engine::json_string;
 namespace fs = std::filesystem;
 
 constexpr size_t kBatchBytes = size_t(16) << 20;     // of text that is encoded together
@@ -52,7 +53,7 @@ std::vector<std::string> expand(const std::string& path) {
   std::vector<std::string> out;
   for (const Json& file : json["files"]) {
     check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
-    out.push_back(path + "/" + engine::json_string(file["file"], manifest + ": \"file\""));
+    out.push_back(path + "/" + json_string(file["file"], manifest + ": \"file\""));
   }
   return out;
 }
@@ -100,6 +101,15 @@ Json describe(const Set& set, const PrepareOptions& options) {
               {"files", files}};
   if (options.valid > 0) out["valid"] = options.valid;
   return out;
+}
+
+/// Fails when a file is not what it was when the work began.
+void check_unchanged(const Json& before, const Json& now) {
+  const Json &old_files = before["files"], &files = now["files"];
+  for (size_t i = 0; i < std::min(old_files.size(), files.size()); ++i)
+    check(old_files[i] == files[i], json_string(files[i]["path"], "path"), ": changed while it was read");
+  check(old_files.size() == files.size(), "prepare: an input folder had ", old_files.size(),
+        " files at first and has ", files.size(), " now");
 }
 
 /// The head or tail of a text, cut behind floor((1 - share) * n) of its n characters, as nanoGPT cuts.
@@ -217,15 +227,19 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
         "train it with --special '<|endoftext|>', or use --raw");
   const int32_t separator = end.id == no_token ? 0 : int32_t(end.id);
   std::vector<PreparedSet> out;
-  for (const Set& set : sets_of(inputs, options)) {
-    ShardSet shards(
-        {options.folder, set.name, options.shard_tokens, describe(set, options), options.existing}, tokenizer,
-        separator);
+  const std::vector<Set> sets = sets_of(inputs, options);
+  std::vector<Json> sources;  // of all sets before the first is read: they may share files
+  for (const Set& set : sets) sources.push_back(describe(set, options));
+  for (size_t i = 0; i < sets.size(); ++i) {
+    const Set& set = sets[i];
+    ShardSet shards({options.folder, set.name, options.shard_tokens, sources[i], options.existing}, tokenizer,
+                    separator);
     const bool was_finished = shards.finished();
     if (!was_finished) {
       Encoder encoder(tokenizer, options, shards, set.name);
       for (const Input& input : set.inputs) read_input(input, tokenizer, options, encoder);
       encoder.flush();
+      check_unchanged(sources[i], describe(set, options));
       shards.finish();
     }
     out.push_back({shards.name(), shards.tokens(), shards.units(), int64_t(shards.shards()), was_finished});

@@ -88,7 +88,7 @@ void read_html_package(const std::string& root, const Visit& visit) { read_pages
 
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> table = {{"janeausten",
-                                             "Jane Austen's six novels (4.2 MB, a document a chapter)",
+                                             "Jane Austen's six novels (4.0 MB, a document a chapter)",
                                              "the novels are in the public domain; the package is MIT",
                                              {"r-cran-janeaustenr"},
                                              read_janeausten},

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "data/byte_source.h"
-#include "data/clean_text.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/json.h"
 #include "engine/base/text.h"
@@ -40,7 +40,7 @@ std::vector<Record> read_records(const std::string& path) {
   while (lines.next(line)) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = path + ":" + std::to_string(lines.line_number());
-    check(valid_utf8_bytes(line) == line.size(), where, ": not valid UTF-8");
+    check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
     out.push_back({engine::parse_json(line, where), where});
   }
   check(!out.empty(), path, ": no items in it");
@@ -148,7 +148,7 @@ Items read_arc(const std::string& path) { return read_labelled_choices(path, tru
 /// AnswerRightEnding.
 Items read_storycloze(const std::string& path) {
   const std::string text = read_all(*open_bytes(path), path, size_t(256) << 20);
-  check(valid_utf8_bytes(text) == text.size(), path, ": not valid UTF-8");
+  check(valid_utf8_prefix(text) == text.size(), path, ": not valid UTF-8");
   std::vector<std::string> header, fields;
   size_t at = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
   read_csv_record(text, at, header, path);

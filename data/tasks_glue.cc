@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "data/byte_source.h"
-#include "data/clean_text.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 
@@ -154,7 +154,7 @@ std::vector<GlueItem> read_glue(const std::string& task, const std::string& path
   for (bool more = columns.header ? lines.next(line) : true; more; more = lines.next(line)) {
     if (line.empty()) continue;
     const std::string where = path + ":" + std::to_string(lines.line_number());
-    check(valid_utf8_bytes(line) == line.size(), where, ": not valid UTF-8");
+    check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
     const Fields fields = split_tabs(line);
     if (fields.size() != columns.count && may_skip(task)) continue;
     check(fields.size() == columns.count, where, ": ", fields.size(), " fields, the first line has ",

@@ -4,6 +4,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace data {
@@ -68,15 +69,26 @@ void append_utf8(std::string& out, uint32_t code) {
   }
 }
 
+size_t ascii_prefix(std::string_view text) {
+  size_t at = 0;
+  for (uint64_t word; at + 8 <= text.size(); at += 8) {
+    std::memcpy(&word, text.data() + at, 8);
+    if (word & 0x8080808080808080u) break;
+  }
+  while (at < text.size() && uint8_t(text[at]) < 0x80) ++at;
+  return at;
+}
+
 size_t valid_utf8_prefix(std::string_view text) {
   const auto* begin = reinterpret_cast<const uint8_t*>(text.data());
   const auto* end = begin + text.size();
-  for (const uint8_t* p = begin; p < end;) {
-    const Char c = decode_char(p, end);
-    if (c.code == invalid_char) return size_t(p - begin);
-    p += c.bytes;
+  for (size_t at = 0;;) {
+    at += ascii_prefix(text.substr(at));
+    if (at == text.size()) return at;
+    const Char c = decode_char(begin + at, end);
+    if (c.code == invalid_char) return at;
+    at += c.bytes;
   }
-  return text.size();
 }
 
 }  // namespace data

@@ -45,8 +45,22 @@ Char decode_char_before(const uint8_t* begin, const uint8_t* p);
 
 void append_utf8(std::string& out, uint32_t code);
 
+/// How many bytes at the start of `text` are ASCII.
+size_t ascii_prefix(std::string_view text);
+
 /// The offset of the first byte outside well-formed UTF-8, or text.size().
 size_t valid_utf8_prefix(std::string_view text);
+
+/// Calls visit(line without its '\n') for each line; a last one without '\n' is a line too.
+template <class Visit>
+void each_line(std::string_view text, const Visit& visit) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    visit(text.substr(0, end));
+    if (end == std::string_view::npos) return;
+    text.remove_prefix(end + 1);
+  }
+}
 
 /// One byte a code point, built once from utf8proc's categories (about 10 ms).
 const CharClass* char_class_table();

@@ -80,12 +80,11 @@ std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& js
   std::vector<SpecialToken> special = read_special(json, {"words"}, what);
   check(special.size() >= 2 && special[unknown_id].text == "<unk>" && special[end_of_line_id].text == "<eos>",
         what, ": \"special\" must begin with \"<unk>\" and \"<eos>\"");
-  std::vector<std::string> words = read_strings(json, "words", what);
-  for (const SpecialToken& token : special) {
-    check(std::find(words.begin(), words.end(), token.text) == words.end(), what, ": \"", token.text,
-          "\" is both a word and a special token");
+  auto out = std::make_unique<WordTokenizer>(std::move(special), read_strings(json, "words", what));
+  for (const SpecialToken& token : out->special_tokens()) {
+    check(!out->ids_.contains(token.text), what, ": \"", token.text, "\" is both a word and a special token");
   }
-  return std::make_unique<WordTokenizer>(std::move(special), std::move(words));
+  return out;
 }
 
 std::string WordTokenizer::to_json() const {

@@ -93,9 +93,9 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
       code = run_word(table, argc, argv, program);
     } catch (const HelpShown&) {
     }
-    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
+    if (code != 0 || (std::fflush(stdout) == 0 && !std::ferror(stdout))) return code;
     print_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")");
-    return 1;
+    return 2;
   } catch (const engine::Error& e) {
     print_error(program, e.what());
     return 2;

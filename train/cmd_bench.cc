@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/cases/bench.h"
 #include "engine/core/dtype.h"
@@ -12,6 +13,7 @@
 #include "train/cli.h"
 #include "train/commands.h"
 #include "train/step_bench.h"
+#include "train/tokenizer_bench.h"
 
 namespace train {
 namespace {
@@ -129,6 +131,27 @@ int bench_training_step(int argc, char** argv) {
   return 0;
 }
 
+int bench_text(int argc, char** argv) {
+  const Usage usage = {
+      "normlab bench tokenizer",
+      "learning, encoding and decoding of one text, in million bytes a second",
+      {{"TEXT", "a file, read as it is", Count::one}},
+      {{"tokenizer", "DIR", "encode and decode with this one", ""},
+       {"vocab-size", "N", "learn so many tokens; 0: learn none", "0"},
+       {"repeats", "N", "the median counts", "5"},
+       {"threads", "N", "threads", "1"},
+       common_flags[2]},
+      "Ceiling of learning and encoding: cutting the text into pieces alone; of decoding: a copy.\n"};
+  const Arguments args(usage, argc, argv);
+  print(bench_tokenizer(engine::read_file(args.positional(0), size_t(4) << 30),
+                        {.tokenizer = args.text("tokenizer"),
+                         .vocab_size = size_t(args.integer("vocab-size", 0, 1 << 24)),
+                         .threads = int(args.integer("threads", 1, 1024)),
+                         .repeats = int(args.integer("repeats", 1, 10000))}),
+        args.on("json"));
+  return 0;
+}
+
 }  // namespace
 
 int cmd_bench(int argc, char** argv) {
@@ -136,7 +159,8 @@ int cmd_bench(int argc, char** argv) {
                        "how fast this machine runs the parts",
                        {{"gemm", "matrix products, in GFLOP/s", bench_gemm},
                         {"ops", "ops that wait for memory, in GB/s", bench_ops},
-                        {"step", "whole training steps, in tokens/s", bench_training_step}},
+                        {"step", "whole training steps, in tokens/s", bench_training_step},
+                        {"tokenizer", "learning and using a tokenizer, in MB/s", bench_text}},
                        ""},
                       argc, argv);
 }

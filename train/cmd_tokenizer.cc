@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include "data/bpe_files.h"
@@ -39,7 +41,7 @@ std::string read_input(const std::string& expected) {
 void write_output(const std::string& text) {
   const bool done =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  check(done, "standard output: cannot write");
+  check(done, "cannot write to standard output (", std::strerror(errno), ")");
 }
 
 /// One text a file; standard input without any.

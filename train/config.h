@@ -32,6 +32,7 @@ struct DataConfig {
   int64_t context = 0;  // 0: the model's
   int64_t batch = 8, accumulate = 1;
   double mask_probability = 0.15, mask_keep = 0.1, mask_random = 0.1;
+  bool whole_words = false;
 };
 
 struct OptimConfig {

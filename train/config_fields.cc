@@ -32,6 +32,7 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"data.mask_probability", &data.mask_probability, fraction, "mlm: share of positions that are predicted"},
       {"data.mask_keep", &data.mask_keep, fraction, "mlm: share of those that keep their token"},
       {"data.mask_random", &data.mask_random, fraction, "mlm: share of those that get a random token"},
+      {"data.whole_words", &data.whole_words, any, "mlm: words are selected and masked whole, not tokens"},
 
       {"optim.name", choice(optim.name, {"adamw", "adam", "nag", "sgd"}), any,
        "adamw: decoupled decay; adam: decay added to the gradient; nag: fairseq's Nesterov momentum; sgd"},

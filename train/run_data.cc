@@ -6,6 +6,7 @@
 #include "data/prefetch.h"
 #include "data/shard_set.h"
 #include "data/token_stream.h"
+#include "data/whole_words.h"
 #include "train/open_model.h"
 
 namespace train {
@@ -41,10 +42,7 @@ std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const Run
 std::shared_ptr<const data::TokenStream> open_tokens(const std::string& path, const Tokenizer* tokenizer) {
   auto tokens = data::TokenStream::open(path);
   if (tokenizer == nullptr) return tokens;
-  const std::string hex = tokenizer->hash();
-  data::TokenizerHash hash{};
-  for (size_t i = 0; i < hash.size(); ++i) hash[i] = uint8_t(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
-  tokens->check_tokenizer(hash);
+  tokens->check_tokenizer(data::hash_bytes(tokenizer->hash()));
   return tokens;
 }
 
@@ -59,6 +57,7 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
   options.mask = {.select = config.mask_probability, .keep = config.mask_keep, .random = config.mask_random};
   options.mask.mask = needed_special(tokenizer, mask_names, "mask");
   options.mask.vocabulary = int32_t(tokens->vocabulary());
+  if (config.whole_words) options.mask.words = data::word_edges(tokenizer);
   for (const auto& token : tokenizer.special_tokens())
     if (int32_t(token.id) != options.mask.mask) options.mask.not_random.push_back(int32_t(token.id));
   options.mask = data::checked(options.mask);

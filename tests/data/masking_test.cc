@@ -7,7 +7,9 @@
 #include <numeric>
 #include <set>
 
+#include "data/bpe_files.h"
 #include "data/mlm_rows.h"
+#include "data/whole_words.h"
 #include "engine/base/json.h"
 #include "shared_data.h"
 
@@ -123,8 +125,8 @@ TEST_CASE("a mask is a pure function of seed, epoch and index") {
 
 TEST_CASE("whole words share one fate") {
   MaskRule rule{.select = 0.3, .random = 0, .mask = 99, .vocabulary = 100};
-  rule.word_start.assign(100, 0);
-  for (size_t id = 0; id < 100; id += 3) rule.word_start[id] = 1;  // 0, 3, 6, ... begin words
+  rule.words.assign(100, WordEdge::inside);
+  for (size_t id = 0; id < 100; id += 3) rule.words[id] = WordEdge::before;  // 0, 3, 6, ... begin words
   rule = checked(rule);
   std::vector<int32_t> original;
   for (int word = 0; word < 200; ++word)
@@ -134,7 +136,7 @@ TEST_CASE("whole words share one fate") {
     std::vector<int32_t> ids = original, labels(ids.size());
     mask_tokens(rule, 3, epoch, 0, ids, labels);
     for (size_t i = 0; i < ids.size(); ++i) {
-      const bool begins = rule.word_start[size_t(original[i])];
+      const bool begins = original[i] % 3 == 0;
       selected_words += begins && labels[i] != kNotScored;
       if (i == 0 || begins) continue;
       CHECK((labels[i] == kNotScored) == (labels[i - 1] == kNotScored));
@@ -142,6 +144,53 @@ TEST_CASE("whole words share one fate") {
     }
   }
   CHECK(selected_words == 50 * 60);
+}
+
+TEST_CASE("words are what white space and special tokens bound") {
+  const std::string_view text = "say say";
+  const auto tokenizer =
+      train_tokenizer({&text, 1}, {.kind = TokenizerKind::byte, .special = {"</s>", "<mask>"}});
+  MaskRule rule{.select = 1, .keep = 0.5, .random = 0, .mask = 257, .vocabulary = 258};
+  rule.words = word_edges(*tokenizer);
+  rule = checked(rule);
+  CHECK(rule.words['a'] == WordEdge::inside);
+  CHECK(rule.words[' '] == WordEdge::both);
+  CHECK(rule.words[256] == WordEdge::both);
+  // Every word is selected, and each is wholly kept or wholly masked: "it's", " ", "on,", "\n", "Sir",
+  // "</s>", "no".
+  const std::vector<TokenId> encoded = tokenizer->encode("it's on,\nSir</s>no", SpecialText::recognised);
+  const std::vector<size_t> words = {4, 1, 3, 1, 3, 1, 2};
+  std::set<std::vector<bool>> fates;
+  for (int epoch = 0; epoch < 200; ++epoch) {
+    std::vector<int32_t> ids(encoded.begin(), encoded.end()), labels(ids.size());
+    mask_tokens(rule, 1, epoch, 0, ids, labels);
+    std::vector<bool> fate;
+    size_t at = 0;
+    for (const size_t length : words) {
+      fate.push_back(ids[at] == 257);
+      for (size_t i = at; i < at + length; ++i) CHECK((ids[i] == 257) == fate.back());
+      at += length;
+    }
+    REQUIRE(at == ids.size());
+    fates.insert(fate);
+  }
+  CHECK(fates.size() > 80);  // of 2^7: no two words are tied to each other
+
+  const auto by_words = train_tokenizer({&text, 1}, {.kind = TokenizerKind::word});
+  CHECK(word_edges(*by_words) == std::vector<WordEdge>(by_words->vocab_size(), WordEdge::both));
+}
+
+TEST_CASE("GPT-2's tokens that begin with a space begin words") {
+  const std::string folder = shared_path("data/gpt2-bpe");
+  if (folder.empty()) return;
+  const BpeTokenizer tokenizer(bpe_from_gpt2_files(folder + "/encoder.json", folder + "/vocab.bpe"), "gpt2");
+  const std::vector<WordEdge> edges = word_edges(tokenizer);
+  const auto edge = [&](const std::string& text) { return edges[tokenizer.encode(text).at(0)]; };
+  CHECK(edge(" the") == WordEdge::before);
+  CHECK(edge("the") == WordEdge::inside);
+  CHECK(edge("\n") == WordEdge::both);
+  CHECK(edge(",") == WordEdge::inside);
+  CHECK(edges[50256] == WordEdge::both);
 }
 
 TEST_CASE("rows hold whole units, cut only units that are longer than a row") {
@@ -188,6 +237,7 @@ TEST_CASE("a masking rule that cannot be is refused") {
   CHECK_THROWS_WITH(checked({.mask = 4, .vocabulary = 4}), Contains("mask id 4"));
   CHECK_THROWS_WITH(checked({.mask = 1, .vocabulary = 4, .not_random = {9}}), Contains("special ids"));
   CHECK_THROWS_WITH(checked({.mask = 1, .vocabulary = 2, .not_random = {0, 1}}), Contains("every id"));
+  CHECK_THROWS_WITH(checked({.mask = 1, .vocabulary = 3, .words = {WordEdge::both}}), Contains("1 entries"));
   auto tokens = TokenStream::of({1, 2, 3}, 8, 0);
   CHECK_THROWS_WITH(mlm_rows(tokens, {.length = 1, .mask = {.mask = 7}}), Contains("length 1"));
   CHECK_THROWS_WITH(mlm_rows(tokens, {.begin = 8, .mask = {.mask = 7}}), Contains("special id 8"));

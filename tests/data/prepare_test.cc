@@ -2,6 +2,8 @@
 #include "data/prepare.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -318,4 +320,35 @@ TEST_CASE("what cannot be prepared is one clear line") {
   engine::write_file(folder / "b.txt", "ab\n<|endoftext|>\nac\n");
   CHECK_THROWS_WITH(prepare(*letters, {folder / "b.txt"}, {.folder = folder / "letters"}),
                     Contains("b.txt:3: encode: the character \"c\""));
+}
+
+TEST_CASE("an input that changes while it is read is named, and no set is finished") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const std::string path = folder / "train.bin";
+  PrepareOptions options{.folder = folder / "out", .existing = Existing::replace};
+  bool changed = false;
+  const auto refused = [&](PrepareForm form, const std::string& text, const std::function<void()>& change) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+    changed = false;
+    options.form = form;
+    options.progress = [&](const PrepareProgress&) {  // called once some of the input has been encoded
+      if (!std::exchange(changed, true)) change();
+    };
+    CHECK_THROWS_WITH(prepare(*tokenizer, {path}, options),
+                      Contains("train.bin: ") && Contains("while it was read"));
+    CHECK(changed);
+    CHECK(!engine::read_json(folder / "out/train.json")["finished"].get<bool>());
+  };
+  const auto grow = [&] { std::ofstream(path, std::ios::app) << "more"; };
+  const auto shrink = [&] { std::filesystem::resize_file(path, 1'000'000); };
+  std::string documents(17 << 20, 'x');  // text is encoded 16 MiB at a time
+  documents.replace(documents.size() - (512 << 10), 15, "\n<|endoftext|>\n");
+  for (const std::function<void()>& change : {std::function<void()>(grow), std::function<void()>(shrink)}) {
+    refused(PrepareForm::documents, documents, change);
+    refused(PrepareForm::nanogpt, std::string(5 << 20, '\0'), change);
+  }
+  // Cut in two, the file is read twice: it has to be the same one both times.
+  options.valid = 0.5;
+  refused(PrepareForm::raw, std::string(100'000, 'x'), grow);
 }

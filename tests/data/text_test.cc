@@ -6,6 +6,7 @@
 #include "data/clean_text.h"
 #include "data/documents.h"
 #include "data/html_text.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/philox.h"
@@ -157,16 +158,24 @@ TEST_CASE("HTML becomes paragraphs") {
         "A——&unknown;&#xD800;&#99999999;&");
 }
 
+TEST_CASE("hostile HTML takes time in proportion to its size") {
+  std::string deep, text(2 << 20, '&');
+  for (int i = 0; i < 200'000; ++i) deep += "<b>";
+  for (int i = 0; i < 200'000; ++i) deep += "x</i>";
+  CHECK(html_to_text(text) == text + "\n");
+  CHECK(html_to_text(deep) == std::string(200'000, 'x') + "\n");
+}
+
 TEST_CASE("UTF-8 is checked, and broken bytes are named or replaced") {
   const std::string good = "a\u00e9\u4e2d\U0001f600";
-  CHECK(valid_utf8_bytes(good) == good.size());
+  CHECK(valid_utf8_prefix(good) == good.size());
   for (const std::string bad : {"\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"}) {
     const std::string text = std::string(300, 'x') + good + bad + "tail";
-    CHECK(valid_utf8_bytes(text) == 300 + good.size());
+    CHECK(valid_utf8_prefix(text) == 300 + good.size());
     CHECK_THROWS_WITH(checked_utf8(text, InvalidUtf8::fail, "f.txt"),
                       Contains("f.txt") && Contains("at byte 310"));
     const std::string fixed = checked_utf8(text, InvalidUtf8::replace, "");
-    CHECK(valid_utf8_bytes(fixed) == fixed.size());
+    CHECK(valid_utf8_prefix(fixed) == fixed.size());
     CHECK(fixed.starts_with(std::string(300, 'x') + good + "\ufffd"));
     CHECK(fixed.ends_with("tail"));
   }

@@ -5,7 +5,9 @@
 #include <cstdio>
 
 #include "engine/autograd/tape.h"
+#include "engine/base/file.h"
 #include "engine/base/json.h"
+#include "temporary_folder.h"
 #include "train/commands.h"
 
 namespace {
@@ -83,4 +85,26 @@ TEST_CASE("bench ops prints the machine and its figures as JSON") {
   CHECK(result["results"][0]["name"] == "head_scale forward f32 [8192, 768]");
   CHECK(run_binary("bench ops nothing 2>&1").code == 2);
   CHECK(run_binary("bench nothing 2>&1").code == 2);
+}
+
+TEST_CASE("bench tokenizer prints learning, encoding and decoding") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 20000; ++i) text += "word" + std::to_string(i % 97) + " and ";
+  engine::write_file(folder / "text", text);
+  REQUIRE(
+      run_binary("tokenizer train --input " + folder / "text" + " --vocab-size 300 --out " + folder / "tok")
+          .code == 0);
+  const Output out = run_binary("bench tokenizer " + folder / "text" + " --tokenizer " + folder / "tok" +
+                                " --vocab-size 300 --repeats 1 --threads 2 --json");
+  REQUIRE(out.code == 0);
+  const engine::Json results = engine::parse_json(out.text, "bench")["results"];
+  REQUIRE(results.size() == 4);
+  CHECK(results[0]["name"] == "train 300 tokens on 2 threads");
+  CHECK(results[1]["name"] == "encode on 2 threads");
+  CHECK(results[3]["name"] == "decode");
+  for (const auto& row : results) CHECK(row["value"].get<double>() > 0);
+  CHECK(run_binary("bench tokenizer " + folder / "text" + " 2>&1").text.find("nothing to do") !=
+        std::string::npos);
+  CHECK(run_binary("bench tokenizer " + folder / "none" + " --vocab-size 300 2>&1").code == 2);
 }

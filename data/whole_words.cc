@@ -1,0 +1,28 @@
+// Read first: whole_words.h.
+#include "data/whole_words.h"
+
+#include "data/utf8.h"
+
+namespace data {
+namespace {
+
+WordEdge edge_of(std::string_view token) {
+  const auto* begin = reinterpret_cast<const uint8_t*>(token.data());
+  const auto* end = begin + token.size();
+  const auto is_space = [](Char c) { return class_of(char_class_table(), c) == CharClass::space; };
+  const bool before = begin < end && is_space(decode_char(begin, end));
+  const bool behind = begin < end && is_space(decode_char_before(begin, end));
+  return WordEdge((before ? uint8_t(WordEdge::before) : 0) | (behind ? uint8_t(WordEdge::behind) : 0));
+}
+
+}  // namespace
+
+std::vector<WordEdge> word_edges(const Tokenizer& tokenizer) {
+  std::vector<WordEdge> out(tokenizer.vocab_size(), WordEdge::both);
+  if (tokenizer.kind() == TokenizerKind::word) return out;
+  for (TokenId id = 0; id < out.size(); ++id) out[id] = edge_of(tokenizer.decode({&id, 1}));
+  for (const SpecialToken& special : tokenizer.special_tokens()) out[special.id] = WordEdge::both;
+  return out;
+}
+
+}  // namespace data
