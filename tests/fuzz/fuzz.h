@@ -21,6 +21,12 @@ std::string input_file(std::string_view bytes, const std::string& name = "input"
 /// `input` cut at zero bytes into exactly `n` parts; the last one has the rest, missing ones are empty.
 std::vector<std::string_view> input_parts(std::string_view input, size_t n);
 
+/// A literal with zero bytes in it.
+template <size_t n>
+std::string byte_text(const char (&literal)[n]) {
+  return {literal, n - 1};
+}
+
 inline std::string_view input_text(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }

@@ -43,11 +43,11 @@ std::vector<std::string> fuzz_seeds() {
   const std::string html =
       "<html><head><title>t</title></head><body><div role=\"main\"><p class='x'>A &amp; B&#x41;<br/>"
       "<pre>a\n b</pre><table><tr><td>1<td>2</table><script>x<y</script><!-- c --></div></body></html>";
-  const std::string r(
-      "X\n\0\0\0\2\0\4\2\2\0\2\3\0\0\0\0\x10\0\0\0\2\0\4\0\x9\0\0\0\2hi\0\0\0\x9\xff\xff\xff\xff", 42);
+  const std::string r =
+      byte_text("X\n\0\0\0\2\0\4\2\2\0\2\3\0\0\0\0\x10\0\0\0\2\0\4\0\x9\0\0\0\2hi\0\0\0\x9\xff\xff\xff\xff");
   return {char(text_form) + text,
           char(text_form) + gzip(text),
-          char(text_form) + std::string("\x28\xb5\x2f\xfd\x04\x00\x19\x00\x00\x61\x62\x0a", 12),
+          char(text_form) + byte_text("\x28\xb5\x2f\xfd\x04\x00\x19\x00\x00\x61\x62\x0a"),
           char(jsonl_form) + std::string("{\"text\": \"a\\nb\"}\n\n{\"text\": \"c\"}\n"),
           char(html_form) + html,
           char(r_form) + r,

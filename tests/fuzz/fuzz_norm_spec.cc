@@ -7,7 +7,7 @@ std::vector<std::string> fuzz_seeds() {
   std::vector<std::string> out = {
       "attn{in=ln out=ln gain=inner} ffn{in=ln mid=ln res=vector(0.5)} final=ln",
       "attn{q=rms.head k=rms.head v=rms.head post=rms} ffn{} final=rms; 0: attn{in=rms} ffn{in=rms}",
-      "embed=ln(eps=1e-6,bias=0) attn{in=dyt(alpha=0.8) branch=shared(0)} 25%..75%: ffn{skip=norm}; -2..-1: "
+      "embed=ln(eps=1e-6,bias=0) attn{in=dyt(alpha=0.8) branch=shared(0)}; 25%..75%: ffn{skip=norm}; -2..-1: "
       "attn{}",
       "stream=residual(0.5) init=deepnorm final=l2"};
   for (size_t i = 0; i < 4; ++i) out.push_back(nn::to_json(nn::parse_norm_spec(out[i])).dump());

@@ -65,7 +65,7 @@ std::vector<std::string> fuzz_seeds() {
                                           shard(10, {}, {}),
                                           llmc(20240520, 1, 3, 2),
                                           llmc(20240801, 7, 2, 4),
-                                          "\1\0\2\0\3\0"};
+                                          byte_text("\1\0\2\0\3\0")};
   std::vector<std::string> out;
   for (const std::string& file : files)
     for (const char mend : {0, 1}) out.push_back(mend + file);

@@ -1,6 +1,7 @@
 // Fuzzing tokenizer.json and encode. The input is a tokenizer.json, a zero byte, and a text; without a zero
-// byte the whole input is a text for tokenizers learned from it. What was accepted must encode the text the
-// same with and without threads, and byte-level kinds must give every byte back.
+// byte the whole input is a text for a tokenizer learned from it, kind bpe or word by its length. What was
+// accepted must encode the text the same with and without threads, and byte-level kinds must give every byte
+// back.
 #include "data/tokenizer.h"
 #include "fuzz.h"
 
@@ -48,14 +49,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       check_text(*tokenizer, parts[1]);
     });
   }
-  for (const auto kind :
-       {data::TokenizerKind::bpe, data::TokenizerKind::word, data::TokenizerKind::character}) {
-    fuzz_one([&] {
-      const auto tokenizer =
-          data::train_tokenizer(std::span(&input, 1), {.kind = kind, .min_frequency = 1, .threads = 1});
-      require(data::parse_tokenizer(tokenizer->to_json(), "saved")->hash() == tokenizer->hash());
-      check_text(*tokenizer, input);
-    });
-  }
-  return 0;
+  return fuzz_one([&] {
+    const auto kind = input.size() % 2 == 0 ? data::TokenizerKind::bpe : data::TokenizerKind::word;
+    const auto tokenizer =
+        data::train_tokenizer(std::span(&input, 1), {.kind = kind, .min_frequency = 1, .threads = 1});
+    require(data::parse_tokenizer(tokenizer->to_json(), "saved")->hash() == tokenizer->hash());
+    check_text(*tokenizer, input);
+  });
 }

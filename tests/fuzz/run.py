@@ -40,7 +40,7 @@ def run(program, folder, seconds):
     findings.mkdir(parents=True, exist_ok=True)
     before = set(findings.iterdir())
     command = [program, corpus, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/{name}-", *LIMITS]
-    result = subprocess.run(command, env={**os.environ, "NORMLAB_FUZZ_SEEDS": str(corpus)},
+    result = subprocess.run(command, env={**os.environ, "NORMLAB_FUZZ_SEEDS": str(corpus), "NORMLAB_LOG": "quiet"},
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     log = result.stderr.decode(errors="replace")
     (folder / f"{name}.log").write_text(log)
