@@ -160,7 +160,8 @@ TEST_CASE("training onto a full disk stops, and goes on from its last checkpoint
   const uintmax_t size = [&] {
     uintmax_t bytes = 0;
     const std::string folder = list_checkpoints(stopped.job.run("whole")).back().folder;
-    for (const std::string& file : files_below(folder)) bytes += fs::file_size(folder + "/" + file) + 4096;
+    for (const std::string& file : files_below(folder))
+      bytes += (fs::file_size(folder + "/" + file) + 4095) / 4096 * 4096;
     return bytes;
   }();
   const SmallDisk disk(stopped.run, std::to_string(size * 5 / 2 / 1024) + "k");  // two checkpoints and a half
