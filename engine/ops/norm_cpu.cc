@@ -46,25 +46,27 @@ struct Statistics {
 template <class C>
 ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps) {
   if (kind == NormKind::ln) {
-    PacketSum<C> sum;
-    each_packet<C>(n, [&](auto lane, int64_t i) { sum.add(ploadu<decltype(lane)>(x + i)); });
-    const C first = sum.total() / C(n);
-    PacketSum<C> rest, squares;
-    each_packet<C>(n, [&](auto lane, int64_t i) {
+    PacketSum<C> sum[4];
+    each_packet_by_four<C>(n,
+                           [&](auto lane, int64_t i, int k) { sum[k].add(ploadu<decltype(lane)>(x + i)); });
+    const C first = total_of(sum) / C(n);
+    PacketSum<C> rest[4], squares[4];
+    each_packet_by_four<C>(n, [&](auto lane, int64_t i, int k) {
       using L = decltype(lane);
       const L d = psub(ploadu<L>(x + i), pset1<L>(first));
-      rest.add(d);
-      squares.add(pmul(d, d));
+      rest[k].add(d);
+      squares[k].add(pmul(d, d));
     });
-    const C off = rest.total() / C(n), variance = squares.total() / C(n) - off * off;
+    const C off = total_of(rest) / C(n), variance = total_of(squares) / C(n) - off * off;
     return {first + off, C(1) / std::sqrt(variance + C(eps))};
   }
-  PacketSum<C> squares;
-  each_packet<C>(n, [&](auto lane, int64_t i) {
+  PacketSum<C> sums[4];
+  each_packet_by_four<C>(n, [&](auto lane, int64_t i, int k) {
     const auto v = ploadu<decltype(lane)>(x + i);
-    squares.add(pmul(v, v));
+    sums[k].add(pmul(v, v));
   });
-  const C size = kind == NormKind::l2 ? squares.total() : squares.total() / C(n);
+  const C squares = total_of(sums);
+  const C size = kind == NormKind::l2 ? squares : squares / C(n);
   return {C(0), C(1) / std::sqrt(size + C(eps))};
 }
 
