@@ -55,8 +55,9 @@ static inline void philox_words(uint64_t seed, uint64_t first, uint32_t* words) 
   constexpr int kVectors = kDropoutBlocks / kPhiloxLanes;
   PhiloxWords c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
   for (int v = 0; v < kVectors; ++v) {
-    for (int l = 0; l < kPhiloxLanes; ++l) c0[v][l] = first + uint64_t(v * kPhiloxLanes + l);
-    c1[v] = c0[v] >> 32, c2[v] = c3[v] = PhiloxWords{};
+    PhiloxWords block = {};
+    for (int l = 0; l < kPhiloxLanes; ++l) block[l] = uint64_t(v * kPhiloxLanes + l);
+    c0[v] = block + first, c1[v] = c0[v] >> 32, c2[v] = c3[v] = PhiloxWords{};
   }
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -74,7 +75,7 @@ static inline void philox_words(uint64_t seed, uint64_t first, uint32_t* words) 
   for (int v = 0; v < kVectors; ++v) {
     const PhiloxWords low = (c0[v] & 0xffffffffu) | c1[v] << 32, high = (c2[v] & 0xffffffffu) | c3[v] << 32;
     for (int half = 0; half < 2; ++half) {
-      PhiloxWords order;
+      PhiloxWords order = {};
       for (int l = 0; l < kPhiloxLanes; ++l)
         order[l] = uint64_t((half * kPhiloxLanes + l) / 2 + l % 2 * kPhiloxLanes);
       const PhiloxWords together = __builtin_shuffle(low, high, order);

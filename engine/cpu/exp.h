@@ -21,15 +21,16 @@ constexpr bool kFusedMultiplyAdd = false;
 
 /// p 2^n for integers n in [-254, 127], n given as n + 1.5 2^23 too. Results below 2^-149 become 0.
 template <class P>
-ENGINE_INLINE P times_power_of_two(const P& p, const P& n, const P& shifted) {
+ENGINE_INLINE P times_power_of_two(const P& p, [[maybe_unused]] const P& n,
+                                   [[maybe_unused]] const P& shifted) {
 #if defined(__AVX512F__)
   return _mm512_scalef_ps(p, n);
 #else
   // In two factors, because 2^n alone may not be a normal number.
   typedef int32_t Lanes __attribute__((vector_size(sizeof(P))));
-  const Lanes whole = reinterpret_cast<const Lanes&>(shifted) - 0x4B400000, half = whole >> 1;
+  const Lanes whole = __builtin_bit_cast(Lanes, shifted) - 0x4B400000, half = whole >> 1;
   const Lanes first = (half + 127) << 23, second = (whole - half + 127) << 23;
-  return p * reinterpret_cast<const P&>(first) * reinterpret_cast<const P&>(second);
+  return p * __builtin_bit_cast(P, first) * __builtin_bit_cast(P, second);
 #endif
 }
 
