@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "engine/cpu/copy.h"
+
 namespace engine {
 namespace {
 
@@ -16,19 +18,6 @@ struct Mutation {
   double factor = 1;
 };
 Mutation mutation;
-
-// buffer += g for tensors of one shape, in the wider of the two dtypes. The one piece of arithmetic the tape
-// does.
-template <class A, class B>
-void add_elements(A* sum, const B* g, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) sum[i] = narrow<A>(Compute<A>(widen(sum[i])) + Compute<A>(widen(g[i])));
-}
-void add_into(const Tensor& sum, const Tensor& g) {
-  visit_float(sum.dtype(), [&](auto a) {
-    visit_float(g.dtype(),
-                [&](auto b) { add_elements(sum.data<decltype(a)>(), g.data<decltype(b)>(), sum.numel()); });
-  });
-}
 
 Tensor scaled_copy(const Tensor& g, double factor) {
   std::vector<double> values = g.to_vector();
@@ -215,10 +204,7 @@ void Tape::accumulate(int32_t index, const Tensor& g) {
   assert(g.shape() == slot.shape);
   if (slot.parameter) {
     Parameter& p = *slot.parameter;
-    if (p.grad_written)
-      add_into(p.grad, g);
-    else
-      p.grad.copy_from(g);
+    copy_elements(g, p.grad, p.grad_written);
     p.grad_written = true;
   } else if (!slot.grad.defined()) {
     const Tensor buffer = slot.producer ? slot.producer->gradient_buffer(slot.output) : Tensor();
@@ -227,23 +213,14 @@ void Tape::accumulate(int32_t index, const Tensor& g) {
       return;
     }
     slot.grad = buffer.defined() ? buffer : Tensor::empty(slot.shape, slot.dtype);
-    slot.grad.copy_from(g);
+    copy_elements(g, slot.grad, false);
   } else {
     if (slot.grad.storage().use_count() > 1 && slot.grad.is_contiguous()) {  // somebody else holds it too
       const Tensor own = Tensor::empty(slot.shape, slot.dtype);
-      own.copy_from(slot.grad);
+      copy_elements(slot.grad, own, false);
       slot.grad = own;
     }
-    if (slot.grad.is_contiguous() && g.is_contiguous()) {
-      add_into(slot.grad, g);
-    } else {
-      const Tensor sum = Tensor::empty(slot.shape, slot.dtype),
-                   addend = Tensor::empty(slot.shape, slot.dtype);
-      sum.copy_from(slot.grad);
-      addend.copy_from(g);
-      add_into(sum, addend);
-      slot.grad.copy_from(sum);
-    }
+    copy_elements(g, slot.grad, true);
   }
 }
 
@@ -288,7 +265,7 @@ Into Backward::request(int input, bool rows) {
   // tensor (split) is referenced by that tensor too, so it is told apart by not being contiguous.
   if (slot.grad.is_contiguous() ? slot.grad.storage().use_count() > 1 : !rows) {
     const Tensor own = Tensor::empty(slot.shape, slot.dtype);
-    own.copy_from(slot.grad);
+    copy_elements(slot.grad, own, false);
     slot.grad = own;
   }
   return {slot.grad, true};

@@ -10,10 +10,8 @@
 
 #include "engine/core/dtype.h"
 #include "engine/cpu/isa.h"
+#include "engine/cpu/lanes.h"
 #include "engine/cpu/parallel.h"
-#if defined(__F16C__)
-#include <immintrin.h>
-#endif
 
 namespace engine::cpu {
 /// Scratch memory of the calling thread, 64-byte aligned, valid until the thread asks for the same slot
@@ -42,24 +40,17 @@ ENGINE_INLINE ArrayOut<C> out(C* p, int64_t n) {
 
 template <class T>
 static inline void widen_n(const T* from, Compute<T>* to, int64_t n) {
+  constexpr int64_t kLanes = kPacketLanes<Compute<T>>;
   int64_t i = 0;
-#if defined(__F16C__)
-  if constexpr (std::is_same_v<T, f16>)
-    for (; i + 8 <= n; i += 8)
-      _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
-#endif
+  for (; i + kLanes <= n; i += kLanes) store_packet(to + i, load_packet(from + i));
   for (; i < n; ++i) to[i] = widen(from[i]);
 }
 
 template <class T>
 static inline void narrow_n(const Compute<T>* from, T* to, int64_t n) {
+  constexpr int64_t kLanes = kPacketLanes<Compute<T>>;
   int64_t i = 0;
-#if defined(__F16C__)
-  if constexpr (std::is_same_v<T, f16>)
-    for (; i + 8 <= n; i += 8)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
-                       _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-#endif
+  for (; i + kLanes <= n; i += kLanes) store_packet(to + i, load_packet(from + i));
   for (; i < n; ++i) to[i] = narrow<T>(from[i]);
 }
 
@@ -84,13 +75,11 @@ static inline void store(T* dst, const Compute<T>* values, int64_t n, bool accum
       out(dst, n) = in(values, n);
   } else {
     if (!accumulate) return narrow_n(values, dst, n);
-    Compute<T> sum[kChunk];
-    for (int64_t i = 0; i < n; i += kChunk) {
-      const int64_t m = n - i < kChunk ? n - i : kChunk;
-      widen_n(dst + i, sum, m);
-      out(sum, m) += in(values + i, m);
-      narrow_n(sum, dst + i, m);
-    }
+    constexpr int64_t kLanes = kPacketLanes<Compute<T>>;
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+      store_packet(dst + i, simd::padd(load_packet(dst + i), load_packet(values + i)));
+    for (; i < n; ++i) dst[i] = narrow<T>(widen(dst[i]) + values[i]);
   }
 }
 

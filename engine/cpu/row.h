@@ -9,10 +9,6 @@
 
 namespace engine::cpu::ENGINE_ISA {
 
-namespace simd = Eigen::internal;
-template <class C>
-using Packet = typename simd::packet_traits<C>::type;
-
 /// Calls f(Packet{}, i) for whole packets of [0, n), then f(C{}, i) for what is left. Eigen's packet
 /// functions take both: ploadu<decltype(lane)>(p + i), pmadd, pset1, ...
 template <class C, class F>
@@ -21,6 +17,20 @@ ENGINE_INLINE void each_packet(int64_t n, F&& f) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) f(Packet<C>{}, i);
   for (; i < n; ++i) f(C{}, i);
+}
+
+/// The same with f(lane, i, k), k = 0, 1, 2, 3, 0, ... for packets and 0 for the rest: for sums, whose
+/// latency four of them side by side hide.
+template <class C, class F>
+ENGINE_INLINE void each_packet_by_four(int64_t n, F&& f) {
+  constexpr int64_t kLanes = simd::packet_traits<C>::size;
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    f(Packet<C>{}, i, 0), f(Packet<C>{}, i + kLanes, 1);
+    f(Packet<C>{}, i + 2 * kLanes, 2), f(Packet<C>{}, i + 3 * kLanes, 3);
+  }
+  for (; i + kLanes <= n; i += kLanes) f(Packet<C>{}, i, 0);
+  for (; i < n; ++i) f(C{}, i, 0);
 }
 
 /// The correctly rounded square root. (Eigen's psqrt for AVX-512 is an approximation that turns infinity into
@@ -96,6 +106,13 @@ struct PacketSum {
   ENGINE_INLINE void add(C x) { rest += x; }
   ENGINE_INLINE C total() const { return simd::predux(packet) + rest; }
 };
+
+/// The total of four of them.
+template <class C>
+ENGINE_INLINE C total_of(PacketSum<C> (&sums)[4]) {
+  for (int k = 1; k < 4; ++k) sums[0].add(sums[k].packet);
+  return sums[0].total();
+}
 
 /// n elements from `offset` on as C: the elements themselves, or widened into `buffer`.
 template <class C>

@@ -2,14 +2,16 @@
 //
 //   activation_values(act, x, y, n)            y = act(x)
 //   activation_gradients(act, x, dy, dx, n)    dx = dy act'(x)
-//   activation_both(act, x, y, d, n)           y = act(x), d = act'(x)
+//   each_activation(act, x, n, keep)           keep(i, count, act(x_i), act'(x_i)), a packet at a time
 //
-// All may work in place. float runs on Eigen packets: gelu within 4e-7 of the exact value relative, tails
-// included; double uses the C library. Included by kernel files only (kernel.h says why).
+// All may work in place, on any floating dtype: 16 bits are widened and rounded in registers (lanes.h). float
+// runs on Eigen packets: gelu within 4e-7 of the exact value relative, tails included; double uses the C
+// library. Included by kernel files only (kernel.h says why).
 #pragma once
 
 #include <math.h>
 
+#include "engine/cpu/exp.h"
 #include "engine/cpu/kernel.h"
 #include "engine/cpu/tanh.h"
 #include "engine/ops/activation_kind.h"
@@ -53,7 +55,7 @@ struct Relu2Activation {
 /// s = 1 / (1 + e^-x), s' = s (1 - s) written as (e s) s, which keeps both tails' precision.
 template <class P>
 ENGINE_INLINE void logistic(P x, P& s, P& ds) {
-  const P e = packet::pexp<P>(packet::pmin<Eigen::PropagateNaN>(constant<P>(0) - x, constant<P>(88)));
+  const P e = fast_exp(packet::pmin<P>(constant<P>(0) - x, constant<P>(88)));
   s = constant<P>(1) / (constant<P>(1) + e);
   ds = e * s * s;
 }
@@ -82,7 +84,7 @@ struct TanhActivation {  // d = 4 e / (1 + e)^2 with e = exp(-2|x|)
   template <class P>
   static ENGINE_INLINE void eval(P x, P& y, P& d) {
     y = accurate_tanh(x);
-    const P e = packet::pexp<P>(constant<P>(-2) * packet::pabs(x)), s = constant<P>(1) / (constant<P>(1) + e);
+    const P e = fast_exp<P>(constant<P>(-2) * packet::pabs(x)), s = constant<P>(1) / (constant<P>(1) + e);
     d = constant<P>(4) * e * s * s;
   }
   static ENGINE_INLINE void eval(double x, double& y, double& d) {
@@ -103,34 +105,31 @@ struct GeluTanhActivation {  // y = x sigmoid(v), v = 2 sqrt(2/pi) (x + 0.044715
   }
 };
 
+/// a^2 - s where s is a^2 rounded, exactly: one fused multiply-add, or Dekker's splitting into halves.
+template <class P>
+ENGINE_INLINE P square_error(P a, P s) {
+  if constexpr (kFusedMultiplyAdd) return packet::pmadd<P>(a, a, constant<P>(0) - s);
+  const P high = packet::pand<P>(a, packet::pset1frombits<P>(0xfffff000u)), low = a - high;
+  return ((high * high - s) + constant<P>(2) * high * low) + low * low;
+}
+
 /// y = x Phi(x), d = Phi(x) + x phi(x). With a = |x|: Phi(-a) = phi(a) m(a), m the Mills ratio, which is
 /// smooth: sqrt(1/2pi) m = t P(t), t = 1 / (1 + 0.35 a), P of degree 8, relative error 3.2e-8 on [0, 14]
-/// (least squares reweighted towards the minimax polynomial). exp(-a^2/2) is exp(-h^2/2) times
-/// exp(-(a-h)(a+h)/2), h the upper 12 bits of a, because one rounding of a^2/2 = 40 would already cost 2e-6.
+/// (least squares reweighted towards the minimax polynomial). a^2 is taken with its rounding error, which in
+/// exp(-a^2/2) would cost 2e-6. Beyond 14.5 Phi(-a) is 0 in f32.
 struct GeluActivation {
   template <class P>
   static ENGINE_INLINE void eval(P x, P& y, P& d) {
-    const P one = constant<P>(1), half = constant<P>(0.5f);
-    const P a = packet::pmin<P>(packet::pabs(x), constant<P>(14));
-    const P h = packet::pand(a, packet::pset1frombits<P>(0xfffff000u));
-    const P r = (h - a) * (h + a) * half;  // -(a^2 - h^2) / 2, in (-0.06, 0]
-    const P tail = one + r * (one + r * (half + r * constant<P>(1.f / 6)));
-    const P e = packet::pexp<P>(constant<P>(-0.5f) * h * h) * tail;
+    const P one = constant<P>(1), a = packet::pmin<P>(packet::pabs(x), constant<P>(14.5f));
+    const P s = a * a;
+    const P e = exp_of_sum<P>(constant<P>(-0.5f) * s, constant<P>(-0.5f) * square_error(a, s));
     const P t = one / (one + constant<P>(0.35f) * a);
-    constexpr float c[] = {0.1396214f,  0.13986188f,  0.11983278f, 0.10550836f, -0.02311074f,
-                           0.15917555f, -0.25571552f, 0.14397234f, -0.02914607f};
-    P p = constant<P>(c[8]);
-    for (int i = 7; i >= 0; --i) p = constant<P>(c[i]) + t * p;
-    const P lower = e * (t * p);
-    const P outside = packet::pselect(packet::pcmp_le(x, constant<P>(0)), lower, one - lower);
-    // Up to |x| = 1 the odd Taylor series is nearer still: phi(0) (x - x^3/6 + x^5/40 - ...).
-    const P x2 = a * a;
-    constexpr float s[] = {0.39894228f,    -0.06649038f,    9.973557e-3f,    -1.1873282e-3f,
-                           1.15434688e-4f, -9.444656e-6f, 6.6596935e-7f, -4.1226674e-8f};
-    P series = constant<P>(s[7]);
-    for (int i = 6; i >= 0; --i) series = constant<P>(s[i]) + x2 * series;
-    const P inside = half + x * series;
-    const P phi_x = packet::pselect(packet::pcmp_le(a, one), inside, outside);
+    P p = constant<P>(-0.02914607f);
+    for (const float c : {0.14397234f, -0.25571552f, 0.15917555f, -0.02311074f, 0.10550836f, 0.11983278f,
+                          0.13986188f, 0.1396214f})
+      p = p * t + constant<P>(c);
+    const P lower = (e * t) * p;
+    const P phi_x = packet::pselect(packet::pcmp_le(x, constant<P>(0)), lower, one - lower);
     y = x * phi_x, d = phi_x + x * e * constant<P>(0.3989422804014327f);
   }
   static ENGINE_INLINE void eval(double x, double& y, double& d) {
@@ -153,22 +152,33 @@ ENGINE_INLINE void visit_activation(Activation act, F&& f) {
   }
 }
 
-/// Evaluates n floats packet by packet (the last one padded), or doubles one by one: keep(offset, count, y,
-/// d).
-template <class A, class G>
-ENGINE_INLINE void each_packet(const float* x, int64_t n, G&& keep) {
-  using P = typename packet::packet_traits<float>::type;
-  constexpr int64_t width = packet::packet_traits<float>::size;
+/// The first n values of a packet from memory and to memory; doubles one by one.
+template <class P, class T>
+ENGINE_INLINE P get(const T* from, int64_t n) {
+  return n == kPacketLanes<float> ? load_packet(from) : load_part(from, n);
+}
+template <class P>
+ENGINE_INLINE double get(const double* from, int64_t) {
+  return *from;
+}
+template <class T, class P>
+ENGINE_INLINE void put(T* to, int64_t n, const P& value) {
+  n == kPacketLanes<float> ? store_packet(to, value) : store_part(to, value, n);
+}
+ENGINE_INLINE void put(double* to, int64_t, double value) { *to = value; }
+
+template <class A, class T, class G>
+ENGINE_INLINE void each_packet(const T* x, int64_t n, G&& keep) {
+  using P = packet::packet_traits<float>::type;
+  constexpr int64_t width = kPacketLanes<float>;
   P y, d;
   int64_t i = 0;
   for (; i + width <= n; i += width) {
-    A::eval(packet::ploadu<P>(x + i), y, d);
+    A::eval(load_packet(x + i), y, d);
     keep(i, width, y, d);
   }
   if (i == n) return;
-  float last[width] = {};
-  for (int64_t j = i; j < n; ++j) last[j - i] = x[j];
-  A::eval(packet::ploadu<P>(last), y, d);
+  A::eval(load_part(x + i, n - i), y, d);
   keep(i, n - i, y, d);
 }
 template <class A, class G>
@@ -180,52 +190,22 @@ ENGINE_INLINE void each_packet(const double* x, int64_t n, G&& keep) {
   }
 }
 
-/// The first n values of a packet to memory.
-template <class P>
-ENGINE_INLINE void put(float* to, int64_t n, P value) {
-  constexpr int64_t width = packet::packet_traits<float>::size;
-  if (n == width) return packet::pstoreu(to, value);
-  float all[width];
-  packet::pstoreu(all, value);
-  for (int64_t j = 0; j < n; ++j) to[j] = all[j];
-}
-ENGINE_INLINE void put(double* to, int64_t, double value) { *to = value; }
-
-template <class P>
-ENGINE_INLINE P get(const float* from, int64_t n) {
-  constexpr int64_t width = packet::packet_traits<float>::size;
-  if (n == width) return packet::ploadu<P>(from);
-  float all[width] = {};
-  for (int64_t j = 0; j < n; ++j) all[j] = from[j];
-  return packet::ploadu<P>(all);
-}
-template <class P>
-ENGINE_INLINE double get(const double* from, int64_t) {
-  return *from;
+template <class T, class G>
+ENGINE_INLINE void each_activation(Activation act, const T* x, int64_t n, G&& keep) {
+  visit_activation(act, [&](auto a) { each_packet<decltype(a)>(x, n, keep); });
 }
 
-template <class C>
-static inline void activation_values(Activation act, const C* x, C* y, int64_t n) {
-  visit_activation(act, [&](auto a) {
-    each_packet<decltype(a)>(x, n, [&](int64_t i, int64_t m, auto value, auto) { put(y + i, m, value); });
-  });
+template <class T>
+static inline void activation_values(Activation act, const T* x, T* y, int64_t n) {
+  each_activation(act, x, n,
+                  [&](int64_t i, int64_t m, const auto& value, const auto&) { put(y + i, m, value); });
 }
 
-template <class C>
-static inline void activation_gradients(Activation act, const C* x, const C* dy, C* dx, int64_t n) {
-  visit_activation(act, [&](auto a) {
-    each_packet<decltype(a)>(x, n, [&](int64_t i, int64_t m, auto, auto slope) {
-      put(dx + i, m, decltype(slope)(get<decltype(slope)>(dy + i, m) * slope));
-    });
-  });
-}
-
-template <class C>
-static inline void activation_both(Activation act, const C* x, C* y, C* d, int64_t n) {
-  visit_activation(act, [&](auto a) {
-    each_packet<decltype(a)>(x, n, [&](int64_t i, int64_t m, auto value, auto slope) {
-      put(y + i, m, value), put(d + i, m, slope);
-    });
+template <class T>
+static inline void activation_gradients(Activation act, const T* x, const T* dy, T* dx, int64_t n) {
+  each_activation(act, x, n, [&](int64_t i, int64_t m, const auto&, const auto& slope) {
+    using P = std::decay_t<decltype(slope)>;
+    put(dx + i, m, P(get<P>(dy + i, m) * slope));
   });
 }
 

@@ -18,66 +18,60 @@ ENGINE_INLINE void each_row_chunk(int64_t rows, int64_t n, F&& f) {
   });
 }
 
-// Where a chunk's results are formed: the destination itself, or a buffer that store() then rounds or adds.
-template <class T>
-ENGINE_INLINE Compute<T>* target(T* to, bool accumulate, Compute<T>* buffer) {
-  if constexpr (std::is_same_v<T, Compute<T>>)
-    if (!accumulate) return to;
-  return buffer;
+// to = values or to += values, n of them.
+template <class T, class P>
+ENGINE_INLINE void deliver(T* to, int64_t n, const P& values, bool accumulate) {
+  put(to, n, accumulate ? P(get<P>(to, n) + values) : values);
 }
 
 template <class T>
 void activate(const ActivateForward& a) {
   each_row_chunk(a.rows, a.n, [&](int64_t r, int64_t i, int64_t m) {
-    Compute<T> x_buffer[kChunk], y_buffer[kChunk];
-    T* to = static_cast<T*>(a.y) + r * a.n + i;
-    auto* y = target(to, false, y_buffer);
-    activation_values(a.activation, load(static_cast<const T*>(a.x) + r * a.x_stride + i, m, x_buffer), y, m);
-    store(to, y, m, false);
+    activation_values(a.activation, static_cast<const T*>(a.x) + r * a.x_stride + i,
+                      static_cast<T*>(a.y) + r * a.n + i, m);
   });
 }
 
 template <class T>
 void activate_back(const ActivateBackward& a) {
   each_row_chunk(a.rows, a.n, [&](int64_t r, int64_t i, int64_t m) {
-    Compute<T> x_buffer[kChunk], dy_buffer[kChunk], dx_buffer[kChunk];
-    T* to = static_cast<T*>(a.dx) + r * a.dx_stride + i;
-    auto* dx = target(to, a.accumulate, dx_buffer);
-    activation_gradients(a.activation, load(static_cast<const T*>(a.x) + r * a.x_stride + i, m, x_buffer),
-                         load(static_cast<const T*>(a.dy) + r * a.n + i, m, dy_buffer), dx, m);
-    store(to, dx, m, a.accumulate);
+    const T* dy = static_cast<const T*>(a.dy) + r * a.n + i;
+    T* dx = static_cast<T*>(a.dx) + r * a.dx_stride + i;
+    each_activation(a.activation, static_cast<const T*>(a.x) + r * a.x_stride + i, m,
+                    [&](int64_t j, int64_t k, const auto&, const auto& slope) {
+                      using P = std::decay_t<decltype(slope)>;
+                      deliver(dx + j, k, P(get<P>(dy + j, k) * slope), a.accumulate);
+                    });
   });
 }
 
 template <class T>
 void gate_forward(const GluForward& a) {
-  using C = Compute<T>;
   each_row_chunk(a.rows, a.n, [&](int64_t r, int64_t i, int64_t m) {
-    C gate_buffer[kChunk], up_buffer[kChunk], y[kChunk];
-    activation_values(a.activation,
-                      load(static_cast<const T*>(a.gate) + r * a.gate_stride + i, m, gate_buffer), y, m);
-    out(y, m) *= in(load(static_cast<const T*>(a.up) + r * a.up_stride + i, m, up_buffer), m);
-    store(static_cast<T*>(a.y) + r * a.n + i, y, m, false);
+    const T* up = static_cast<const T*>(a.up) + r * a.up_stride + i;
+    T* y = static_cast<T*>(a.y) + r * a.n + i;
+    each_activation(a.activation, static_cast<const T*>(a.gate) + r * a.gate_stride + i, m,
+                    [&](int64_t j, int64_t k, const auto& value, const auto&) {
+                      using P = std::decay_t<decltype(value)>;
+                      put(y + j, k, P(value * get<P>(up + j, k)));
+                    });
   });
 }
 
 template <class T>
 void gate_backward(const GluBackward& a) {
-  using C = Compute<T>;
   each_row_chunk(a.rows, a.n, [&](int64_t r, int64_t i, int64_t m) {
-    C gate_buffer[kChunk], up_buffer[kChunk], dy_buffer[kChunk], value[kChunk], slope[kChunk];
-    const C* dy = load(static_cast<const T*>(a.dy) + r * a.n + i, m, dy_buffer);
-    activation_both(a.activation, load(static_cast<const T*>(a.gate) + r * a.gate_stride + i, m, gate_buffer),
-                    value, slope, m);
-    if (a.dgate) {
-      out(slope, m) *=
-          in(dy, m) * in(load(static_cast<const T*>(a.up) + r * a.up_stride + i, m, up_buffer), m);
-      store(static_cast<T*>(a.dgate) + r * a.dgate_stride + i, slope, m, a.accumulate_dgate);
-    }
-    if (a.dup) {
-      out(value, m) *= in(dy, m);
-      store(static_cast<T*>(a.dup) + r * a.dup_stride + i, value, m, a.accumulate_dup);
-    }
+    const T* up = static_cast<const T*>(a.up) + r * a.up_stride + i;
+    const T* dy = static_cast<const T*>(a.dy) + r * a.n + i;
+    T* dgate = a.dgate ? static_cast<T*>(a.dgate) + r * a.dgate_stride + i : nullptr;
+    T* dup = a.dup ? static_cast<T*>(a.dup) + r * a.dup_stride + i : nullptr;
+    each_activation(a.activation, static_cast<const T*>(a.gate) + r * a.gate_stride + i, m,
+                    [&](int64_t j, int64_t k, const auto& value, const auto& slope) {
+                      using P = std::decay_t<decltype(value)>;
+                      const P g = get<P>(dy + j, k), u = get<P>(up + j, k);
+                      if (dgate) deliver(dgate + j, k, P(g * u * slope), a.accumulate_dgate);
+                      if (dup) deliver(dup + j, k, P(g * value), a.accumulate_dup);
+                    });
   });
 }
 

@@ -13,8 +13,6 @@ namespace engine::cpu::ENGINE_ISA {
 namespace {
 
 template <class C>
-using Packet = typename Eigen::internal::packet_traits<C>::type;
-template <class C>
 constexpr int64_t kLanes = Eigen::internal::unpacket_traits<Packet<C>>::size;
 
 // Rows and vectors of the register tile: 24 of 32 registers hold sums, or 12 of 16.

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/ops/copy_kernels.h"
+#include "engine/cpu/copy.h"
 #include "engine/ops/elementwise_kernels.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"

@@ -72,17 +72,18 @@ template <class C>
 ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps) {
   double mean = 0;
   if (kind == NormKind::ln) {
-    PacketSum<double> sum;
-    each_packet<double>(n, [&](auto lane, int64_t i) { sum.add(load_wide<decltype(lane)>(x + i)); });
-    mean = sum.total() / double(n);
+    PacketSum<double> sum[4];
+    each_packet_by_four<double>(
+        n, [&](auto lane, int64_t i, int k) { sum[k].add(load_wide<decltype(lane)>(x + i)); });
+    mean = total_of(sum) / double(n);
   }
-  PacketSum<double> squares;
-  each_packet<double>(n, [&](auto lane, int64_t i) {
+  PacketSum<double> squares[4];
+  each_packet_by_four<double>(n, [&](auto lane, int64_t i, int k) {
     using L = decltype(lane);
     const L d = psub(load_wide<L>(x + i), pset1<L>(mean));
-    squares.add(pmul(d, d));
+    squares[k].add(pmul(d, d));
   });
-  const double size = kind == NormKind::l2 ? squares.total() : squares.total() / double(n);
+  const double total = total_of(squares), size = kind == NormKind::l2 ? total : total / double(n);
   return {C(mean), C(1 / std::sqrt(size + eps))};
 }
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "engine/ops/copy_kernels.h"
+#include "engine/cpu/copy.h"
 #include "engine/ops/optimizer_kernels.h"
 
 namespace engine {

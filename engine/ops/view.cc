@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "engine/ops/copy_kernels.h"
+#include "engine/cpu/copy.h"
 
 namespace engine {
 namespace {
@@ -99,19 +99,6 @@ std::vector<Tensor> parts_of(const Tensor& x, int axis, const std::vector<int64_
 }
 
 }  // namespace
-
-void copy_elements(const Tensor& from, const Tensor& to, bool accumulate) {
-  check(from.shape() == to.shape(), "copy: ", from.shape(), " into ", to.shape());
-  CopyArgs a{.from = from.raw(),
-             .to = to.raw(),
-             .from_dtype = from.dtype(),
-             .to_dtype = to.dtype(),
-             .rank = from.rank(),
-             .accumulate = accumulate};
-  for (int i = 0; i < a.rank; ++i)
-    a.size[i] = from.size(i), a.from_stride[i] = from.stride(i), a.to_stride[i] = to.stride(i);
-  if (from.numel() > 0) cpu::copy(a);
-}
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   Tensor y = x.reshape(shape);

@@ -1,5 +1,5 @@
-// Read first: copy_kernels.h, engine/cpu/kernel.h.
-#include "engine/ops/copy_kernels.h"
+// Read first: copy.h, kernel.h.
+#include "engine/cpu/copy.h"
 
 #include "engine/cpu/kernel.h"
 
@@ -11,6 +11,10 @@ template <class From, class To>
 void copy_row(const From* from, int64_t from_stride, To* to, int64_t to_stride, int64_t n, bool accumulate) {
   if constexpr (std::is_same_v<Compute<From>, Compute<To>>) {
     if (from_stride == 1 && to_stride == 1) {
+      if (std::is_same_v<From, To> && !accumulate) {
+        __builtin_memcpy(to, from, size_t(n) * sizeof(To));
+        return;
+      }
       Compute<From> buffer[kChunk];
       each_chunk(0, n,
                  [&](int64_t i, int64_t m) { store(to + i, load(from + i, m, buffer), m, accumulate); });
@@ -24,22 +28,26 @@ void copy_row(const From* from, int64_t from_stride, To* to, int64_t to_stride, 
   }
 }
 
+// Calls row(offset in from, offset in to, n) for rows of the last axis, long ones in pieces of kGrain.
 template <class Row>
 void each_row(const CopyArgs& a, Row row) {
   int64_t rows = 1;
   for (int i = 0; i + 1 < a.rank; ++i) rows *= a.size[i];
-  const int64_t n = a.rank ? a.size[a.rank - 1] : 1;
-  const int64_t grain = n >= kGrain ? 1 : kGrain / (n < 1 ? 1 : n);
-  parallel_chunks(rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      int64_t rest = r, from = 0, to = 0;
-      for (int i = a.rank - 2; i >= 0; --i) {
+  const int last = a.rank - 1;
+  const int64_t n = a.rank ? a.size[last] : 1, pieces = (n + kGrain - 1) / kGrain,
+                grain = n >= kGrain ? 1 : kGrain / n;
+  parallel_chunks(rows * pieces, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t first = task % pieces * kGrain;
+      int64_t rest = task / pieces, from = 0, to = 0;
+      for (int i = last - 1; i >= 0; --i) {
         const int64_t index = rest % a.size[i];
         rest /= a.size[i];
         from += index * a.from_stride[i];
         to += index * a.to_stride[i];
       }
-      row(from, to, n);
+      if (a.rank) from += first * a.from_stride[last], to += first * a.to_stride[last];
+      row(from, to, first + kGrain < n ? kGrain : n - first);
     }
   });
 }

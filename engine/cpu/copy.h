@@ -1,5 +1,5 @@
-// Strided copies between any floating dtypes: y = x or y += x. The kernel behind views, casts and gradient
-// hand-over.
+// Strided copies between any floating dtypes: y = x or y += x, on all threads. The kernel behind views, casts
+// and gradient hand-over.
 #pragma once
 
 #include "engine/core/tensor.h"
