@@ -1,6 +1,6 @@
 # What a builder can choose: -DNAME=VALUE.
 option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
-option(NORMLAB_TSAN "ThreadSanitizer; parallel_for then runs on std::thread, because libgomp is not instrumented" OFF)
+option(NORMLAB_TSAN "ThreadSanitizer; without oneDNN, whose threads it cannot see into" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 
 # The processor levels that CPU kernels are compiled for; the best one the machine has is chosen at run time.
@@ -29,5 +29,4 @@ endif()
 if(NORMLAB_TSAN)
   add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)
-  add_compile_definitions(ENGINE_STD_THREADS=1)
 endif()
