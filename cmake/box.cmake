@@ -9,7 +9,12 @@ set(flags_base "")
 set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
 set(flags_avx512 -march=x86-64-v4 -mtune=generic)
 # Under a sanitizer the kernels compile several times longer at -O3, and it is not their speed that is tested.
-set(kernel_optimization $<IF:$<OR:$<BOOL:${NORMLAB_ASAN}>,$<BOOL:${NORMLAB_TSAN}>,$<BOOL:${NORMLAB_FUZZ}>>,-O1,-O3>)
+set(kernel_optimization -O3)
+if(NORMLAB_ASAN)
+  set(kernel_optimization -O1 -fsanitize=alignment -fno-sanitize-recover=alignment)
+elseif(NORMLAB_TSAN OR NORMLAB_FUZZ)
+  set(kernel_optimization -O1)
+endif()
 
 function(box name folder)
   cmake_parse_arguments(arg "KERNELS" "" "EXCLUDE;LINK" ${ARGN})

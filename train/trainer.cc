@@ -46,7 +46,8 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
     : config_(config), run_(run), progress_(config.log.every) {
   check(config.device == DeviceKind::cpu, "device: this build trains on the cpu only");
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
-  data_ = open_data(config, model_config.objective, model_config.context, 0, 1);
+  data_ = open_data(config, model_config.objective, model_config.context, communicator_->rank(),
+                    communicator_->size());
   check(data_.vocabulary <= model_config.vocab_size, "model.vocab_size: ", model_config.vocab_size,
         " is smaller than the data's vocabulary of ", data_.vocabulary);
   check(model_config.positions != nn::Positions::learned || data_.context <= model_config.context,
@@ -54,7 +55,8 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
         " learned positions");
   model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
-  if (config.precision == PrecisionKind::f16) scaler_.emplace(config.loss_scale, 1, config.data.accumulate);
+  if (config.precision == PrecisionKind::f16)
+    scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
   schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
   state_.rng = {uint64_t(config.seed), 0};
   if (config.ema.decay > 0) {
@@ -84,6 +86,8 @@ void Trainer::restore() {
     models::admin_profile(*model_, to_tokens(first));
     data_.training->seek(state_.position = {});
   }
+  communicator_->broadcast(model_->parameters().values());
+  model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
 }
 
@@ -92,7 +96,7 @@ void Trainer::restore() {
 
 int64_t Trainer::planned_steps() const {
   const BudgetConfig& b = config_.budget;
-  const double rows = double(config_.data.batch * config_.data.accumulate);
+  const double rows = double(config_.data.batch * config_.data.accumulate * communicator_->size());
   int64_t steps = config_.schedule.steps;
   const auto limit = [&](double updates) {
     const int64_t n = std::max<int64_t>(1, int64_t(std::ceil(updates)));
@@ -167,7 +171,11 @@ Trainer::UpdateResult Trainer::update() {
   int64_t scored = 0;
   UpdateResult result;
   result.lr = learning_rate();
-  const double loss = accumulate_gradients(scored);
+  double loss = accumulate_gradients(scored);
+  // Sums over all ranks; the factor below divides them by the scored positions of all ranks.
+  communicator_->all_reduce(model_->parameters().grads());
+  loss = engine::sum_over_ranks(*communicator_, loss);
+  scored = int64_t(engine::sum_over_ranks(*communicator_, double(scored)));
   check(scored > 0, "step ", c.step + 1, ": no position of the batch is scored");
   result.loss = loss / double(scored);
 
@@ -199,7 +207,7 @@ Trainer::UpdateResult Trainer::update() {
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  for (const data::Batch& batch : batches_) c.tokens += batch.rows * batch.length;
+  for (const data::Batch& batch : batches_) c.tokens += batch.rows * batch.length * communicator_->size();
   state_.position = data_.training->position();
   return result;
 }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/comm/communicator.h"
 #include "train/layer_statistics.h"
 #include "train/loss_scaler.h"
 #include "train/metrics.h"
@@ -64,6 +65,7 @@ class Trainer {
 
   TrainConfig config_;
   RunDir& run_;
+  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
   std::unique_ptr<models::Transformer> model_;
   RunData data_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -28,7 +28,8 @@ Tensor scaled_copy(const Tensor& g, double factor) {
 }  // namespace
 
 const Tensor& Saved::get() const {
-  assert(!tensor_.defined() || tensor_.storage()->version == version_);
+  check(!tensor_.defined() || tensor_.storage()->version == version_, "backward: a saved tensor ",
+        tensor_.shape(), " ", tensor_.dtype(), " was overwritten between forward and backward");
   return tensor_;
 }
 

@@ -29,8 +29,8 @@ namespace engine {
 class Tape;
 class Backward;
 
-/// A tensor kept alive for backward, with the storage version it had. get() asserts in debug builds that
-/// nobody wrote to it since (a caller's in-place update would silently give a wrong gradient).
+/// A tensor kept alive for backward, with the storage version it had. get() checks that nobody wrote to its
+/// memory since (a caller's in-place update would silently give a wrong gradient).
 class Saved {
  public:
   Saved() = default;

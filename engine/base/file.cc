@@ -103,7 +103,7 @@ void AtomicFile::write(const void* data, size_t bytes) {
 }
 
 void AtomicFile::write_at(uint64_t offset, const void* data, size_t bytes) {
-  check(offset + bytes <= size_, path_, ": write_at past the end");
+  check(bytes <= size_ && offset <= size_ - bytes, path_, ": write_at past the end");
   const char* p = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t n = ::pwrite(fd_, p, bytes, off_t(offset));

@@ -16,7 +16,8 @@ Shape contiguous_strides(const Shape& shape) {
   int64_t stride = 1;
   for (int axis = shape.rank() - 1; axis >= 0; --axis) {
     strides[axis] = stride;
-    stride *= std::max<int64_t>(shape[axis], 1);
+    // Unsigned, because it may wrap where an axis of size 0 lets the others be as large as they like.
+    stride = int64_t(uint64_t(stride) * uint64_t(std::max<int64_t>(shape[axis], 1)));
   }
   return strides;
 }
@@ -194,6 +195,7 @@ Tensor Tensor::detach() const {
 
 void Tensor::fill(double value) const {
   check(is_contiguous(), "fill: needs a contiguous tensor, got ", shape_);
+  ++storage_->version;
   if (value == 0) {
     std::memset(raw(), 0, size_t(bytes()));
     return;
@@ -204,6 +206,7 @@ void Tensor::fill(double value) const {
 void Tensor::copy_from(const Tensor& source) const {
   check(source.shape() == shape_, "copy: ", source.shape(), " into ", shape_);
   if (numel_ == 0) return;
+  ++storage_->version;
   if (source.dtype() == dtype_ && is_contiguous() && source.is_contiguous()) {
     std::memcpy(raw(), source.raw(), size_t(bytes()));
     return;

@@ -20,7 +20,12 @@ void count(const FmaPeak& a) {
 #pragma GCC unroll 32
       for (int j = 0; j < n; ++j) {
         M::multiply_add(sum[j], P(0), row);
-        asm volatile("" : "+v"(sum[j]));  // so that the compiler neither folds nor drops it
+        // In a vector register, so that the compiler neither folds nor drops it.
+#if defined(__aarch64__)
+        asm volatile("" : "+w"(sum[j]));
+#else
+        asm volatile("" : "+v"(sum[j]));
+#endif
       }
     }
 #pragma GCC unroll 32

@@ -308,7 +308,7 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("gpt2", R"({"n_head": 3})"), Contains("heads 3 must divide width 8"));
 }
 
-TEST_CASE("hf: any value under any key is read or refused in one line", "[hf]") {
+TEST_CASE("hf: any value under any key is read or refused in one line", "[hf][medium]") {
   const Json values = parse_json(
       R"([null, true, false, 0, -1, 1, 7, 1e300, -0.5, 9007199254740993, "", "gelu", "yarn", [], [null], [[1]],
           {}, {"rope_theta": null}, {"rope_theta": -1}, {"rope_type": 3}])",

@@ -3,7 +3,9 @@
 
 #include "engine/autograd/checkpoint.h"
 #include "engine/autograd/gradcheck.h"
+#include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
+#include "engine/ops/optimizer.h"
 #include "engine/ops/view.h"
 
 using namespace engine;
@@ -74,6 +76,47 @@ TEST_CASE("a gradient buffer that two slots share is copied before it is changed
   tape.backward(std::vector{z, y}, std::vector{ones({2}), Tensor::full({2}, 5, DType::f64)});
   CHECK(gradient_of(tape, y) == std::vector<double>{5, 5});
   CHECK(gradient_of(tape, x) == std::vector<double>{6, 6});
+}
+
+TEST_CASE("a residual add hands one gradient to two inputs, and neither changes the other's") {
+  // h = x + 2 x, y = h + 10 h: dh = 11, dx = 33. The gradient of h goes to x without a copy, then grows.
+  Tape tape;
+  Tensor x = ones({2}), h, y;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    h = add(x, head_scale(x, Tensor::full({1}, 2, DType::f64)));
+    tape.keep(h);
+    y = add(h, head_scale(h, Tensor::full({1}, 10, DType::f64)));
+    tape.keep(y);
+  }
+  const Tensor dy = ones({2});
+  tape.backward(std::vector{y}, std::vector{dy});
+  CHECK(gradient_of(tape, x) == std::vector<double>{33, 33});
+  CHECK(gradient_of(tape, h) == std::vector<double>{11, 11});
+  CHECK(gradient_of(tape, y) == std::vector<double>{1, 1});
+  CHECK(dy.to_vector() == std::vector<double>{1, 1});
+}
+
+TEST_CASE("a saved tensor that is overwritten before backward is an error") {
+  const Tensor other = Tensor::full({2}, 3, DType::f64);
+  const std::function<void(const Tensor&)> writes[] = {
+      [](const Tensor& t) { t.fill(3); },
+      [&](const Tensor& t) { t.copy_from(other); },
+      [&](const Tensor& t) { sgd_step(t, other, {}, {.lr = 0.1}); },
+  };
+  for (const auto& write : writes) {
+    Tape tape;
+    Tensor x = ones({4}), gain = ones({2}), y;
+    {
+      TapeScope scope(tape);
+      tape.watch(x);
+      y = head_scale(x, gain);
+    }
+    write(gain);
+    CHECK_THROWS_WITH(tape.backward(std::vector{y}, std::vector{ones({4})}),
+                      "backward: a saved tensor [2] f64 was overwritten between forward and backward");
+  }
 }
 
 TEST_CASE("an output that is never used does not run its node") {
@@ -164,5 +207,20 @@ TEST_CASE("the tape refuses what has no gradient") {
   Tensor ids = Tensor::from_ids({1}, {1}), x = ones({2});
   CHECK_THROWS_WITH(tape.watch(ids), Contains("i32"));
   CHECK_THROWS_WITH(tape.gradient(x), Contains("not on the tape"));
+  CHECK_THROWS_WITH(tape.keep(x), Contains("keep: this tensor is not on the tape"));
   CHECK_THROWS_WITH(tape.backward(x), Contains("scalar"));
+  CHECK_THROWS_WITH(tape.backward(std::vector{x, x}, std::vector{x}), "backward: 2 outputs, 1 cotangents");
+  CHECK_THROWS_WITH(tape.backward(std::vector{x}, std::vector{ones({3})}),
+                    "backward: output [2], cotangent [3]");
+}
+
+TEST_CASE("gradcheck refuses all but f64") {
+  const Tensor x = Tensor::zeros({2}, DType::f32);
+  const auto same = [](const std::vector<Tensor>& t) { return t; };
+  CHECK_THROWS_WITH(gradcheck(same, {x}), "gradcheck: needs f64 inputs, got f32");
+  CHECK_THROWS_WITH(gradcheck([&](const std::vector<Tensor>&) { return std::vector{x}; }, {ones({2})}),
+                    "gradcheck: the function must return f64, got f32");
+  Parameter p{.name = "gain", .value = x, .compute = x, .grad = x};
+  CHECK_THROWS_WITH(gradcheck_parameters([&] { return ones({1}); }, {&p}),
+                    "gradcheck: parameter gain must be f64, got f32");
 }

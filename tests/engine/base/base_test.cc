@@ -1,5 +1,9 @@
 // check(), text helpers, JSON readers, Philox and atomic files.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -39,6 +43,13 @@ TEST_CASE("json errors name the place and the nearest key") {
   CHECK_THROWS_WITH(json_int(parse_json("1.5", "c"), "c.n", 0, 9), Contains("integer"));
   CHECK(json_int(parse_json("2e0", "c"), "c.n", 0, 9) == 2);
   CHECK_THROWS_WITH(json_int(parse_json("12", "c"), "c.n", 0, 9), Contains("[0, 9]"));
+  const auto text = [](const char* json) { return parse_json(json, "c"); };
+  CHECK_THROWS_WITH(check_keys(text("[1]"), {"a"}, "c"), "c: expected a JSON object, got array");
+  CHECK_THROWS_WITH(json_int(text("18446744073709551615"), "c.n", 0, 9), Contains("out of range"));
+  CHECK_THROWS_WITH(json_number(text("\"1\""), "c.n"), "c.n: expected a number, got \"1\"");
+  CHECK_THROWS_WITH(json_number(Json(INFINITY), "c.n"), "c.n: expected a finite number");
+  CHECK_THROWS_WITH(json_bool(text("0"), "c.b"), "c.b: expected true or false, got 0");
+  CHECK_THROWS_WITH(json_string(text("null"), "c.s"), "c.s: expected a string, got null");
   std::string deep(200, '[');
   CHECK_THROWS_WITH(parse_json(deep, "deep"), Contains("64"));
 }
@@ -84,7 +95,34 @@ TEST_CASE("an atomic file appears whole or not at all") {
   CHECK_THROWS_WITH(read_file(path, 3), Contains("limit of 3"));
   CHECK_THROWS_WITH(read_file(folder), Contains("not a regular file"));
   CHECK_THROWS_WITH(AtomicFile("/nonexistent-folder/x"), Contains("/nonexistent-folder/x"));
+  CHECK_THROWS_WITH(make_directories(path + "/below"), Contains("a.bin/below: cannot create the folder"));
+  AtomicFile onto_a_folder(folder);
+  CHECK_THROWS_WITH(onto_a_folder.write_at(0, "x", 1), Contains("write_at past the end"));
+  CHECK_THROWS_WITH(onto_a_folder.commit(), Contains("cannot move the finished file into place"));
   MappedFile map(path);
   CHECK(std::string(reinterpret_cast<const char*>(map.data()), map.size()) == "headbody");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("a disk that is full is an error, and nothing is left behind") {
+  // The limit on the size of files stands for the disk: write() fails in the same place, with EFBIG for ENOSPC.
+  const std::string folder = std::filesystem::temp_directory_path() / "normlab_full_disk_test";
+  std::filesystem::remove_all(folder);
+  make_directories(folder);
+  const auto previous_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit previous{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &previous) == 0);
+  const rlimit small{4096, previous.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  std::string message;
+  try {
+    write_file(folder + "/model", std::string(10000, 'x'));
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &previous);
+  std::signal(SIGXFSZ, previous_handler);
+  CHECK_THAT(message, Contains("/model: cannot write ("));
+  CHECK(std::filesystem::is_empty(folder));
   std::filesystem::remove_all(folder);
 }

@@ -57,6 +57,19 @@ TEST_CASE("views share storage and know their strides") {
   CHECK_THROWS_WITH(Tensor::from({1}, {2}), Contains("needs 2 values"));
   CHECK_THROWS_WITH(Tensor::empty({1}, DType::f32, Device::cuda), Contains("cuda"));
   CHECK_THROWS_WITH(parse_dtype("fp32"), Contains("bf16"));
+  CHECK_THROWS_WITH(Tensor::from_ids({1}, {2}), "tensor [2] needs 2 ids, got 1");
+  CHECK_THROWS_WITH(t.slice(2, 0, 1), "slice: axis 2 of [2, 3]");
+  CHECK_THROWS_WITH(t.transpose(0, -3), "transpose: axes 0 and -3 of [2, 3]");
+  CHECK_THROWS_WITH(t.transpose(0, 1).fill(1), Contains("fill: needs a contiguous tensor, got [3, 2]"));
+  CHECK_THROWS_WITH(t.copy_from(Tensor::zeros({3, 2}, DType::f64)), "copy: [3, 2] into [2, 3]");
+}
+
+TEST_CASE("sizes that overflow are refused, and those of empty tensors do not matter") {
+  CHECK_THROWS_WITH(Tensor::empty({int64_t(1) << 60}, DType::u8), Contains("is too large"));
+  CHECK_THROWS_WITH(allocate(size_t(1) << 62), Contains("more than any machine has"));
+  const Tensor t = Tensor::empty({0, int64_t(1) << 40, int64_t(1) << 40}, DType::f32);
+  CHECK(t.numel() == 0);
+  CHECK(t.slice(1, 0, 2).numel() == 0);
 }
 
 TEST_CASE("released blocks are used again") {
@@ -68,6 +81,12 @@ TEST_CASE("released blocks are used again") {
 #endif
   CHECK(memory_statistics().in_use > in_use);
   CHECK_THROWS_WITH(Tensor::empty({int64_t(1) << 50}, DType::f64), Contains("out of memory"));
+}
+
+TEST_CASE("isa: the level in use has a name, and NORMLAB_ISA chose it where it is set") {
+  const std::string name = cpu::name_of(cpu::isa());
+  const char* forced = std::getenv("NORMLAB_ISA");
+  CHECK((forced ? name == forced : name == "base" || name == "avx2" || name == "avx512"));
 }
 
 TEST_CASE("parallel_for runs every task once, also when nested") {

@@ -68,6 +68,13 @@ TEST_CASE("malformed files are refused with one line") {
   refused(file_with("{\"a\":{" + good + "},\"a\":{" + good + "}}", 8), "twice");
   refused(file_with("[1]", 0), "not a JSON object");
   refused(file_with("{\"a\"", 0), "not valid JSON");
+  refused(file_with(R"({"a":{"dtype":"F32","shape":8,"data_offsets":[0,8]}})", 8), "shape must be a list");
+  refused(file_with(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4),
+          "at most 6 sizes");
+  refused(file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8]}})", 8), "must be two numbers");
+  refused(file_with(R"({"__metadata__":[]})", 0), "__metadata__ is not an object");
+  write_file(folder() + "/short.safetensors", "1234567");
+  refused(folder() + "/short.safetensors", "too short for a safetensors file (7 bytes)");
   const Safetensors exotic(file_with(R"({"a":{"dtype":"I8","shape":[8],"data_offsets":[0,8]}})", 8));
   CHECK_THROWS_WITH(exotic.load("a"), Contains("not supported"));
 }
@@ -84,4 +91,10 @@ TEST_CASE("a sharded model is one set of tensors") {
   CHECK_THROWS_WITH(Safetensors(path), Contains("in no shard"));
   write_file(path + "/model.safetensors.index.json", R"({"weight_map":{"a":"../m-1.safetensors"}})");
   CHECK_THROWS_WITH(Safetensors(path), Contains("plain file name"));
+  write_file(path + "/model.safetensors.index.json", R"({"weights":{}})");
+  CHECK_THROWS_WITH(Safetensors(path), Contains("no \"weight_map\" object"));
+  write_safetensors(path + "/m-2.safetensors", {{"a", Tensor::from({2}, {1}, DType::f32)}});
+  write_file(path + "/model.safetensors.index.json",
+             R"({"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}})");
+  CHECK_THROWS_WITH(Safetensors(path), Contains("tensor \"a\" is in two files"));
 }
