@@ -78,17 +78,21 @@ double pooled_spread(const Json& losses) {
   return std::sqrt(sum / freedom);
 }
 
-}  // namespace
-
-TEST_CASE("tiny Shakespeare: one seed of two placements is one of PyTorch's", "[medium]") {
+void compare_one(const std::string& name) {
   const Json losses = pytorch_losses();
   if (losses.empty()) return;
   const double limit = 3 * pooled_spread(losses) * std::sqrt(4.0 / 3);
-  for (const char* name : {"pre_ln", "hybridnorm_star"}) {
-    const double ours = train_once(name, 1), theirs = mean(losses[name].get<std::vector<double>>());
-    INFO(name << ": " << ours << ", PyTorch's mean " << theirs << ", limit " << limit);
-    CHECK(std::fabs(ours - theirs) <= limit);
-  }
+  const double ours = train_once(name, 1), theirs = mean(losses[name].get<std::vector<double>>());
+  INFO(name << ": " << ours << ", PyTorch's mean " << theirs << ", limit " << limit);
+  CHECK(std::fabs(ours - theirs) <= limit);
+}
+
+}  // namespace
+
+// Two test cases, so that ctest runs them beside each other.
+TEST_CASE("tiny Shakespeare: one seed of pre_ln is one of PyTorch's", "[medium]") { compare_one("pre_ln"); }
+TEST_CASE("tiny Shakespeare: one seed of hybridnorm_star is one of PyTorch's", "[medium]") {
+  compare_one("hybridnorm_star");
 }
 
 TEST_CASE("tiny Shakespeare: every placement reaches PyTorch's loss over three seeds", "[slow]") {
