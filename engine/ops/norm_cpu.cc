@@ -245,11 +245,11 @@ struct ScaleSums {
   double res = 0, branch = 0;
 };
 
-// With v = dnorm + djoined:
+// With v = dnorm + djoined, rounded to C as the join's own backward gets it; dnorm is overwritten:
 //   dstream = res v        do = branch m v        dres = sum of v stream        dbranch = sum of v m o
 template <class C>
-ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C* dnorm,
-                                     const RowBuffers<C>& b, ScaleSums& scalars) {
+ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, C* dnorm, const RowBuffers<C>& b,
+                                     ScaleSums& scalars) {
   const int64_t chunk = row / kNormRows * a.partial_stride;
   const C* djoined = a.djoined ? load_row(a.djoined, a.stream_dtype, row * a.width, a.width, b[0]) : nullptr;
   const C* mask = mask_row(a.dropout, row, a.width, b[1]);
@@ -263,12 +263,13 @@ ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C
   C* dres = a.dres ? static_cast<C*>(a.dres) + chunk : nullptr;
   C* dbranch = a.dbranch ? static_cast<C*>(a.dbranch) + chunk : nullptr;
   const Factor<C> res(a.res), branch(a.branch);
+  if (dnorm && djoined) out(dnorm, a.width) += in(djoined, a.width);
+  const C* gradient = dnorm ? dnorm : djoined;
   if ((dres && !a.res.vector) || (dbranch && !a.branch.vector)) {
     PacketSum<double> res_sum, branch_sum;
     each_packet<double>(a.width, [&](auto lane, int64_t i) {
       using L = decltype(lane);
-      L v = dnorm ? load_wide<L>(dnorm + i) : pset1<L>(0);
-      if (djoined) v = padd(v, load_wide<L>(djoined + i));
+      L v = gradient ? load_wide<L>(gradient + i) : pset1<L>(0);
       if (dres) res_sum.add(pmul(v, load_wide<L>(stream + i)));
       if (mask) v = pmul(v, load_wide<L>(mask + i));
       if (dbranch) branch_sum.add(pmul(v, load_wide<L>(o + i)));
@@ -281,8 +282,7 @@ ENGINE_INLINE void join_row_backward(const JoinBackward& a, int64_t row, const C
   };
   each_packet<C>(a.width, [&](auto lane, int64_t i) {
     using L = decltype(lane);
-    L v = dnorm ? ploadu<L>(dnorm + i) : pset1<L>(C(0));
-    if (djoined) v = padd(v, ploadu<L>(djoined + i));
+    L v = gradient ? ploadu<L>(gradient + i) : pset1<L>(C(0));
     if (dstream) pstoreu(dstream + i, pmul(res.at(lane, i), v));
     if (dres && a.res.vector) add_to(dres, pmul(v, ploadu<L>(stream + i)), i);
     if (mask) v = pmul(v, ploadu<L>(mask + i));
