@@ -111,7 +111,7 @@ test-tsan: setup
 	ninja -C build-tsan
 	ctest --test-dir build-tsan -L fast --output-on-failure --no-tests=error -j $(JOBS)
 
-# Compiles every box but the two files that need a generated or a machine's own header; kernels down to assembly.
+# Compiles every box but the file that needs a generated header; kernels down to assembly.
 ARM64 := aarch64-linux-gnu-g++ -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter \
   -Wno-missing-field-initializers -Wno-maybe-uninitialized -DENGINE_HAS_base=1 -DENGINE_ISA=base -I. \
   -isystem /usr/include/eigen3 -idirafter /usr/include

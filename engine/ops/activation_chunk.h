@@ -5,7 +5,7 @@
 //   each_activation(act, x, n, keep)           keep(i, count, act(x_i), act'(x_i)), a packet at a time
 //
 // All may work in place, on any floating dtype: 16 bits are widened and rounded in registers (lanes.h). float
-// runs on Eigen packets: gelu within 4e-7 of the exact value relative, tails included; double uses the C
+// runs on Eigen packets: gelu within 5e-7 of the exact value relative, tails included; double uses the C
 // library. Included by kernel files only (kernel.h says why).
 #pragma once
 

@@ -3,8 +3,7 @@
 //   y = act(x W^T + b) (+ residual)        dx = g W        dW = g^T x        db = sum over rows of g,   g =
 //   dy act'(..)
 //
-// f64 goes through Eigen, f32 and bf16 through the fastest product of this machine (engine/cpu/gemm.h),
-// always as fixed output tiles, so that any number of threads gives the same bits. 16-bit inputs accumulate
+// All dtypes go through our own packed product (engine/cpu/gemm.h; docs/decisions.md says why), always as fixed output tiles, so that any number of threads gives the same bits. 16-bit inputs accumulate
 // in f32. Parameter gradients are formed in the dtype of their buffer (f32 arenas), with beta = 1 when they
 // accumulate.
 #pragma once
