@@ -124,7 +124,7 @@ const StepWork& find_step_work(const std::string& name) {
 }
 
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
-  const double peak_flops = 1e9 * engine::multiply_add_peak(), start = now();
+  const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
   const int64_t rows = options.rows ? options.rows : work.rows;
   engine::Rng rng{1};
   const RandomBatch batch = random_batch(work, rows, rng);

@@ -240,7 +240,7 @@ void Trainer::report_bad_update(double norm) {
 RunEnd Trainer::run() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
-  peak_flops_ = 1e9 * engine::multiply_add_peak();  // a few milliseconds
+  peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
   char line[160];
   std::snprintf(line, sizeof line,
                 "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",

@@ -60,10 +60,15 @@ class Pool {
     joined_.fetch_and(~kClosed);  // from here on workers may join
     generation_.fetch_add(1);
     if (sleeping_.load() > 0) generation_.notify_all();
+    const struct Close {  // also when a task throws: nobody may be left with its context
+      std::atomic<uint32_t>& joined;
+      ~Close() {
+        joined.fetch_or(kClosed);
+        for (int spins = 0; joined.load(std::memory_order_acquire) != kClosed; ++spins)
+          spins < kSpins ? pause() : void(sched_yield());
+      }
+    } close{joined_};
     take_tasks(job_);
-    joined_.fetch_or(kClosed);
-    for (int spins = 0; joined_.load(std::memory_order_acquire) != kClosed; ++spins)
-      spins < kSpins ? pause() : void(sched_yield());
   }
 
  private:
@@ -134,9 +139,11 @@ void parallel_run(int64_t tasks, void (*run)(void*, int64_t), void* context) {
     for (int64_t task = 0; task < tasks; ++task) run(context, task);
     return;
   }
-  inside_task = true;
+  const struct Inside {
+    Inside() { inside_task = true; }
+    ~Inside() { inside_task = false; }
+  } inside;
   pool().run(thread_count(), tasks, run, context);
-  inside_task = false;
 }
 
 }  // namespace detail

@@ -1,12 +1,11 @@
 // The command line: parsing, help pages, exit codes and messages, of tables made here and of the real binary.
-#include <sys/wait.h>
-
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "engine/base/check.h"
+#include "run_binary.h"
 #include "train/cli.h"
 #include "train/cli_help.h"
 
@@ -30,22 +29,6 @@ Arguments parse(std::vector<std::string> words, const Usage& usage = sample) {
   std::vector<char*> argv;
   for (std::string& w : words) argv.push_back(w.data());
   return Arguments(usage, int(argv.size()), argv.data());
-}
-
-struct Output {
-  int code;
-  std::string text;  // stdout and stderr together
-};
-
-Output run_binary(const std::string& arguments) {
-  FILE* pipe = popen((std::string(BINARY_DIR) + "/normlab " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  Output out;
-  char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) out.text.append(buffer, n);
-  const int status = pclose(pipe);
-  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <numeric>
+#include <stdexcept>
 #include <thread>
 
 #include "engine/cpu/parallel.h"
@@ -54,4 +55,22 @@ TEST_CASE("parallel_for: what tasks wrote is seen by the caller, and by the next
     cpu::parallel_for(64, [&](int64_t i) { value[size_t(i)] += 1; });
     CHECK(std::accumulate(value.begin(), value.end(), int64_t(0)) == 64 * (round + 2));
   }
+}
+
+TEST_CASE("parallel_for: a task that throws on the calling thread leaves the pool usable") {
+  const ThreadCount keep;
+  cpu::set_thread_count(3);
+  const auto caller = std::this_thread::get_id();
+  bool thrown = false;
+  for (int round = 0; round < 50; ++round) {
+    try {
+      cpu::parallel_for(1000, [&](int64_t) {
+        if (std::this_thread::get_id() == caller) throw std::runtime_error("task");
+      });
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    CHECK(wrong_tasks(40) == 0);
+  }
+  CHECK(thrown);
 }
