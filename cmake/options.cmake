@@ -1,7 +1,6 @@
 # What a builder can choose: -DNAME=VALUE.
 option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(NORMLAB_TSAN "ThreadSanitizer; without oneDNN, whose threads it cannot see into" OFF)
-option(NORMLAB_TSAN "ThreadSanitizer" OFF)
 option(NORMLAB_FUZZ "libFuzzer programs of tests/fuzz instead of the tests (needs clang)" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 

@@ -88,8 +88,10 @@ int bench_gemm(int argc, char** argv) {
   Usage usage = {"normlab bench gemm",
                  "the 15 matrix products of a GPT-2 124M step at 1024 tokens, beside the multiply-add peak",
                  {},
-                 common_flags,
-                 "FLOP: 2 m n k. Ceiling: multiply-adds in registers on all threads.\n"};
+                 {{"repeats", "N", "samples of each row, spread over the run; the best counts", "9"},
+                  common_flags[1],
+                  common_flags[2]},
+                 "FLOP: 2 m n k. Ceiling: multiply-adds in registers on all threads, the best sample too.\n"};
   const Arguments args(usage, argc, argv);
   apply_threads(args);
   print(engine::bench_gemm(int(args.integer("repeats", 1, 10000))), args.on("json"));

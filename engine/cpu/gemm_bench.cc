@@ -30,11 +30,6 @@ double seconds(F&& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
 // The three products of a layer at kTokens tokens, with gradients and results in f32 as peers give them.
 struct Operands {
   Operands(const Layer& l, DType dtype)
@@ -62,18 +57,26 @@ struct Operands {
   Tensor x, w, y, result;
 };
 
-/// Median seconds of each way: samples in turn, so that what disturbs the machine disturbs all alike.
-std::vector<double> medians(const std::vector<std::function<void()>>& ways, int repeats,
-                            const std::function<void()>& between) {
-  std::vector<std::vector<double>> samples(ways.size());
-  for (const auto& way : ways) way();  // touches memory and grows the scratch
-  for (int r = 0; r < repeats; ++r) {
-    for (size_t i = 0; i < ways.size(); ++i) samples[i].push_back(seconds(ways[i]));
-    between();
-  }
-  std::vector<double> result;
-  for (const auto& s : samples) result.push_back(median(s));
-  return result;
+struct Product {
+  std::string name;
+  Gemm gemm;
+  double flops, count;
+};
+
+/// Best seconds of every product in each way. A round runs one way after the other, each through all
+/// products: a library's idle threads wait actively for a moment, beside whoever comes next.
+std::vector<std::vector<double>> best_times(const std::vector<Product>& products,
+                                            const std::vector<std::function<void(const Gemm&)>>& ways,
+                                            int repeats, const std::function<void()>& between) {
+  std::vector<std::vector<double>> best(ways.size(), std::vector<double>(products.size(), 1e30));
+  for (int round = -1; round < repeats; ++round)  // the first touches memory and is not counted
+    for (size_t w = 0; w < ways.size(); ++w)
+      for (size_t p = 0; p < products.size(); ++p) {
+        const double t = seconds([&] { ways[w](products[p].gemm); });
+        if (round >= 0) best[w][p] = std::min(best[w][p], t);
+        if (round >= 0 && w == 0) between();
+      }
+  return best;
 }
 
 }  // namespace
@@ -83,7 +86,7 @@ double multiply_add_peak(DType dtype) {
   double flops = 0, best = 0;
   const bool pairs = dtype == DType::bf16 && cpu::bf16_product() == cpu::Bf16Product::pairs;
   FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, pairs};
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 3; ++i) {
     const double t = seconds([&] { cpu::fma_peak(a); });
     best = std::max(best, flops * double(a.rounds * a.tasks) / t * 1e-9);
   }
@@ -93,35 +96,34 @@ double multiply_add_peak(DType dtype) {
 std::vector<BenchResult> bench_gemm(int repeats) {
   std::vector<BenchResult> results;
   for (DType dtype : {DType::f32, DType::bf16}) {
-    double flops = 0, own = 0, ceiling = 0;
-    std::vector<BenchResult> rows;
-    const auto row = [&](const std::string& name, double flops, double t) {
-      rows.push_back({name, flops / t * 1e-9, "GFLOP/s"});
-    };
-    std::vector<GemmPeer> peers;
-    for (const GemmPeer& peer : gemm_peers())
-      if (peer.takes(dtype)) peers.push_back(peer);
-    std::vector<double> peer_seconds(peers.size());
+    std::vector<Operands> operands;
+    std::vector<Product> products;
     for (const Layer& layer : kLayers) {
-      const Operands operands(layer, dtype);
-      for (const auto& [name, g] : operands.products()) {
-        std::vector<std::function<void()>> ways = {[&g = g] { cpu::gemm(g); }};
-        for (const GemmPeer& peer : peers) ways.push_back([&g = g, peer] { peer.run(g); });
-        const std::vector<double> t =
-            medians(ways, repeats, [&] { ceiling = std::max(ceiling, multiply_add_peak(dtype)); });
-        row(join_text(layer.name, " ", name, " ", dtype, " [", g.m, ", ", g.n, ", ", g.k, "]"),
-            operands.flops(), t[0]);
-        flops += operands.flops() * double(layer.count), own += t[0] * double(layer.count);
-        for (size_t i = 0; i < peers.size(); ++i) peer_seconds[i] += t[i + 1] * double(layer.count);
-      }
+      operands.emplace_back(layer, dtype);
+      for (const auto& [name, g] : operands.back().products())
+        products.push_back(
+            {join_text(layer.name, " ", name, " ", dtype, " [", g.m, ", ", g.n, ", ", g.k, "]"), g,
+             operands.back().flops(), double(layer.count)});
     }
+    std::vector<std::function<void(const Gemm&)>> ways = {[](const Gemm& g) { cpu::gemm(g); }};
     const std::string total = join_text("GPT-2 124M step, all products, ", dtype);
-    row(total, flops, own);
-    for (size_t i = 0; i < peers.size(); ++i)
-      row(join_text(total, ", by ", peers[i].name), flops, peer_seconds[i]);
-    for (BenchResult& r : rows) {
-      r.ceiling = ceiling, r.fraction = r.value / ceiling;
-      results.push_back(r);
+    std::vector<std::string> totals = {total};
+    for (const GemmPeer& peer : gemm_peers())
+      if (peer.takes(dtype)) ways.push_back(peer.run), totals.push_back(join_text(total, ", by ", peer.name));
+
+    double ceiling = 0;
+    const auto best =
+        best_times(products, ways, repeats, [&] { ceiling = std::max(ceiling, multiply_add_peak(dtype)); });
+    const auto row = [&](const std::string& name, double flops, double time) {
+      const double value = flops / time * 1e-9;
+      results.push_back({name, value, "GFLOP/s", ceiling, value / ceiling});
+    };
+    for (size_t p = 0; p < products.size(); ++p) row(products[p].name, products[p].flops, best[0][p]);
+    for (size_t w = 0; w < ways.size(); ++w) {
+      double flops = 0, time = 0;
+      for (size_t p = 0; p < products.size(); ++p)
+        flops += products[p].count * products[p].flops, time += products[p].count * best[w][p];
+      row(totals[w], flops, time);
     }
   }
   return results;

@@ -11,8 +11,9 @@
 namespace engine {
 
 /// For each of f32 and bf16: a row per product, then their total weighted by the operations of the step
-/// (12 layers and one head), then the totals of the peers. `repeats` samples of each, of which the median
-/// counts; the ceiling is the best of as many samples of multiply_add_peak(dtype).
+/// (12 layers and one head), then the totals of the peers. Of `repeats` samples of each product, spread over
+/// the whole run, the best counts, as it does for the ceiling: on a shared machine a core is slower by half
+/// for a second or so whenever a neighbour uses its other hardware thread.
 std::vector<BenchResult> bench_gemm(int repeats = 5);
 
 /// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples. bf16: of VDPBF16PS

@@ -1,29 +1,35 @@
 // Read first: gemm.h, gemm_pack.h. Few rows on the left take another way: gemm_few.h.
 //
 // A packed product in the manner of Goto and van de Geijn ("Anatomy of high-performance matrix
-// multiplication", ACM TOMS 34(3), 2008), with both packings shared by all threads:
+// multiplication", ACM TOMS 34(3), 2008):
 //
-//   for a block of columns, a block of rows, a block of k    (sizes: kBlock*; packed operands stay in L3)
-//     all threads pack A's and B's panels of the block
-//     all threads take tiles of C: for each slice of k (kSlice; the tile's panels stay in L2)
-//       for each B panel, for each A panel: the micro-kernel
+//   for blocks of rows and columns, for blocks of k    (sizes: kBlock*)
+//     all threads pack the panels of the block's shorter side    (shared; they stay in L3)
+//     all threads take jobs (gemm_jobs.h), strips of the longer side: pack their panels    (own; in L2)
+//       for each tile of the strip, for each slice of k (kSlice)
+//         for each B panel, for each A panel: the micro-kernel
 //
-// All sizes follow from the product's shape, and a tile adds up its slices in order: bits do not depend on
-// threads.
+// What is packed for one strip is written and read in L2 and travels no further; what is shared is the
+// smaller of the two. All sizes follow from the product's shape, and every element adds up its slices in
+// order: bits do not depend on threads.
 #include "engine/cpu/gemm.h"
 
 #include "engine/cpu/gemm_few.h"
+#include "engine/cpu/gemm_jobs.h"
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
-constexpr int kSlotTiles = 4, kSlotA = 5, kSlotB = 6, kSlotTile = 7;  // scratch
-constexpr int64_t kSlice = 384;                                       // of k
-constexpr int64_t kBlockK = 3 * kSlice, kBlockRows = 2048, kBlockCols = 3072;
-constexpr int64_t kTileRows = 56, kTileCols = 384;
-constexpr int64_t kPackPanels = 4;  // neighbours packed by one task
-constexpr int64_t kAhead = 16;      // steps of k between a prefetch and its use
+constexpr int kSlotTiles = 4, kSlotShared = 5, kSlotJob = 6, kSlotTile = 7;  // scratch
+constexpr int64_t kSlice = 384;                                              // of k
+constexpr int64_t kWholeK = 3 * kSlice, kBlockK = 2 * kSlice;                // up to kWholeK in one block
+constexpr int64_t kBlockShared = 2048, kBlockJobs = 3072;
+// A job's strip of rows or columns, and its tiles across the strip.
+constexpr int64_t kJobRows = 112, kJobCols = 96, kTileRows = 56, kTileCols = 96;
+static_assert(kBlockJobs / kJobCols < GemmJobs::kMost);
+constexpr int64_t kPackPanels = 4;             // neighbours packed by one task
+constexpr int64_t kAheadA = 48, kAheadB = 16;  // steps of k between a prefetch and its use
 
 int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -35,12 +41,10 @@ static void micro_kernel(int64_t steps, const typename M::Packed* a, const typen
                          typename M::Sum* c, int64_t stride, bool add) {
   using C = typename M::Sum;
   using P = typename M::Packed;
-  if (add) {  // C is wanted at the end: ask for it now
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i)
+  for (int i = 0; i < kRows; ++i)  // wanted at the end: asked for now
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c + i * stride + j * kLanes<C>, 1);
-  }
+    for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c + i * stride + j * kLanes<C>, 1);
   Vector<C> sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i)
@@ -48,10 +52,10 @@ static void micro_kernel(int64_t steps, const typename M::Packed* a, const typen
     for (int j = 0; j < kVectors; ++j) sum[i][j] = Vector<C>{};
   for (int64_t p = 0; p < steps; ++p, a += kRowsPadded, b += kCols<P>) {
     Vector<P> row[kVectors];
-    // The panels come out of L2; the processor's own prefetcher follows neither of the two closely enough.
+    // B comes out of L2, A out of L3 at first; the processor's own prefetcher follows neither closely enough.
 #pragma GCC unroll 4
-    for (int j = 0; j < kCols<P>; j += 64 / int(sizeof(P))) __builtin_prefetch(b + kAhead * kCols<P> + j);
-    __builtin_prefetch(a + kAhead * kRowsPadded);
+    for (int j = 0; j < kCols<P>; j += 64 / int(sizeof(P))) __builtin_prefetch(b + kAheadB * kCols<P> + j);
+    __builtin_prefetch(a + kAheadA * kRowsPadded);
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) row[j] = load_vector<P>(b + j * kLanes<P>);
 #pragma GCC unroll 16
@@ -122,9 +126,20 @@ struct Product {
   GemmOperand a, b;
   C* c = nullptr;        // where sums are kept: C itself, or scratch
   int64_t c_stride = 0;  // of c
+  bool by_rows = false;  // strips are rows: A is packed by job, B shared
   int64_t row0 = 0, col0 = 0, k0 = 0, rows = 0, cols = 0, ks = 0;  // the block at work
-  P* packed_a = nullptr;
-  P* packed_b = nullptr;
+  P* shared = nullptr;
+
+  /// Packed panels: slice by slice of k, in each slice `count` panels, the first of which is the block's
+  /// panel `first`.
+  struct Panels {
+    P* data;
+    int64_t first, count;
+    template <int Padded>
+    P* at(Range slice, int64_t panel) const {
+      return data + Padded * (slice.begin * count + (panel - first) * (slice.end - slice.begin));
+    }
+  };
 
   template <class F>
   void each(int64_t tasks, F&& f) const {
@@ -137,36 +152,47 @@ struct Product {
   int64_t steps() const { return pieces(g.k, M::kDepth); }
   bool direct() const { return !g.finish && g.c_dtype == dtype_of<C>(); }
 
-  // Panels lie slice by slice: slice s of k, then panel, then k inside the slice.
+  int64_t row_panels() const { return pieces(rows, kRows); }
+  int64_t col_panels() const { return pieces(cols, kCols<C>); }
   int64_t slices() const { return ks ? pieces(ks, kSlice) : 1; }
   Range slice(int64_t s) const { return share(s, slices(), ks); }
 
-  void pack() {
-    const int64_t row_panels = pieces(rows, kRows), col_panels = pieces(cols, kCols<C>);
-    const int64_t row_tasks = pieces(row_panels, kPackPanels), col_tasks = pieces(col_panels, kPackPanels);
-    each(row_tasks + col_tasks, [&](int64_t task) {
-      const bool is_row = task < row_tasks;
-      const int64_t panels = is_row ? row_panels : col_panels;
-      const int64_t panel = (is_row ? task : task - row_tasks) * kPackPanels;
-      for (int64_t s = 0; s < slices(); ++s) {
-        const Range k = slice(s);
-        const int64_t n = k.end - k.begin, at = k.begin * panels + panel * n;
-        const int64_t first = M::kDepth * (k0 + k.begin), elements = smaller(M::kDepth * n, g.k - first);
-        if (is_row)
-          pack_panels<M, kRows, kRowsPadded>(a, a.transposed, row0 + panel * kRows,
-                                             smaller(kPackPanels * kRows, rows - panel * kRows), first,
-                                             elements, packed_a + kRowsPadded * at);
-        else
-          pack_panels<M, kCols<P>, kCols<P>>(b, !b.transposed, col0 + panel * kCols<P>,
-                                             smaller(kPackPanels * kCols<P>, cols - panel * kCols<P>), first,
-                                             elements, packed_b + kCols<P> * at);
-      }
-    });
+  /// Packs the block's panels r of one side, `first` + [0, size) in the matrix, where `to` has them.
+  template <int Width, int Padded>
+  void pack(const GemmOperand& x, bool across, int64_t first, int64_t size, Range r, const Panels& to) const {
+    const int64_t begin = r.begin * Width, end = smaller(r.end * Width, size);
+    for (int64_t s = 0; s < slices(); ++s) {
+      const Range k = slice(s);
+      const int64_t from = M::kDepth * (k0 + k.begin);
+      pack_panels<M, Width, Padded>(x, across, first + begin, end - begin, from,
+                                    smaller(M::kDepth * (k.end - k.begin), g.k - from),
+                                    to.template at<Padded>(k, r.begin));
+    }
+  }
+  void pack_a(Range r, const Panels& to) const {
+    pack<kRows, kRowsPadded>(a, a.transposed, row0, rows, r, to);
+  }
+  void pack_b(Range r, const Panels& to) const {
+    pack<kCols<P>, kCols<P>>(b, !b.transposed, col0, cols, r, to);
   }
 
-  // Rows and columns of the block that a tile covers, in panels.
-  void tile(Range i, Range j) {
-    const int64_t row_panels = pieces(rows, kRows), col_panels = pieces(cols, kCols<C>);
+  Panels shared_panels() const { return {shared, 0, by_rows ? col_panels() : row_panels()}; }
+  void pack_shared() const {
+    const Panels to = shared_panels();
+    each(pieces(to.count, kPackPanels), [&](int64_t task) {
+      const Range r = {task * kPackPanels, smaller((task + 1) * kPackPanels, to.count)};
+      by_rows ? pack_b(r, to) : pack_a(r, to);
+    });
+  }
+  Panels pack_job(Range r) const {
+    const int64_t count = r.end - r.begin, padded = by_rows ? kRowsPadded : kCols<P>;
+    const Panels to = {scratch<P>(count * padded * ks, kSlotJob), r.begin, count};
+    by_rows ? pack_a(r, to) : pack_b(r, to);
+    return to;
+  }
+
+  /// The block's row panels i times its column panels j.
+  void tile(Range i, Range j, const Panels& packed_a, const Panels& packed_b) const {
     const int64_t first_row = i.begin * kRows, first_col = j.begin * kCols<C>;
     const int64_t tile_rows = smaller(i.end * kRows, rows) - first_row,
                   tile_cols = smaller(j.end * kCols<C>, cols) - first_col;
@@ -180,19 +206,18 @@ struct Product {
     }
     for (int64_t s = 0; s < slices(); ++s) {
       const Range k = slice(s);
-      const int64_t n = k.end - k.begin;
       const bool add = s > 0 || k0 > 0 || (direct() && g.accumulate);
       for (int64_t q = j.begin; q < j.end; ++q) {
-        const P* pb = packed_b + kCols<C> * (k.begin * col_panels + q * n);
+        const P* pb = packed_b.template at<kCols<P>>(k, q);
         const int64_t w = smaller(kCols<C>, cols - q * kCols<C>);
         for (int64_t p = i.begin; p < i.end; ++p) {
-          const P* pa = packed_a + kRowsPadded * (k.begin * row_panels + p * n);
+          const P* pa = packed_a.template at<kRowsPadded>(k, p);
           const int64_t h = smaller(kRows, rows - p * kRows);
           C* to = sums + (p - i.begin) * kRows * stride + (q - j.begin) * kCols<C>;
           if (h == kRows && w == kCols<C>)
-            micro_kernel<M>(n, pa, pb, to, stride, add);
+            micro_kernel<M>(k.end - k.begin, pa, pb, to, stride, add);
           else
-            micro_kernel_edge<M>(n, pa, pb, to, stride, add, h, w);
+            micro_kernel_edge<M>(k.end - k.begin, pa, pb, to, stride, add, h, w);
         }
       }
     }
@@ -200,34 +225,51 @@ struct Product {
       deliver<C>(g, {batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums, stride});
   }
 
+  void multiply_block() const {
+    const int64_t strip = by_rows ? row_panels() : col_panels(), across = shared_panels().count;
+    const int64_t count = pieces(strip, by_rows ? kJobRows / kRows : kJobCols / kCols<C>);
+    const int64_t tiles = pieces(across, by_rows ? kTileCols / kCols<C> : kTileRows / kRows);
+    GemmJobs jobs(count, tiles);
+    each(smaller(thread_count(), jobs.most_threads()), [&](int64_t) {
+      Panels own = {};
+      for (int64_t first, job = -1, at = -1; jobs.take(job, first);) {
+        const Range r = share(job, count, strip);
+        if (job != at) own = pack_job(r), at = job;
+        for (int64_t t = first; t < smaller(first + GemmJobs::kTurn, tiles); ++t) {
+          const Range across_strip = share(t, tiles, across);
+          by_rows ? tile(r, across_strip, own, shared_panels()) : tile(across_strip, r, shared_panels(), own);
+        }
+      }
+    });
+  }
+
   void run_matrix(int64_t index) {
     batch = index;
     a = g.a, b = g.b;
     a.data = static_cast<const char*>(a.data) + index * g.a_batch * size_of(a.dtype);
     b.data = static_cast<const char*>(b.data) + index * g.b_batch * size_of(b.dtype);
-    const int64_t most_k = smaller(steps(), kBlockK), most_rows = smaller(g.m, kBlockRows),
-                  most_cols = smaller(g.n, kBlockCols);
-    packed_a = scratch<P>(pieces(most_rows, kRows) * kRowsPadded * most_k, kSlotA);
-    packed_b = scratch<P>(pieces(most_cols, kCols<C>) * kCols<C> * most_k, kSlotB);
+    by_rows = g.m >= g.n;
+    const int64_t blocks_k = steps() <= kWholeK ? 1 : pieces(steps(), kBlockK);
+    const int64_t most_shared = smaller(by_rows ? g.n : g.m, kBlockShared);
+    const int64_t most_jobs = smaller(by_rows ? g.m : g.n, kBlockJobs);
+    const int64_t padded =
+        by_rows ? pieces(most_shared, kCols<P>) * kCols<P> : pieces(most_shared, kRows) * kRowsPadded;
+    shared = scratch<P>(padded * pieces(steps(), blocks_k), kSlotShared);
     if (direct())
       c = static_cast<C*>(g.c) + index * g.c_batch, c_stride = g.c_stride;
-    else if (steps() > kBlockK)  // sums of a block are kept from one block of k to the next
-      c = scratch<C>(most_rows * most_cols, kSlotTiles), c_stride = most_cols;
-    for (col0 = 0; col0 < g.n; col0 += kBlockCols) {
-      cols = smaller(kBlockCols, g.n - col0);
-      for (row0 = 0; row0 < g.m; row0 += kBlockRows) {
-        rows = smaller(kBlockRows, g.m - row0);
-        k0 = 0;
-        do {
-          ks = smaller(kBlockK, steps() - k0);
-          pack();
-          const int64_t row_panels = pieces(rows, kRows), col_panels = pieces(cols, kCols<C>);
-          const int64_t down = pieces(rows, kTileRows), across = pieces(cols, kTileCols);
-          each(down * across, [&](int64_t t) {
-            tile(share(t % down, down, row_panels), share(t / down, across, col_panels));
-          });
-          k0 += ks;
-        } while (k0 < steps());
+    else if (blocks_k > 1)  // sums of a block are kept from one block of k to the next
+      c = scratch<C>(most_shared * most_jobs, kSlotTiles), c_stride = by_rows ? most_shared : most_jobs;
+    int64_t &shared0 = by_rows ? col0 : row0, &jobs0 = by_rows ? row0 : col0;
+    for (shared0 = 0; shared0 < (by_rows ? g.n : g.m); shared0 += kBlockShared) {
+      for (jobs0 = 0; jobs0 < (by_rows ? g.m : g.n); jobs0 += kBlockJobs) {
+        rows = smaller(by_rows ? kBlockJobs : kBlockShared, g.m - row0);
+        cols = smaller(by_rows ? kBlockShared : kBlockJobs, g.n - col0);
+        for (int64_t i = 0; i < blocks_k; ++i) {
+          const Range k = share(i, blocks_k, steps());
+          k0 = k.begin, ks = k.end - k.begin;
+          if (jobs0 == 0 || blocks_k > 1) pack_shared();
+          multiply_block();
+        }
       }
     }
   }
@@ -239,13 +281,13 @@ void run_few(const Gemm& g, bool parallel) {
     using T = decltype(element);
     const auto tile_done = [&](const GemmTile& t) { deliver<C>(g, t); };
     if (g.m == 1)
-      multiply_few<1, C, T>(g, parallel, kSlotA, tile_done);
+      multiply_few<1, C, T>(g, parallel, kSlotShared, tile_done);
     else if (g.m == 2)
-      multiply_few<2, C, T>(g, parallel, kSlotA, tile_done);
+      multiply_few<2, C, T>(g, parallel, kSlotShared, tile_done);
     else if (g.m <= 4)
-      multiply_few<4, C, T>(g, parallel, kSlotA, tile_done);
+      multiply_few<4, C, T>(g, parallel, kSlotShared, tile_done);
     else
-      multiply_few<8, C, T>(g, parallel, kSlotA, tile_done);
+      multiply_few<8, C, T>(g, parallel, kSlotShared, tile_done);
   };
   if constexpr (std::is_same_v<C, double>)
     with(double{});

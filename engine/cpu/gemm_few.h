@@ -30,11 +30,7 @@ ENGINE_INLINE void add_products(Vector<C> (&sum)[Rows][Cols], const C* x, int64_
                                 int64_t stride) {
   Vector<C> row[Cols];
 #pragma GCC unroll 4
-  for (int j = 0; j < Cols; ++j) {
-    row[j] = load_vector<C>(w + j * stride);
-    // Short rows: without this every one of them would begin with a wait.
-    if constexpr (sizeof(T) < sizeof(C)) __builtin_prefetch(w + (j + Cols) * stride);
-  }
+  for (int j = 0; j < Cols; ++j) row[j] = load_vector<C>(w + j * stride);
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     const Vector<C> values = load_vector<C>(x + r * ldx);
@@ -54,7 +50,12 @@ static void dot_products(int64_t k, const C* x, int64_t ldx, const T* w, int64_t
 #pragma GCC unroll 4
     for (int j = 0; j < Cols; ++j) sum[r][j] = Vector<C>{};
   int64_t p = 0;
-  for (; p + n <= k; p += n) add_products<Rows, Cols>(sum, x + p, ldx, w + p, stride);
+  for (; p + n <= k; p += n) {
+    if constexpr (sizeof(T) < sizeof(C))  // short rows: each of them would begin with a wait
+#pragma GCC unroll 4
+      for (int j = 0; j < Cols; ++j) __builtin_prefetch(w + (j + Cols) * stride + p);
+    add_products<Rows, Cols>(sum, x + p, ldx, w + p, stride);
+  }
   if (p < k) {
     T ends[Cols * n] = {};
     for (int j = 0; j < Cols; ++j)
