@@ -70,6 +70,7 @@ void read_documents(const std::string& path, const ReadOptions& options,
     for (const auto& file : files_below(path)) read_documents(file, options, visit);
     return;
   }
+  if (path == "-" && options.stdin_is_jsonl) return read_jsonl(path, options, visit);
   std::string name = path;
   for (const char* compressed : {".gz", ".zst"})
     if (name.ends_with(compressed)) name.resize(name.size() - std::string_view(compressed).size());

@@ -23,7 +23,8 @@ struct Document {
 };
 
 struct ReadOptions {
-  std::string field = "text";  // of JSONL objects
+  std::string field = "text";   // of JSONL objects
+  bool stdin_is_jsonl = false;  // else text
 };
 
 /// Calls visit(document) for each document of `path` ("-": stdin) in order. An empty document is one too.

@@ -43,12 +43,44 @@ struct Set {
   std::vector<Input> inputs;
 };
 
-/// The files of a folder that `normlab corpus` made; {path} for anything else.
+/// The set that a file's name says, or nothing.
+std::string set_word(const std::string& path) {
+  std::string name = fs::path(path).filename().string(), word, out;
+  for (const char c : name + ".") {
+    if (std::isalpha(uint8_t(c))) {
+      word += char(std::tolower(uint8_t(c)));
+      continue;
+    }
+    for (const SetWord& known : kSetWords)
+      if (word == known.word) out = known.set;
+    word.clear();
+  }
+  return out;
+}
+
+/// The files of a folder whose names say train and valid or test; {folder} for any other.
+std::vector<std::string> split_by_names(const std::string& folder) {
+  const std::vector<std::string> files = files_below(folder);
+  const auto named = [&](const std::string& path) { return !set_word(path).empty(); };
+  const auto of = [&](const char* set) {
+    return std::any_of(files.begin(), files.end(), [&](const std::string& f) { return set_word(f) == set; });
+  };
+  if (!of("train") || !(of("valid") || of("test"))) return {folder};
+  const auto unnamed = std::find_if_not(files.begin(), files.end(), named);
+  check(unnamed == files.end(), folder, ": some files' names say train, valid or test, but ", *unnamed,
+        " does not; name the files one by one");
+  return files;
+}
+
+/// The files of a folder that `normlab corpus` made, or that is split by their names; {path} for anything
+/// else.
 std::vector<std::string> expand(const std::string& path) {
+  if (!fs::is_directory(path)) return {path};
   const std::string manifest = path + "/manifest.json";
-  if (!fs::is_directory(path) || !engine::file_exists(manifest)) return {path};
+  if (!engine::file_exists(manifest)) return split_by_names(path);
   const Json json = engine::read_json(manifest);
-  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus") return {path};
+  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus")
+    return split_by_names(path);
   check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
   std::vector<std::string> out;
   for (const Json& file : json["files"]) {
@@ -100,6 +132,7 @@ Json describe(const Set& set, const PrepareOptions& options) {
               {"field", options.read.field},
               {"files", files}};
   if (options.valid > 0) out["valid"] = options.valid;
+  if (options.read.stdin_is_jsonl) out["stdin"] = "jsonl";
   return out;
 }
 
@@ -198,17 +231,8 @@ DocumentEnd document_end(const Tokenizer& tokenizer) {
 }
 
 std::string set_of_file(const std::string& path) {
-  std::string name = fs::path(path).filename().string(), word, out = "train";
-  for (const char c : name + ".") {
-    if (std::isalpha(uint8_t(c))) {
-      word += char(std::tolower(uint8_t(c)));
-      continue;
-    }
-    for (const SetWord& known : kSetWords)
-      if (word == known.word) out = known.set;
-    word.clear();
-  }
-  return out;
+  const std::string word = set_word(path);
+  return word.empty() ? "train" : word;
 }
 
 std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,

@@ -63,8 +63,9 @@ struct PreparedSet {
   bool was_finished = false;  // all of it by an earlier run
 };
 
-/// Makes the sets that `inputs` name (a folder of `normlab corpus` gives train, valid and test; another
-/// folder is one input), each from its inputs in the order given.
+/// Makes the sets that `inputs` name (a folder of `normlab corpus` gives train, valid and test, and so does
+/// one whose files' names say train and valid or test; another folder is one input), each from its inputs in
+/// the order given.
 std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,
                                  const PrepareOptions& options);
 

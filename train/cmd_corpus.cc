@@ -32,7 +32,7 @@ Usage usage() {
           "fetches or reads text, cleans it and splits it into train, valid and test",
           {{"NAME|PATH", "a corpus by name (below), or text", Count::many}},
           {{"out", "DIR", "folder to write", "", Arity::required},
-           {"field", "NAME", "key of the text in JSONL objects", "text"},
+           {"field", "NAME", "key of the text in JSONL objects; given, stdin is JSONL", "text"},
            {"valid", "SHARE", "share of the text for validation", "0.05"},
            {"test", "SHARE", "share of the text for the final test", "0.05"},
            {"seed", "N", "of the split", "1"},
@@ -70,7 +70,7 @@ int cmd_corpus(int argc, char** argv) {
       engine::check(
           name == "-" || std::filesystem::exists(name), name,
           ": neither a file nor a corpus by name (nearest name: ", engine::nearest_word(name, names), ")");
-      data::read_documents(name, {args.text("field")}, add);
+      data::read_documents(name, {args.text("field"), args.given("field")}, add);
     }
     source.name += (source.name.empty() ? "" : " + ") + part.name;
     source.licence += (source.licence.empty() ? "" : " + ") + part.licence;

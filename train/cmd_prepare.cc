@@ -27,13 +27,15 @@ Usage usage() {
        {"valid", "SHARE", "with --raw: the end of each file's characters becomes the set valid", "0"},
        {"import", "llmc|nanogpt", "inputs are token files of these programs, made with this tokenizer"},
        {"special", "", "find special tokens in the text; otherwise their text is ordinary text"},
-       {"field", "NAME", "key of the text in JSONL objects", "text"},
+       {"field", "NAME", "key of the text in JSONL objects; given, standard input is JSONL", "text"},
        {"shard-tokens", "N", "most tokens in a shard", "100000000"},
        {"threads", "N", "0: all processors; the result does not depend on it", "0"},
        {"force", "", "replace shards that were made from something else"}},
       "A file's set is the last word of its name that says train, valid (val, validation, dev) or test; "
       "else\n"
-      "train. Documents (*.jsonl, *.html, text with lines <|endoftext|> between them; .gz and .zst too) are\n"
+      "train. A folder whose files' names say train and valid or test is split by them, any other is one "
+      "input.\nDocuments (*.jsonl, *.html, text with lines <|endoftext|> between them; .gz and .zst too) "
+      "are\n"
       "each followed by the tokenizer's <|endoftext|> or </s>; without one, kind word relies on its <eos> "
       "and\n"
       "the others on a newline. Stopped, the same command goes on where it was.\n"
@@ -82,7 +84,7 @@ int cmd_prepare(int argc, char** argv) {
   options.form = form_of(args);
   if (args.text("units") == "line") options.units = data::Units::line;
   if (args.on("special")) options.special = data::SpecialText::recognised;
-  options.read.field = args.text("field");
+  options.read = {args.text("field"), args.given("field")};
   options.shard_tokens = args.integer("shard-tokens", 1, int64_t(1) << 40);
   options.valid = args.number("valid", 0, 1);
   options.threads = int(args.integer("threads", 0, 1024));

@@ -15,7 +15,7 @@ namespace {
 class GemmJobs {
  public:
   static constexpr int64_t kMost = 64;  // jobs
-  static constexpr int64_t kTurn = 5;   // tiles taken at a time
+  static constexpr int64_t kTurn = 2;   // tiles taken at a time
 
   /// `jobs` <= kMost jobs of `tiles` tiles each.
   GemmJobs(int64_t jobs, int64_t tiles) : jobs_(jobs), tiles_(tiles) {}

@@ -155,6 +155,27 @@ TEST_CASE("a corpus folder gives its three sets") {
   CHECK(sets[1].name == folder / "out/valid");
 }
 
+TEST_CASE("a folder whose files' names say train and valid is split by them, any other is one input") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const auto made = [&](const std::vector<std::string>& files) {
+    std::filesystem::remove_all(folder / "in");
+    std::filesystem::create_directory(folder / "in");
+    for (const std::string& file : files) std::ofstream(folder / "in/" + file) << file;
+    std::vector<std::string> names;
+    for (const PreparedSet& set :
+         prepare(*tokenizer, {folder / "in"}, {.folder = folder / "out", .existing = Existing::replace}))
+      names.push_back(set.name.substr(set.name.rfind('/') + 1) + " " + std::to_string(set.units));
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(made({"wiki.train.txt", "wiki.valid.txt"}) == Names{"train 1", "valid 1"});
+  CHECK(made({"train-0.txt", "train-1.txt", "dev.txt", "test.txt"}) == Names{"valid 1", "test 1", "train 2"});
+  CHECK(made({"a.txt", "test.txt"}) == Names{"train 2"});
+  CHECK_THROWS_WITH(made({"readme.txt", "train.txt", "valid.txt"}),
+                    Contains("in/readme.txt does not; name the files one by one"));
+}
+
 TEST_CASE("shards do not depend on threads, hold whole units, and cut only what fits into none", "[medium]") {
   const TemporaryFolder folder;
   engine::write_file(folder / "a.txt", many_documents());
