@@ -42,9 +42,7 @@ FeedForward::FeedForward(const FfnSlots& slots, const FeedForwardSizes& sizes, c
 
 Tensor FeedForward::hidden(const Tensor& u) const {
   const engine::Activation act = engine_activation(sizes_.activation);
-  if (!is_glu(sizes_.activation)) {
-    if (!uv_scale_) return up_(u, {.activation = act});
-  }
+  if (!is_glu(sizes_.activation) && !uv_scale_) return up_(u, {.activation = act});
   Tensor up = up_(u);
   Tensor gate = gate_.weight ? gate_(u) : Tensor();
   if (uv_scale_) {  // nGPT: u <- s_u u, v <- s_v sqrt(d) v, so that the gate works on numbers of order one
@@ -62,6 +60,9 @@ Tensor FeedForward::hidden(const Tensor& u) const {
 
 Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
   if (sizes_.experts > 0) return experts(u, context);
+  if (!is_glu(sizes_.activation) && !uv_scale_ && context.dropout.activation == 0 && !mid_norm_)
+    return down_(up_(u), {.input_activation = engine_activation(sizes_.activation),
+                          .dtype = context.precision.stream});
   Tensor h = hidden(u);
   if (context.dropout.activation > 0) h = engine::dropout(h, context.dropout.activation, *context.rng);
   if (mid_norm_) h = mid_norm_(h, context.precision.compute);

@@ -14,6 +14,7 @@ double activation_of(Activation activation, double z) {
     case Activation::gelu_tanh: return 0.5 * z * (1 + std::tanh(u));
     case Activation::relu2: return z > 0 ? z * z : 0;
     case Activation::silu: return z / (1 + std::exp(-z));
+    case Activation::relu: return z > 0 ? z : 0;
     default: return z;
   }
 }
@@ -22,7 +23,7 @@ struct LinearCase {
   Shape leading;
   int64_t in, out;
   bool bias = true, residual = false;
-  Activation activation = Activation::identity;
+  Activation activation = Activation::identity, input_activation = Activation::identity;
 };
 
 HostTensor reference_linear(const std::vector<HostTensor>& t, const LinearCase& c) {
@@ -32,7 +33,8 @@ HostTensor reference_linear(const std::vector<HostTensor>& t, const LinearCase& 
   for (int64_t r = 0; r < c.leading.numel(); ++r)
     for (int64_t o = 0; o < c.out; ++o) {
       double z = c.bias ? t[2].v[size_t(o)] : 0;
-      for (int64_t i = 0; i < c.in; ++i) z += t[0].v[size_t(r * c.in + i)] * t[1].v[size_t(o * c.in + i)];
+      for (int64_t i = 0; i < c.in; ++i)
+        z += activation_of(c.input_activation, t[0].v[size_t(r * c.in + i)]) * t[1].v[size_t(o * c.in + i)];
       z = activation_of(c.activation, z);
       if (c.residual) z += t.back().v[size_t(r * c.out + o)];
       y.v[size_t(r * c.out + o)] = z;
@@ -51,13 +53,16 @@ void add_linear(std::vector<OpCase>& cases, const LinearCase& c) {
   cases.push_back({.op = "linear",
                    .node = "linear",
                    .detail = join_text(x, " to ", c.out, c.bias ? " bias" : "", names[int(c.activation)],
-                                       c.residual ? " residual" : ""),
+                                       c.residual ? " residual" : "",
+                                       c.input_activation != Activation::identity ? " of" : "",
+                                       names[int(c.input_activation)]),
                    .inputs = inputs,
                    .run =
                        [c](const std::vector<Tensor>& t) {
-                         return std::vector{linear(
-                             t[0], t[1], c.bias ? t[2] : Tensor(),
-                             {.activation = c.activation, .residual = c.residual ? t.back() : Tensor()})};
+                         return std::vector{linear(t[0], t[1], c.bias ? t[2] : Tensor(),
+                                                   {.input_activation = c.input_activation,
+                                                    .activation = c.activation,
+                                                    .residual = c.residual ? t.back() : Tensor()})};
                        },
                    .reference = [c](const auto& t) { return std::vector{reference_linear(t, c)}; },
                    .reduction = std::max({c.in, c.out, c.leading.numel(), int64_t(1)})});
@@ -122,6 +127,15 @@ void add_linear_cases(std::vector<OpCase>& cases) {
   add_linear(cases, {{5, 2}, 16, 16, false, true, Activation::silu});
   add_linear(cases, {{2, 3}, 8, 8, false, true});
   add_linear(cases, {{3}, 1201, 5, true, true});  // more than one block of k
+
+  // An activation of the input, which the backward pass computes again.
+  constexpr Activation same = Activation::identity;
+  add_linear(cases, {{37}, 31, 19, true, false, same, Activation::gelu});
+  add_linear(cases, {{2, 3}, 16, 8, false, true, same, Activation::relu2});
+  add_linear(cases, {{129}, 7, 5, true, false, Activation::silu, Activation::gelu_tanh});
+  add_linear(cases, {{1}, 1, 1, true, false, same, Activation::silu});
+  add_linear(cases, {{0, 3}, 4, 6, true, false, same, Activation::gelu});
+  add_linear(cases, {{3}, 0, 5, true, false, same, Activation::gelu});
 
   constexpr Transpose no = Transpose::no, yes = Transpose::yes;
   for (Transpose ta : {no, yes})

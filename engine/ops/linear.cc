@@ -1,6 +1,7 @@
 // Read first: linear.h, linear_kernels.h, engine/cpu/gemm.h.
 #include "engine/ops/linear.h"
 
+#include "engine/ops/activation_kernels.h"
 #include "engine/ops/linear_kernels.h"
 #include "engine/ops/view.h"
 
@@ -12,12 +13,22 @@ GemmOperand rows_of(const Tensor& t, bool transposed = false) {
 }
 Tensor with_uniform_rows(const Tensor& t) { return t.has_uniform_rows() ? t : contiguous(t); }
 
-//   z = x W^T + b     y = act(z) + residual
-//   g = dy act'(z)    dx = g W    dW = g^T x    db = sum over rows of g    dresidual = dy
+/// act(x), contiguous; x itself for the identity.
+Tensor activated(const Tensor& x, Activation activation) {
+  if (activation == Activation::identity) return x;
+  Tensor h = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const int64_t n = x.size(-1);
+  if (x.numel() > 0)
+    cpu::activate_forward({x.raw(), h.raw(), x.numel() / n, n, x.row_stride(), x.dtype(), activation});
+  return h;
+}
+
+//   h = input_act(x)  z = h W^T + b   y = act(z) + residual
+//   g = dy act'(z)    dx = g W input_act'(x)   dW = g^T h   db = sum over rows of g   dresidual = dy
 struct LinearNode : NodeOf<LinearNode> {
   static constexpr const char* kName = "linear";
   Saved x, weight, pre;  // pre: z, kept when there is an activation
-  Activation activation = Activation::identity;
+  Activation input_activation = Activation::identity, activation = Activation::identity;
   auto saved() { return std::tie(x, weight, pre); }
 
   void backward(Backward& b) override {
@@ -45,20 +56,35 @@ struct LinearNode : NodeOf<LinearNode> {
     g_columns.transposed = true;
     if (b.wants(0)) {
       const Into dx = b.into_rows(0);
-      cpu::gemm({.a = g_rows,
-                 .b = rows_of(w),
-                 .m = m,
-                 .n = k,
-                 .k = n,
-                 .c = dx.buffer.raw(),
-                 .c_stride = dx.buffer.row_stride(),
-                 .c_dtype = dx.buffer.dtype(),
-                 .accumulate = dx.accumulate});
+      if (input_activation != Activation::identity)
+        cpu::linear_input_gradient({.g = g_rows,
+                                    .weight = rows_of(w),
+                                    .x = x.get().raw(),
+                                    .dx = dx.buffer.raw(),
+                                    .m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .x_stride = x.get().row_stride(),
+                                    .dx_stride = dx.buffer.row_stride(),
+                                    .dtype = dx.buffer.dtype(),
+                                    .activation = input_activation,
+                                    .accumulate = dx.accumulate});
+      else
+        cpu::gemm({.a = g_rows,
+                   .b = rows_of(w),
+                   .m = m,
+                   .n = k,
+                   .k = n,
+                   .c = dx.buffer.raw(),
+                   .c_stride = dx.buffer.row_stride(),
+                   .c_dtype = dx.buffer.dtype(),
+                   .accumulate = dx.accumulate});
     }
     if (b.wants(1)) {
       const Into dw = b.into(1);
+      const Tensor h = activated(x.get(), input_activation);
       cpu::gemm({.a = g_columns,
-                 .b = rows_of(x.get()),
+                 .b = rows_of(h),
                  .m = n,
                  .n = k,
                  .k = m,
@@ -98,14 +124,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const L
           "linear: residual must be the output's ", dtype, " ", shape, ", got ", options.residual.dtype(),
           " ", options.residual.shape());
 
-  const Tensor in = with_uniform_rows(x), w = with_uniform_rows(weight);
+  const Tensor in = with_uniform_rows(x), h = activated(in, options.input_activation);
+  const Tensor w = with_uniform_rows(weight);
   const Tensor b = bias.defined() ? contiguous(bias) : Tensor();
   const Tensor residual = options.residual.defined() ? contiguous(options.residual) : Tensor();
   Tensor y = Tensor::empty(shape, dtype, x.device());
   Tape* tape = recording({&in, &w, &b, &residual});
   Tensor pre;
   if (tape && options.activation != Activation::identity) pre = Tensor::empty(shape, dtype, x.device());
-  cpu::linear_forward({.x = rows_of(in),
+  cpu::linear_forward({.x = rows_of(h),
                        .weight = rows_of(w),
                        .bias = b.defined() ? b.raw() : nullptr,
                        .residual = residual.defined() ? residual.raw() : nullptr,
@@ -119,6 +146,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const L
   if (tape) {
     auto& node = tape->record<LinearNode>({&in, &w, &b, &residual}, {&y});
     node.x = in, node.weight = w, node.activation = options.activation;
+    node.input_activation = options.input_activation;
     if (pre.defined()) node.pre = pre;
   }
   return y;

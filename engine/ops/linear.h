@@ -1,10 +1,11 @@
 // Products: linear layers with their epilogues, and batched matrix multiplication.
 //
-//   y = act(x W^T + b) (+ residual)        dx = g W        dW = g^T x        db = sum over rows of g,   g =
-//   dy act'(..)
+//   y = act(h W^T + b) (+ residual)   h = input_act(x)
+//   dx = g W input_act'(x)   dW = g^T h   db = sum over rows of g   g = dy act'(..)
 //
-// All dtypes go through our own packed product (engine/cpu/gemm.h; docs/decisions.md says why), always as fixed output tiles, so that any number of threads gives the same bits. 16-bit inputs accumulate
-// in f32. Parameter gradients are formed in the dtype of their buffer (f32 arenas), with beta = 1 when they
+// All dtypes go through our own packed product (engine/cpu/gemm.h; docs/decisions.md says why), with sums
+// whose order is fixed, so that any number of threads gives the same bits. 16-bit inputs accumulate in f32.
+// Parameter gradients are formed in the dtype of their buffer (f32 arenas), with beta = 1 when they
 // accumulate.
 #pragma once
 
@@ -13,6 +14,9 @@
 namespace engine {
 
 struct LinearOptions {
+  /// Applied to x first. The backward pass computes it again: of x and h only x is kept, which halves what a
+  /// feed-forward layer saves.
+  Activation input_activation = Activation::identity;
   Activation activation = Activation::identity;
   /// Added to the result: [..., out], in the output's dtype; the gradient passes through. Undefined: nothing
   /// is added.

@@ -68,6 +68,23 @@ void gradient(const LinearGradient& a) {
   });
 }
 
+// A finished tile of g W, still in the cache: times act'(x).
+template <class T>
+void finish_input_tile(const void* context, const GemmTile& tile) {
+  using C = Compute<T>;
+  const auto& a = *static_cast<const LinearInputGradient*>(context);
+  C buffer[kChunk], result[kChunk];
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const C* sums = static_cast<const C*>(tile.values) + r * tile.stride;
+    const T* x = static_cast<const T*>(a.x) + (tile.row + r) * a.x_stride + tile.col;
+    T* dx = static_cast<T*>(a.dx) + (tile.row + r) * a.dx_stride + tile.col;
+    each_chunk(0, tile.cols, [&](int64_t i, int64_t m) {
+      activation_gradients(a.activation, load(x + i, m, buffer), sums + i, result, m);
+      store(dx + i, result, m, a.accumulate);
+    });
+  }
+}
+
 }  // namespace
 
 void linear_forward(const LinearForward& a) {
@@ -83,6 +100,12 @@ void linear_forward(const LinearForward& a) {
 
 void linear_gradient(const LinearGradient& a) {
   visit_float(a.dtype, [&](auto t) { gradient<decltype(t)>(a); });
+}
+
+void linear_input_gradient(const LinearInputGradient& a) {
+  Gemm g{.a = a.g, .b = a.weight, .m = a.m, .n = a.k, .k = a.n, .context = &a};
+  visit_float(a.dtype, [&](auto t) { g.finish = finish_input_tile<decltype(t)>; });
+  gemm(g);
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

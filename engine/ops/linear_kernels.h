@@ -32,12 +32,25 @@ struct LinearGradient {
   bool accumulate_db;
 };
 
+/// dx = (g W) act'(x), or dx += it: the input's gradient below an input activation.
+struct LinearInputGradient {
+  GemmOperand g;       // [m, n]
+  GemmOperand weight;  // [n, k]
+  const void* x;       // [m, k]
+  void* dx;            // [m, k]
+  int64_t m, n, k, x_stride, dx_stride;
+  DType dtype;  // of x and dx
+  Activation activation;
+  bool accumulate;
+};
+
 constexpr int64_t kLinearRows =
     64;  // rows of a partial sum of db: fixed, so that sums do not depend on threads
 
 namespace cpu {
 ENGINE_CPU_KERNEL(linear_forward, LinearForward)
 ENGINE_CPU_KERNEL(linear_gradient, LinearGradient)
+ENGINE_CPU_KERNEL(linear_input_gradient, LinearInputGradient)
 }  // namespace cpu
 
 }  // namespace engine
