@@ -51,16 +51,19 @@ struct LinearNode : NodeOf<LinearNode> {
       }
       cpu::linear_gradient(a);
     }
+    Tensor h = x.get();
     const GemmOperand g_rows{g.raw(), n, g.dtype()};
     GemmOperand g_columns = g_rows;
     g_columns.transposed = true;
     if (b.wants(0)) {
       const Into dx = b.into_rows(0);
-      if (input_activation != Activation::identity)
+      if (input_activation != Activation::identity) {
+        if (b.wants(1)) h = Tensor::empty(x.get().shape(), x.get().dtype(), x.get().device());
         cpu::linear_input_gradient({.g = g_rows,
                                     .weight = rows_of(w),
                                     .x = x.get().raw(),
                                     .dx = dx.buffer.raw(),
+                                    .h = b.wants(1) ? h.raw() : nullptr,
                                     .m = m,
                                     .n = n,
                                     .k = k,
@@ -69,7 +72,7 @@ struct LinearNode : NodeOf<LinearNode> {
                                     .dtype = dx.buffer.dtype(),
                                     .activation = input_activation,
                                     .accumulate = dx.accumulate});
-      else
+      } else {
         cpu::gemm({.a = g_rows,
                    .b = rows_of(w),
                    .m = m,
@@ -79,10 +82,11 @@ struct LinearNode : NodeOf<LinearNode> {
                    .c_stride = dx.buffer.row_stride(),
                    .c_dtype = dx.buffer.dtype(),
                    .accumulate = dx.accumulate});
+      }
     }
     if (b.wants(1)) {
       const Into dw = b.into(1);
-      const Tensor h = activated(x.get(), input_activation);
+      if (!b.wants(0)) h = activated(h, input_activation);
       cpu::gemm({.a = g_columns,
                  .b = rows_of(h),
                  .m = n,

@@ -73,15 +73,19 @@ template <class T>
 void finish_input_tile(const void* context, const GemmTile& tile) {
   using C = Compute<T>;
   const auto& a = *static_cast<const LinearInputGradient*>(context);
-  C buffer[kChunk], result[kChunk];
   for (int64_t r = 0; r < tile.rows; ++r) {
+    const int64_t row = tile.row + r;
     const C* sums = static_cast<const C*>(tile.values) + r * tile.stride;
-    const T* x = static_cast<const T*>(a.x) + (tile.row + r) * a.x_stride + tile.col;
-    T* dx = static_cast<T*>(a.dx) + (tile.row + r) * a.dx_stride + tile.col;
-    each_chunk(0, tile.cols, [&](int64_t i, int64_t m) {
-      activation_gradients(a.activation, load(x + i, m, buffer), sums + i, result, m);
-      store(dx + i, result, m, a.accumulate);
-    });
+    const T* x = static_cast<const T*>(a.x) + row * a.x_stride + tile.col;
+    T* dx = static_cast<T*>(a.dx) + row * a.dx_stride + tile.col;
+    T* h = a.h ? static_cast<T*>(a.h) + row * a.k + tile.col : nullptr;
+    each_activation(a.activation, x, tile.cols,
+                    [&](int64_t i, int64_t n, const auto& value, const auto& slope) {
+                      using P = std::decay_t<decltype(slope)>;
+                      if (h) put(h + i, n, P(value));
+                      const P d = get<P>(sums + i, n) * slope;
+                      put(dx + i, n, a.accumulate ? P(get<P>(dx + i, n) + d) : d);
+                    });
   }
 }
 

@@ -32,12 +32,13 @@ struct LinearGradient {
   bool accumulate_db;
 };
 
-/// dx = (g W) act'(x), or dx += it: the input's gradient below an input activation.
+/// dx = (g W) act'(x), or dx += it: the input's gradient below an input activation; and h = act(x) again.
 struct LinearInputGradient {
   GemmOperand g;       // [m, n]
   GemmOperand weight;  // [n, k]
   const void* x;       // [m, k]
   void* dx;            // [m, k]
+  void* h;             // [m, k], contiguous; null: not wanted
   int64_t m, n, k, x_stride, dx_stride;
   DType dtype;  // of x and dx
   Activation activation;
