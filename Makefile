@@ -38,7 +38,7 @@ test: setup $(BUILD)/build.ninja
 
 test-slow: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)
-	ctest --test-dir $(BUILD) -L slow --output-on-failure --no-tests=error
+	ctest --test-dir $(BUILD) -L slow --output-on-failure --no-tests=error -j $(JOBS)
 
 # The demos. Each step is a file that the next one needs, so `make demo` again goes on where it was stopped; Ctrl-C
 # leaves a checkpoint. `rm -rf demo` starts over. DEMO_SET passes settings on: make demo DEMO_SET="--set budget.seconds=60".

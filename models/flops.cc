@@ -50,23 +50,25 @@ FlopsPerToken flops_per_token(const ModelConfig& config, int64_t context) {
   return flops;
 }
 
-int64_t saved_per_token(const ModelConfig& c, const nn::LayerSlots& slots) {
+int64_t saved_per_token(const ModelConfig& c, const nn::LayerSlots& slots, bool activation_dropout) {
   const int64_t attention_kernel =
       c.q_width() + 2 * c.kv_width() + c.q_width() + c.heads;  // q, k, v, its output, log-sum-exp
   const int64_t attention = c.width + attention_kernel;        // and the input of W_qkv
   const int64_t visits = std::max<int64_t>(c.experts_per_token, 1);
   // up, gate and their product; without a gate the pre-activation alone where the second product takes it
-  const bool recomputed = c.experts == 0 && !slots.ffn.mid && c.norms.stream.kind != nn::StreamKind::ngpt;
+  const bool recomputed =
+      c.experts == 0 && !slots.ffn.mid && !activation_dropout && c.norms.stream.kind != nn::StreamKind::ngpt;
   const int64_t hidden = (nn::is_glu(c.activation) ? 3 : recomputed ? 1 : 2) * c.ffn_width;
   const int64_t ffn = c.width + visits * hidden + (c.experts > 0 ? c.experts + visits * c.width : 0);
   return attention + ffn + saved_by_norms(slots.attn, c) + saved_by_norms(slots.ffn, c);
 }
 
-MemoryPlan memory_plan(const ModelConfig& config, int64_t batch, int64_t context, int bytes) {
+MemoryPlan memory_plan(const ModelConfig& config, int64_t batch, int64_t context, int bytes,
+                       bool activation_dropout) {
   const double n = double(parameter_count(config)), tokens = double(batch) * double(context);
   double saved = double(config.width) * 2;  // the embeddings and what the head reads
   for (const nn::LayerSlots& slots : nn::resolve_layers(config.norms, config.layers))
-    saved += double(saved_per_token(config, slots));
+    saved += double(saved_per_token(config, slots, activation_dropout));
   return {4 * n, 4 * n, 8 * n, saved * tokens * bytes};
 }
 

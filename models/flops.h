@@ -19,14 +19,16 @@ FlopsPerToken flops_per_token(const ModelConfig& config, int64_t context);
 
 /// Bytes of training with AdamW: float32 parameters, gradients and two moments; activations of `batch` rows
 /// of `context` tokens, of `bytes` each (4 for float32, 2 for bf16 and f16): what the backward pass reads
-/// again.
+/// again. Dropout behind the activation (`activation_dropout`) needs its input and its output.
 struct MemoryPlan {
   double parameters = 0, gradients = 0, moments = 0, activations = 0;
   double total() const { return parameters + gradients + moments + activations; }
 };
-MemoryPlan memory_plan(const ModelConfig& config, int64_t batch, int64_t context, int bytes);
+MemoryPlan memory_plan(const ModelConfig& config, int64_t batch, int64_t context, int bytes,
+                       bool activation_dropout = false);
 
 /// Values that one token's forward pass keeps in one layer, with flash attention (no T x T scores).
-int64_t saved_per_token(const ModelConfig& config, const nn::LayerSlots& slots);
+int64_t saved_per_token(const ModelConfig& config, const nn::LayerSlots& slots,
+                        bool activation_dropout = false);
 
 }  // namespace models

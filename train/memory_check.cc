@@ -42,7 +42,8 @@ struct Setting {
 models::MemoryPlan plan_for(const Setting& s) {
   const bool f32 = s.config.precision == PrecisionKind::f32;
   const double layers = double(std::max<int64_t>(s.model.layers, 1)), batch = double(s.config.data.batch);
-  models::MemoryPlan plan = models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 2);
+  models::MemoryPlan plan = models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 2,
+                                                s.config.dropout.activation > 0);
   if (s.config.activation_checkpointing)  // one layer's at a time, and what each layer was given
     plan.activations =
         plan.activations / layers + batch * double(s.context) * double(s.model.width) * 4 * layers;
@@ -100,8 +101,7 @@ std::string in_turn(Setting& s, double available) {
   std::string text;
   for (Remedy* step : {Steps...}) {
     if (bytes_of(s) <= available) break;
-    if (const std::string next = step(s, available); !next.empty())
-      text += (text.empty() ? "" : ", ") + next;
+    if (const std::string next = step(s, available); !next.empty()) text += (text.empty() ? "" : ", ") + next;
   }
   return text;
 }

@@ -107,9 +107,14 @@ TEST_CASE("counts: memory plan", "[counts]") {
   CHECK(plan.parameters == 4.0 * 124377600);
   CHECK(plan.moments == 8.0 * 124377600);
   CHECK(memory_plan(gpt, 16, 1024, 2).activations == plan.activations);
-  // Per token and layer: input of W_qkv d, q k v 3d, output d, log-sum-exp h, input of W_1 d, 2f, two norms d
-  // each.
-  CHECK(plan.activations == (12.0 * (8 * 768 + 12 + 2 * 3072) + 2 * 768) * 8 * 1024 * 4);
+  // Per token and layer: input of W_qkv d, q k v 3d, output d, log-sum-exp h, input of W_1 d, pre-activation
+  // f, two norms d each.
+  CHECK(plan.activations == (12.0 * (8 * 768 + 12 + 3072) + 2 * 768) * 8 * 1024 * 4);
+  // The activation itself is kept where something stands between it and the second product.
+  CHECK(memory_plan(gpt, 8, 1024, 4, true).activations == plan.activations + 12.0 * 3072 * 8 * 1024 * 4);
+  ModelConfig normed = gpt;
+  set_norms(normed, "attn{in=ln} ffn{in=ln mid=ln} final=ln");  // and the norm's own input
+  CHECK(memory_plan(normed, 8, 1024, 4).activations == plan.activations + 2 * 12.0 * 3072 * 8 * 1024 * 4);
 }
 
 TEST_CASE("counts: nGPT, two streams, shared scales, classification", "[counts]") {

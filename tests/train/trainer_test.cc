@@ -206,8 +206,8 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (6.4 GiB); or "
-               "activation_checkpointing=true, data.batch=32, data.accumulate=2 (7.1 GiB); or "
+      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (5.3 GiB); or "
+               "activation_checkpointing=true, data.batch=32, data.accumulate=2 (6.4 GiB); or "
                "data.context=128 ("));
   // Nothing alone is enough, then not even everything.
   CHECK_THROWS_WITH(check_memory(config, model, model.context, 1.8e9),
