@@ -143,6 +143,7 @@ int cmd_generate(int argc, char** argv) {
     else
       std::printf("%s\n", rest.c_str());
   }
+  std::fflush(stdout);  // before the line about speed, where both go to one place
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const double speed = seconds > 0 ? double(total) / seconds : 0;
   if (json) {
