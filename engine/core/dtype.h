@@ -42,11 +42,11 @@ ENGINE_INLINE float widen(float x) { return x; }
 ENGINE_INLINE double widen(double x) { return x; }
 ENGINE_INLINE float widen(bf16 x) { return bits_to_float(uint32_t(x.bits) << 16); }
 ENGINE_INLINE float widen(f16 x) {
-  // Shift exponent and mantissa into place, then rescale by 2^112; the multiply also turns subnormals into
-  // normals.
   const uint32_t sign = uint32_t(x.bits & 0x8000u) << 16, rest = x.bits & 0x7fffu;
   if (rest >= 0x7c00u) return bits_to_float(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-  return bits_to_float(sign | float_to_bits(bits_to_float(rest << 13) * 5.192296858534828e33f));
+  // Subnormals, multiples of 2^-24, by way of an integer: as f32 bits they would be denormals (denormals.h).
+  if (rest < 0x400u) return bits_to_float(sign | float_to_bits(float(rest) * 0x1p-24f));
+  return bits_to_float(sign | ((rest << 13) + 0x38000000u));  // 112 more in the exponent
 }
 
 /// Rounds to nearest, ties to even; overflow gives infinity; NaN stays NaN.

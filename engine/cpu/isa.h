@@ -13,6 +13,8 @@
 // tests/lint checks it with nm.
 #pragma once
 
+#include "engine/cpu/denormals.h"
+
 namespace engine::cpu {
 
 enum class Isa { base, avx2, avx512 };
@@ -61,6 +63,7 @@ const char* name_of(Bf16Product way);
   ENGINE_ISA_DECLARE_AVX2(name, Args)         \
   ENGINE_ISA_DECLARE_AVX512(name, Args)       \
   static inline void name(const Args& args) { \
+    const FlushDenormals flush;               \
     switch (isa()) {                          \
       ENGINE_ISA_CASE_AVX2(name)              \
       ENGINE_ISA_CASE_AVX512(name)            \

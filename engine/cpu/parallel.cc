@@ -108,6 +108,7 @@ class Pool {
 thread_local bool inside_task = false;
 
 void Pool::work(int index) {
+  const FlushDenormals flush;
   inside_task = true;
   for (uint32_t seen = 0;;) {
     seen = await(seen);

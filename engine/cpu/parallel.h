@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "engine/cpu/denormals.h"
+
 namespace engine::cpu {
 
 /// Number of threads: NORMLAB_THREADS, else OMP_NUM_THREADS, else the processors this process may use.
@@ -24,6 +26,7 @@ void parallel_run(int64_t tasks, void (*run)(void* context, int64_t task), void*
 template <class F>
 __attribute__((always_inline)) inline void parallel_for(int64_t tasks, F&& f) {
   using Function = std::remove_reference_t<F>;
+  const FlushDenormals flush;  // as the pool's threads do: the same bits, whoever runs a task
   if (tasks <= 1 || thread_count() == 1) {
     for (int64_t task = 0; task < tasks; ++task) f(task);
     return;

@@ -74,3 +74,18 @@ TEST_CASE("parallel_for: a task that throws on the calling thread leaves the poo
   }
   CHECK(thrown);
 }
+
+TEST_CASE("parallel_for: numbers too small for a full mantissa are zero on every thread, and only inside") {
+  const ThreadCount keep;
+  volatile float tiny = 1e-39f, small = 1e-20f;
+  for (const int threads : {1, 3}) {
+    cpu::set_thread_count(threads);
+    std::atomic<int> wrong = 0;
+    cpu::parallel_for(300, [&](int64_t) {
+      if (tiny * 1.0f != 0.0f || small * small != 0.0f) ++wrong;
+    });
+    CHECK(wrong == 0);
+    CHECK(tiny * 1.0f > 0.0f);
+    CHECK(small * small > 0.0f);
+  }
+}
