@@ -113,7 +113,8 @@ test-tsan: setup
 
 # Compiles every box but the file that needs a generated header; kernels down to assembly.
 ARM64 := aarch64-linux-gnu-g++ -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter \
-  -Wno-missing-field-initializers -Wno-maybe-uninitialized -DENGINE_HAS_base=1 -DENGINE_ISA=base -I. \
+  -Wno-missing-field-initializers -Wno-maybe-uninitialized -DENGINE_HAS_base=1 -DENGINE_ISA=base \
+  -DNORMLAB_VERSION='""' -I. \
   -isystem /usr/include/eigen3 -idirafter /usr/include
 ARM64_SKIPPED := train/tensorboard.cc
 check-arm64: PACKAGES += g++-aarch64-linux-gnu
