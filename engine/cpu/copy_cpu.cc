@@ -15,10 +15,13 @@ void copy_row(const From* from, int64_t from_stride, To* to, int64_t to_stride, 
         __builtin_memcpy(to, from, size_t(n) * sizeof(To));
         return;
       }
-      Compute<From> buffer[kChunk];
-      each_chunk(0, n,
-                 [&](int64_t i, int64_t m) { store(to + i, load(from + i, m, buffer), m, accumulate); });
-      return;
+      constexpr int64_t kLanes = kPacketLanes<Compute<From>>;
+      int64_t i = 0;
+      for (; i + kLanes <= n; i += kLanes) {
+        const Packet<Compute<From>> x = load_packet(from + i);
+        accumulate ? store_packet(to + i, simd::padd(load_packet(to + i), x)) : keep_packet(to + i, x);
+      }
+      from += i, to += i, n -= i;
     }
   }
   for (int64_t i = 0; i < n; ++i) {

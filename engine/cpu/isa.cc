@@ -79,6 +79,18 @@ Bf16Product bf16_product() {
   return way;
 }
 
+// Never throws, because it runs before main: a wrong NORMLAB_BF16 is reported by bf16_product().
+static bool choose_bf16_rounding() {
+#if defined(__x86_64__)
+  const char* forced = std::getenv("NORMLAB_BF16");
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16") && (!forced || !*forced || std::string(forced) == "pairs");
+#else
+  return false;
+#endif
+}
+const bool bf16_rounding = choose_bf16_rounding();
+
 const char* name_of(Bf16Product way) { return kBf16Names[int(way)]; }
 
 }  // namespace engine::cpu

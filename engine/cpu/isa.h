@@ -28,6 +28,9 @@ const char* name_of(Isa level);
 enum class Bf16Product { widened, pairs, emulated_pairs };
 Bf16Product bf16_product();
 const char* name_of(Bf16Product way);
+/// Whether kernels round to bf16 by the processor's instruction (VCVTNEPS2BF16), which comes with VDPBF16PS
+/// and is chosen with it: any other NORMLAB_BF16 rounds in integer arithmetic.
+extern const bool bf16_rounding;
 
 }  // namespace engine::cpu
 

@@ -2,13 +2,14 @@
 //
 // Eigen's packets carry the arithmetic; what it has not are 16-bit loads and stores for every processor
 // level. bf16 is the upper half of an f32: widening is a shift, narrowing rounds to nearest even in integer
-// arithmetic and keeps NaN. f16 has instructions from AVX2 on. All give the bits of widen() and narrow()
-// (dtype.h). Included by kernel files only (kernel.h says why).
+// arithmetic and keeps NaN, or has an instruction. f16 has instructions from AVX2 on. All give the bits of
+// widen() and narrow() (dtype.h), but for denormals. Included by kernel files only (kernel.h says why).
 #pragma once
 
 #include <Eigen/Core>
 
 #include "engine/core/dtype.h"
+#include "engine/cpu/isa.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -31,7 +32,7 @@ ENGINE_INLINE Packet<float> load_packet(const bf16* p) {
   const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
 }
-ENGINE_INLINE void store_packet(bf16* p, const Packet<float>& x) {
+ENGINE_INLINE __m256i narrowed_bf16(const Packet<float>& x) {
   const __m512i u = _mm512_castps_si512(x), half = _mm512_add_epi32(u, _mm512_set1_epi32(0x7fff));
   const __mmask16 odd = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x10000));
   const __m512i rounded = _mm512_mask_add_epi32(half, odd, half, _mm512_set1_epi32(1));
@@ -39,14 +40,26 @@ ENGINE_INLINE void store_packet(bf16* p, const Packet<float>& x) {
       _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
   const __m512i upper = _mm512_setr_epi32(0x30001, 0x70005, 0xb0009, 0xf000d, 0x130011, 0x170015, 0x1b0019,
                                           0x1f001d, 0, 0, 0, 0, 0, 0, 0, 0);  // words 1, 3, ... 31
-  const __m512i words = _mm512_permutexvar_epi16(upper, kept);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(words));
+  return _mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, kept));
+}
+/// 16 elements as they lie in memory. The instruction for bf16 takes denormals for zero, as all arithmetic of
+/// kernels does; it saves five.
+template <class T>
+ENGINE_INLINE __m256i narrowed(const Packet<float>& x) {
+  if constexpr (std::is_same_v<T, f16>) return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+  if (!bf16_rounding) return narrowed_bf16(x);
+  __m256i result;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(result) : "v"(x));
+  return result;
+}
+ENGINE_INLINE void store_packet(bf16* p, const Packet<float>& x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed<bf16>(x));
 }
 ENGINE_INLINE Packet<float> load_packet(const f16* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 ENGINE_INLINE void store_packet(f16* p, const Packet<float>& x) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed<f16>(x));
 }
 #elif defined(__AVX2__)
 ENGINE_INLINE Packet<float> load_packet(const bf16* p) {
@@ -107,6 +120,16 @@ ENGINE_INLINE void store_packet(f16* p, const Packet<float>& x) {
   for (int64_t i = 0; i < kPacketLanes<float>; ++i) p[i] = narrow<f16>(lanes[i]);
 }
 #endif
+
+/// store_packet with denormals kept, for kernels that move numbers and do not compute.
+template <class T>
+ENGINE_INLINE void keep_packet(T* p, const Packet<Compute<T>>& x) {
+#if defined(__AVX512BW__)
+  if constexpr (std::is_same_v<T, bf16>)
+    return _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed_bf16(x));
+#endif
+  store_packet(p, x);
+}
 
 /// The same for the last n < lanes elements of an array; lanes beyond them are zero.
 template <class T>
