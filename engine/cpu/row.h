@@ -53,14 +53,12 @@ ENGINE_INLINE P exact_sqrt(const P& x) {
 }
 #endif
 
-/// A packet of doubles, or one, from f64 or f32 memory, and back (rounded once).
-template <class L>
-ENGINE_INLINE L load_wide(const double* p) {
-  return simd::ploadu<L>(p);
-}
-template <class L>
-ENGINE_INLINE L load_wide(const float* p) {
-  if constexpr (std::is_same_v<L, double>) {
+/// A packet, or one element, of doubles or of what lies in memory; and back (rounded once).
+template <class L, class C>
+ENGINE_INLINE L load_wide(const C* p) {
+  if constexpr (std::is_same_v<typename simd::unpacket_traits<L>::type, C>) {
+    return simd::ploadu<L>(p);
+  } else if constexpr (std::is_same_v<L, double>) {
     return double(*p);
   } else {
 #if defined(__AVX512F__)
@@ -75,13 +73,11 @@ ENGINE_INLINE L load_wide(const float* p) {
 #endif
   }
 }
-template <class L>
-ENGINE_INLINE void store_narrow(double* p, const L& x) {
-  simd::pstoreu(p, x);
-}
-template <class L>
-ENGINE_INLINE void store_narrow(float* p, const L& x) {
-  if constexpr (std::is_same_v<L, double>) {
+template <class L, class C>
+ENGINE_INLINE void store_narrow(C* p, const L& x) {
+  if constexpr (std::is_same_v<typename simd::unpacket_traits<L>::type, C>) {
+    simd::pstoreu(p, x);
+  } else if constexpr (std::is_same_v<L, double>) {
     *p = float(x);
   } else {
 #if defined(__AVX512F__)
@@ -107,11 +103,30 @@ struct PacketSum {
   ENGINE_INLINE C total() const { return simd::predux(packet) + rest; }
 };
 
-/// The total of four of them.
+/// The total of four of them, lanes added in double.
 template <class C>
-ENGINE_INLINE C total_of(PacketSum<C> (&sums)[4]) {
-  for (int k = 1; k < 4; ++k) sums[0].add(sums[k].packet);
-  return sums[0].total();
+ENGINE_INLINE double total_of(const PacketSum<C> (&sums)[4]) {
+  constexpr int64_t kLanes = simd::packet_traits<C>::size, kWide = simd::packet_traits<double>::size;
+  C lanes[4 * kLanes];
+  for (int k = 0; k < 4; ++k) simd::pstoreu(lanes + k * kLanes, sums[k].packet);
+  PacketSum<double> total;
+  for (int64_t i = 0; i < 4 * kLanes; i += kWide) total.add(load_wide<Packet<double>>(lanes + i));
+  return total.total() + double(sums[0].rest);
+}
+
+/// The sum of f(lane, i) over [0, n) (each_packet): in C within some thousands of elements, where a lane adds
+/// up a few dozen numbers, and in double beyond.
+template <class C, class F>
+ENGINE_INLINE double sum_of(int64_t n, F&& f) {
+  constexpr int64_t kMost = 4096;
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += kMost) {
+    PacketSum<C> sums[4];
+    each_packet_by_four<C>(n - begin < kMost ? n - begin : kMost,
+                           [&](auto lane, int64_t i, int k) { sums[k].add(f(lane, begin + i)); });
+    sum += total_of(sums);
+  }
+  return sum;
 }
 
 /// n elements from `offset` on as C: the elements themselves, or widened into `buffer`.

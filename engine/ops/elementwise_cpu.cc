@@ -3,6 +3,7 @@
 
 #include "engine/cpu/any.h"
 #include "engine/cpu/dropout.h"
+#include "engine/cpu/stream.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -30,8 +31,39 @@ ENGINE_INLINE void each_piece(const Args& a, F&& f) {
   });
 }
 
+template <class T>
+ENGINE_INLINE void each_result(BinaryOp op, const T* a, const T* b, T* y, int64_t n, Delivery how) {
+  const auto run = [&](auto f) __attribute__((always_inline)) {
+    each_packet<Compute<T>>(n, [&](auto lane, int64_t i) {
+      using L = decltype(lane);
+      deliver_as(y + i, L(f(load_as<L>(a + i), load_as<L>(b + i))), how);
+    });
+  };
+  switch (op) {
+    case BinaryOp::add: return run([](auto p, auto q) { return simd::padd(p, q); });
+    case BinaryOp::sub: return run([](auto p, auto q) { return simd::psub(p, q); });
+    case BinaryOp::mul: return run([](auto p, auto q) { return simd::pmul(p, q); });
+    case BinaryOp::div: return run([](auto p, auto q) { return simd::pdiv(p, q); });
+  }
+}
+
+// Operands of one dtype, side by side in memory: what a large add is.
+template <class T>
+void forward_alike(const BinaryForward& args) {
+  const int64_t n = args.size[0];
+  const Delivery how = delivery(args.y, args.y_dtype, 1, n, n, false);
+  parallel_chunks(n, kGrain, [&](int64_t begin, int64_t end) {
+    each_result(args.op, static_cast<const T*>(args.a) + begin, static_cast<const T*>(args.b) + begin,
+                static_cast<T*>(args.y) + begin, end - begin, how);
+    end_of_stream(how);
+  });
+}
+
 template <class C>
 void forward(const BinaryForward& args) {
+  if (args.rank == 1 && args.a_stride[0] == 1 && args.b_stride[0] == 1 && args.a_dtype == args.y_dtype &&
+      args.b_dtype == args.y_dtype)
+    return visit_float(args.y_dtype, [&](auto t) { forward_alike<decltype(t)>(args); });
   const int last = args.rank - 1;
   each_piece(args, [&](int64_t at_a, int64_t at_b, int64_t i, int64_t n) {
     C a_buffer[kChunk], b_buffer[kChunk], y_buffer[kChunk];
@@ -131,15 +163,28 @@ void unary_back(const UnaryBackward& args) {
   });
 }
 
-template <class C>
+template <class T>
 void drop(const DropoutArgs& args) {
+  using C = Compute<T>;
+  const bool alike = args.dtype == args.y_dtype;
+  const Delivery how =
+      alike ? delivery(args.y, args.y_dtype, 1, args.n, args.n, args.accumulate) : Delivery::stored;
   parallel_chunks(args.n, kGrain, [&](int64_t begin, int64_t end) {
-    each_chunk(begin, end, [&](int64_t i, int64_t n) {
+    each_chunk(begin, end, [&](int64_t first, int64_t n) {
       C x_buffer[kChunk], factors[kChunk];
-      dropout_factors(args.seed, args.first_block, i, n, args.p, factors);
-      out(factors, n) *= in(load_any(args.x, args.dtype, i, 1, n, x_buffer), n);
-      store_any(args.y, args.y_dtype, i, factors, n, args.accumulate);
+      dropout_factors(args.seed, args.first_block, first, n, args.p, factors);
+      const T* x = static_cast<const T*>(args.x) + first;
+      if (!alike) {
+        out(factors, n) *= in(load(x, n, x_buffer), n);
+        return store_any(args.y, args.y_dtype, first, factors, n, args.accumulate);
+      }
+      T* y = static_cast<T*>(args.y) + first;
+      each_packet<C>(n, [&](auto lane, int64_t i) {
+        using L = decltype(lane);
+        deliver_as(y + i, L(simd::pmul(simd::ploadu<L>(factors + i), load_as<L>(x + i))), how);
+      });
     });
+    end_of_stream(how);
   });
 }
 
@@ -155,6 +200,8 @@ void unary_forward(const UnaryForward& a) { a.dtype == DType::f64 ? unary<double
 void unary_backward(const UnaryBackward& a) {
   a.dtype == DType::f64 ? unary_back<double>(a) : unary_back<float>(a);
 }
-void dropout(const DropoutArgs& a) { a.dtype == DType::f64 ? drop<double>(a) : drop<float>(a); }
+void dropout(const DropoutArgs& a) {
+  visit_float(a.dtype, [&](auto t) { drop<decltype(t)>(a); });
+}
 
 }  // namespace engine::cpu::ENGINE_ISA

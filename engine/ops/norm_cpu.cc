@@ -1,7 +1,13 @@
 // Read first: norm_kernels.h, engine/cpu/row.h. Every kernel is a loop over rows; a row is read from memory
 // once, normalised, joined or differentiated while it is in the L1 cache, and written once.
+//
+// Two types run through the templates: C, in which rows lie in the cache and parameters in memory, and W, in
+// which the gradient of a row is formed. W is double where rows are f32: sums over dx often nearly cancel (dx
+// is orthogonal to xhat; the gradient of one learned number), and then every rounding shows. Beside the
+// rounding of 16-bit rows none of it does: there W is float.
 #include "engine/cpu/dropout.h"
 #include "engine/cpu/row.h"
+#include "engine/cpu/stream.h"
 #include "engine/cpu/tanh.h"
 #include "engine/ops/norm_kernels.h"
 
@@ -51,45 +57,54 @@ ENGINE_INLINE TanhAndSlope<L> wide_tanh(const L& x) {
   }
 }
 
-// gain = weight + gain_offset, in `buffer` when that is not the weight itself.
-template <class C>
-const C* gain_of(const void* weight, double gain_offset, int64_t n, C* buffer) {
+// gain = weight + gain_offset (the sum is rounded to C), in `buffer` when that is not the weight itself.
+template <class C, class W = C>
+const W* gain_of(const void* weight, double gain_offset, int64_t n, W* buffer) {
   const auto* w = static_cast<const C*>(weight);
-  if (gain_offset == 0) return w;
-  out(buffer, n) = in(w, n) + C(gain_offset);
+  if constexpr (std::is_same_v<C, W>)
+    if (gain_offset == 0) return w;
+  out(buffer, n) = (in(w, n) + C(gain_offset)).template cast<W>();
   return buffer;
 }
 
 // ------------------------------------------------------------------------------------------------- one block
+
+// A block's elements kRowsAhead rows further on (stream.h).
+struct RowAhead {
+  const char* block;
+  int64_t size;
+  RowAhead(const void* p, DType dtype, int64_t row, int64_t stride, int64_t column)
+      : block(static_cast<const char*>(p) + ((row + kRowsAhead) * stride + column) * size_of(dtype)),
+        size(size_of(dtype)) {}
+  ENGINE_INLINE void prefetch(int64_t i) const { cpu::ENGINE_ISA::prefetch(block + i * size); }
+};
 
 template <class C>
 struct Statistics {
   C mean, rstd;
 };
 
-// In double lanes: an error here reaches a whole row, forward and backward.
 template <class C>
-ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps) {
-  double mean = 0;
-  if (kind == NormKind::ln) {
-    PacketSum<double> sum[4];
-    each_packet_by_four<double>(
-        n, [&](auto lane, int64_t i, int k) { sum[k].add(load_wide<decltype(lane)>(x + i)); });
-    mean = total_of(sum) / double(n);
-  }
-  PacketSum<double> squares[4];
-  each_packet_by_four<double>(n, [&](auto lane, int64_t i, int k) {
+ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps,
+                                       const RowAhead& ahead) {
+  C mean = 0;
+  if (kind == NormKind::ln)
+    mean = C(sum_of<C>(n, [=](auto lane, int64_t i) { return ploadu<decltype(lane)>(x + i); }) / double(n));
+  const bool in_cache = kind == NormKind::ln || ahead.size == 2;  // read before, or widened
+  const double squares = sum_of<C>(n, [=](auto lane, int64_t i) {
     using L = decltype(lane);
-    const L d = psub(load_wide<L>(x + i), pset1<L>(mean));
-    squares[k].add(pmul(d, d));
+    if (in_cache) ahead.prefetch(i);
+    const L d = psub(ploadu<L>(x + i), pset1<L>(mean));
+    return L(pmul(d, d));
   });
-  const double total = total_of(squares), size = kind == NormKind::l2 ? total : total / double(n);
-  return {C(mean), C(1 / std::sqrt(size + eps))};
+  const double size = kind == NormKind::l2 ? squares : squares / double(n);
+  return {mean, C(1 / std::sqrt(size + eps))};
 }
 
 // y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias.
 template <class C>
-ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain, int64_t block, C* y) {
+ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain, int64_t block,
+                                 const RowAhead& ahead, C* y) {
   const auto* bias = static_cast<const C*>(a.bias);
   const auto finish = [&](auto xhat, int64_t i) {
     using L = decltype(xhat);
@@ -104,7 +119,7 @@ ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain
     });
     return;
   }
-  const Statistics<C> s = statistics(a.kind, x, a.n, a.eps);
+  const Statistics<C> s = statistics(a.kind, x, a.n, a.eps, ahead);
   if (a.mean) static_cast<C*>(a.mean)[block] = s.mean;
   if (a.rstd) static_cast<C*>(a.rstd)[block] = s.rstd;
   each_packet<C>(a.n, [&](auto lane, int64_t i) {
@@ -117,12 +132,11 @@ ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain
 //   ln        dx = r (g - mean(g) - xhat mean(g xhat))        rms, l2: without mean(g); l2: sum for mean
 //   dyt       dx = alpha g (1 - t^2), t = tanh(alpha x),      dalpha = sum of g (1 - t^2) x
 //   dweight = sum of dy xhat (dyt: dy t), dbias = sum of dy
-// In double lanes: the sum over dx times something often nearly cancels (dx is orthogonal to xhat; the
-// gradient of one learned number), and then every rounding here shows.
-template <class C>
-ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy, const C* gain,
-                                  int64_t block, C* dweight, C* dbias, double& dalpha, C* dx) {
-  const auto add_wide = [](C * sum, auto value, int64_t i) __attribute__((always_inline)) {
+template <class C, class W>
+ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy, const W* gain,
+                                  int64_t block, const RowAhead& x_ahead, const RowAhead& dy_ahead,
+                                  C* dweight, C* dbias, double& dalpha, C* dx) {
+  const auto add_to = [](C * sum, auto value, int64_t i) __attribute__((always_inline)) {
     store_narrow(sum + i, padd(load_wide<decltype(value)>(sum + i), value));
   };
   if (a.kind == NormKind::dyt) {
@@ -133,36 +147,45 @@ ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy
       const L xi = load_wide<L>(x + i), d = load_wide<L>(dy + i);
       const TanhAndSlope<L> t = wide_tanh<C>(pmul(xi, pset1<L>(alpha)));
       const L g = pmul(pmul(d, load_wide<L>(gain + i)), t.slope);
-      if (dweight) add_wide(dweight, pmul(d, t.value), i);
-      if (dbias) add_wide(dbias, d, i);
+      if (dweight) add_to(dweight, pmul(d, t.value), i);
+      if (dbias) add_to(dbias, d, i);
       alpha_sum.add(pmul(g, xi));
       if (dx) store_narrow(dx + i, pmul(g, pset1<L>(alpha)));
     });
     dalpha += alpha_sum.total();
     return;
   }
-  const double mean = a.kind == NormKind::ln ? double(static_cast<const C*>(a.mean)[block]) : 0,
-               r = double(static_cast<const C*>(a.rstd)[block]);
+  const C mean = a.kind == NormKind::ln ? static_cast<const C*>(a.mean)[block] : C(0),
+          r = static_cast<const C*>(a.rstd)[block];
   const auto xhat_at = [&](auto lane, int64_t i) __attribute__((always_inline)) {
     using L = decltype(lane);
     return pmul(psub(load_wide<L>(x + i), pset1<L>(mean)), pset1<L>(r));
   };
-  PacketSum<double> g_sum, gx_sum;
-  each_packet<double>(a.n, [&](auto lane, int64_t i) {
-    using L = decltype(lane);
-    const L xhat = xhat_at(lane, i), d = load_wide<L>(dy + i), g = pmul(d, load_wide<L>(gain + i));
-    g_sum.add(g);
-    gx_sum.add(pmul(g, xhat));
-    if (dweight) add_wide(dweight, pmul(d, xhat), i);
-    if (dbias) add_wide(dbias, d, i);
-  });
+  if (dweight || dbias)
+    each_packet<C>(a.n, [&](auto lane, int64_t i) {
+      const auto d = ploadu<decltype(lane)>(dy + i);
+      if (dweight) add_to(dweight, pmul(d, xhat_at(lane, i)), i);
+      if (dbias) add_to(dbias, d, i);
+    });
   if (!dx) return;
-  const double g_mean = a.kind == NormKind::ln ? g_sum.total() / double(a.n) : 0,
-               gx_mean = a.kind == NormKind::l2 ? gx_sum.total() : gx_sum.total() / double(a.n);
-  each_packet<double>(a.n, [&](auto lane, int64_t i) {
+  PacketSum<W> g_sum[4], gx_sum[4];
+  each_packet_by_four<W>(a.n, [&](auto lane, int64_t i, int k) {
     using L = decltype(lane);
-    const L g = psub(pmul(load_wide<L>(dy + i), load_wide<L>(gain + i)), pset1<L>(g_mean));
-    store_narrow(dx + i, pmul(pset1<L>(r), psub(g, pmul(xhat_at(lane, i), pset1<L>(gx_mean)))));
+    const L g = pmul(load_wide<L>(dy + i), ploadu<L>(gain + i));
+    g_sum[k].add(g);
+    gx_sum[k].add(pmul(g, xhat_at(lane, i)));
+  });
+  const double size = a.kind == NormKind::l2 ? 1 : double(a.n), gx_mean = total_of(gx_sum) / size,
+               g_mean = a.kind == NormKind::ln ? total_of(g_sum) / size : 0;
+  // dx = (r gain) dy + slope x + offset
+  const double wide_r = double(r), slope = -wide_r * wide_r * gx_mean,
+               offset = -wide_r * g_mean - slope * double(mean);
+  each_packet<W>(a.n, [&](auto lane, int64_t i) {
+    using L = decltype(lane);
+    x_ahead.prefetch(i), dy_ahead.prefetch(i);
+    const L shift = pmadd(load_wide<L>(x + i), pset1<L>(W(slope)), pset1<L>(W(offset)));
+    const L scale = pmul(ploadu<L>(gain + i), pset1<L>(W(r)));
+    store_narrow(dx + i, pmadd(load_wide<L>(dy + i), scale, shift));
   });
 }
 
@@ -218,16 +241,18 @@ ENGINE_INLINE const C* join_row(const JoinForward& a, int64_t row, const RowBuff
 }
 
 template <class C>
-ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const C* gain, C* buffer) {
+ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const C* gain, Delivery how,
+                            C* buffer) {
   const int64_t width = a.groups * a.n;
-  C* y = row_target(a.y, a.y_dtype, row * width, false, buffer);
+  C* y = row_target(a.y, a.y_dtype, row * width, how != Delivery::stored, buffer);
   for (int64_t group = 0; group < a.groups; ++group)
-    block_forward(a, x + group * a.n, gain, row * a.groups + group, y + group * a.n);
-  store_row(a.y, a.y_dtype, row * width, y, width, false);
+    block_forward(a, x + group * a.n, gain, row * a.groups + group,
+                  RowAhead(a.x, a.x_dtype, row, a.x_stride, group * a.n), y + group * a.n);
+  deliver_row(a.y, a.y_dtype, row * width, y, width, how);
 }
 
-template <class C>
-ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const C* gain, C* x_buffer,
+template <class C, class W>
+ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const W* gain, C* x_buffer,
                                      C* dy_buffer, C* dx, double& dalpha) {
   const int64_t width = a.groups * a.n, chunk = row / kNormRows * a.partial_stride;
   const C* x = load_row(a.x, a.x_dtype, row * a.x_stride, width, x_buffer);
@@ -235,8 +260,9 @@ ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const C
   const auto section = [&](void* p) { return p ? static_cast<C*>(p) + chunk : nullptr; };
   for (int64_t group = 0; group < a.groups; ++group) {
     const int64_t i = group * a.n;
-    block_backward(a, x + i, dy + i, gain, row * a.groups + group, section(a.dweight), section(a.dbias),
-                   dalpha, dx ? dx + i : nullptr);
+    block_backward(a, x + i, dy + i, gain, row * a.groups + group,
+                   RowAhead(a.x, a.x_dtype, row, a.x_stride, i), RowAhead(a.dy, a.y_dtype, row, width, i),
+                   section(a.dweight), section(a.dbias), dalpha, dx ? dx + i : nullptr);
   }
 }
 
@@ -323,14 +349,22 @@ ENGINE_INLINE void keep_sums(const JoinBackward& a, int64_t chunk, const ScaleSu
   if (!a.branch.vector) set_section<C>(a.dbranch, chunk, a.partial_stride, sums.branch);
 }
 
+// Where a norm's result goes.
+ENGINE_INLINE Delivery delivery_of(const NormForward& a) {
+  const int64_t width = a.groups * a.n;
+  return delivery(a.y, a.y_dtype, a.rows, width, width, false);
+}
+
 template <class C>
 void forward(const NormForward& a) {
   const int64_t width = a.groups * a.n;
+  const Delivery how = delivery_of(a);
   parallel_chunks(a.rows, forward_rows(width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(3, width);
-    const C* gain = gain_of(a.weight, a.gain_offset, a.n, b[2]);
+    const C* gain = gain_of<C>(a.weight, a.gain_offset, a.n, b[2]);
     for (int64_t row = begin; row < end; ++row)
-      norm_row(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, b[1]);
+      norm_row(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
+    end_of_stream(how);
   });
 }
 
@@ -344,27 +378,39 @@ void forward(const JoinForward& a) {
 
 template <class C>
 void forward(const JoinNormForward& a) {
+  const Delivery how = delivery_of(a.norm);
   parallel_chunks(a.join.rows, forward_rows(a.join.width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(4, a.join.width);
-    const C* gain = gain_of(a.norm.weight, a.norm.gain_offset, a.norm.n, b[3]);
-    for (int64_t row = begin; row < end; ++row) norm_row(a.norm, row, join_row(a.join, row, b), gain, b[1]);
+    const C* gain = gain_of<C>(a.norm.weight, a.norm.gain_offset, a.norm.n, b[3]);
+    for (int64_t row = begin; row < end; ++row)
+      norm_row(a.norm, row, join_row(a.join, row, b), gain, how, b[1]);
+    end_of_stream(how);
   });
 }
 
-template <class C>
+// The gains in W, for all rows of a task.
+template <class C, class W>
+ENGINE_INLINE const W* wide_gain(const NormBackward& a) {
+  return gain_of<C, W>(a.weight, a.gain_offset, a.n, scratch<W>(a.n, 1));
+}
+
+template <class C, class W>
 void backward(const NormBackward& a) {
   const int64_t width = a.groups * a.n;
+  const Delivery how =
+      a.dx ? delivery(a.dx, a.x_dtype, a.rows, width, a.dx_stride, a.accumulate_dx) : Delivery::stored;
   parallel_chunks(a.rows, kNormRows, [&](int64_t begin, int64_t end) {
-    const RowBuffers<C> b(4, width);
-    const C* gain = gain_of(a.weight, a.gain_offset, a.n, b[3]);
+    const RowBuffers<C> b(3, width);
+    const W* gain = wide_gain<C, W>(a);
     clear_sections<C>(a, begin / kNormRows);
     double dalpha = 0;
     for (int64_t row = begin; row < end; ++row) {
-      C* dx = a.dx ? row_target(a.dx, a.x_dtype, row * a.dx_stride, a.accumulate_dx, b[2]) : nullptr;
+      C* dx = a.dx ? row_target(a.dx, a.x_dtype, row * a.dx_stride, how != Delivery::stored, b[2]) : nullptr;
       norm_row_backward(a, row, gain, b[0], b[1], dx, dalpha);
-      if (dx) store_row(a.dx, a.x_dtype, row * a.dx_stride, dx, width, a.accumulate_dx);
+      if (dx) deliver_row(a.dx, a.x_dtype, row * a.dx_stride, dx, width, how);
     }
     set_section<C>(a.dalpha, begin / kNormRows, a.partial_stride, dalpha);
+    end_of_stream(how);
   });
 }
 
@@ -379,12 +425,12 @@ void backward(const JoinBackward& a) {
   });
 }
 
-template <class C>
+template <class C, class W>
 void backward(const JoinNormBackward& a) {
   parallel_chunks(a.join.rows, kNormRows, [&](int64_t begin, int64_t end) {
-    const RowBuffers<C> b(8, a.join.width);
-    C *gain_buffer = b[6], *dnorm = b[7];
-    const C* gain = gain_of(a.norm.weight, a.norm.gain_offset, a.norm.n, gain_buffer);
+    const RowBuffers<C> b(7, a.join.width);
+    C* dnorm = b[6];
+    const W* gain = wide_gain<C, W>(a.norm);
     const int64_t chunk = begin / kNormRows;
     clear_sections<C>(a.norm, chunk);
     clear_sections<C>(a.join, chunk);
@@ -415,11 +461,18 @@ void add_partials(const SumPartials& a) {
   });
 }
 
+// Calls f(C, W) for rows of these dtypes (see the top of the file).
+template <class F>
+ENGINE_INLINE void visit_types(DType x, DType y, F&& f) {
+  if (x == DType::f64) return f(double(), double());
+  x == DType::f32&& y == DType::f32 ? f(float(), double()) : f(float(), float());
+}
+
 }  // namespace
 
 void norm_forward(const NormForward& a) { a.x_dtype == DType::f64 ? forward<double>(a) : forward<float>(a); }
 void norm_backward(const NormBackward& a) {
-  a.x_dtype == DType::f64 ? backward<double>(a) : backward<float>(a);
+  visit_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });
 }
 void join_forward(const JoinForward& a) {
   a.stream_dtype == DType::f64 ? forward<double>(a) : forward<float>(a);
@@ -431,7 +484,7 @@ void join_norm_forward(const JoinNormForward& a) {
   a.join.stream_dtype == DType::f64 ? forward<double>(a) : forward<float>(a);
 }
 void join_norm_backward(const JoinNormBackward& a) {
-  a.join.stream_dtype == DType::f64 ? backward<double>(a) : backward<float>(a);
+  visit_types(a.norm.x_dtype, a.norm.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });
 }
 void sum_partials(const SumPartials& a) {
   a.partial_dtype == DType::f64 ? add_partials<double>(a) : add_partials<float>(a);
