@@ -7,11 +7,10 @@ using engine::check;
 using engine::DType;
 
 ForwardResult run_forward(Transformer& model, const TokenBatch& batch, WithGradients with_gradients) {
-  const bool scored = batch.labels.defined() && batch.scored > 0;
-  if (with_gradients == WithGradients::yes) {
-    check(batch.labels.defined(), "forward: gradients need labels (a masked LM or classifier has no others)");
-    check(batch.scored > 0, "forward: no position is scored, so there is no loss to differentiate");
-  }
+  const bool scored = batch.labels.defined();
+  check(batch.labels.defined() || with_gradients == WithGradients::no,
+        "forward: gradients need labels (a masked LM or classifier has no others)");
+  check(batch.scored > 0 || !batch.labels.defined(), "forward: no position is scored, so there is no loss");
   ForwardResult result;
   {
     const engine::TapeScope off(nullptr);

@@ -8,7 +8,7 @@
 namespace models {
 
 struct ForwardResult {
-  double loss = 0;  // mean over scored positions; only when something is scored
+  double loss = 0;  // mean over scored positions; only where there are labels
   bool has_loss = false;
   Tensor logits;                   // [B, T, V] (classify: [B, classes])
   Tensor hidden;                   // [B, T, d]: what the head reads
@@ -17,7 +17,7 @@ struct ForwardResult {
 
 enum class WithGradients { no, yes };
 
-/// Dropout is off. Errors: gradients asked for where nothing is scored.
+/// Dropout is off. Errors: labels that score nothing; gradients without labels.
 ForwardResult run_forward(Transformer& model, const TokenBatch& batch, WithGradients with_gradients);
 
 /// loss [1] f64, logits, hidden, grad.NAME as tensors: f64 for an f64 model, else f32.

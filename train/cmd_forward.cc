@@ -5,7 +5,6 @@
 #include "engine/base/json.h"
 #include "models/import.h"
 #include "train/checkpoint_dir.h"
-#include "train/checkpoint_dir.h"
 #include "train/cli.h"
 #include "train/commands.h"
 
@@ -22,7 +21,7 @@ const Usage usage = {
      {"out", "FILE", "the safetensors file to write", "", Arity::required},
      {"grads", "", "also write grad.NAME for every parameter"},
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
-     {"device", "cpu", "where to compute", "cpu"}},
+     {"device", "cpu|cuda|cuda-host", "where to compute", "cpu"}},
     "Labels stand at the position that predicts them; -100 is not scored. Without labels a causal model is "
     "scored on the\n"
     "next token. Gradients are those of the mean loss over scored positions.\n"};
@@ -31,6 +30,8 @@ const Usage usage = {
 
 int cmd_forward(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
+  engine::check(args.text("device") == "cpu", "--device ", args.text("device"),
+                ": this build computes on the cpu only");
   const engine::DType dtype = engine::parse_dtype(args.text("precision"));
   const bool grads = args.on("grads");
   models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), nn::Precision::of(dtype),

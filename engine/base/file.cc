@@ -85,6 +85,10 @@ void make_directories(const std::string& path) {
 }
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  // The finished file is moved into place, which would put it where a device or a pipe was.
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) == 0)
+    check(S_ISREG(info.st_mode) || S_ISDIR(info.st_mode), path_, ": not a regular file");
   temporary_ = path_ + ".tmp-XXXXXX";
   fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   check(fd_ >= 0, path_, ": cannot create a file in its folder (", std::strerror(errno), ")");

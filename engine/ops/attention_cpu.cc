@@ -236,9 +236,16 @@ void forward(const AttentionForward& a) {
 //   p = exp(s - lse)   dp = (dO v^T) z   D = sum_c dO o   ds = p (dp - D) cap'(s)     z: dropout factors
 //   dv += (p z)^T dO   dk += scale ds^T q   dq = scale ds k
 
+/// D, as the rounded sum and what that sum left.
+template <class C>
+struct RowSums {
+  C *rounded, *rest;
+};
+
 /// ds into `dp`, p z into `scores`. slope and z may be null.
 template <class C>
-void score_gradients(int64_t keys, int64_t lanes, const C* d, const C* slope, const C* z, C* scores, C* dp) {
+void score_gradients(int64_t keys, int64_t lanes, const RowSums<C>& d, const C* slope, const C* z, C* scores,
+                     C* dp) {
   using namespace Eigen::internal;
   using P = Packet<C>;
   each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
@@ -249,22 +256,38 @@ void score_gradients(int64_t keys, int64_t lanes, const C* d, const C* slope, co
       g = pmul(g, factor);
       pstoreu(scores + at, pmul(p, factor));
     }
-    g = pmul(p, psub(g, ploadu<P>(d + lane)));
+    g = pmul(p, psub(psub(g, ploadu<P>(d.rounded + lane)), ploadu<P>(d.rest + lane)));
     pstoreu(dp + at, slope ? pmul(g, ploadu<P>(slope + at)) : g);
   });
 }
 
-/// D = sum over keys of p z dp: the same number as sum dO o, but it cancels the row's ds to the last bit.
-/// Possible where one block holds every key of the row.
+/// D = sum over keys of p z dp / sum of p: the same number as sum dO o, but the row's ds then cancels to the
+/// last bit, though p, from a rounded log-sum-exp, does not quite add up to one, nor D fit its rounding. (The
+/// gradient of a bias of keys is a sum of ds that is zero: it shows nothing but this.) Possible where one
+/// block holds every key of the row.
 template <class C>
-void exact_row_sums(int64_t keys, int64_t lanes, const C* z, const C* scores, const C* dp, C* d) {
-  out(d, lanes).setZero();
+void exact_row_sums(int64_t keys, int64_t lanes, const C* z, const C* scores, const C* dp,
+                    const RowSums<C>& d) {
+  C total[kQ] = {};  // of p; zero in lanes past the block's queries
+  out(d.rounded, lanes).setZero();
+  out(d.rest, lanes).setZero();
+  for (int64_t j = 0; j < keys; ++j) {
+    out(total, lanes) += in(scores + j * kQ, lanes);
+    if (z)
+      out(d.rounded, lanes) += in(scores + j * kQ, lanes) * in(z + j * kQ, lanes) * in(dp + j * kQ, lanes);
+    else
+      out(d.rounded, lanes) += in(scores + j * kQ, lanes) * in(dp + j * kQ, lanes);
+  }
+  out(total, lanes) = out(total, lanes).max(std::numeric_limits<C>::min());
+  out(d.rounded, lanes) /= in(total, lanes);
   for (int64_t j = 0; j < keys; ++j) {
     if (z)
-      out(d, lanes) += in(scores + j * kQ, lanes) * in(z + j * kQ, lanes) * in(dp + j * kQ, lanes);
+      out(d.rest, lanes) += in(scores + j * kQ, lanes) *
+                            (in(z + j * kQ, lanes) * in(dp + j * kQ, lanes) - in(d.rounded, lanes));
     else
-      out(d, lanes) += in(scores + j * kQ, lanes) * in(dp + j * kQ, lanes);
+      out(d.rest, lanes) += in(scores + j * kQ, lanes) * (in(dp + j * kQ, lanes) - in(d.rounded, lanes));
   }
+  out(d.rest, lanes) /= in(total, lanes);
 }
 
 /// Adds what one block of queries gives dk and dv (sums [keys, ld]) and writes its dq.
@@ -276,8 +299,8 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   C *q_rows = pieces.take(kQ * ld), *do_rows = pieces.take(kQ * ld), *qt = pieces.take(n * kQ);
   C *dot = pieces.take(n * kQ), *dqt = pieces.take(n * kQ), *scores = pieces.take(kK * kQ);
   C *dp = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ), *slope = pieces.take(kK * kQ);
-  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *d = pieces.take(kQ),
-    *lse = pieces.take(kQ);
+  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *lse = pieces.take(kQ);
+  const RowSums<C> d = {pieces.take(kQ), pieces.take(kQ)};
 
   const int64_t row = (block.b * s.queries + block.first) * s.heads + block.h;  // of out and dout
   const T* dout = static_cast<const T*>(a.dout) + row * n;
@@ -285,11 +308,12 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   gather_rows(static_cast<const C*>(a.out) + row * n, s.heads * n, block.rows, n, C(1), do_rows, ld);
   out(qt, n * kQ).setZero();
   out(dot, n * kQ).setZero();
-  out(d, lanes).setZero();
+  out(d.rounded, lanes).setZero();
+  out(d.rest, lanes).setZero();
   out(lse, lanes).setZero();
   transpose(block.rows, n, q_rows, ld, qt, kQ);
   for (int64_t i = 0; i < block.rows; ++i) {
-    for (int64_t c = 0; c < n; ++c) d[i] += do_rows[i * ld + c] * C(widen(dout[i * s.heads * n + c]));
+    for (int64_t c = 0; c < n; ++c) d.rounded[i] += do_rows[i * ld + c] * C(widen(dout[i * s.heads * n + c]));
   }
   gather_rows(dout, s.heads * n, block.rows, n, C(1), do_rows, ld);
   transpose(block.rows, n, do_rows, ld, dot, kQ);
@@ -347,7 +371,7 @@ void backward(const AttentionBackward& a) {
   const int64_t ld = round_up(s.n, kLanes<C>), size = s.keys * ld;
   parallel_for(s.batch * s.kv_heads * parts, [&](int64_t task) {
     const int64_t part = task % parts, head = task / parts % s.kv_heads, b = task / parts / s.kv_heads;
-    const int64_t work = 2 * kQ * ld + 3 * s.n * kQ + 4 * kK * kQ + 2 * kK * s.n + 2 * kQ + 512;
+    const int64_t work = 2 * kQ * ld + 3 * s.n * kQ + 4 * kK * kQ + 2 * kK * s.n + 3 * kQ + 512;
     C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
     out(sums, 2 * size).setZero();
     for (int64_t unit = part; unit < group * blocks; unit += parts)

@@ -189,6 +189,8 @@ TEST_CASE("forward: what cannot be scored or placed") {
   CHECK_THROWS_WITH(run(R"({"input_ids": [[1, 2]]})", WithGradients::yes), Contains("labels"));
   CHECK_THROWS_WITH(run(R"({"input_ids": [[1, 2]], "labels": [[-100, -100]]})", WithGradients::yes),
                     Contains("no position is scored"));
+  CHECK_THROWS_WITH(run(R"({"input_ids": [[1, 2]], "labels": [[-100, -100]]})", WithGradients::no),
+                    Contains("no position is scored"));
   CHECK_THROWS_WITH(run(R"({"input_ids": [[1, 2, 3, 4, 5, 6, 7]]})", WithGradients::no),
                     Contains("7") && Contains("6"));
   CHECK_NOTHROW(run(R"({"input_ids": [[1, 2]]})", WithGradients::no));

@@ -179,8 +179,19 @@ TEST_CASE("bad models: token files and paths") {
   refused("{\"input_ids\": [[1, 2], [3]]}", "row 1");
   refused("{\"input_ids\": []}", "input_ids");
   refused("{\"input_ids\": [[1]]}", "no position is scored");
+  refused("{\"input_ids\": [[1, 2]], \"labels\": [[-100, -100]]}", "no position is scored");
   refused("{\"input_ids\": [[1, 2, 3, 4, 5, 6, 7]]}", "positions");
   refused("{\"input_ids\": [[1, 2]], \"lables\": [[1, 2]]}", "labels");
+  const auto forward_with = [&](const std::string& tokens, const std::string& flags) {
+    write_file(sample.tokens(), tokens);
+    return run_binary("forward --model " + sample.path + "/model --tokens " + sample.tokens() + " --out " +
+                      sample.out() + flags);
+  };
+  // Without gradients too: the loss would be a mean over nothing.
+  check_refused(forward_with("{\"input_ids\": [[1]]}", ""), sample, "no position is scored");
+  check_refused(forward_with("{\"input_ids\": [[1, 2]]}", " --device cuda"), sample, "cpu");
+  check_refused(forward_with("{\"input_ids\": [[1, 2]]}", " --device cuda-host"), sample, "cpu");
+  check_refused(forward_with("{\"input_ids\": [[1, 2]]}", " --device gpu"), sample, "gpu");
   std::filesystem::remove(sample.tokens());
   check_refused(sample.forward(), sample, "tokens.json");
   std::filesystem::create_directory(sample.tokens());

@@ -1,5 +1,6 @@
 // check(), text helpers, JSON readers, Philox and atomic files.
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -95,6 +96,9 @@ TEST_CASE("an atomic file appears whole or not at all") {
   CHECK_THROWS_WITH(read_file(path, 3), Contains("limit of 3"));
   CHECK_THROWS_WITH(read_file(folder), Contains("not a regular file"));
   CHECK_THROWS_WITH(AtomicFile("/nonexistent-folder/x"), Contains("/nonexistent-folder/x"));
+  const std::string pipe = folder + "/pipe";  // or a device: the file must not take its place
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(AtomicFile(pipe), Contains("pipe: not a regular file"));
   CHECK_THROWS_WITH(make_directories(path + "/below"), Contains("a.bin/below: cannot create the folder"));
   AtomicFile onto_a_folder(folder);
   CHECK_THROWS_WITH(onto_a_folder.write_at(0, "x", 1), Contains("write_at past the end"));

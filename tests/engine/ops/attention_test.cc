@@ -2,6 +2,7 @@
 #include "engine/ops/attention.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "engine/ops/view.h"
 
@@ -56,6 +57,35 @@ TEST_CASE("attention saves O(T): its inputs, its output and one number per row")
     attention(q, k, v, {.heads = 3, .kv_heads = 3, .causal = true});
     CHECK(tape.saved_bytes() == 4 * q.bytes() + 2 * 3 * time * 4);
   }
+}
+
+TEST_CASE(
+    "attention: the gradients of a row of keys cancel, as softmax does not see what all have in common") {
+  // Values with a large common part make large numbers that must cancel.
+  Tensor q = normal({2, 40, 24}, 1), k = normal({2, 40, 24}, 2), v = normal({2, 40, 24}, 3);
+  for (int64_t i = 0; i < v.numel(); ++i) v.data<float>()[i] += 30;
+  Tape tape;
+  Tensor o;
+  {
+    const TapeScope scope(tape);
+    tape.watch(k);
+    o = attention(q, k, v, {.heads = 3, .kv_heads = 3});
+  }
+  const Tensor cotangent = normal(o.shape(), 4);
+  tape.backward(std::span(&o, 1), std::span(&cotangent, 1));
+  const std::vector<double> dk = tape.gradient(k).to_vector();
+  double sums = 0, squares = 0;
+  for (int64_t b = 0; b < 2; ++b)
+    for (int64_t c = 0; c < 24; ++c) {
+      double sum = 0;
+      for (int64_t t = 0; t < 40; ++t) {
+        const double x = dk[size_t((b * 40 + t) * 24 + c)];
+        sum += x, squares += x * x;
+      }
+      sums += sum * sum;
+    }
+  INFO(std::sqrt(sums / squares));
+  CHECK(std::sqrt(sums / squares) < 1e-6);
 }
 
 TEST_CASE("attention over part of a cache gives the bits of attention over a copy of it") {
