@@ -25,6 +25,7 @@ Tensor activated(const Tensor& x, Activation activation) {
 
 //   h = input_act(x)  z = h W^T + b   y = act(z) + residual
 //   g = dy act'(z)    dx = g W input_act'(x)   dW = g^T h   db = sum over rows of g   dresidual = dy
+// g has the weight's dtype: a product of 16-bit numbers is a product of two of them.
 struct LinearNode : NodeOf<LinearNode> {
   static constexpr const char* kName = "linear";
   Saved x, weight, pre;  // pre: z, kept when there is an activation
@@ -36,12 +37,14 @@ struct LinearNode : NodeOf<LinearNode> {
     const Tensor dy = b.dy();
     const int64_t n = w.size(0), k = w.size(1), m = dy.shape().leading().numel();
     Tensor g = dy;
-    if (pre.defined() || b.wants(2)) {
+    const bool narrower = dy.dtype() != w.dtype();  // an f32 stream above 16-bit weights
+    if (pre.defined() || narrower || b.wants(2)) {
       LinearGradient a{.dy = dy.raw(), .m = m, .n = n, .dtype = dy.dtype(), .activation = activation};
       Tensor partials;
-      if (pre.defined()) {
-        g = Tensor::empty(dy.shape(), dy.dtype());
-        a.pre = pre.get().raw(), a.g = g.raw();
+      if (pre.defined()) a.pre = pre.get().raw();
+      if (pre.defined() || narrower) {
+        g = Tensor::empty(dy.shape(), w.dtype());
+        a.g = g.raw(), a.g_dtype = g.dtype();
       }
       if (b.wants(2)) {
         const Into db = b.into(2);

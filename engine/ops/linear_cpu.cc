@@ -1,6 +1,7 @@
 // Read first: linear_kernels.h, engine/cpu/gemm.h.
 #include "engine/ops/linear_kernels.h"
 
+#include "engine/cpu/row.h"
 #include "engine/ops/activation_chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -43,9 +44,9 @@ void gradient(const LinearGradient& a) {
         if (a.pre) {
           activation_gradients(a.activation, load(static_cast<const T*>(a.pre) + r * a.n + i, m, pre_buffer),
                                g, result, m);
-          store(static_cast<T*>(a.g) + r * a.n + i, result, m, false);
           g = result;
         }
+        if (a.g) store_row(a.g, a.g_dtype, r * a.n + i, g, m, false);
         if (a.db) out(sums, m) += in(g, m);
       }
     });

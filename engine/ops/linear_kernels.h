@@ -19,15 +19,15 @@ struct LinearForward {
   Activation activation;
 };
 
-/// g = dy act'(pre), db = sum over rows of g.
+/// g = dy act'(pre), db = sum over rows of g (before g is rounded).
 struct LinearGradient {
   const void* dy;   // [m, n]
-  const void* pre;  // [m, n]; null: identity, and g is dy
-  void* g;          // [m, n], dy's dtype; null: identity
+  const void* pre;  // [m, n], dy's dtype; null: identity
+  void* g;          // [m, n]; null: not wanted
   void* db;         // [n]; null: not wanted
   void* partials;   // [ceil(m / kLinearRows), n], compute dtype
   int64_t m, n;
-  DType dtype, db_dtype;
+  DType dtype, g_dtype, db_dtype;  // dtype: of dy
   Activation activation;
   bool accumulate_db;
 };
