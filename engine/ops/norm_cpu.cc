@@ -2,9 +2,10 @@
 // once, normalised, joined or differentiated while it is in the L1 cache, and written once.
 //
 // Two types run through the templates: C, in which rows lie in the cache and parameters in memory, and W, in
-// which the gradient of a row is formed. W is double where rows are f32: sums over dx often nearly cancel (dx
-// is orthogonal to xhat; the gradient of one learned number), and then every rounding shows. Beside the
-// rounding of 16-bit rows none of it does: there W is float.
+// which a row's statistics and gradient are formed. W is double where x or y is f32: an error of the
+// statistics reaches a whole row, and sums over dx often nearly cancel (dx is orthogonal to xhat; the
+// gradient of one learned number), so every rounding shows. Where both are stored in 16 bits none of it does:
+// there W is float.
 #include "engine/cpu/dropout.h"
 #include "engine/cpu/row.h"
 #include "engine/cpu/stream.h"
@@ -84,17 +85,18 @@ struct Statistics {
   C mean, rstd;
 };
 
-template <class C>
+template <class W, class C>
 ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps,
                                        const RowAhead& ahead) {
   C mean = 0;
   if (kind == NormKind::ln)
-    mean = C(sum_of<C>(n, [=](auto lane, int64_t i) { return ploadu<decltype(lane)>(x + i); }) / double(n));
+    mean =
+        C(sum_of<W>(n, [=](auto lane, int64_t i) { return load_wide<decltype(lane)>(x + i); }) / double(n));
   const bool in_cache = kind == NormKind::ln || ahead.size == 2;  // read before, or widened
-  const double squares = sum_of<C>(n, [=](auto lane, int64_t i) {
+  const double squares = sum_of<W>(n, [=](auto lane, int64_t i) {
     using L = decltype(lane);
     if (in_cache) ahead.prefetch(i);
-    const L d = psub(ploadu<L>(x + i), pset1<L>(mean));
+    const L d = psub(load_wide<L>(x + i), pset1<L>(mean));
     return L(pmul(d, d));
   });
   const double size = kind == NormKind::l2 ? squares : squares / double(n);
@@ -102,14 +104,14 @@ ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, dou
 }
 
 // y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias.
-template <class C>
+template <class W, class C>
 ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain, int64_t block,
-                                 const RowAhead& ahead, C* y) {
+                                 const RowAhead& ahead, C* y, Delivery how) {
   const auto* bias = static_cast<const C*>(a.bias);
   const auto finish = [&](auto xhat, int64_t i) {
     using L = decltype(xhat);
     const L g = ploadu<L>(gain + i);
-    pstoreu(y + i, bias ? pmadd(xhat, g, ploadu<L>(bias + i)) : pmul(xhat, g));
+    deliver_as(y + i, L(bias ? pmadd(xhat, g, ploadu<L>(bias + i)) : pmul(xhat, g)), how);
   };
   if (a.kind == NormKind::dyt) {
     const C alpha = *static_cast<const C*>(a.alpha);
@@ -119,7 +121,7 @@ ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain
     });
     return;
   }
-  const Statistics<C> s = statistics(a.kind, x, a.n, a.eps, ahead);
+  const Statistics<C> s = statistics<W>(a.kind, x, a.n, a.eps, ahead);
   if (a.mean) static_cast<C*>(a.mean)[block] = s.mean;
   if (a.rstd) static_cast<C*>(a.rstd)[block] = s.rstd;
   each_packet<C>(a.n, [&](auto lane, int64_t i) {
@@ -240,15 +242,17 @@ ENGINE_INLINE const C* join_row(const JoinForward& a, int64_t row, const RowBuff
   return load_row(a.joined, a.stream_dtype, row * a.width, a.width, b[0]);
 }
 
-template <class C>
+template <class W, class C>
 ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const C* gain, Delivery how,
                             C* buffer) {
   const int64_t width = a.groups * a.n;
-  C* y = row_target(a.y, a.y_dtype, row * width, how != Delivery::stored, buffer);
+  const bool in_place = a.y_dtype == dtype_of<C>();  // else rounded row by row
+  C* y = row_target(a.y, a.y_dtype, row * width, false, buffer);
   for (int64_t group = 0; group < a.groups; ++group)
-    block_forward(a, x + group * a.n, gain, row * a.groups + group,
-                  RowAhead(a.x, a.x_dtype, row, a.x_stride, group * a.n), y + group * a.n);
-  deliver_row(a.y, a.y_dtype, row * width, y, width, how);
+    block_forward<W>(a, x + group * a.n, gain, row * a.groups + group,
+                     RowAhead(a.x, a.x_dtype, row, a.x_stride, group * a.n), y + group * a.n,
+                     in_place ? how : Delivery::stored);
+  if (!in_place) deliver_row(a.y, a.y_dtype, row * width, y, width, how);
 }
 
 template <class C, class W>
@@ -355,7 +359,7 @@ ENGINE_INLINE Delivery delivery_of(const NormForward& a) {
   return delivery(a.y, a.y_dtype, a.rows, width, width, false);
 }
 
-template <class C>
+template <class C, class W>
 void forward(const NormForward& a) {
   const int64_t width = a.groups * a.n;
   const Delivery how = delivery_of(a);
@@ -363,7 +367,7 @@ void forward(const NormForward& a) {
     const RowBuffers<C> b(3, width);
     const C* gain = gain_of<C>(a.weight, a.gain_offset, a.n, b[2]);
     for (int64_t row = begin; row < end; ++row)
-      norm_row(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
+      norm_row<W>(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
     end_of_stream(how);
   });
 }
@@ -376,14 +380,14 @@ void forward(const JoinForward& a) {
   });
 }
 
-template <class C>
+template <class C, class W>
 void forward(const JoinNormForward& a) {
   const Delivery how = delivery_of(a.norm);
   parallel_chunks(a.join.rows, forward_rows(a.join.width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(4, a.join.width);
     const C* gain = gain_of<C>(a.norm.weight, a.norm.gain_offset, a.norm.n, b[3]);
     for (int64_t row = begin; row < end; ++row)
-      norm_row(a.norm, row, join_row(a.join, row, b), gain, how, b[1]);
+      norm_row<W>(a.norm, row, join_row(a.join, row, b), gain, how, b[1]);
     end_of_stream(how);
   });
 }
@@ -465,12 +469,14 @@ void add_partials(const SumPartials& a) {
 template <class F>
 ENGINE_INLINE void visit_types(DType x, DType y, F&& f) {
   if (x == DType::f64) return f(double(), double());
-  x == DType::f32&& y == DType::f32 ? f(float(), double()) : f(float(), float());
+  x == DType::f32 || y == DType::f32 ? f(float(), double()) : f(float(), float());
 }
 
 }  // namespace
 
-void norm_forward(const NormForward& a) { a.x_dtype == DType::f64 ? forward<double>(a) : forward<float>(a); }
+void norm_forward(const NormForward& a) {
+  visit_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) { forward<decltype(c), decltype(w)>(a); });
+}
 void norm_backward(const NormBackward& a) {
   visit_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });
 }
@@ -481,7 +487,7 @@ void join_backward(const JoinBackward& a) {
   a.stream_dtype == DType::f64 ? backward<double>(a) : backward<float>(a);
 }
 void join_norm_forward(const JoinNormForward& a) {
-  a.join.stream_dtype == DType::f64 ? forward<double>(a) : forward<float>(a);
+  visit_types(a.norm.x_dtype, a.norm.y_dtype, [&](auto c, auto w) { forward<decltype(c), decltype(w)>(a); });
 }
 void join_norm_backward(const JoinNormBackward& a) {
   visit_types(a.norm.x_dtype, a.norm.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });
