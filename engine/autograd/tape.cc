@@ -235,11 +235,6 @@ Tensor Backward::dy(int output) const {
   return tape_.slots_[size_t(output_slot(output))].grad;
 }
 
-Tensor Backward::dy_or_zero(int output) const {
-  const Tape::SlotState& slot = tape_.slots_[size_t(output_slot(output))];
-  return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype);
-}
-
 bool Backward::wants(int input) const { return input_slot(input) >= 0; }
 
 static Into into_arena(Parameter& p) {

@@ -89,8 +89,6 @@ class Backward {
   bool has(int output) const;
   /// The gradient of an output: contiguous unless the node provides the buffer. Requires has(output).
   Tensor dy(int output = 0) const;
-  /// The gradient of an output, zeros when it has none.
-  Tensor dy_or_zero(int output) const;
   /// Whether anybody needs the gradient of an input. Skip the work when not.
   bool wants(int input) const;
   /// The contiguous buffer for an input's gradient. Call it right before the kernel that writes it, and write

@@ -80,25 +80,28 @@ void add_routing_cases(std::vector<OpCase>& cases) {
                          },
                      .reduction = s.m + s.width});
   }
-  // Four groups, the second empty.
-  const std::vector<int64_t> offsets = {0, 3, 3, 8, 9};
-  cases.push_back(
-      {.op = "grouped_linear",
-       .node = "grouped_linear",
-       .detail = "[9, 5] by 4 x [7, 5]",
-       .inputs = {{"x", {9, 5}}, {"weight", {4, 7, 5}}},
-       .run = [offsets](const auto& t) { return std::vector{grouped_linear(t[0], t[1], offsets)}; },
-       .reference =
-           [offsets](const auto& t) {
-             HostTensor y({9, 7});
-             for (size_t e = 0; e < 4; ++e)
-               for (int64_t i = offsets[e]; i < offsets[e + 1]; ++i)
-                 for (int64_t o = 0; o < 7; ++o)
-                   for (int64_t j = 0; j < 5; ++j)
-                     y.row(i)[o] += t[0].row(i)[j] * t[1].v[e * 35 + size_t(o * 5 + j)];
-             return std::vector{y};
-           },
-       .reduction = 7});
+  // Four groups, the second empty; one row; no row at all.
+  for (const std::vector<int64_t>& offsets :
+       {std::vector<int64_t>{0, 3, 3, 8, 9}, std::vector<int64_t>{0, 0, 1}, std::vector<int64_t>{0, 0}}) {
+    const int64_t rows = offsets.back(), groups = int64_t(offsets.size()) - 1;
+    cases.push_back(
+        {.op = "grouped_linear",
+         .node = "grouped_linear",
+         .detail = join_text("[", rows, ", 5] by ", groups, " x [7, 5]"),
+         .inputs = {{"x", {rows, 5}}, {"weight", {groups, 7, 5}}},
+         .run = [offsets](const auto& t) { return std::vector{grouped_linear(t[0], t[1], offsets)}; },
+         .reference =
+             [offsets, rows](const auto& t) {
+               HostTensor y({rows, 7});
+               for (size_t e = 0; e + 1 < offsets.size(); ++e)
+                 for (int64_t i = offsets[e]; i < offsets[e + 1]; ++i)
+                   for (int64_t o = 0; o < 7; ++o)
+                     for (int64_t j = 0; j < 5; ++j)
+                       y.row(i)[o] += t[0].row(i)[j] * t[1].v[e * 35 + size_t(o * 5 + j)];
+               return std::vector{y};
+             },
+         .reduction = 7});
+  }
 }
 
 }  // namespace engine

@@ -33,51 +33,54 @@ void add_view_cases(std::vector<OpCase>& cases) {
                            return std::vector{y};
                          }});
   }
-  // Unequal parts, and only the middle one used twice: the others' gradients are zero.
-  cases.push_back({.op = "split",
-                   .node = "split",
-                   .detail = "[3, 2+5+4], second part only",
-                   .inputs = {{"x", {3, 11}}},
-                   .run =
-                       [](const auto& t) {
-                         return std::vector{contiguous(split(t[0], -1, {2, 5, 4})[1])};
-                       },
-                   .reference =
-                       [](const auto& t) {
-                         HostTensor y({3, 5});
-                         for (int64_t r = 0; r < 3; ++r)
-                           for (int64_t i = 0; i < 5; ++i) y.row(r)[i] = t[0].row(r)[i + 2];
-                         return std::vector{y};
-                       }});
-  cases.push_back({.op = "slice",
-                   .node = "split",
-                   .detail = "rows 1..3 of [4, 3]",
-                   .inputs = {{"x", {4, 3}}},
-                   .run = [](const auto& t) { return std::vector{contiguous(slice(t[0], 0, 1, 3))}; },
-                   .reference =
-                       [](const auto& t) {
-                         HostTensor y({2, 3});
-                         y.v.assign(t[0].v.begin() + 3, t[0].v.begin() + 9);
-                         return std::vector{y};
-                       }});
-  cases.push_back({.op = "concat",
-                   .node = "concat",
-                   .detail = "[2, 3] [2, 5] [2, 1] along the last axis",
-                   .inputs = {{"a", {2, 3}}, {"b", {2, 5}}, {"c", {2, 1}}},
-                   .run =
-                       [](const auto& t) {
-                         return std::vector{concat({t[0], t[1], t[2]}, -1)};
-                       },
-                   .reference =
-                       [](const auto& t) {
-                         HostTensor y({2, 9});
-                         for (int64_t r = 0; r < 2; ++r) {
-                           int64_t column = 0;
-                           for (const HostTensor& part : t)
-                             for (int64_t i = 0; i < part.size(1); ++i) y.row(r)[column++] = part.row(r)[i];
-                         }
-                         return std::vector{y};
-                       }});
+  for (const int64_t rows : {3, 1, 0}) {
+    // Unequal parts, and only the middle one used: the others' gradients are zero.
+    cases.push_back({.op = "split",
+                     .node = "split",
+                     .detail = join_text("[", rows, ", 2+5+4], second part only"),
+                     .inputs = {{"x", {rows, 11}}},
+                     .run =
+                         [](const auto& t) {
+                           return std::vector{contiguous(split(t[0], -1, {2, 5, 4})[1])};
+                         },
+                     .reference =
+                         [rows](const auto& t) {
+                           HostTensor y({rows, 5});
+                           for (int64_t r = 0; r < rows; ++r)
+                             for (int64_t i = 0; i < 5; ++i) y.row(r)[i] = t[0].row(r)[i + 2];
+                           return std::vector{y};
+                         }});
+    cases.push_back({.op = "slice",
+                     .node = "split",
+                     .detail = join_text("rows 1 to 3 of [5, ", rows, "]"),
+                     .inputs = {{"x", {5, rows}}},
+                     .run = [](const auto& t) { return std::vector{contiguous(slice(t[0], 0, 1, 3))}; },
+                     .reference =
+                         [rows](const auto& t) {
+                           HostTensor y({2, rows});
+                           y.v.assign(t[0].v.begin() + rows, t[0].v.begin() + 3 * rows);
+                           return std::vector{y};
+                         }});
+    cases.push_back(
+        {.op = "concat",
+         .node = "concat",
+         .detail = join_text("[", rows, ", 3] [", rows, ", 5] [", rows, ", 1] along the last axis"),
+         .inputs = {{"a", {rows, 3}}, {"b", {rows, 5}}, {"c", {rows, 1}}},
+         .run =
+             [](const auto& t) {
+               return std::vector{concat({t[0], t[1], t[2]}, -1)};
+             },
+         .reference =
+             [rows](const auto& t) {
+               HostTensor y({rows, 9});
+               for (int64_t r = 0; r < rows; ++r) {
+                 int64_t column = 0;
+                 for (const HostTensor& part : t)
+                   for (int64_t i = 0; i < part.size(1); ++i) y.row(r)[column++] = part.row(r)[i];
+               }
+               return std::vector{y};
+             }});
+  }
 }
 
 }  // namespace engine

@@ -1,23 +1,14 @@
 // The tail of the normal distribution in f32 packets, for GELU: with a >= 0,
 //
-//   Phi(-a) = e^(-a^2/2) m(a)        m: the Mills ratio over sqrt(2 pi), smooth, from 1/2 down to about 0.4 /
-//   a
+//   Phi(-a) = e^(-a^2/2) m(a)        m: the Mills ratio over sqrt(2 pi), smooth, 1/2 at 0 and then less
 //
-// to about one unit in the last place, however small Phi(-a) is. a^2 is taken with its rounding error, which
+// to about one unit in the last place, however small Phi(-a) is: a^2 is taken with its rounding error, which
 // in e^(-a^2/2) would cost 2e-6. Read first: exp.h. Included by kernel files only.
 #pragma once
 
 #include "engine/cpu/exp.h"
 
 namespace engine::cpu::ENGINE_ISA {
-
-/// a^2 - s where s is a^2 rounded, exactly: one fused multiply-add, or Dekker's splitting into halves.
-template <class P>
-ENGINE_INLINE P square_error(const P& a, const P& s) {
-  if constexpr (kFusedMultiplyAdd) return simd::pmadd<P>(a, a, simd::pnegate(s));
-  const P high = simd::pand<P>(a, simd::pset1frombits<P>(0xfffff000u)), low = a - high;
-  return ((high * high - s) + (low + low) * high) + low * low;
-}
 
 #if defined(__AVX512F__)
 // m on [0, 15) in 32 intervals, eight to a power of two of 1 + a: polynomials of degree 4 in the distance
@@ -60,11 +51,12 @@ ENGINE_INLINE Packet<float> mills_ratio(const Packet<float>& a) {
   return m;
 }
 
-/// e^(-a^2/2): exp_of_sum (exp.h) of -(s + e)/2, the factor -1/2 taken into its constants.
+/// e^(-a^2/2): exp_of_sum (exp.h) of -a^2/2, the factor -1/2 taken into its constants. n times the upper part
+/// of 2 ln 2 is exact, so a^2 is rounded once that is added.
 ENGINE_INLINE Packet<float> gaussian(const Packet<float>& a) {
   const auto c = [](float value) __attribute__((always_inline)) { return simd::pset1<Packet<float>>(value); };
-  const Packet<float> s = a * a, shifted = s * c(-0.72134752f) + c(786432.f), n = shifted - c(786432.f);
-  const Packet<float> r = (s + n * c(1.38671875f) + n * c(-4.2438888e-4f)) + square_error(a, s);
+  const Packet<float> shifted = a * a * c(-0.72134752f) + c(786432.f), n = shifted - c(786432.f);
+  const Packet<float> r = _mm512_fmadd_ps(n, c(-4.2438888e-4f), _mm512_fmadd_ps(a, a, n * c(1.38671875f)));
   return scaled_power(((c(-0.020833334f) * r + c(0.12500405f)) * r - c(0.5f)) * r, n, shifted);
 }
 #else
@@ -79,6 +71,14 @@ ENGINE_INLINE P mills_ratio(const P& a) {
                            0.13986188f, 0.1396214f})
     p = p * t + c(next);
   return p * t;
+}
+
+/// a^2 - s where s is a^2 rounded, exactly: one fused multiply-add, or Dekker's splitting into halves.
+template <class P>
+ENGINE_INLINE P square_error(const P& a, const P& s) {
+  if constexpr (kFusedMultiplyAdd) return simd::pmadd<P>(a, a, simd::pnegate(s));
+  const P high = simd::pand<P>(a, simd::pset1frombits<P>(0xfffff000u)), low = a - high;
+  return ((high * high - s) + (low + low) * high) + low * low;
 }
 
 /// e^(-a^2/2)

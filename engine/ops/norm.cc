@@ -1,4 +1,4 @@
-// Read first: norm.h, engine/autograd/tape.h. Formulas of the gradients stand in norm_cpu.cc beside the
+// Read first: norm.h, engine/autograd/tape.h. Formulas of the gradients stand in norm_block.h beside the
 // loops.
 #include "engine/ops/norm.h"
 

@@ -1,193 +1,10 @@
 // Read first: norm_kernels.h, engine/cpu/row.h. Every kernel is a loop over rows; a row is read from memory
-// once, normalised, joined or differentiated while it is in the L1 cache, and written once.
-//
-// Two types run through the templates: C, in which rows lie in the cache and parameters in memory, and W, in
-// which the gradient of a row is formed. W is double where rows are f32: sums over dx often nearly cancel (dx
-// is orthogonal to xhat; the gradient of one learned number), and then every rounding shows. Beside the
-// rounding of 16-bit rows none of it does: there W is float.
+// once, normalised, joined or differentiated (norm_block.h) while it is in the L1 cache, and written once.
 #include "engine/cpu/dropout.h"
-#include "engine/cpu/row.h"
-#include "engine/cpu/stream.h"
-#include "engine/cpu/tanh.h"
-#include "engine/ops/norm_kernels.h"
+#include "engine/ops/norm_block.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
-
-using simd::padd, simd::pmadd, simd::pmul, simd::psub, simd::pset1, simd::ploadu, simd::pstoreu;
-
-// f64 takes the C library's.
-template <class C, class L>
-ENGINE_INLINE L tanh_of(const L& x) {
-  if constexpr (sizeof(L) == sizeof(C)) {
-    return std::tanh(x);
-  } else if constexpr (sizeof(C) == sizeof(double)) {
-    C lanes[sizeof(L) / sizeof(C)];
-    pstoreu(lanes, x);
-    for (C& lane : lanes) lane = std::tanh(lane);
-    return ploadu<L>(lanes);
-  } else {
-    return accurate_tanh(x);
-  }
-}
-
-template <class L>
-struct TanhAndSlope {
-  L value, slope;  // t, 1 - t^2
-};
-
-// Of doubles, far more exact than f32 rows need: with q = 2 / (exp(2|x|) + 1), |t| = 1 - q and the slope
-// 4 e / (1 + e)^2 = q (2 - q), which keeps its digits where t is nearly 1. Near 0, |t| = |x| - |x|^3 / 3.
-// Rows of f64 take the C library's tanh.
-template <class C, class L>
-ENGINE_INLINE TanhAndSlope<L> wide_tanh(const L& x) {
-  if constexpr (std::is_same_v<L, double>) {
-    const double e = std::exp(-2 * std::fabs(x)), s = 1 / (1 + e);
-    return {std::tanh(x), 4 * e * s * s};
-  } else {
-    const auto c = [](double value) __attribute__((always_inline)) { return pset1<L>(value); };
-    const L a = simd::pmin<L>(simd::pabs(x), c(300)), number = simd::pcmp_eq(x, x);
-    const L q = simd::pdiv(c(2), padd(simd::pexp<L>(padd(a, a)), c(1)));
-    const L slope = simd::pselect(number, pmul(q, psub(c(2), q)), x);  // NaN stays NaN
-    if constexpr (sizeof(C) == sizeof(double)) return {tanh_of<double>(x), slope};
-    const L near = psub(a, pmul(pmul(a, pmul(a, a)), c(1.0 / 3)));
-    const L size = simd::pselect(simd::pcmp_lt(a, c(1e-4)), near, psub(c(1), q));
-    const L signed_size = simd::pselect(simd::pcmp_lt(x, c(0)), psub(c(0), size), size);
-    return {simd::pselect(number, signed_size, x), slope};
-  }
-}
-
-// gain = weight + gain_offset (the sum is rounded to C), in `buffer` when that is not the weight itself.
-template <class C, class W = C>
-const W* gain_of(const void* weight, double gain_offset, int64_t n, W* buffer) {
-  const auto* w = static_cast<const C*>(weight);
-  if constexpr (std::is_same_v<C, W>)
-    if (gain_offset == 0) return w;
-  out(buffer, n) = (in(w, n) + C(gain_offset)).template cast<W>();
-  return buffer;
-}
-
-// ------------------------------------------------------------------------------------------------- one block
-
-// A block's elements kRowsAhead rows further on (stream.h).
-struct RowAhead {
-  const char* block;
-  int64_t size;
-  RowAhead(const void* p, DType dtype, int64_t row, int64_t stride, int64_t column)
-      : block(static_cast<const char*>(p) + ((row + kRowsAhead) * stride + column) * size_of(dtype)),
-        size(size_of(dtype)) {}
-  ENGINE_INLINE void prefetch(int64_t i) const { cpu::ENGINE_ISA::prefetch(block + i * size); }
-};
-
-template <class C>
-struct Statistics {
-  C mean, rstd;
-};
-
-template <class C>
-ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps,
-                                       const RowAhead& ahead) {
-  C mean = 0;
-  if (kind == NormKind::ln)
-    mean = C(sum_of<C>(n, [=](auto lane, int64_t i) { return ploadu<decltype(lane)>(x + i); }) / double(n));
-  const bool in_cache = kind == NormKind::ln || ahead.size == 2;  // read before, or widened
-  const double squares = sum_of<C>(n, [=](auto lane, int64_t i) {
-    using L = decltype(lane);
-    if (in_cache) ahead.prefetch(i);
-    const L d = psub(ploadu<L>(x + i), pset1<L>(mean));
-    return L(pmul(d, d));
-  });
-  const double size = kind == NormKind::l2 ? squares : squares / double(n);
-  return {mean, C(1 / std::sqrt(size + eps))};
-}
-
-// y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias.
-template <class C>
-ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain, int64_t block,
-                                 const RowAhead& ahead, C* y) {
-  const auto* bias = static_cast<const C*>(a.bias);
-  const auto finish = [&](auto xhat, int64_t i) {
-    using L = decltype(xhat);
-    const L g = ploadu<L>(gain + i);
-    pstoreu(y + i, bias ? pmadd(xhat, g, ploadu<L>(bias + i)) : pmul(xhat, g));
-  };
-  if (a.kind == NormKind::dyt) {
-    const C alpha = *static_cast<const C*>(a.alpha);
-    each_packet<C>(a.n, [&](auto lane, int64_t i) {
-      using L = decltype(lane);
-      finish(tanh_of<C>(pmul(ploadu<L>(x + i), pset1<L>(alpha))), i);
-    });
-    return;
-  }
-  const Statistics<C> s = statistics(a.kind, x, a.n, a.eps, ahead);
-  if (a.mean) static_cast<C*>(a.mean)[block] = s.mean;
-  if (a.rstd) static_cast<C*>(a.rstd)[block] = s.rstd;
-  each_packet<C>(a.n, [&](auto lane, int64_t i) {
-    using L = decltype(lane);
-    finish(pmul(psub(ploadu<L>(x + i), pset1<L>(s.mean)), pset1<L>(s.rstd)), i);
-  });
-}
-
-// With g = dy gain:
-//   ln        dx = r (g - mean(g) - xhat mean(g xhat))        rms, l2: without mean(g); l2: sum for mean
-//   dyt       dx = alpha g (1 - t^2), t = tanh(alpha x),      dalpha = sum of g (1 - t^2) x
-//   dweight = sum of dy xhat (dyt: dy t), dbias = sum of dy
-template <class C, class W>
-ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy, const W* gain,
-                                  int64_t block, const RowAhead& x_ahead, const RowAhead& dy_ahead,
-                                  C* dweight, C* dbias, double& dalpha, C* dx) {
-  const auto add_to = [](C * sum, auto value, int64_t i) __attribute__((always_inline)) {
-    store_narrow(sum + i, padd(load_wide<decltype(value)>(sum + i), value));
-  };
-  if (a.kind == NormKind::dyt) {
-    const double alpha = double(*static_cast<const C*>(a.alpha));
-    PacketSum<double> alpha_sum;
-    each_packet<double>(a.n, [&](auto lane, int64_t i) {
-      using L = decltype(lane);
-      const L xi = load_wide<L>(x + i), d = load_wide<L>(dy + i);
-      const TanhAndSlope<L> t = wide_tanh<C>(pmul(xi, pset1<L>(alpha)));
-      const L g = pmul(pmul(d, load_wide<L>(gain + i)), t.slope);
-      if (dweight) add_to(dweight, pmul(d, t.value), i);
-      if (dbias) add_to(dbias, d, i);
-      alpha_sum.add(pmul(g, xi));
-      if (dx) store_narrow(dx + i, pmul(g, pset1<L>(alpha)));
-    });
-    dalpha += alpha_sum.total();
-    return;
-  }
-  const C mean = a.kind == NormKind::ln ? static_cast<const C*>(a.mean)[block] : C(0),
-          r = static_cast<const C*>(a.rstd)[block];
-  const auto xhat_at = [&](auto lane, int64_t i) __attribute__((always_inline)) {
-    using L = decltype(lane);
-    return pmul(psub(load_wide<L>(x + i), pset1<L>(mean)), pset1<L>(r));
-  };
-  if (dweight || dbias)
-    each_packet<C>(a.n, [&](auto lane, int64_t i) {
-      const auto d = ploadu<decltype(lane)>(dy + i);
-      if (dweight) add_to(dweight, pmul(d, xhat_at(lane, i)), i);
-      if (dbias) add_to(dbias, d, i);
-    });
-  if (!dx) return;
-  PacketSum<W> g_sum[4], gx_sum[4];
-  each_packet_by_four<W>(a.n, [&](auto lane, int64_t i, int k) {
-    using L = decltype(lane);
-    const L g = pmul(load_wide<L>(dy + i), ploadu<L>(gain + i));
-    g_sum[k].add(g);
-    gx_sum[k].add(pmul(g, xhat_at(lane, i)));
-  });
-  const double size = a.kind == NormKind::l2 ? 1 : double(a.n), gx_mean = total_of(gx_sum) / size,
-               g_mean = a.kind == NormKind::ln ? total_of(g_sum) / size : 0;
-  // dx = (r gain) dy + slope x + offset
-  const double wide_r = double(r), slope = -wide_r * wide_r * gx_mean,
-               offset = -wide_r * g_mean - slope * double(mean);
-  each_packet<W>(a.n, [&](auto lane, int64_t i) {
-    using L = decltype(lane);
-    x_ahead.prefetch(i), dy_ahead.prefetch(i);
-    const L shift = pmadd(load_wide<L>(x + i), pset1<L>(W(slope)), pset1<L>(W(offset)));
-    const L scale = pmul(ploadu<L>(gain + i), pset1<L>(W(r)));
-    store_narrow(dx + i, pmadd(load_wide<L>(dy + i), scale, shift));
-  });
-}
 
 // ------------------------------------------------------------------------------------------------- one row
 
@@ -240,15 +57,17 @@ ENGINE_INLINE const C* join_row(const JoinForward& a, int64_t row, const RowBuff
   return load_row(a.joined, a.stream_dtype, row * a.width, a.width, b[0]);
 }
 
-template <class C>
+template <class W, class C>
 ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const C* gain, Delivery how,
                             C* buffer) {
   const int64_t width = a.groups * a.n;
-  C* y = row_target(a.y, a.y_dtype, row * width, how != Delivery::stored, buffer);
+  const bool in_place = a.y_dtype == dtype_of<C>();  // else rounded row by row
+  C* y = row_target(a.y, a.y_dtype, row * width, false, buffer);
   for (int64_t group = 0; group < a.groups; ++group)
-    block_forward(a, x + group * a.n, gain, row * a.groups + group,
-                  RowAhead(a.x, a.x_dtype, row, a.x_stride, group * a.n), y + group * a.n);
-  deliver_row(a.y, a.y_dtype, row * width, y, width, how);
+    block_forward<W>(a, x + group * a.n, gain, row * a.groups + group,
+                     RowAhead(a.x, a.x_dtype, row, a.x_stride, group * a.n), y + group * a.n,
+                     in_place ? how : Delivery::stored);
+  if (!in_place) deliver_row(a.y, a.y_dtype, row * width, y, width, how);
 }
 
 template <class C, class W>
@@ -355,7 +174,7 @@ ENGINE_INLINE Delivery delivery_of(const NormForward& a) {
   return delivery(a.y, a.y_dtype, a.rows, width, width, false);
 }
 
-template <class C>
+template <class C, class W>
 void forward(const NormForward& a) {
   const int64_t width = a.groups * a.n;
   const Delivery how = delivery_of(a);
@@ -363,7 +182,7 @@ void forward(const NormForward& a) {
     const RowBuffers<C> b(3, width);
     const C* gain = gain_of<C>(a.weight, a.gain_offset, a.n, b[2]);
     for (int64_t row = begin; row < end; ++row)
-      norm_row(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
+      norm_row<W>(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
     end_of_stream(how);
   });
 }
@@ -376,14 +195,14 @@ void forward(const JoinForward& a) {
   });
 }
 
-template <class C>
+template <class C, class W>
 void forward(const JoinNormForward& a) {
   const Delivery how = delivery_of(a.norm);
   parallel_chunks(a.join.rows, forward_rows(a.join.width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(4, a.join.width);
     const C* gain = gain_of<C>(a.norm.weight, a.norm.gain_offset, a.norm.n, b[3]);
     for (int64_t row = begin; row < end; ++row)
-      norm_row(a.norm, row, join_row(a.join, row, b), gain, how, b[1]);
+      norm_row<W>(a.norm, row, join_row(a.join, row, b), gain, how, b[1]);
     end_of_stream(how);
   });
 }
@@ -465,12 +284,14 @@ void add_partials(const SumPartials& a) {
 template <class F>
 ENGINE_INLINE void visit_types(DType x, DType y, F&& f) {
   if (x == DType::f64) return f(double(), double());
-  x == DType::f32&& y == DType::f32 ? f(float(), double()) : f(float(), float());
+  x == DType::f32 || y == DType::f32 ? f(float(), double()) : f(float(), float());
 }
 
 }  // namespace
 
-void norm_forward(const NormForward& a) { a.x_dtype == DType::f64 ? forward<double>(a) : forward<float>(a); }
+void norm_forward(const NormForward& a) {
+  visit_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) { forward<decltype(c), decltype(w)>(a); });
+}
 void norm_backward(const NormBackward& a) {
   visit_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });
 }
@@ -481,7 +302,7 @@ void join_backward(const JoinBackward& a) {
   a.stream_dtype == DType::f64 ? backward<double>(a) : backward<float>(a);
 }
 void join_norm_forward(const JoinNormForward& a) {
-  a.join.stream_dtype == DType::f64 ? forward<double>(a) : forward<float>(a);
+  visit_types(a.norm.x_dtype, a.norm.y_dtype, [&](auto c, auto w) { forward<decltype(c), decltype(w)>(a); });
 }
 void join_norm_backward(const JoinNormBackward& a) {
   visit_types(a.norm.x_dtype, a.norm.y_dtype, [&](auto c, auto w) { backward<decltype(c), decltype(w)>(a); });

@@ -108,8 +108,20 @@ TEST_CASE("an atomic file appears whole or not at all") {
   std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("files that lie about their size, or cannot be mapped, are errors") {
+  // The kernel says 4096 bytes of a file of its own that has fewer.
+  const std::string path = "/sys/kernel/mm/transparent_hugepage/enabled";
+  if (!std::filesystem::exists(path)) {
+    WARN(path << " is not there: not tested");
+    return;
+  }
+  CHECK_THROWS_WITH(read_file(path), Contains("enabled: became shorter while it was read"));
+  CHECK_THROWS_WITH(MappedFile(path), Contains("enabled: cannot map 4096 bytes ("));
+}
+
 TEST_CASE("a disk that is full is an error, and nothing is left behind") {
-  // The limit on the size of files stands for the disk: write() fails in the same place, with EFBIG for ENOSPC.
+  // The limit on the size of files stands for the disk: write() fails in the same place, with EFBIG for
+  // ENOSPC.
   const std::string folder = std::filesystem::temp_directory_path() / "normlab_full_disk_test";
   std::filesystem::remove_all(folder);
   make_directories(folder);

@@ -1,5 +1,6 @@
 // What the op table cannot say of routing: order of slots, ties, NaN, messages.
 #include "engine/ops/routing.h"
+#include "engine/core/allocator.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -50,4 +51,20 @@ TEST_CASE("routing refuses what it cannot take") {
   CHECK_THROWS_WITH(scatter_rows(p, two, weights, -1), "scatter_rows: a result of -1 rows");
   CHECK_THROWS_WITH(scatter_rows(p, two, weights, 3),
                     "scatter_rows: id 5 at position 1 is outside a result of 3");
+}
+
+TEST_CASE("more rows than an index of 32 bits holds are refused") {
+  const int64_t many = int64_t(1) << 31;
+  Tensor probabilities, ids;  // never touched, so they take no memory, but a small machine may still say no
+  try {
+    probabilities = Tensor::empty({many, 1}, DType::bf16), ids = Tensor::empty({many}, DType::i32);
+  } catch (const Error& e) {
+    WARN("not tested: " << e.what());
+    return;
+  }
+  CHECK_THROWS_WITH(route_top_k(probabilities, 1, false), "route_top_k: too many tokens: [2147483648, 1]");
+  CHECK_THROWS_WITH(gather_rows(Tensor::zeros({1, 1}, DType::f32), ids),
+                    "gather_rows: too many ids: [2147483648]");
+  probabilities = ids = {};
+  trim_memory();
 }
