@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
-"""How much of PyTorch's own bf16 error is chance, for one model of the reference collection.
+"""How much of PyTorch's own rounding error is chance, on models of the reference collection.
 
     VENV/bin/python tests/bench/autocast_noise.py ORACLE.py CASE TENSOR [TENSOR ...]     e.g. layers.1.attn.post_norm.alpha
+    VENV/bin/python tests/bench/autocast_noise.py ORACLE.py COLLECTION
 
-Computes the gradients of the case in float64 and under bf16 autocast, for the case's weights and for --draws copies in
-which every weight is changed by a thousandth: models that are as good, rounded differently. Prints, for each tensor,
-PyTorch's error with the case's own weights, the limit that the tests make of it (four times the larger of it and
-the median error of the case's gradients), the quartiles over the copies, and how many of PyTorch's own copies are
-beyond the limit. Needs torch, numpy and safetensors.
+The first form computes the gradients of a case in float64 and under bf16 autocast, for the case's weights and for --draws
+copies in which every weight is changed by a thousandth: models that are as good, rounded differently. It prints, for each
+tensor, PyTorch's error with the case's own weights, the limit that the tests make of it (four times the larger of it and
+the median error of the case's gradients), the quartiles over the copies, and how many of PyTorch's own copies are beyond
+the limit.
+
+The second form does that with every case of a folder of cases, in f32 (limit: 1e-5 or three times the recorded error) and
+bf16, and prints for each draw how many gradients of PyTorch's copies are beyond the limits that PyTorch's recorded errors
+set, in how many cases the root mean square is, and the same for weights: everything in float64 but the matrices,
+rounded to bf16, which no implementation in bf16 can avoid. Needs torch, numpy and safetensors.
 """
 
 import argparse
 import importlib.util
 import json
+import math
+import os
 import statistics
 
 import torch
@@ -26,39 +34,97 @@ def load_module(path):
     return module
 
 
+def read_json(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+class Case:
+    def __init__(self, oracle, folder):
+        self.oracle, self.config = oracle, read_json(f"{folder}/config.json")
+        self.batch, self.weights = read_json(f"{folder}/tokens.json"), load_file(f"{folder}/model.safetensors")
+
+    def copy(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        size = 1e-3 if seed else 0.0
+        return {name: t * (1 + size * torch.randn(t.shape, generator=generator)) for name, t in self.weights.items()}
+
+    def errors(self, weights, dtype, exact=None):
+        run = lambda w, d: self.oracle.run(w, self.config, self.batch, d)
+        all_errors = self.oracle.errors(run(weights, dtype), run(exact or weights, torch.float64))
+        return {name: value for name, value in all_errors.items() if name.startswith("grad.")}
+
+    def rounded_weights(self):
+        """The matrices of the layers and of an untied head; a tied one is read as it is by the embedding too."""
+        matrix = lambda name, t: t.dim() >= 2 and not name.startswith("embed")
+        return {name: t.bfloat16().float() if matrix(name, t) else t for name, t in self.weights.items()}
+
+
+def limits(recorded, precision):
+    middle = statistics.median(recorded.values())
+    if precision == "f32":
+        return {name: max(1e-5, 3 * value) for name, value in recorded.items()}
+    return {name: 4 * max(value, middle) for name, value in recorded.items()}
+
+
+def root_of_squares(errors):
+    return math.sqrt(sum(value * value for value in errors.values()))
+
+
+def one_case(oracle, folder, tensors, draws):
+    case = Case(oracle, folder)
+    own = case.errors(case.copy(0), torch.bfloat16)
+    limit = limits(own, "bf16")
+    copies = [case.errors(case.copy(seed), torch.bfloat16) for seed in range(1, draws + 1)]
+    for tensor in tensors:
+        name = "grad." + tensor
+        values = [copy[name] for copy in copies]
+        quartiles = statistics.quantiles(values, n=4)
+        print(f"{tensor}: error {own[name]:.3f}, limit {limit[name]:.3f}; {draws} copies: quartiles "
+              + ", ".join(f"{q:.3f}" for q in quartiles)
+              + f", largest {max(values):.3f}, beyond the limit {sum(v > limit[name] for v in values)}")
+
+
+def collection(oracle, root, draws):
+    rows = [("f32", f"copy {seed}", seed) for seed in range(1, draws + 1)]
+    rows += [("bf16", f"copy {seed}", seed) for seed in range(1, draws + 1)] + [("bf16", "weights", None)]
+    beyond = {row: [0, 0, 0] for row in rows}  # gradients, root mean squares, cases with either
+    cases = 0
+    for name in sorted(os.listdir(root)):
+        folder = f"{root}/{name}"
+        if not os.path.exists(f"{folder}/pytorch_errors.json"):
+            continue
+        case, recorded_all = Case(oracle, folder), read_json(f"{folder}/pytorch_errors.json")
+        cases += 1
+        for row in rows:
+            precision, _, seed = row
+            recorded = {k: v for k, v in recorded_all[precision].items() if k.startswith("grad.")}
+            if seed is None:
+                errors = case.errors(case.rounded_weights(), torch.float64, case.weights)
+            else:
+                errors = case.errors(case.copy(seed), torch.float32 if precision == "f32" else torch.bfloat16)
+            limit = limits(recorded, precision)
+            gradients = sum(value > limit[k] for k, value in errors.items())
+            mean = precision == "bf16" and root_of_squares(errors) > 2 * root_of_squares(recorded)
+            for i, count in enumerate((gradients, mean, gradients > 0 or mean)):
+                beyond[row][i] += int(count)
+    print(f"{cases} cases; beyond PyTorch's own limits: gradients, root mean squares, cases")
+    for (precision, what, _), (gradients, means, touched) in beyond.items():
+        print(f"  {precision:5} {what:8} {gradients:4} {means:4} {touched:4}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("oracle", help="oracle.py of the collection")
-    parser.add_argument("case", help="folder of the case")
-    parser.add_argument("tensors", nargs="+", help="names of parameters")
-    parser.add_argument("--draws", type=int, default=24)
+    parser.add_argument("case", help="folder of the case, or of cases")
+    parser.add_argument("tensors", nargs="*", help="names of parameters")
+    parser.add_argument("--draws", type=int, default=0, help="24 for a case, 3 for a collection")
     args = parser.parse_args()
-
     oracle = load_module(args.oracle)
-    with open(f"{args.case}/config.json") as file:
-        config = json.load(file)
-    with open(f"{args.case}/tokens.json") as file:
-        batch = json.load(file)
-    weights = load_file(f"{args.case}/model.safetensors")
-
-    def errors(seed):
-        generator = torch.Generator().manual_seed(seed)
-        size = 1e-3 if seed else 0.0
-        changed = {name: t * (1 + size * torch.randn(t.shape, generator=generator)) for name, t in weights.items()}
-        truth = oracle.run(changed, config, batch, torch.float64)
-        return oracle.errors(oracle.run(changed, config, batch, torch.bfloat16), truth)
-
-    own = errors(0)
-    middle = statistics.median(value for name, value in own.items() if name.startswith("grad."))
-    draws = [errors(seed) for seed in range(1, args.draws + 1)]
-    for tensor in args.tensors:
-        name = "grad." + tensor
-        limit = 4 * max(own[name], middle)
-        values = [draw[name] for draw in draws]
-        quartiles = statistics.quantiles(values, n=4)
-        print(f"{tensor}: error {own[name]:.3f}, limit {limit:.3f}; {args.draws} copies: quartiles "
-              + ", ".join(f"{q:.3f}" for q in quartiles)
-              + f", largest {max(values):.3f}, beyond the limit {sum(v > limit for v in values)}")
+    if args.tensors:
+        one_case(oracle, args.case, args.tensors, args.draws or 24)
+    else:
+        collection(oracle, args.case, args.draws or 3)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "engine/base/json.h"
+#include "engine/cpu/isa.h"
 #include "models/forward.h"
 #include "reference_measure.h"
 #include "shared_data.h"
@@ -56,36 +57,41 @@ TEST_CASE("reference models in f64 agree with PyTorch to 1e-9", "[medium]") {
   }
 }
 
-// Tensors beyond their limit. A gradient that is a sum which nearly cancels (of DyT's alpha, of a scalar
-// scale, of a bias of keys) carries the noise of everything before it, a hundred times enlarged, and is one
-// draw: PyTorch itself, with every weight changed by a thousandth, is beyond the limit of the one named here
-// in 5 of 24 draws (tests/bench/autocast_noise.py). So one may be beyond it, by less than twice; other
-// processors draw others.
-struct Beyond {
-  std::string names;
-  int count = 0;
-  void check(const std::string& name, double error, double limit) {
-    INFO(name << " " << error << ", limit " << limit);
-    CHECK(error <= 2 * limit);
-    if (error > limit) names += " " + name, ++count;
-  }
+// The two numbers of 7,000 that are beyond their limit. The gradient of a single learned number is a sum that
+// may nearly cancel; it carries the noise of everything before it, a hundred times enlarged, and is one draw.
+// PyTorch, with every weight changed by a thousandth, is beyond the limits that its own errors set in 2 to 3
+// numbers of this collection in f32 and in 4 to 28 in bf16 (tests/bench/autocast_noise.py).
+struct Exception {
+  const char *model, *tensor;
+  DType dtype;
+  double times;      // how far beyond its limit it may be
+  bool lowest_only;  // only on the lowest processor level, whose products round twice
 };
-constexpr int kMostBeyond = 1;  // of 3,700; f32: none on AVX-512 and AVX2, one on plain x86-64; bf16: one
+constexpr Exception exceptions[] = {
+    {"rand_07", "grad.layers.1.attn.post_norm.alpha", DType::bf16, 1.25, false},
+    {"clm_normformer_res_scalar", "grad.layers.2.ffn.res_scale", DType::f32, 1.5, true},
+};
+
+void check_limit(const std::string& folder, const std::string& name, DType dtype, double error,
+                 double limit) {
+  for (const Exception& e : exceptions)
+    if (folder.ends_with(std::string("/") + e.model) && name == e.tensor && dtype == e.dtype &&
+        (!e.lowest_only || cpu::isa() == cpu::Isa::base))
+      limit *= e.times;
+  INFO(name << " " << error << ", limit " << limit);
+  CHECK(error <= limit);
+}
 
 TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
-  Beyond beyond;
   for (const std::string& folder : cases()) {
     INFO(folder);
     const Json theirs = read_json(folder + "/pytorch_errors.json")["f32"];
     for (const auto& [name, error] : run_case(folder, DType::f32))
-      beyond.check(name, error, std::max(1e-5, 3 * theirs.value(name, 0.0)));
+      check_limit(folder, name, DType::f32, error, std::max(1e-5, 3 * theirs.value(name, 0.0)));
   }
-  INFO(beyond.names);
-  CHECK(beyond.count <= kMostBeyond);
 }
 
 TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[medium]") {
-  Beyond beyond;
   for (const std::string& folder : cases()) {
     INFO(folder);
     const Json theirs = read_json(folder + "/pytorch_errors.json")["bf16"];
@@ -102,7 +108,7 @@ TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[mediu
       else if (name == "logits" || name == "hidden")
         CHECK(error <= 2 * reference);
       else {
-        beyond.check(name, error, 4 * std::max(reference, middle));
+        check_limit(folder, name, DType::bf16, error, 4 * std::max(reference, middle));
         our_squares += error * error;
         their_squares += reference * reference;
       }
@@ -111,6 +117,4 @@ TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[mediu
                                                  << std::sqrt(their_squares));
     CHECK(std::sqrt(our_squares) <= 2 * std::sqrt(their_squares));
   }
-  INFO(beyond.names);
-  CHECK(beyond.count <= kMostBeyond);
 }
