@@ -48,6 +48,17 @@ std::string gzip(const std::string& text) {
   return out;
 }
 
+/// The command ends with 2, and its last line is one complaint of the program.
+void check_refusal(const std::string& command, const std::string& complaint) {
+  const Output end = run_binary(command);
+  INFO(command << "\n" << end.text);
+  CHECK(end.code == 2);
+  const size_t last = end.text.size() < 2 ? std::string::npos : end.text.rfind('\n', end.text.size() - 2);
+  const std::string line = end.text.substr(last == std::string::npos ? 0 : last + 1);
+  CHECK_THAT(line, Contains(complaint));
+  CHECK(line.starts_with("normlab "));
+}
+
 }  // namespace
 
 TEST_CASE("tokenizer import, encode and decode as model directories want them") {
@@ -163,22 +174,56 @@ TEST_CASE("bad input to corpus, tokenizer and prepare is one line, 2, and nothin
       {"\xFF\xFF", prepare + " --import nanogpt", "outside the tokenizer's vocabulary"},
       {"x", "prepare --tokenizer " + folder / "tok2" + " --input " + in + " --out " + folder / "p",
        "tokens of another tokenizer"},
-      {"x", "eval ppl --model tiny-clm --data " + in, ""},
   };
   for (const auto& bad : cases) {
     write_file(in, bad.input);
-    const Output end = run_binary(bad.command);
-    INFO(bad.command << "\n" << end.text);
-    CHECK(end.code == 2);
-    const size_t last = end.text.rfind('\n', end.text.size() - 2);
-    const std::string line = end.text.substr(last == std::string::npos ? 0 : last + 1);
-    CHECK_THAT(line, Contains(bad.complaint));
-    CHECK(line.starts_with("normlab "));
-    CHECK_FALSE(fs::exists(out + "/train.txt"));
-    CHECK_FALSE(fs::exists(out + "/manifest.json"));
-    CHECK_FALSE(fs::exists(out + "/train-00000.bin"));
+    check_refusal(bad.command, bad.complaint);
+    for (const char* file : {"/train.txt", "/manifest.json", "/train-00000.bin"})
+      CHECK_FALSE(fs::exists(out + file));
     if (!bad.command.starts_with("prepare")) CHECK_FALSE(fs::exists(out + "/tokenizer.json"));
     fs::remove_all(out);
   }
   CHECK(read_file(shard) == bytes);
+}
+
+TEST_CASE("training refuses shards that are damaged, foreign, too short or another tokenizer's") {
+  const TemporaryFolder folder;
+  const std::string tok = folder / "tok", other = folder / "other", shard = folder / "p/train-00000.bin";
+  run("tokenizer train --kind byte --special '<|endoftext|>' --out " + tok);
+  run("tokenizer train --kind byte --special '<s>' --out " + other);
+  write_file(folder / "text", "some text that is long enough\n"), write_file(folder / "one", "a");
+  run("prepare --tokenizer " + tok + " --input " + folder / "text" + " --out " + folder / "p");
+  run("prepare --raw --tokenizer " + tok + " --input " + folder / "one" + " --out " + folder / "one-token");
+  const auto train = [&](const std::string& tokens, const std::string& tokenizer) {
+    return "train --out " + folder / "run" +
+           " --set model.preset=char-clm --set model.vocab_size=257 --set budget.steps=1 --set data.context=8"
+           " --set data.train=" +
+           tokens + " --set data.tokenizer=" + tokenizer;
+  };
+  check_refusal(train(folder / "one-token/train", tok), "too short (tokens: 1)");
+  check_refusal(train(folder / "p/train", other), "another tokenizer (its hash differs)");
+  check_refusal(train(folder / "q/train", tok), "no token shard there");
+  const std::string good = read_file(shard);
+  const auto with = [&](size_t at, const std::string& bytes) {
+    return std::string(good).replace(at, bytes.size(), bytes);
+  };
+  std::string wide = with(32, {"\x70\x11\x01\0", 4});  // a vocabulary of 70,000
+  const uint32_t checksum = uint32_t(crc32_z(0, reinterpret_cast<const Bytef*>(wide.data()), 76));
+  wide.replace(76, 4, reinterpret_cast<const char*>(&checksum), 4);
+  const std::pair<std::string, std::string> damaged[] = {
+      {"", "not a token shard: 0 bytes"},
+      {good.substr(0, 40), "not a token shard: 40 bytes"},
+      {good.substr(0, 100), "truncated: 100 bytes"},
+      {good + "x", "too long"},
+      {with(0, "GIF89a"), "not a token shard"},
+      {with(16, "\xFF"), "header is damaged"},
+      {with(82, "\x7F"), "do not match the checksum"},
+      {wide, "a vocabulary of 70000 does not fit into 2-byte tokens"},
+  };
+  for (const auto& [bytes, complaint] : damaged) {
+    write_file(shard, bytes);
+    check_refusal(train(folder / "p/train", tok), complaint);
+  }
+  write_file(shard, good);
+  CHECK(run_binary(train(folder / "p/train", tok)).code == 0);
 }
