@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <queue>
 #include <unordered_map>
 
@@ -16,6 +17,8 @@
 namespace data {
 
 using engine::check;
+
+constexpr size_t short_token = 16;  // bytes that decoding copies at once
 
 std::vector<std::string> token_texts(const BpeModel& model) {
   std::vector<std::string> texts;
@@ -130,7 +133,12 @@ BpeTokenizer::BpeTokenizer(BpeModel model, const std::string& what)
   byte_ids_.fill(no_token);
   for (size_t id = 0; id < model_.tokens.size(); ++id) {
     if (model_.tokens[id].size() == 1) byte_ids_[uint8_t(model_.tokens[id][0])] = TokenId(id);
+    token_starts_.push_back(uint32_t(token_bytes_.size()));
+    token_bytes_ += model_.tokens[id];
   }
+  check(token_bytes_.size() <= UINT32_MAX, what, ": the tokens have more than 4 GiB together");
+  token_starts_.push_back(uint32_t(token_bytes_.size()));
+  token_bytes_.append(short_token, '\0');
 }
 
 std::string BpeTokenizer::to_json() const { return bpe_to_hugging_face(model_); }
@@ -187,7 +195,18 @@ void BpeTokenizer::encode_ordinary(std::string_view text, int threads, std::vect
 }
 
 void BpeTokenizer::decode_ids(std::span<const TokenId> ids, std::string& out) const {
-  for (const TokenId id : ids) out += model_.tokens[id];
+  size_t at = out.size(), bytes = 0;
+  for (const TokenId id : ids) bytes += token_starts_[id + 1] - token_starts_[id];
+  out.resize(at + bytes + short_token);
+  for (const TokenId id : ids) {
+    const char* token = token_bytes_.data() + token_starts_[id];
+    const size_t length = token_starts_[id + 1] - token_starts_[id];
+    // A copy of fixed size is two instructions; what it writes too much, the next token writes over.
+    std::memcpy(out.data() + at, token, short_token);
+    if (length > short_token) std::memcpy(out.data() + at, token, length);
+    at += length;
+  }
+  out.resize(at);
 }
 
 }  // namespace data

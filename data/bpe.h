@@ -90,6 +90,10 @@ class BpeTokenizer final : public Tokenizer {
   BpeModel model_;
   MergeTable merges_;
   std::array<TokenId, 256> byte_ids_;
+  // For decoding: the bytes of all tokens one after the other, with room to read 16 from any of them, and
+  // where each token begins.
+  std::string token_bytes_;
+  std::vector<uint32_t> token_starts_;
   // Caches are lent to one call at a time and stay warm between calls.
   mutable std::mutex cache_mutex_;
   mutable std::vector<std::unique_ptr<PieceCache>> idle_caches_;

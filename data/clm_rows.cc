@@ -32,8 +32,8 @@ class Blocks : public Rows {
     check(length > 0, "clm batches: the context must be at least 1 token, got ", length);
     scored_ = tokens_->size() - 1 + shift_;
     if (last == LastRow::drop) scored_ = scored_ / length * length;
-    check(scored_ > 0, "clm batches: the data is too short (tokens: ", tokens_->size(), ") for ",
-          last == LastRow::drop ? "a full row of " : "anything to predict in rows of ", length);
+    check(scored_ > 0 && tokens_->size() > 1, "clm batches: the data is too short (tokens: ", tokens_->size(),
+          ") for ", last == LastRow::drop ? "a full row of " : "anything to predict in rows of ", length);
   }
   int64_t count() const override { return (scored_ + length_ - 1) / length_; }
   int64_t length() const override { return length_; }

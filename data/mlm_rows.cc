@@ -39,7 +39,8 @@ class MaskedRows : public Rows {
       check(id >= 0 && id < options_.mask.vocabulary, "mlm batches: special id ", id,
             " is outside the vocabulary of ", options_.mask.vocabulary);
     starts_ = pack_units(tokens_->unit_lengths(), options.length - 1);
-    check(starts_.size() > 1, "mlm batches: no tokens");
+    check(tokens_->size() > 1, "mlm batches: the data is too short (tokens: ", tokens_->size(),
+          ") for anything to predict from");
   }
 
   int64_t count() const override { return int64_t(starts_.size()) - 1; }

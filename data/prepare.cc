@@ -72,24 +72,6 @@ std::vector<std::string> split_by_names(const std::string& folder) {
   return files;
 }
 
-/// The files of a folder that `normlab corpus` made, or that is split by their names; {path} for anything
-/// else.
-std::vector<std::string> expand(const std::string& path) {
-  if (!fs::is_directory(path)) return {path};
-  const std::string manifest = path + "/manifest.json";
-  if (!engine::file_exists(manifest)) return split_by_names(path);
-  const Json json = engine::read_json(manifest);
-  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus")
-    return split_by_names(path);
-  check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
-  std::vector<std::string> out;
-  for (const Json& file : json["files"]) {
-    check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
-    out.push_back(path + "/" + json_string(file["file"], manifest + ": \"file\""));
-  }
-  return out;
-}
-
 std::vector<Set> sets_of(const std::vector<std::string>& inputs, const PrepareOptions& options) {
   std::vector<Set> sets;
   const auto add = [&](const std::string& name, Input input) {
@@ -99,7 +81,7 @@ std::vector<Set> sets_of(const std::vector<std::string>& inputs, const PrepareOp
   };
   for (const std::string& input : inputs) {
     check(input == "-" || engine::file_exists(input), input, ": no such file or folder");
-    for (const std::string& path : expand(input)) {
+    for (const std::string& path : files_of_sets(input)) {
       if (options.valid > 0) {
         add("train", {path, Part::head});
         add("valid", {path, Part::tail});
@@ -233,6 +215,22 @@ DocumentEnd document_end(const Tokenizer& tokenizer) {
 std::string set_of_file(const std::string& path) {
   const std::string word = set_word(path);
   return word.empty() ? "train" : word;
+}
+
+std::vector<std::string> files_of_sets(const std::string& path) {
+  if (!fs::is_directory(path)) return {path};
+  const std::string manifest = path + "/manifest.json";
+  if (!engine::file_exists(manifest)) return split_by_names(path);
+  const Json json = engine::read_json(manifest);
+  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus")
+    return split_by_names(path);
+  check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
+  std::vector<std::string> out;
+  for (const Json& file : json["files"]) {
+    check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
+    out.push_back(path + "/" + json_string(file["file"], manifest + ": \"file\""));
+  }
+  return out;
 }
 
 std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,

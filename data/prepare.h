@@ -56,6 +56,10 @@ DocumentEnd document_end(const Tokenizer& tokenizer);
 /// valid), else "train".
 std::string set_of_file(const std::string& path);
 
+/// The files of a folder that `normlab corpus` made, or whose files' names say train and valid or test;
+/// {path} for anything else.
+std::vector<std::string> files_of_sets(const std::string& path);
+
 /// What was made of one set.
 struct PreparedSet {
   std::string name;  // FOLDER/train: what data.train of a run's config wants

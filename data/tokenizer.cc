@@ -123,10 +123,9 @@ void Tokenizer::encode_recognising(std::string_view text, int threads, std::vect
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
-  for (size_t i = 0; i < ids.size(); ++i) {
-    check(ids[i] < vocab_size(), "decode: token ", ids[i], " at index ", i, " is outside the vocabulary of ",
-          vocab_size());
-  }
+  const size_t size = vocab_size();
+  for (size_t i = 0; i < ids.size(); ++i)
+    check(ids[i] < size, "decode: token ", ids[i], " at index ", i, " is outside the vocabulary of ", size);
   std::string out;
   decode_ids(ids, out);
   return out;

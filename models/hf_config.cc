@@ -146,7 +146,7 @@ Json write_keys(const HfArchitecture& architecture, const ModelConfig& config) {
 void add_kept(const HfArchitecture& architecture, const Json& kept, Json& json) {
   for (const auto& [name, value] : kept.items()) {
     const auto row = std::find_if(architecture.keys.begin(), architecture.keys.end(),
-                                  [&](const HfKey& key) { return key.name == name; });
+                                  [&name = name](const HfKey& key) { return key.name == name; });
     const bool ours = row != architecture.keys.end() ? row->keep == Keep::no : name == "model_type";
     if (!ours && name != "architectures") json[name] = value;
   }

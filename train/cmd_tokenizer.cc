@@ -10,7 +10,10 @@
 #include <iostream>
 
 #include "data/bpe_files.h"
+#include "data/documents.h"
+#include "data/prepare.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -28,9 +31,14 @@ using engine::check;
 const Flag tokenizer_flag = {"tokenizer", "DIR", "folder with tokenizer.json, or such a file", "",
                              Arity::required};
 
-/// All of standard input; a person at a terminal is told what is missing instead.
-std::string read_input(const std::string& expected) {
+/// A person at a terminal is told what is missing.
+void check_piped(const std::string& expected) {
   check(!isatty(STDIN_FILENO), "nothing on standard input: pipe in ", expected);
+}
+
+/// All of standard input.
+std::string read_input(const std::string& expected) {
+  check_piped(expected);
   std::string text;
   std::vector<char> buffer(size_t(1) << 20);
   while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) text.append(buffer.data(), n);
@@ -44,12 +52,27 @@ void write_output(const std::string& text) {
   check(done, "cannot write to standard output (", std::strerror(errno), ")");
 }
 
-/// One text a file; standard input without any.
-std::vector<std::string> read_texts(const std::vector<std::string>& paths) {
+/// The documents that a tokenizer learns from: those of the inputs' training parts; of standard input without
+/// any.
+std::vector<std::string> read_texts(std::vector<std::string> inputs, const data::ReadOptions& options,
+                                    data::TokenizerKind kind) {
+  if (inputs.empty()) inputs = {"-"};
   std::vector<std::string> texts;
-  for (const std::string& path : paths)
-    texts.push_back(path == "-" ? read_input("text") : engine::read_file(path));
-  if (paths.empty()) texts.push_back(read_input("text to learn from, or name files with --input"));
+  for (const std::string& input : inputs) {
+    if (input == "-")
+      check_piped("text to learn from, or name files with --input");
+    else
+      check(engine::file_exists(input), input, ": no such file or folder");
+    for (const std::string& file : data::files_of_sets(input)) {
+      if (file != input && data::set_of_file(file) != "train") continue;
+      data::read_documents(file, options, [&](data::Document&& document) {
+        const size_t valid = data::valid_utf8_prefix(document.text);
+        check(kind != data::TokenizerKind::character || valid == document.text.size(), document.where,
+              ": not valid UTF-8 at byte ", valid, "; kind char needs valid text");
+        texts.push_back(std::move(document.text));
+      });
+    }
+  }
   return texts;
 }
 
@@ -64,7 +87,10 @@ int train_command(int argc, char** argv) {
       "learn a tokenizer from text and write DIR/tokenizer.json",
       {},
       {{"out", "DIR", "folder to write", "", Arity::required},
-       {"input", "FILE", "text to learn from (- or no --input: standard input)", "", Arity::repeated},
+       {"input", "FILE",
+        "text to learn from: a file, a folder, or - for standard input (also without --input)", "",
+        Arity::repeated},
+       {"field", "NAME", "key of the text in JSONL objects; given, standard input is JSONL", "text"},
        {"kind", "bpe|byte|char|word", "what tokens are", "bpe"},
        {"vocab-size", "N",
         "tokens in all, special ones included (0: 32768 for bpe, no limit for char and word)", "0"},
@@ -72,7 +98,10 @@ int train_command(int argc, char** argv) {
        {"special", "TEXT", "a special token; their ids follow the order given", "", Arity::repeated},
        {"threads", "N", "threads to count with (0: all processors); the result does not depend on it", "0"}},
       "bpe is GPT-2's byte-level byte-pair encoding; its tokenizer.json can be read by Hugging Face "
-      "tokenizers."};
+      "tokenizers.\n"
+      "Files are read as `normlab prepare` reads them: text with lines <|endoftext|> between documents, "
+      "*.jsonl,\n"
+      "*.html, .gz and .zst; of a folder with train, valid and test, only train.\n"};
   const Arguments args(usage, argc, argv);
   data::TrainOptions options;
   options.kind = data::parse_kind(args.text("kind"));
@@ -81,7 +110,8 @@ int train_command(int argc, char** argv) {
   options.special = args.values("special");
   options.threads = int(args.integer("threads", 0, 1024));
   std::vector<std::string> texts;
-  if (options.kind != data::TokenizerKind::byte) texts = read_texts(args.values("input"));
+  if (options.kind != data::TokenizerKind::byte)
+    texts = read_texts(args.values("input"), {args.text("field"), args.given("field")}, options.kind);
   size_t bytes = 0;
   for (const std::string& text : texts) bytes += text.size();
   engine::log_info("learning from ", engine::human_bytes(double(bytes)));

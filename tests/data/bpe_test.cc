@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "data/bpe_files.h"
+#include "data/utf8.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/philox.h"
@@ -74,6 +75,24 @@ TEST_CASE("GPT-2's tokens of whole files agree with tiktoken", "[medium]") {
       CHECK(tokenizer->decode(ids) == text);
     }
   }
+}
+
+TEST_CASE("GPT-2's tokens of every code point agree with tiktoken", "[medium]") {
+  const auto tokenizer = gpt2();
+  if (!tokenizer) return;
+  std::string text;
+  for (uint32_t code = 0; code < 0x110000; ++code) {
+    if (code >= 0xD800 && code < 0xE000) continue;
+    std::string c;
+    append_utf8(c, code);
+    // Letters and numbers end before 've, other characters take the apostrophe along.
+    text += (text.empty() ? "x " : "\nx ") + c + c + "'ve the" + c + " 7";
+  }
+  const engine::Json expected = engine::read_json(SOURCE_DIR "/tests/goldens/tokenizer.json")["code_points"];
+  const Ids ids = tokenizer->encode(text);
+  CHECK(ids.size() == expected["tokens"]);
+  CHECK(hash_of(ids) == expected["sha256"]);
+  CHECK(tokenizer->decode(ids) == text);
 }
 
 TEST_CASE("any bytes come back from GPT-2's tokens") {

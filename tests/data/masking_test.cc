@@ -239,6 +239,8 @@ TEST_CASE("a masking rule that cannot be is refused") {
   CHECK_THROWS_WITH(checked({.mask = 1, .vocabulary = 2, .not_random = {0, 1}}), Contains("every id"));
   CHECK_THROWS_WITH(checked({.mask = 1, .vocabulary = 3, .words = {WordEdge::both}}), Contains("1 entries"));
   auto tokens = TokenStream::of({1, 2, 3}, 8, 0);
+  CHECK_THROWS_WITH(mlm_rows(TokenStream::of({5}, 8, 0), {.mask = {.mask = 7}}),
+                    Contains("too short (tokens: 1)"));
   CHECK_THROWS_WITH(mlm_rows(tokens, {.length = 1, .mask = {.mask = 7}}), Contains("length 1"));
   CHECK_THROWS_WITH(mlm_rows(tokens, {.begin = 8, .mask = {.mask = 7}}), Contains("special id 8"));
 }

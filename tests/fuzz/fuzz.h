@@ -36,6 +36,16 @@ inline void require(bool holds) {
   if (!holds) std::abort();
 }
 
+/// Reads what the program itself has written: an Error is a finding here.
+template <class Read>
+auto again(const Read& read) {
+  try {
+    return read();
+  } catch (const engine::Error&) {
+    std::abort();
+  }
+}
+
 /// Runs `read`; engine::Error is the right answer to bad input.
 template <class Read>
 int fuzz_one(const Read& read) {

@@ -21,6 +21,11 @@ for name in files:
     ids = gpt2.encode_ordinary(text)
     encoded[name] = {"tokens": len(ids), "sha256": hashlib.sha256(struct.pack(f"<{len(ids)}I", *ids)).hexdigest()}
 
+# Every code point where its class shows: letters and numbers end before 've, others take the apostrophe along.
+text = "\n".join(f"x {chr(c) * 2}'ve the{chr(c)} 7" for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+ids = gpt2.encode_ordinary(text)
+code_points = {"tokens": len(ids), "sha256": hashlib.sha256(struct.pack(f"<{len(ids)}I", *ids)).hexdigest()}
+
 # Hugging Face's BPE trainer: "merge" lines, each followed by a newline.
 trained = []
 for name, vocab_size, least in [("data/tinyshakespeare/input.txt", 2000, 2), ("data/wikitext-raw/wiki.test.raw", 8000, 2),
@@ -40,5 +45,5 @@ for name, vocab_size, least in [("data/tinyshakespeare/input.txt", 2000, 2), ("d
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer.json")
 with open(path, "w") as out:
     json.dump({"made_by": f"tiktoken {tiktoken.__version__}, tokenizers {__import__('tokenizers').__version__}",
-               "encoded": encoded, "trained": trained}, out, indent=1)
+               "encoded": encoded, "code_points": code_points, "trained": trained}, out, indent=1)
     out.write("\n")
