@@ -132,4 +132,36 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   refused({"--set", "data.context=17"}, "data.context: 17 is more than the model's 16 learned positions");
   refused({"--set", "budget.steps=0"}, "budget: set one of");
   refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
+  refused({"--set", "data=3"}, "\"data\" is a section");
+  refused({"--set", "init=gtp2"}, "nearest: \"gpt2\"");
+}
+
+TEST_CASE("a run whose numbers are beyond repair ends with one readable line and 1") {
+  Job job;
+  Process process(job);
+  CHECK(process.train("run", {"--set", "optim.lr=1e14", "--set", "optim.clip=0"}) == 1);
+  const std::string said = process.output();
+  CHECK_THAT(said, Contains("\nnormlab train: step ") && Contains("op ") && !Contains("internal error"));
+}
+
+TEST_CASE("a run keeps the config with everything that was resolved") {
+  Job job;
+  job.config["model"].erase("vocab_size");
+  job.config["model"].erase("objective");
+  job.config["model"]["norms"] = "hybridnorm";
+  job.set("model.vocab_size", 16).set("budget.steps", 2);
+  Process process(job);
+  REQUIRE(process.train("run") == 0);
+  const Json kept = engine::read_json(job.run("run") + "/config.json");
+  CHECK(kept["model"]["objective"] == "clm");
+  CHECK_THAT(kept["model"]["norms"].get<std::string>(), Contains("attn{") && !Contains("hybridnorm"));
+  CHECK(kept["init"] == "megatron");
+  CHECK(kept["data"]["context"] == 16);
+  CHECK(config_json(parse_config(kept, "kept")) == kept);
+  // inspect takes a run, its config, and the config that it came from.
+  for (const std::string& what : {job.run("run"), job.run("run") + "/config.json", process.config}) {
+    INFO(what);
+    CHECK(wait_for(start({"inspect", what}, process.log)) == 0);
+    CHECK_THAT(process.output(), Contains("parameters "));
+  }
 }
