@@ -121,8 +121,7 @@ int cmd_inspect(int argc, char** argv) {
     engine::write_file(page, models::with_diagram_book(engine::read_file(page, size_t(1) << 24)));
     return 0;
   }
-  engine::check(!args.positionals().empty(),
-                "normlab inspect: name a model folder, a config file or a size preset");
+  engine::check(!args.positionals().empty(), "name a model folder, a config file or a size preset");
   ModelConfig config = load_config(args.positional(0));
   if (args.given("norms")) {
     models::set_norms(config, args.text("norms"));

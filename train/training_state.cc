@@ -17,6 +17,11 @@ Tensor copy_of(const Tensor& t) {
   return copy;
 }
 
+/// The place in a copy of the values arena that a parameter has in the arena.
+Tensor part_of(const Tensor& arena, const Tensor& parameter) {
+  return arena.strided(parameter.shape(), engine::contiguous_strides(parameter.shape()), parameter.offset());
+}
+
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
 
 Json training_json(const TrainingState& s, const LossScaler* scaler) {
@@ -90,8 +95,7 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
   const Tensor shown = state.average.defined() ? copy_of(state.average) : values;
   if (state.average.defined()) snapshot.optimizer.emplace_back("values", values);
   for (const auto& [name, tensor] : models::named_values(model.parameters()))
-    snapshot.weights.emplace_back(
-        name, shown.strided(tensor.shape(), engine::contiguous_strides(tensor.shape()), tensor.offset()));
+    snapshot.weights.emplace_back(name, part_of(shown, tensor));
   return snapshot;
 }
 
@@ -111,11 +115,14 @@ std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_
 
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
                         TrainingState& state, LossScaler* scaler) {
-  models::load_parameters(model.parameters(), engine::Safetensors(folder + "/model.safetensors"), folder);
+  const engine::Safetensors weights(folder + "/model.safetensors");
+  models::load_parameters(model.parameters(), weights, folder);
   const engine::Safetensors moments(folder + "/optimizer.safetensors");
   optimizer.restore(moments);
   if (state.average.defined()) {
-    state.average.copy_from(model.parameters().values());
+    // From the file: f16 parameters would round it.
+    for (const auto& [name, tensor] : models::named_values(model.parameters()))
+      part_of(state.average, tensor).copy_from(weights.load(name, state.average.dtype()));
     const Tensor raw = moments.load("values", model.parameters().values().dtype());
     engine::check(raw.shape() == model.parameters().values().shape(), folder,
                   ": the raw weights have the wrong size");
