@@ -227,6 +227,11 @@ void Trainer::report_bad_update(double norm) {
     if (batch.scored == 0) continue;
     model_->parameters().clear_gradients();
     where = find_bad_number([&] { return batch_loss(batch, /*checkpointing=*/false).total; });
+    for (const engine::Parameter* p : model_->parameters().all()) {
+      if (!where.empty() || !p->grad_written) continue;
+      if (const std::string what = not_finite(p->grad); !what.empty())
+        where = engine::join_text("gradient of ", p->name, ": ", what);
+    }
     if (!where.empty()) break;
   }
   if (where.empty()) where = "the gradients of every micro-batch are finite; their sum is not";
