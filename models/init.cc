@@ -169,10 +169,13 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
       continue;
     }
     const bool is_bias = info.group == ParameterGroup::bias;
+    // Drawn in at least f32; parameters without f32 masters are rounded once.
+    const bool rounded = engine::compute_dtype(values.dtype()) != values.dtype();
+    const Tensor drawn = rounded ? Tensor::empty(values.shape(), engine::DType::f32) : values;
     // A stack of expert matrices [E, out, in] is drawn as one; fans are those of a matrix.
     Item item{config,
               info.name,
-              values,
+              drawn,
               role_of(info.name),
               layer_of(info.name),
               is_bias ? 1 : values.size(-1),
@@ -184,6 +187,7 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
       if (const Parameter* w = model.parameters().find(matrix)) item.fan_in = w->value.size(-1);
     }
     rule->apply(item);
+    if (rounded) values.copy_from(drawn);
   }
   normalize_ngpt(model);
   model.parameters().refresh_copies();

@@ -36,6 +36,7 @@ Block::Block(int64_t index, const LayerSlots& slots, const LayerSizes& sizes, co
 template <class Branch>
 void Block::sublayer(const Frame& frame, Streams& streams, const Context& context, const Tensor& bypass,
                      Branch branch) const {
+  const engine::ProfileScope scope(&frame == &attention_frame_ ? "attn" : "ffn");
   const DType compute = context.precision.compute, wide = context.precision.stream;
   ResidualStream& stream = streams.main;
   Tensor u;
@@ -47,7 +48,6 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
     stream.replace(stream.read(frame.in, wide));
     u = engine::cast(stream.joined(), compute);
   }
-  const engine::ProfileScope scope(&frame == &attention_frame_ ? "attn" : "ffn");
   Tensor o = branch(u);
   if (sizes_.stream == StreamKind::ngpt) {
     stream.replace(sphere_step(stream.joined(), o, *frame.step, sizes_.step_factor));
@@ -70,6 +70,7 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
 }
 
 void Block::operator()(Streams& streams, const Context& context) const {
+  const engine::ProfileScope scope("layer", index_);
   // B2T: the feed-forward join also adds what the layer was given.
   const Tensor bypass = sizes_.stream == StreamKind::b2t ? streams.main.joined() : Tensor();
   sublayer(attention_frame_, streams, context, {},

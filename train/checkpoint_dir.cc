@@ -221,8 +221,10 @@ std::string resolve_model(const std::string& path) {
   return chosen.folder;
 }
 
-void prune_checkpoints(const std::string& run, int64_t keep, int64_t keep_best) {
-  const std::vector<CheckpointInfo> all = list_checkpoints(run), best = by_quality(all);
+void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int64_t keep_best) {
+  std::vector<CheckpointInfo> all = list_checkpoints(run);
+  std::erase_if(all, [&](const CheckpointInfo& c) { return c.step > newest; });
+  const std::vector<CheckpointInfo> best = by_quality(all);
   const auto is_best = [&](int64_t step) {
     for (size_t i = 0; i < best.size() && int64_t(i) < keep_best && best[i].valid_loss; ++i)
       if (best[i].step == step) return true;

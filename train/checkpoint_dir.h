@@ -59,7 +59,9 @@ std::optional<CheckpointInfo> checkpoint_to_resume(const std::string& run);
 /// it.
 std::string resolve_model(const std::string& path);
 
-/// Removes all but the newest `keep` and the `keep_best` best, and what crashed writers left.
-void prune_checkpoints(const std::string& run, int64_t keep, int64_t keep_best);
+/// Removes all but the newest `keep` and the `keep_best` best of the checkpoints up to step `newest`, the one
+/// just written, and what crashed writers left. Later steps were damaged when the run went on from before
+/// them: if they counted, a damaged checkpoint would push out the intact ones.
+void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int64_t keep_best);
 
 }  // namespace train

@@ -14,6 +14,7 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "train/cli_help.h"
+#include "train/failure.h"
 
 namespace train {
 namespace {
@@ -99,6 +100,9 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
   } catch (const engine::Error& e) {
     print_error(program, e.what());
     return 2;
+  } catch (const Failure& e) {
+    print_error(program, e.what());
+    return 1;
   } catch (const std::bad_alloc&) {
     print_error(program, "out of memory");
     return 1;

@@ -31,7 +31,8 @@ struct CommandTable {
   std::string version;  // for --version; empty: no such flag
 };
 
-/// Finds argv[1] in the table and runs it. engine::Error gives one line on stderr and 2, other exceptions 1.
+/// Finds argv[1] in the table and runs it. engine::Error gives one line on stderr and 2, Failure one line and
+/// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
 
 enum class Arity { optional, required, repeated };

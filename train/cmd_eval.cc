@@ -140,16 +140,16 @@ int eval_ppl(int argc, char** argv) {
   const OpenModel open =
       open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
   const models::ModelConfig& config = open.model->config();
-  check(config.objective != models::Objective::classify, "eval ppl: the model classifies rows");
+  check(config.objective != models::Objective::classify, "the model classifies rows");
   const bool causal = config.causal(), strided = args.text("window") == "strided";
-  check(causal || !strided, "eval ppl: a masked LM has no strided windows");
+  check(causal || !strided, "a masked LM has no strided windows");
   Windows windows{.batch = args.integer("batch", 1, 1 << 20)};
   windows.context = args.integer("context", 0, int64_t(1) << 31);
   if (windows.context == 0) windows.context = config.context;
-  check(config.positions != nn::Positions::learned || windows.context <= config.context, "eval ppl: context ",
+  check(config.positions != nn::Positions::learned || windows.context <= config.context, "context ",
         windows.context, " is more than the model's ", config.context, " learned positions");
   const int64_t stride = args.integer("stride", 0, int64_t(1) << 31);
-  check(strided || stride == 0 || stride == windows.context, "eval ppl: --stride needs --window strided");
+  check(strided || stride == 0 || stride == windows.context, "--stride needs --window strided");
   windows.stride = !strided     ? windows.context
                    : stride > 0 ? stride
                                 : std::max<int64_t>(1, windows.context / 2);

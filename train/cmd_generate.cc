@@ -46,7 +46,7 @@ constexpr size_t most_prompt_bytes = size_t(64) << 20;
 
 std::string prompt_text(const Arguments& args) {
   check(!(args.given("prompt") && args.given("prompt-file")),
-        "generate: --prompt and --prompt-file exclude each other");
+        "--prompt and --prompt-file exclude each other");
   if (!args.given("prompt-file")) return args.text("prompt");
   const std::string file = args.text("prompt-file");
   if (file != "-") return engine::read_file(file, most_prompt_bytes);
@@ -67,7 +67,7 @@ Ids prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt, data
   }
   if (const int32_t end = stop_token(tokenizer); end >= 0) return {end};
   const std::vector<data::TokenId> line = tokenizer.encode("\n");
-  check(!line.empty(), "generate: this tokenizer has no end-of-text token to begin with; give a --prompt");
+  check(!line.empty(), "this tokenizer has no end-of-text token to begin with; give a --prompt");
   return {line.begin(), line.end()};
 }
 

@@ -54,8 +54,7 @@ std::vector<const OpCase*> chosen_rows(const std::string& op) {
     names.push_back(row.op);
     if (op.empty() || row.op == op) rows.push_back(&row);
   }
-  engine::check(!rows.empty(), "normlab gradcheck: no op '", op, "'; the nearest is '",
-                engine::nearest_word(op, names), "'");
+  engine::check(!rows.empty(), "no op '", op, "'; the nearest is '", engine::nearest_word(op, names), "'");
   return rows;
 }
 
@@ -128,7 +127,7 @@ std::vector<Checked> check_placement(const std::string& norms, bool print) {
 int cmd_gradcheck(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const std::string op = args.text("op"), norms = args.text("norm");
-  engine::check(op.empty() || norms.empty(), "normlab gradcheck: give --op or --norm, not both");
+  engine::check(op.empty() || norms.empty(), "give --op or --norm, not both");
   const bool json = args.on("json");
   const std::vector<Checked> all =
       norms.empty() ? check_ops(chosen_rows(op), !json) : check_placement(norms, !json);

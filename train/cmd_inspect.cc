@@ -12,6 +12,7 @@
 #include "models/size_presets.h"
 #include "train/cli.h"
 #include "train/commands.h"
+#include "train/run_data.h"
 
 namespace train {
 namespace {
@@ -43,8 +44,7 @@ ModelConfig load_config(const std::string& where) {
     return models::model_preset(where);
   }
   const Json json = engine::read_json(path, size_t(1) << 24);
-  if (json.is_object() && json.contains("model"))
-    return models::model_config_from_section(json["model"], path + ": model");
+  if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
   return models::model_config_from_json(json, path);
 }
 
@@ -121,8 +121,7 @@ int cmd_inspect(int argc, char** argv) {
     engine::write_file(page, models::with_diagram_book(engine::read_file(page, size_t(1) << 24)));
     return 0;
   }
-  engine::check(!args.positionals().empty(),
-                "normlab inspect: name a model folder, a config file or a size preset");
+  engine::check(!args.positionals().empty(), "name a model folder, a config file or a size preset");
   ModelConfig config = load_config(args.positional(0));
   if (args.given("norms")) {
     models::set_norms(config, args.text("norms"));

@@ -84,6 +84,9 @@ std::vector<std::string> paths(const std::vector<Field>& fields) {
 
 [[noreturn]] void unknown_key(const std::string& path, const std::vector<Field>& fields,
                               const std::string& what) {
+  for (const Field& field : fields)
+    check(section_of(field.path) != path, what, ": \"", path, "\" is a section; set its keys, such as ",
+          field.path);
   fail(what, ": unknown key \"", path, "\" (nearest valid key: \"", engine::nearest_word(path, paths(fields)),
        "\")");
 }
@@ -99,6 +102,8 @@ void check_together(const TrainConfig& c, const std::string& what) {
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,
         ": loss_scale.memory_efficient needs precision f16");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
+  check(c.eval.patience == 0 || (c.eval.every > 0 && !c.data.valid.empty()), what,
+        ": eval.patience needs validations: set eval.every and data.valid");
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"data.whole_words", &data.whole_words, any, "mlm: words are selected and masked whole, not tokens"},
 
       {"optim.name", choice(optim.name, {"adamw", "adam", "nag", "sgd"}), any,
-       "adamw: decoupled decay; adam: decay added to the gradient; nag: fairseq's Nesterov momentum; sgd"},
+       "adamw: PyTorch's; adam: fairseq's (eps beside the uncorrected root); nag: fairseq's Nesterov momentum; sgd. "
+       "Decay is decoupled in all but sgd, where it is added to the gradient"},
       {"optim.lr", &optim.lr, any, "peak learning rate"},
       {"optim.betas", &optim.betas, below_one, "Adam's decay rates of the two moments"},
       {"optim.momentum", &optim.momentum, below_one, "of nag and sgd"},
@@ -74,7 +75,8 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"dropout.residual", &dropout.residual, below_one, "on embeddings and on branch outputs"},
       {"dropout.attention", &dropout.attention, below_one, "on attention weights"},
       {"dropout.activation", &dropout.activation, below_one, "after the activation"},
-      {"init", &init, any, "initialisation; empty: the model's own"},
+      {"init", &init, any, "initialisation: fairseq, bert, gpt2, gpt3, megatron, normal, depth, deepnorm, subln, admin or ngpt; "
+       "empty: the placement's own, else gpt3 for causal and bert for masked models"},
 
       {"budget.steps", &budget.steps, any, "updates; of several budgets the first that is spent ends the run"},
       {"budget.tokens", &budget.tokens, any, "tokens"},
@@ -85,10 +87,10 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"eval.batches", &eval.batches, any, "micro-batches of a validation; 0: all of the data"},
       {"eval.patience", &eval.patience, any, "early stop after so many validations without a new best; 0: off"},
 
-      {"checkpoint.every", &checkpoint.every, any, "updates between checkpoints; 0: only at the end"},
+      {"checkpoint.every", &checkpoint.every, any, "updates between checkpoints; 0: only at the end (and at new bests, see keep_best)"},
       {"checkpoint.seconds", &checkpoint.seconds, any, "seconds between checkpoints; 0: off"},
       {"checkpoint.keep", &checkpoint.keep, at_least_one, "how many of the newest to keep"},
-      {"checkpoint.keep_best", &checkpoint.keep_best, any, "how many of the best by validation loss to keep"},
+      {"checkpoint.keep_best", &checkpoint.keep_best, any, "how many of the best by validation loss to keep; each new best is saved; 0: none"},
 
       {"log.every", &log.every, at_least_one, "updates between lines of metrics.jsonl"},
       {"log.layers", &log.layers, any, "updates between per-layer norms and gains; 0: off"},

@@ -11,9 +11,6 @@ namespace train {
 
 using engine::Tensor;
 
-namespace {
-
-// "12 of 98304 values are not finite, the others lie in [a, b]", or empty.
 std::string not_finite(const Tensor& t) {
   if (!engine::is_float(t.dtype())) return {};
   int64_t bad = 0;
@@ -31,6 +28,8 @@ std::string not_finite(const Tensor& t) {
   return engine::join_text(bad, " of ", t.numel(), " values are not finite, the others lie in [", low, ", ",
                            high, "]");
 }
+
+namespace {
 
 struct Watcher : engine::TapeObserver {
   std::vector<std::string> places;  // of each node

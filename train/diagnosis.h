@@ -14,4 +14,7 @@ namespace train {
 /// or an empty string when everything is finite.
 std::string find_bad_number(const std::function<engine::Tensor()>& loss);
 
+/// "12 of 98304 values are not finite, the others lie in [a, b]", or empty.
+std::string not_finite(const engine::Tensor& t);
+
 }  // namespace train

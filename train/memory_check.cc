@@ -39,23 +39,39 @@ struct Setting {
   int64_t context;
 };
 
-models::MemoryPlan plan_for(const Setting& s) {
+/// A checkpoint is written from copies of weights and moments while training goes on.
+struct RunPlan : models::MemoryPlan {
+  double copies = 0;
+  bool copies_beside_activations = false;  // also checkpoints before the end, when activations are there too
+  double total() const {
+    const double held = parameters + gradients + moments;
+    return held + (copies_beside_activations ? activations + copies : std::max(activations, copies));
+  }
+};
+
+/// What forward and backward need while they run, over what they keep: 1.1 to 1.5 where it was measured.
+constexpr double kWorkSpace = 1.3;
+
+RunPlan plan_for(const Setting& s) {
   const bool f32 = s.config.precision == PrecisionKind::f32;
   const double layers = double(std::max<int64_t>(s.model.layers, 1)), batch = double(s.config.data.batch);
-  models::MemoryPlan plan = models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 2,
-                                                s.config.dropout.activation > 0);
-  if (s.config.activation_checkpointing)  // one layer's at a time, and what each layer was given
+  // With 16-bit branches the residual stream and what norms read of it stay f32: 3 bytes on average.
+  RunPlan plan{models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 3,
+                                   s.config.dropout.activation > 0)};
+  if (s.config.activation_checkpointing)  // what each layer was given; one layer again, with gradients
     plan.activations =
-        plan.activations / layers + batch * double(s.context) * double(s.model.width) * 4 * layers;
+        1.5 * plan.activations / layers + batch * double(s.context) * double(s.model.width) * 4 * layers;
+  plan.activations *= kWorkSpace;
   const OptimConfig& o = s.config.optim;
   const bool two_moments = o.name == OptimizerKind::adamw || o.name == OptimizerKind::adam;
   if (!two_moments) plan.moments /= o.name == OptimizerKind::nag || o.momentum > 0 ? 2 : INFINITY;
   if (s.config.ema.decay > 0) plan.moments += plan.gradients;
-  if (s.config.loss_scale.memory_efficient) {
-    plan.parameters /= 2, plan.gradients /= 2;
-  } else if (!f32) {
-    plan.parameters *= 1.5;  // the 16-bit copies
-  }
+  if (s.config.loss_scale.memory_efficient) plan.parameters /= 2, plan.gradients /= 2;
+  const CheckpointConfig& c = s.config.checkpoint;
+  plan.copies = plan.parameters + plan.moments;
+  plan.copies_beside_activations =
+      c.every > 0 || c.seconds > 0 || (c.keep_best > 0 && s.config.eval.every > 0);
+  if (!f32 && !s.config.loss_scale.memory_efficient) plan.parameters *= 1.5;  // the 16-bit copies
   return plan;
 }
 
@@ -136,9 +152,9 @@ std::string remedies(const Setting& wanted, double available) {
     if (found.size() == kNamed) break;
   }
   if (found.empty()) {
-    const models::MemoryPlan plan = plan_for(wanted);
+    const RunPlan plan = plan_for(wanted);
     return "a smaller model: parameters, gradients and moments alone take " +
-           human_bytes(plan.total() - plan.activations);
+           human_bytes(plan.parameters + plan.gradients + plan.moments);
   }
   std::string list;
   for (const std::string& text : found) list += (list.empty() ? "" : "; or ") + text;
@@ -150,11 +166,12 @@ std::string remedies(const Setting& wanted, double available) {
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                          double available) {
   const Setting wanted{config, model, context};
-  const models::MemoryPlan plan = plan_for(wanted);
-  const std::string text = engine::join_text(
-      "memory: ", human_bytes(plan.total()), " (parameters ", human_bytes(plan.parameters), ", gradients ",
-      human_bytes(plan.gradients), ", moments ", human_bytes(plan.moments), ", activations ",
-      human_bytes(plan.activations), ") of ", human_bytes(available), " available");
+  const RunPlan plan = plan_for(wanted);
+  const std::string text =
+      engine::join_text("memory: ", human_bytes(plan.total()), " (parameters ", human_bytes(plan.parameters),
+                        ", gradients ", human_bytes(plan.gradients), ", moments ", human_bytes(plan.moments),
+                        ", activations ", human_bytes(plan.activations), ", copies for checkpoints ",
+                        human_bytes(plan.copies), ") of ", human_bytes(available), " available");
   if (available <= 0 || plan.total() <= available) return text;
   engine::fail(text, ", which is not enough. What would fit: ", remedies(wanted, available));
 }

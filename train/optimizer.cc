@@ -43,6 +43,7 @@ Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
 void Optimizer::step(double lr, double factor) {
   ++updates_;
   for (const Stretch& s : stretches_) step_stretch(s, lr, factor);
+  if (!has_masters()) parameters_.refresh_copies();  // f32 copies of f16 gains and biases
   previous_lr_ = lr;
 }
 
@@ -50,7 +51,7 @@ void Optimizer::step_stretch(const Stretch& s, double lr, double factor) {
   const auto part = [&](const Tensor& t) { return t.defined() ? t.slice(0, s.begin, s.end) : t; };
   const Tensor p = part(parameters_.values()), g = part(parameters_.grads()), m = part(first_),
                v = part(second_);
-  const Tensor low = parameters_.copies(s.begin, s.end);
+  const Tensor low = has_masters() ? parameters_.copies(s.begin, s.end) : Tensor();
   const engine::AdamOptions adam{.lr = lr,
                                  .beta1 = config_.betas[0],
                                  .beta2 = config_.betas[1],
@@ -86,6 +87,9 @@ engine::NamedTensors Optimizer::state() const {
 }
 
 void Optimizer::restore(const engine::Safetensors& file) {
+  for (const auto& [name, tensor] : {std::pair{"first_moment", first_}, std::pair{"second_moment", second_}})
+    check(tensor.defined() == (file.find(name) != nullptr), file.path(), ": ", name,
+          tensor.defined() ? " is missing" : " is there", ": written by another optimizer than optim.name");
   const auto load = [&](const Tensor& into, const char* name) {
     if (!into.defined()) return;
     const Tensor stored = file.load(name, into.dtype());

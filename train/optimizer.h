@@ -28,6 +28,10 @@ class Optimizer {
     double weight_decay;
   };
   void step_stretch(const Stretch& s, double lr, double factor);
+  /// Whether the optimizer changes f32 (or f64) values; not so in memory-efficient f16.
+  bool has_masters() const {
+    return engine::compute_dtype(parameters_.precision().master) == parameters_.precision().master;
+  }
 
   nn::Parameters& parameters_;
   OptimConfig config_;

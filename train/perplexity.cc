@@ -58,10 +58,10 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 LossSum causal_loss(const models::Transformer& model, const data::TokenStream& tokens, const Windows& windows,
                     int64_t vocabulary) {
-  check(model.config().causal(), "eval ppl: windows are for causal models");
-  check(windows.context >= 1 && windows.stride >= 1 && windows.stride <= windows.context, "eval ppl: stride ",
+  check(model.config().causal(), "windows are for causal models");
+  check(windows.context >= 1 && windows.stride >= 1 && windows.stride <= windows.context, "stride ",
         windows.stride, " must be from 1 to the context of ", windows.context);
-  check(tokens.size() >= 2, "eval ppl: ", tokens.size(), " tokens; two are needed to score one");
+  check(tokens.size() >= 2, tokens.size(), " tokens; two are needed to score one");
   const engine::TapeScope off(nullptr);
   const std::vector<Window> all = cut(tokens.size(), windows);
   LossSum sum;

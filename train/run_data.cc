@@ -64,6 +64,18 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
   return data::mlm_rows(std::move(tokens), options);
 }
 
+models::ModelConfig resolve_model_config(const TrainConfig& config) {
+  engine::Json section = config.model;
+  check(!section.empty(), "model: the config names no model (\"preset\" or sizes)");
+  if (!section.contains("vocab_size") && !config.data.tokenizer.empty())
+    section["vocab_size"] = data::load_tokenizer(config.data.tokenizer)->vocab_size();
+  if (!section.contains("objective"))
+    section["objective"] = config.data.sampler == Sampler::mlm ? "mlm" : "clm";
+  if (!section.contains("context") && !section.contains("preset") && config.data.context > 0)
+    section["context"] = config.data.context;
+  return models::model_config_from_section(section, "model");
+}
+
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
                   int64_t world) {
   RunData run;
@@ -75,6 +87,9 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   if (!config.data.tokenizer.empty()) run.tokenizer = data::load_tokenizer(config.data.tokenizer);
   const auto open = [&](const std::string& path) {
     auto tokens = open_tokens(path, run.tokenizer.get());
+    // Without a tokenizer nothing else says that both were made with the same one.
+    check(run.vocabulary == 0 || run.vocabulary == tokens->vocabulary(), path, ": a vocabulary of ",
+          tokens->vocabulary(), ", data.train has ", run.vocabulary);
     run.vocabulary = tokens->vocabulary();
     return tokens;
   };

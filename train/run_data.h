@@ -19,6 +19,10 @@ struct RunData {
   int64_t context = 0;
 };
 
+/// The model of a config. Where its section does not say them, vocab_size is the tokenizer's, the objective
+/// follows from the sampler, and the context is data.context.
+models::ModelConfig resolve_model_config(const TrainConfig& config);
+
 /// `context`: the model's, used when the config sets none.
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
                   int64_t world);

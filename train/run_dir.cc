@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "train/checkpoint_dir.h"
 
 namespace train {
 
@@ -31,7 +32,9 @@ RunDir::RunDir(const std::string& path, RunStart start) : path_(path) {
 
 RunDir::~RunDir() { ::close(lock_); }
 
-bool RunDir::holds_run() const { return engine::file_exists(config_path()); }
+bool RunDir::holds_run() const {
+  return engine::file_exists(config_path()) || !list_checkpoints(path_).empty();
+}
 
 void RunDir::write_config(const engine::Json& config) const {
   engine::write_file(config_path(), config.dump(1) + "\n");

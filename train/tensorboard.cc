@@ -108,8 +108,9 @@ void EventWriter::write(const Json& record) {
         if (name != "layer")
           add_scalar(summary, "layers/" + name + "/" + layer.value("layer", Json(0)).dump(), number);
   }
-  if (summary.value_size() > 0) buffer_ += frame_record(event.SerializeAsString());
-  if (buffer_.size() > 65536) flush();
+  if (summary.value_size() == 0) return;
+  buffer_ += frame_record(event.SerializeAsString());
+  flush();  // at once: people watch, and a killed run must not miss what its checkpoints have
 }
 
 void EventWriter::flush() {

@@ -16,6 +16,7 @@
 #include "models/parameter_list.h"
 #include "train/checkpoint_dir.h"
 #include "train/diagnosis.h"
+#include "train/failure.h"
 #include "train/signals.h"
 
 namespace train {
@@ -67,7 +68,9 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
   restore();
   metrics_ = std::make_unique<MetricsLog>(run.metrics_path(), state_.counters.step);
-  if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run.path(), state_.counters.step);
+  // TensorBoard drops what earlier files have from the first step of this one on.
+  const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
+  if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
 }
 
 Trainer::~Trainer() = default;
@@ -76,6 +79,7 @@ void Trainer::restore() {
   if (const auto checkpoint = checkpoint_to_resume(run_.path())) {
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
     data_.training->seek(state_.position);
+    saved_step_ = state_.counters.step;
     engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
     return;
   }
@@ -130,24 +134,20 @@ double Trainer::learning_rate() const {
 // ------------------------------------------------------------------------------------------------- one
 // update
 
-double Trainer::micro_batch(const data::Batch& batch, nn::Probe* probe) {
+Trainer::BatchLoss Trainer::batch_loss(const data::Batch& batch, bool checkpointing) {
   nn::Context context = model_->context();
   context.dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation};
   context.rng = &state_.rng;
-  context.checkpointing = config_.activation_checkpointing;
-  context.probe = probe;
+  context.checkpointing = checkpointing;
   std::vector<Tensor> auxiliary;
   if (model_->config().experts > 0) context.auxiliary_losses = &auxiliary;
   const double scale = scaler_ ? scaler_->scale() : 1;
-  engine::Tape tape;
-  const engine::TapeScope scope(tape);
   const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute);
-  const Tensor loss =
+  const Tensor nats =
       model_->loss(hidden, to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
-  Tensor total = loss;
+  Tensor total = nats;
   for (const Tensor& extra : auxiliary) total = engine::add(total, engine::affine(extra, scale));
-  tape.backward(total);
-  return loss.item();
+  return {nats, total};
 }
 
 double Trainer::accumulate_gradients(int64_t& scored) {
@@ -155,7 +155,11 @@ double Trainer::accumulate_gradients(int64_t& scored) {
   double loss = 0;
   for (const data::Batch& batch : batches_) {
     if (batch.scored == 0) continue;
-    loss += micro_batch(batch, nullptr);
+    engine::Tape tape;
+    const engine::TapeScope scope(tape);
+    const BatchLoss sums = batch_loss(batch, config_.activation_checkpointing);
+    tape.backward(sums.total);
+    loss += sums.nats.item();
     scored += batch.scored;
   }
   model_->parameters().complete_gradients();
@@ -165,8 +169,8 @@ double Trainer::accumulate_gradients(int64_t& scored) {
 Trainer::UpdateResult Trainer::update() {
   batches_.clear();
   for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
+  rng_before_ = state_.rng;
   RunCounters& c = state_.counters;
-  const bool watched = config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0;
 
   int64_t scored = 0;
   UpdateResult result;
@@ -192,14 +196,7 @@ Trainer::UpdateResult Trainer::update() {
   if (event == ScaleEvent::abort) report_bad_update(result.norm);
   result.applied = event == ScaleEvent::apply;
   if (result.applied) {
-    if (watched) {
-      ActivationProbe probe;
-      nn::Context context = model_->context();
-      context.probe = &probe;
-      const engine::TapeScope off(nullptr);
-      model_->hidden(to_tokens(batches_.front()), context);
-      statistics_->before_update(factor.value(), probe);
-    }
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(factor.value());
     optimizer_->step(result.lr, factor.value());
     models::normalize_ngpt(*model_);
     if (state_.average.defined())
@@ -212,27 +209,37 @@ Trainer::UpdateResult Trainer::update() {
   return result;
 }
 
+void Trainer::watch_layers(double factor) {
+  ActivationProbe probe;
+  nn::Context context = model_->context();
+  context.probe = &probe;
+  const engine::TapeScope off(nullptr);
+  model_->hidden(to_tokens(batches_.front()), context);
+  statistics_->before_update(factor, probe);
+}
+
 void Trainer::report_bad_update(double norm) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  const double scale = scaler_ ? scaler_->scale() : 1;
   std::string where;
+  state_.rng = rng_before_;  // the same dropout again
   for (const data::Batch& batch : batches_) {
+    if (batch.scored == 0) continue;
     model_->parameters().clear_gradients();
-    where = find_bad_number([&] {
-      const nn::Context context = model_->context();
-      return model_->loss(model_->hidden(to_tokens(batch), context, context.precision.compute),
-                          to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
-    });
+    where = find_bad_number([&] { return batch_loss(batch, /*checkpointing=*/false).total; });
+    for (const engine::Parameter* p : model_->parameters().all()) {
+      if (!where.empty() || !p->grad_written) continue;
+      if (const std::string what = not_finite(p->grad); !what.empty())
+        where = engine::join_text("gradient of ", p->name, ": ", what);
+    }
     if (!where.empty()) break;
   }
-  if (where.empty())
-    where = "the gradients of single micro-batches are finite; their sum or the random dropout is not";
+  if (where.empty()) where = "the gradients of every micro-batch are finite; their sum is not";
   checkpoints_.finish();
-  if (scaler_) throw TrainingFailure(scaler_->abort_message(step, where));
-  throw TrainingFailure(
-      engine::join_text("step ", step, ": the gradient norm is ", norm, ". First bad number: ", where,
-                        ". Lower optim.lr, or warm up longer; the last checkpoint is intact."));
+  if (scaler_) throw Failure(scaler_->abort_message(step, where));
+  throw Failure(engine::join_text(
+      "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
+      ". First bad number: ", where, ". Lower optim.lr, or warm up longer; checkpoints are intact."));
 }
 
 // ------------------------------------------------------------------------------------------------- the loop
@@ -251,42 +258,38 @@ RunEnd Trainer::run() {
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
-  RunEnd end = RunEnd::finished;
-  while (!spent()) {
+  bool interrupted = false;
+  while (!spent() && !stalled() && !(interrupted = signals.raised())) {
     const UpdateResult result = update();
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
-    if (config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0) validate();
-    const bool stop = config_.eval.patience > 0 && c.evaluations_without_gain >= config_.eval.patience;
+    const bool due = config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0;
+    const bool best = due && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
-    if ((by_step || by_clock) && !spent()) save_checkpoint();
+    if ((best || by_step || by_clock) && !spent()) save_checkpoint();
     const double pause = now() - before;
     paused += pause;
     last_log_time_ += pause;
-    if (signals.raised()) {
-      end = RunEnd::interrupted;
-      break;
-    }
-    if (stop) {
-      progress_.note(
-          engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
-      end = RunEnd::stopped_early;
-      break;
-    }
   }
-  const bool validated_now = config_.eval.every > 0 && c.step % config_.eval.every == 0;
-  if (end == RunEnd::finished && data_.validation && !validated_now) validate();
-  save_checkpoint();
+  const RunEnd end = interrupted ? RunEnd::interrupted : stalled() ? RunEnd::stopped_early : RunEnd::finished;
+  if (end == RunEnd::stopped_early)
+    progress_.note(
+        engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
+  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) validate();
+  if (saved_step_ != c.step) save_checkpoint();
   checkpoints_.finish();
-  if (tensorboard_) tensorboard_->flush();
   progress_.finish();
   return end;
 }
 
-void Trainer::validate() {
+bool Trainer::stalled() const {
+  return config_.eval.patience > 0 && state_.counters.evaluations_without_gain >= config_.eval.patience;
+}
+
+bool Trainer::validate() {
   nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
@@ -302,6 +305,8 @@ void Trainer::validate() {
   }
   RunCounters& c = state_.counters;
   c.last_loss = evaluation.loss;
+  c.validated_at = c.step;
+  saved_step_ = -1;  // a checkpoint of this step, if there is one, does not have the loss yet
   const bool gain = !c.best_loss || evaluation.loss < *c.best_loss;
   c.evaluations_without_gain = gain ? 0 : c.evaluations_without_gain + 1;
   if (gain) c.best_loss = evaluation.loss;
@@ -316,6 +321,7 @@ void Trainer::validate() {
   std::snprintf(line, sizeof line, "step %lld: valid loss %.4f  ppl %.2f", (long long)c.step, evaluation.loss,
                 std::exp(evaluation.loss));
   progress_.note(line);
+  return gain;
 }
 
 void Trainer::save_checkpoint() {
@@ -324,6 +330,7 @@ void Trainer::save_checkpoint() {
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
       config_.checkpoint.keep, config_.checkpoint.keep_best);
   last_checkpoint_time_ = now();
+  saved_step_ = state_.counters.step;
 }
 
 /// What holds for all of the run, for its first line.

@@ -35,7 +35,8 @@ class Trainer {
   ~Trainer();
 
   /// Trains until a budget is spent, validation stops improving, or a signal arrives. A checkpoint is written
-  /// at the end in each case. Throws TrainingFailure when the numbers are beyond repair.
+  /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
+  /// the loss scale reached its minimum.
   RunEnd run();
 
   const models::Transformer& model() const { return *model_; }
@@ -49,17 +50,26 @@ class Trainer {
     bool applied = false;
   };
 
+  /// Of one micro-batch, summed over scored positions; `total` also has the loss scale and auxiliary losses.
+  struct BatchLoss {
+    engine::Tensor nats, total;
+  };
+
   void restore();
   UpdateResult update();
+  BatchLoss batch_loss(const data::Batch& batch, bool checkpointing);
   double accumulate_gradients(int64_t& scored);
-  double micro_batch(const data::Batch& batch, nn::Probe* probe);
+  void watch_layers(double factor);
   [[noreturn]] void report_bad_update(double norm);
-  void validate();
+  /// Whether the loss is the best so far.
+  bool validate();
   void save_checkpoint();
   void log_update(const UpdateResult& result);
   engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }
+  /// Early stop: validation has not improved for eval.patience times.
+  bool stalled() const;
   double learning_rate() const;
   int64_t planned_steps() const;
 
@@ -77,15 +87,11 @@ class Trainer {
   std::unique_ptr<EventWriter> tensorboard_;
   std::unique_ptr<LayerStatistics> statistics_;
   Progress progress_;
-  std::vector<data::Batch> batches_;  // of the update that is being made, for diagnosis
+  std::vector<data::Batch> batches_;  // of the update that is being made; with rng_before_ for diagnosis
+  engine::Rng rng_before_;
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
-  int64_t last_log_tokens_ = 0;
-};
-
-/// Training cannot go on: the loss is not finite, or the loss scale reached its minimum. Exit code 1.
-struct TrainingFailure : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint
 };
 
 }  // namespace train

@@ -17,6 +17,11 @@ Tensor copy_of(const Tensor& t) {
   return copy;
 }
 
+/// The place in a copy of the values arena that a parameter has in the arena.
+Tensor part_of(const Tensor& arena, const Tensor& parameter) {
+  return arena.strided(parameter.shape(), engine::contiguous_strides(parameter.shape()), parameter.offset());
+}
+
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
 
 Json training_json(const TrainingState& s, const LossScaler* scaler) {
@@ -27,6 +32,7 @@ Json training_json(const TrainingState& s, const LossScaler* scaler) {
           {"seconds", c.seconds},
           {"best_loss", optional_number(c.best_loss)},
           {"last_loss", optional_number(c.last_loss)},
+          {"validated_at", c.validated_at},
           {"evaluations_without_gain", c.evaluations_without_gain},
           {"rng", {{"seed", s.rng.seed}, {"offset", s.rng.offset}}},
           {"data", data::to_json(s.position)},
@@ -38,7 +44,7 @@ constexpr int64_t kMax = int64_t(1) << 53;
 void read_training_json(const std::string& path, TrainingState& s, LossScaler* scaler) {
   const Json json = engine::read_json(path);
   engine::check_keys(json,
-                     {"step", "applied", "tokens", "seconds", "best_loss", "last_loss",
+                     {"step", "applied", "tokens", "seconds", "best_loss", "last_loss", "validated_at",
                       "evaluations_without_gain", "rng", "data", "loss_scaler"},
                      path);
   const auto at = [&](const Json& object, const char* key) -> const Json& {
@@ -57,6 +63,7 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
     value->reset();
     if (!at(json, key).is_null()) *value = engine::json_number(at(json, key), path + ": " + key);
   }
+  c.validated_at = count("validated_at");
   c.evaluations_without_gain = count("evaluations_without_gain");
   const Json& rng = at(json, "rng");
   const auto word = [&](const char* key) {
@@ -80,7 +87,7 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
   snapshot.tokenizer_json = tokenizer_json;
   snapshot.run = run;
   snapshot.step = state.counters.step;
-  snapshot.valid_loss = state.counters.last_loss;
+  if (state.counters.validated_at == state.counters.step) snapshot.valid_loss = state.counters.last_loss;
   snapshot.training_json = training_json(state, scaler).dump(1) + "\n";
   for (const auto& [name, tensor] : optimizer.state()) snapshot.optimizer.emplace_back(name, copy_of(tensor));
   // With an average, the model that people load is the average; the raw weights go beside the moments.
@@ -88,8 +95,7 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
   const Tensor shown = state.average.defined() ? copy_of(state.average) : values;
   if (state.average.defined()) snapshot.optimizer.emplace_back("values", values);
   for (const auto& [name, tensor] : models::named_values(model.parameters()))
-    snapshot.weights.emplace_back(
-        name, shown.strided(tensor.shape(), engine::contiguous_strides(tensor.shape()), tensor.offset()));
+    snapshot.weights.emplace_back(name, part_of(shown, tensor));
   return snapshot;
 }
 
@@ -103,17 +109,20 @@ std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_
   if (!snapshot.tokenizer_json.empty())
     engine::write_file(folder + "tokenizer.json", snapshot.tokenizer_json);
   const std::string path = writer.commit(snapshot.valid_loss);
-  prune_checkpoints(snapshot.run, keep, keep_best);
+  prune_checkpoints(snapshot.run, snapshot.step, keep, keep_best);
   return path;
 }
 
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
                         TrainingState& state, LossScaler* scaler) {
-  models::load_parameters(model.parameters(), engine::Safetensors(folder + "/model.safetensors"), folder);
+  const engine::Safetensors weights(folder + "/model.safetensors");
+  models::load_parameters(model.parameters(), weights, folder);
   const engine::Safetensors moments(folder + "/optimizer.safetensors");
   optimizer.restore(moments);
   if (state.average.defined()) {
-    state.average.copy_from(model.parameters().values());
+    // From the file: f16 parameters would round it.
+    for (const auto& [name, tensor] : models::named_values(model.parameters()))
+      part_of(state.average, tensor).copy_from(weights.load(name, state.average.dtype()));
     const Tensor raw = moments.load("values", model.parameters().values().dtype());
     engine::check(raw.shape() == model.parameters().values().shape(), folder,
                   ": the raw weights have the wrong size");

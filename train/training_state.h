@@ -22,6 +22,7 @@ struct RunCounters {
   int64_t tokens = 0;   // tokens seen
   double seconds = 0;   // spent training
   std::optional<double> best_loss, last_loss;  // validation
+  int64_t validated_at = 0;                    // the step of last_loss
   int64_t evaluations_without_gain = 0;
 };
 
@@ -40,7 +41,7 @@ struct Snapshot {
   std::string tokenizer_json;
   std::string run;
   int64_t step = 0;
-  std::optional<double> valid_loss;
+  std::optional<double> valid_loss;  // of these very weights; absent when they were not validated
 };
 
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,

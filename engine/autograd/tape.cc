@@ -196,7 +196,12 @@ void Tape::release_uses(Node& node) {
     const int32_t index = links_[size_t(node.first_input_ + i)];
     if (index < 0) continue;
     SlotState& slot = slots_[size_t(index)];
-    if (--slot.uses == 0 && slot.parameter && listener) listener->on_grad_ready(*slot.parameter);
+    if (--slot.uses > 0 || !slot.parameter) continue;
+    if (slot.grad.defined()) {  // formed wider than the arena: see forms_wider()
+      accumulate(index, slot.grad);
+      slot.grad = {};
+    }
+    if (listener) listener->on_grad_ready(*slot.parameter);
   }
 }
 
@@ -248,9 +253,20 @@ Into Tape::into_now(const Tensor& x) {
   return into_arena(*slots_[size_t(x.slot.index)].parameter);
 }
 
+/// Kernels form the gradient of an f32 leaf (a gain, a bias) in f32. An f16 arena, of memory-efficient f16,
+/// gets it rounded once, after the leaf's last use on this tape.
+static bool forms_wider(DType leaf, DType arena) {
+  return leaf == compute_dtype(leaf) && arena != compute_dtype(arena);
+}
+
 Into Backward::request(int input, bool rows) {
   Tape::SlotState& slot = tape_.slots_[size_t(input_slot(input))];
-  if (slot.parameter) return into_arena(*slot.parameter);
+  if (slot.parameter) {
+    if (!forms_wider(slot.dtype, slot.parameter->grad.dtype())) return into_arena(*slot.parameter);
+    const bool accumulate = slot.grad.defined();
+    if (!accumulate) slot.grad = Tensor::empty(slot.shape, slot.dtype);
+    return {slot.grad, accumulate};
+  }
   if (!slot.grad.defined()) {
     if (rows && slot.producer) slot.grad = slot.producer->gradient_buffer(slot.output);
     if (slot.grad.defined() && !slot.grad.has_uniform_rows()) slot.grad = {};

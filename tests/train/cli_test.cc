@@ -8,6 +8,7 @@
 #include "run_binary.h"
 #include "train/cli.h"
 #include "train/cli_help.h"
+#include "train/failure.h"
 
 using namespace train;
 using Catch::Matchers::Contains;
@@ -111,6 +112,7 @@ TEST_CASE("the binary: help, version, unknown command, exit codes") {
 
 namespace {
 int fail_as_caller(int, char**) { engine::fail("no such\nfile"); }
+int fail_at_work(int, char**) { throw Failure("the numbers are beyond repair"); }
 int fail_inside(int, char**) { throw std::logic_error("oops"); }
 int stop(int, char**) { return 130; }
 int nested(int argc, char** argv) {
@@ -127,6 +129,7 @@ int run(std::vector<std::string> words) {
   const CommandTable table = {"p",
                               "",
                               {{"caller", "", fail_as_caller},
+                               {"at-work", "", fail_at_work},
                                {"inside", "", fail_inside},
                                {"stop", "", stop},
                                {"nested", "", nested},
@@ -137,6 +140,7 @@ int run(std::vector<std::string> words) {
 
 TEST_CASE("exit codes follow the kind of failure") {
   CHECK(run({"p", "caller"}) == 2);
+  CHECK(run({"p", "at-work"}) == 1);
   CHECK(run({"p", "inside"}) == 1);
   CHECK(run({"p", "stop"}) == 130);
   CHECK(run({"p", "nested", "deep"}) == 2);

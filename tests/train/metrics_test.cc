@@ -93,6 +93,7 @@ TEST_CASE("tensorboard: framing, file version, session start, scalars") {
         {{"step", 41}, {"loss", 2.5}, {"note", "text"}, {"layers", {{{"layer", 3}, {"grad_norm", 0.5}}}}});
     writer.write({{"step", 42}, {"valid_loss", nullptr}});
     writer.write({{"step", 43}});
+    CHECK(records(engine::read_file(path)).size() == 4);  // at once, so that kill -9 loses none
   }
   CHECK_THAT(path, Contains("/events.out.tfevents."));
   const std::vector<std::string> all = records(engine::read_file(path));

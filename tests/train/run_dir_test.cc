@@ -143,11 +143,23 @@ TEST_CASE("checkpoints: pruning keeps the newest and the best, and clears what a
   const double losses[] = {3.0, 1.0, 2.0, 4.0, 5.0, 6.0};
   for (int i = 0; i < 6; ++i) save(run.path, i + 1, losses[i]);
   fs::create_directories(run / "checkpoints/.tmp-step-00000009");
-  prune_checkpoints(run.path, 2, 2);
+  prune_checkpoints(run.path, 6, 2, 2);
   CHECK(steps(run.path) == std::vector<int64_t>{2, 3, 5, 6});
   CHECK_FALSE(engine::file_exists(run / "checkpoints/.tmp-step-00000009"));
-  prune_checkpoints(run.path, 1, 0);
+  prune_checkpoints(run.path, 6, 1, 0);
   CHECK(steps(run.path) == std::vector<int64_t>{6});
+}
+
+TEST_CASE("checkpoints: a damaged one does not push out those that the run went on from") {
+  TemporaryFolder run;
+  for (int64_t step : {10, 20}) save(run.path, step);
+  overwrite(save(run.path, 30) + "/model.safetensors", "broken");
+  save(run.path, 25);  // resumed from 20
+  prune_checkpoints(run.path, 25, 1, 0);
+  CHECK(checkpoint_to_resume(run.path)->step == 25);
+  save(run.path, 35);
+  prune_checkpoints(run.path, 35, 1, 0);
+  CHECK(steps(run.path) == std::vector<int64_t>{35});
 }
 
 TEST_CASE("checkpoints: a writer killed at any moment leaves only whole checkpoints", "[medium]") {
@@ -157,7 +169,7 @@ TEST_CASE("checkpoints: a writer killed at any moment leaves only whole checkpoi
     if (child == 0) {
       for (int64_t step = 1;; ++step) {
         save(run.path, step % 4, 1.0);
-        prune_checkpoints(run.path, 2, 1);
+        prune_checkpoints(run.path, step % 4, 2, 1);
       }
     }
     for (int wait = 0; wait < 1000 && list_checkpoints(run.path).empty(); ++wait) usleep(5000);
@@ -181,6 +193,9 @@ TEST_CASE("run directory: fresh or resumed, one process at a time") {
   }
   CHECK_THROWS_WITH(RunDir(path, RunStart::fresh), Contains("already holds a run") && Contains("--resume"));
   CHECK(RunDir(path, RunStart::resume).holds_run());
+  // A run whose config was lost still has what must not be trained over.
+  save(folder / "b", 5);
+  CHECK_THROWS_WITH(RunDir(folder / "b", RunStart::fresh), Contains("already holds a run"));
   engine::write_file(folder / "file", "x");
   CHECK_THROWS_WITH(RunDir(folder / "file", RunStart::fresh), Contains("cannot create the folder"));
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "engine/base/file.h"
@@ -132,4 +133,62 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   refused({"--set", "data.context=17"}, "data.context: 17 is more than the model's 16 learned positions");
   refused({"--set", "budget.steps=0"}, "budget: set one of");
   refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
+  refused({"--set", "data=3"}, "\"data\" is a section");
+  refused({"--set", "init=gtp2"}, "nearest: \"gpt2\"");
+}
+
+TEST_CASE("a run whose numbers are beyond repair ends with one readable line and 1") {
+  Job job;
+  Process process(job);
+  CHECK(process.train("run", {"--set", "optim.lr=1e14", "--set", "optim.clip=0"}) == 1);
+  const std::string said = process.output();
+  CHECK_THAT(said, Contains("\nnormlab train: step ") && Contains("op ") && !Contains("internal error"));
+}
+
+TEST_CASE("the memory plan is near what a run comes to need: a tenth below to a third above", "[medium]") {
+  Job job;
+  job.config["model"].update(
+      {{"layers", 4}, {"width", 128}, {"heads", 4}, {"ffn_width", 512}, {"context", 128}});
+  job.set("data.batch", 8).set("budget.steps", 3).set("eval.batches", 1).set("eval.every", 0);
+  job.set("checkpoint.every", 0);  // copies may be gone before the activations are there
+  SECTION("f32") {}
+  SECTION("activation checkpointing") { job.set("activation_checkpointing", true); }
+  SECTION("bf16") { job.set("precision", "bf16"); }
+  SECTION("f16 without masters") { job.set("precision", "f16").set("loss_scale.memory_efficient", true); }
+  SECTION("an average of the weights") { job.set("ema.decay", 0.9); }
+  SECTION("plain SGD") { job.set("optim.name", "sgd").set("optim.momentum", 0); }
+  SECTION("dropout everywhere") {
+    job.set("dropout.residual", 0.1).set("dropout.attention", 0.1).set("dropout.activation", 0.1);
+  }
+  Process process(job);
+  REQUIRE(process.train("run") == 0);
+  const std::string said = process.output();
+  double planned = 0;
+  REQUIRE(std::sscanf(said.c_str() + said.find("memory: "), "memory: %lf MiB", &planned) == 1);
+  const double needed = series(job.run("run"), "peak_memory").back() / (1 << 20);
+  INFO("planned " << planned << " MiB, needed " << needed << " MiB");
+  CHECK(planned > 0.9 * needed);
+  CHECK(planned < 1.33 * needed);
+}
+
+TEST_CASE("a run keeps the config with everything that was resolved") {
+  Job job;
+  job.config["model"].erase("vocab_size");
+  job.config["model"].erase("objective");
+  job.config["model"]["norms"] = "hybridnorm";
+  job.set("model.vocab_size", 16).set("budget.steps", 2);
+  Process process(job);
+  REQUIRE(process.train("run") == 0);
+  const Json kept = engine::read_json(job.run("run") + "/config.json");
+  CHECK(kept["model"]["objective"] == "clm");
+  CHECK_THAT(kept["model"]["norms"].get<std::string>(), Contains("attn{") && !Contains("hybridnorm"));
+  CHECK(kept["init"] == "megatron");
+  CHECK(kept["data"]["context"] == 16);
+  CHECK(config_json(parse_config(kept, "kept")) == kept);
+  // inspect takes a run, its config, and the config that it came from.
+  for (const std::string& what : {job.run("run"), job.run("run") + "/config.json", process.config}) {
+    INFO(what);
+    CHECK(wait_for(start({"inspect", what}, process.log)) == 0);
+    CHECK_THAT(process.output(), Contains("parameters "));
+  }
 }

@@ -99,9 +99,34 @@ TEST_CASE("a resumed run is the uninterrupted one, loss by loss") {
   SECTION("f16 with a loss scale that moves") {
     check_resume(job.set("precision", "f16").set("loss_scale.init", 1e8).set("loss_scale.window", 3), 9);
   }
+  SECTION("f16 without masters, an average of the weights") {
+    check_resume(job.set("precision", "f16").set("loss_scale.memory_efficient", true).set("ema.decay", 0.9),
+                 9);
+  }
   SECTION("bf16") { check_resume(job.set("precision", "bf16"), 10); }
   SECTION("nag") { check_resume(job.set("optim.name", "nag").set("optim.lr", 0.1), 10); }
   SECTION("past the end of an epoch") { check_resume(job.set("data.batch", 40), 13); }
+}
+
+TEST_CASE("a resumed run tells TensorBoard which steps it writes again, and no others") {
+  Job job;
+  job.set("log.tensorboard", true).set("budget.steps", 8).train("run");
+  job.set("budget.steps", 10).train("run", RunStart::resume);
+  // Fields step (2) = 9 and session log (7) with status START: TensorBoard drops steps 9 and later before it.
+  const std::string start("\x10\x09\x3a\x02\x08\x01", 6);
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(job.run("run")))
+    if (entry.path().filename().string().starts_with("events."))
+      found += engine::read_file(entry.path()).find(start) != std::string::npos;
+  CHECK(found == 1);
+}
+
+TEST_CASE("moments of another optimizer are refused") {
+  Job job;
+  job.set("budget.steps", 4).train("run");
+  job.set("budget.steps", 8).set("optim.name", "nag");
+  CHECK_THROWS_WITH(job.train("run", RunStart::resume),
+                    Contains("optimizer.safetensors: second_moment is there: written by another optimizer"));
 }
 
 TEST_CASE("the number of threads changes nothing") {
@@ -166,6 +191,50 @@ TEST_CASE("a run that no longer gains stops early") {
   CHECK(series(job.run("run"), "loss").size() == 8);
 }
 
+TEST_CASE("a run that has ended stays as it is when it is resumed") {
+  Job job;
+  SECTION("its budget is spent") { job.set("eval.every", 7); }
+  SECTION("it stopped early") {
+    job.set("optim.lr", 1e-30).set("optim.weight_decay", 0).set("eval.every", 2).set("eval.patience", 3);
+  }
+  const RunEnd end = job.train("run");
+  const std::string metrics = engine::read_file(job.run("run") + "/metrics.jsonl");
+  const auto steps = [&] {
+    std::vector<int64_t> out;
+    for (const CheckpointInfo& c : list_checkpoints(job.run("run"))) out.push_back(c.step);
+    return out;
+  };
+  const std::vector<int64_t> before = steps();
+  CHECK(job.train("run", RunStart::resume) == end);
+  CHECK(engine::read_file(job.run("run") + "/metrics.jsonl") == metrics);
+  CHECK(steps() == before);
+}
+
+TEST_CASE("the best model is saved when it is found, with its own loss") {
+  Job job;
+  // The first validation stays the best; the last one is not beside a checkpoint of the schedule.
+  job.set("optim.lr", 1e-30).set("optim.weight_decay", 0).set("eval.every", 6);
+  job.set("checkpoint.every", 5).set("checkpoint.keep", 3).set("checkpoint.keep_best", 1);
+  job.train("run");
+  std::vector<int64_t> steps, validated;
+  for (const CheckpointInfo& c : list_checkpoints(job.run("run"))) {
+    steps.push_back(c.step);
+    if (c.valid_loss) validated.push_back(c.step);
+  }
+  CHECK(steps == std::vector<int64_t>{6, 15, 20, 24});
+  CHECK(validated == std::vector<int64_t>{6, 24});
+  CHECK_THAT(resolve_model(job.run("run")), Catch::Matchers::EndsWith("step-00000006"));
+  job.set("checkpoint.keep_best", 0).train("none");
+  CHECK(list_checkpoints(job.run("none")).front().step == 15);
+}
+
+TEST_CASE("training and validation data have one vocabulary") {
+  Job job;
+  write_shard(job.folder / "wider.bin", learnable_tokens(500, 20, 2), 20);
+  CHECK_THROWS_WITH(job.set("data.valid", job.folder / "wider.bin").set("model.vocab_size", 32).train("run"),
+                    Contains("wider.bin: a vocabulary of 20, data.train has 16"));
+}
+
 TEST_CASE("the saved model is the average of the weights") {
   Job job;
   job.set("ema.decay", 0.75).set("budget.steps", 1).set("schedule.warmup", 0);
@@ -193,7 +262,12 @@ TEST_CASE("the saved model is the average of the weights") {
 TEST_CASE("numbers beyond repair are named by layer and op") {
   Job job;
   job.set("optim.lr", 1e14).set("optim.clip", 0).set("schedule.warmup", 0);
-  CHECK_THROWS_WITH(job.train("run"), Contains("First bad number: ") && Contains("Lower optim.lr"));
+  CHECK_THROWS_WITH(job.train("run"), Contains("First bad number: forward of layer 0 attn, op ") &&
+                                          Contains("not finite") && Contains("Lower optim.lr"));
+  // The forward that is looked at again has the same dropout, and each layer's ops even where they are
+  // recomputed.
+  job.set("dropout.residual", 0.3).set("activation_checkpointing", true);
+  CHECK_THROWS_WITH(job.train("dropout"), Contains("First bad number: forward of layer 0 attn, op "));
   // f16 gives up when the loss scale cannot fall further.
   job.set("precision", "f16").set("loss_scale.init", 2).set("loss_scale.min", 1);
   CHECK_THROWS_WITH(job.train("f16"), Contains("loss scale"));
@@ -206,11 +280,11 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (5.3 GiB); or "
-               "activation_checkpointing=true, data.batch=32, data.accumulate=2 (6.4 GiB); or "
-               "data.context=128 ("));
+      Contains("which is not enough. What would fit: data.batch=2, data.accumulate=32 (5.5 GiB); or "
+               "activation_checkpointing=true, data.batch=16, data.accumulate=4 (") &&
+          Contains("); or data.context=64 (5.5 GiB)"));
   // Nothing alone is enough, then not even everything.
-  CHECK_THROWS_WITH(check_memory(config, model, model.context, 1.8e9),
+  CHECK_THROWS_WITH(check_memory(config, model, model.context, 3.2e9),
                     Contains("What would fit: activation_checkpointing=true, data.batch=") &&
                         Contains("precision=f16, loss_scale.memory_efficient=true (") &&
                         Contains("model.layers="));
@@ -227,11 +301,14 @@ TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {
   job.set("optim.lr", 0.003).set("data.batch", 16);
   job.train("f32");
   const double reference = series(job.run("f32"), "valid_loss").back();
-  for (const char* precision : {"bf16", "f16"}) {
-    job.set("precision", precision).train(precision);
-    INFO(precision);
-    CHECK(series(job.run(precision), "valid_loss").back() == Approx(reference).epsilon(0.01));
-  }
+  const auto check_close = [&](const char* name) {
+    job.train(name);
+    INFO(name);
+    CHECK(series(job.run(name), "valid_loss").back() == Approx(reference).epsilon(0.01));
+  };
+  job.set("precision", "bf16"), check_close("bf16");
+  job.set("precision", "f16"), check_close("f16");
+  job.set("loss_scale.memory_efficient", true), check_close("f16 without masters");
 }
 
 TEST_CASE("f16 with loss scaling trains where f16 without it stalls", "[medium]") {
