@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "engine/cpu/bf16_pairs.h"
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/kernel.h"
 
@@ -123,9 +124,7 @@ struct Widened {
 };
 
 #if defined(__AVX512F__)
-/// Pairs of bf16 neighbours in k, the lower k in the lower half: VDPBF16PS multiplies both and adds them to
-/// an f32 sum. Emulated, the same arithmetic in f32 (but for denormals, which the instruction flushes), for
-/// tests on processors without it.
+/// Pairs of bf16 neighbours in k (bf16_pairs.h).
 template <bool Emulated>
 struct Bf16Pairs {
   using Sum = float;
@@ -133,13 +132,7 @@ struct Bf16Pairs {
   static constexpr int kDepth = 2;
 
   static ENGINE_INLINE void multiply_add(Vector<float>& sum, uint32_t a, const Vector<uint32_t>& row) {
-    const Vector<uint32_t> pair = a - Vector<uint32_t>{};
-    if constexpr (Emulated) {
-      sum += (Vector<float>)(pair & 0xffff0000u) * (Vector<float>)(row & 0xffff0000u);
-      sum += (Vector<float>)(pair << 16) * (Vector<float>)(row << 16);
-    } else {
-      asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(pair));
-    }
+    add_pair_products<Emulated>(sum, a, row);
   }
   static ENGINE_INLINE Vector<uint32_t> along_k(const bf16* from, int64_t n) {
     Vector<uint32_t> pairs = {};

@@ -1,4 +1,4 @@
-// Read first: attention_kernels.h, attention_tile.h.
+// Read first: attention_kernels.h, attention_tile.h, attention_blocks.h.
 //
 // Scores live transposed, s [keys of a block, queries of a block]: a lane is a query. The forward pass is
 // FlashAttention-2's (arXiv 2307.08691, algorithm 1): per block of queries a running maximum m, a running sum
@@ -6,12 +6,10 @@
 // blocks.
 #include "engine/ops/attention_kernels.h"
 
-#include "engine/ops/attention_tile.h"
+#include "engine/ops/attention_blocks.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
-
-constexpr int64_t kQ = kAttentionQueries, kK = kAttentionKeys;
 
 /// Hands out pieces of one scratch block.
 template <class C>
@@ -23,6 +21,11 @@ struct Pieces {
     return piece;
   }
 };
+
+template <class E, class C>
+E* take(Pieces<C>& pieces, int64_t n) {
+  return reinterpret_cast<E*>(pieces.take(n));
+}
 
 /// One query head's block of queries.
 struct Block {
@@ -44,38 +47,10 @@ inline int64_t first_visible_key(const AttentionShape& s, int64_t b) {
   return key;
 }
 
-/// n elements of kv rows [first, first + count) as compute values: in place, or widened into `buffer`.
-template <class T, class C = Compute<T>>
-struct KeyRows {
-  const C* data;
-  int64_t stride;
-  KeyRows(const AttentionRows& rows, int64_t b, int64_t head, int64_t n, int64_t first, int64_t count,
-          C* buffer) {
-    const T* from =
-        static_cast<const T*>(rows.data) + b * rows.batch_stride + first * rows.row_stride + head * n;
-    if constexpr (std::is_same_v<T, C>) {
-      data = from, stride = rows.row_stride;
-    } else {
-      for (int64_t r = 0; r < count; ++r) widen_n(from + r * rows.row_stride, buffer + r * n, n);
-      data = buffer, stride = n;
-    }
-  }
-};
-
-/// to [rows, n] with distance ld = factor * query rows of the block; columns from n to ld are zeroed.
+/// Row `first` of a key/value head.
 template <class T>
-void gather_rows(const T* from, int64_t row_stride, int64_t rows, int64_t n, Compute<T> factor,
-                 Compute<T>* to, int64_t ld) {
-  using C = Compute<T>;
-  for (int64_t r = 0; r < rows; ++r) {
-    if constexpr (std::is_same_v<T, C>) {
-      out(to + r * ld, n) = factor * in(from + r * row_stride, n);
-    } else {
-      widen_n(from + r * row_stride, to + r * ld, n);
-      out(to + r * ld, n) *= factor;
-    }
-    for (int64_t i = n; i < ld; ++i) to[r * ld + i] = 0;
-  }
+const T* kv_rows(const AttentionRows& rows, int64_t b, int64_t head, int64_t n, int64_t first) {
+  return static_cast<const T*>(rows.data) + b * rows.batch_stride + first * rows.row_stride + head * n;
 }
 
 /// Writes `value` where a query may not see a key: keys after it (causal) and masked keys. A query to which
@@ -123,6 +98,15 @@ template <class C, class F>
 ENGINE_INLINE void each_packet(int64_t rows, int64_t lanes, F&& f) {
   for (int64_t j = 0; j < rows; ++j)
     for (int64_t i = 0; i < lanes; i += kLanes<C>) f(j * kQ + i, i);
+}
+
+/// The scores of a block of keys before cap and mask.
+template <class B>
+void score_block(const AttentionShape& s, int64_t keys, int64_t lanes, const KeyBlock<typename B::E>& k,
+                 const typename B::E* qt, typename B::C* scores) {
+  tile_product<typename B::M>(keys, lanes, steps_of<typename B::M>(s.n), k.rows, qt, kQ, scores, kQ, false);
+  if (B::kScaledQueries) return;
+  for (int64_t j = 0; j < keys; ++j) out(scores + j * kQ, lanes) *= typename B::C(s.scale);
 }
 
 /// scores = cap tanh(scores / cap); slope (may be null) = its derivative.
@@ -173,27 +157,32 @@ void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale
   }
 }
 
-template <class T>
+template <class T, class B>
 void attend(const AttentionForward& a, const Block& block) {
-  using C = Compute<T>;
+  using C = typename B::C;
+  using E = typename B::E;
+  using M = typename B::M;
+  static_assert(sizeof(E) == sizeof(C));
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  Pieces<C> pieces{scratch<C>(2 * (n + 1) * kQ + 2 * kK * kQ + 3 * kQ + 2 * kK * n + kQ * n + 256)};
-  C *qt = pieces.take(n * kQ), *sums = pieces.take(n * kQ), *scores = pieces.take(kK * kQ);
-  C *factors = pieces.take(kK * kQ), *m = pieces.take(kQ), *l = pieces.take(kQ), *rescale = pieces.take(kQ);
-  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *rows = pieces.take(kQ * n);
+  const int64_t padded = steps_of<M>(n) * M::kDepth;
+  Pieces<C> pieces{scratch<C>(3 * padded * kQ + 3 * kK * kQ + 3 * kQ + kK * padded + 256)};
+  C *sums = pieces.take(n * kQ), *scores = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ);
+  C *m = pieces.take(kQ), *l = pieces.take(kQ), *rescale = pieces.take(kQ), *rows = pieces.take(kQ * padded);
+  E *qt = take<E>(pieces, padded * kQ), *weights = take<E>(pieces, kK * kQ);
+  E* kv_buffer = take<E>(pieces, kK * padded);
 
-  gather_rows(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale), rows, n);
-  out(qt, n * kQ).setZero();
-  transpose(block.rows, n, rows, n, qt, kQ);
+  B::query_lanes(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale),
+                 reinterpret_cast<E*>(rows), qt);
   out(m, lanes).setConstant(std::numeric_limits<C>::lowest());
   out(l, lanes).setZero();
 
   const int64_t end = key_end(s, block);
   for (int64_t k0 = 0; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
-    const KeyRows<T> k(a.k, block.b, kv_head, n, k0, keys, k_buffer);
-    tile_product<C>(keys, lanes, n, {k.data, k.stride, 1}, qt, kQ, scores, kQ, false);
+    const auto k =
+        B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n, Wanted::rows, kv_buffer);
+    score_block<B>(s, keys, lanes, k, qt, scores);
     if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, nullptr);
     mask_scores(s, block, k0, keys, -std::numeric_limits<C>::infinity(), scores);
     softmax_step(keys, lanes, scores, m, l, rescale);
@@ -204,8 +193,10 @@ void attend(const AttentionForward& a, const Block& block) {
     }
     if (k0 > 0)
       for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) *= in(rescale, lanes);
-    const KeyRows<T> v(a.v, block.b, kv_head, n, k0, keys, v_buffer);
-    tile_product<C>(n, lanes, keys, {v.data, 1, v.stride}, scores, kQ, sums, kQ, k0 > 0);
+    const auto v = B::keys(kv_rows<T>(a.v, block.b, kv_head, n, k0), a.v.row_stride, keys, n, Wanted::columns,
+                           kv_buffer);
+    tile_product<M>(n, lanes, steps_of<M>(keys), v.columns, B::score_rows(scores, keys, lanes, weights), kQ,
+                    sums, kQ, k0 > 0);
   }
   for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) /= in(l, lanes);
   transpose(n, block.rows, sums, kQ, rows, n);
@@ -219,14 +210,14 @@ void attend(const AttentionForward& a, const Block& block) {
         in(m, block.rows) + in(l, block.rows).log();
 }
 
-template <class T>
+template <class T, class B>
 void forward(const AttentionForward& a) {
   const AttentionShape& s = a.shape;
   const int64_t blocks = (s.queries + kQ - 1) / kQ;
   parallel_for(s.batch * s.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;
-    attend<T>(a,
-              block_at<T>(s, head / s.heads, head % s.heads, blocks - 1 - task % blocks));  // dearest first
+    attend<T, B>(
+        a, block_at<T>(s, head / s.heads, head % s.heads, blocks - 1 - task % blocks));  // dearest first
   });
 }
 
@@ -242,10 +233,10 @@ struct RowSums {
   C *rounded, *rest;
 };
 
-/// ds into `dp`, p z into `scores`. slope and z may be null.
+/// factor ds into `dp`, p z into `scores`. slope and z may be null.
 template <class C>
-void score_gradients(int64_t keys, int64_t lanes, const RowSums<C>& d, const C* slope, const C* z, C* scores,
-                     C* dp) {
+void score_gradients(int64_t keys, int64_t lanes, const RowSums<C>& d, C factor, const C* slope, const C* z,
+                     C* scores, C* dp) {
   using namespace Eigen::internal;
   using P = Packet<C>;
   each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
@@ -257,6 +248,7 @@ void score_gradients(int64_t keys, int64_t lanes, const RowSums<C>& d, const C* 
       pstoreu(scores + at, pmul(p, factor));
     }
     g = pmul(p, psub(psub(g, ploadu<P>(d.rounded + lane)), ploadu<P>(d.rest + lane)));
+    if (factor != C(1)) g = pmul(g, pset1<P>(factor));
     pstoreu(dp + at, slope ? pmul(g, ploadu<P>(slope + at)) : g);
   });
 }
@@ -290,42 +282,60 @@ void exact_row_sums(int64_t keys, int64_t lanes, const C* z, const C* scores, co
   out(d.rest, lanes) /= in(total, lanes);
 }
 
+/// D = sum over channels of dO o, a row at a time.
+template <class T, class C>
+void output_sums(const T* dout, const C* o, int64_t stride, int64_t rows, int64_t n, C* buffer, C* d) {
+  for (int64_t i = 0; i < rows; ++i)
+    d[i] = (in(load(dout + i * stride, n, buffer), n) * in(o + i * stride, n)).sum();
+}
+
+/// Elements of C that attend_backward() takes out of `pieces`.
+constexpr int64_t backward_scratch(int64_t n, int64_t ld) {
+  const int64_t padded = round_up(n, 2);
+  return 2 * kQ * ld + 4 * padded * kQ + 5 * kK * kQ + 4 * kK * padded + 3 * kQ + 512;
+}
+
 /// Adds what one block of queries gives dk and dv (sums [keys, ld]) and writes its dq.
-template <class T, class C = Compute<T>>
+template <class T, class B, class C = typename B::C>
 void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* dv, int64_t ld,
                      Pieces<C> pieces) {
+  using E = typename B::E;
+  using M = typename B::M;
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  C *q_rows = pieces.take(kQ * ld), *do_rows = pieces.take(kQ * ld), *qt = pieces.take(n * kQ);
-  C *dot = pieces.take(n * kQ), *dqt = pieces.take(n * kQ), *scores = pieces.take(kK * kQ);
+  const int64_t padded = round_up(n, 2), head_stride = s.heads * n;
+  E *q_rows = take<E>(pieces, kQ * ld), *do_rows = take<E>(pieces, kQ * ld);
+  E *qt = take<E>(pieces, padded * kQ), *dot = take<E>(pieces, padded * kQ);
+  C *dqt = pieces.take(n * kQ), *rows = pieces.take(kQ * padded), *scores = pieces.take(kK * kQ);
   C *dp = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ), *slope = pieces.take(kK * kQ);
-  C *k_buffer = pieces.take(kK * n), *v_buffer = pieces.take(kK * n), *lse = pieces.take(kQ);
+  E *packed = take<E>(pieces, kK * kQ), *k_buffer = take<E>(pieces, 2 * kK * padded);
+  E* v_buffer = take<E>(pieces, 2 * kK * padded);
+  C* lse = pieces.take(kQ);
   const RowSums<C> d = {pieces.take(kQ), pieces.take(kQ)};
 
+  const T* q = query_rows<T>(a.q, block, n);
   const int64_t row = (block.b * s.queries + block.first) * s.heads + block.h;  // of out and dout
   const T* dout = static_cast<const T*>(a.dout) + row * n;
-  gather_rows(query_rows<T>(a.q, block, n), a.q.row_stride, block.rows, n, C(s.scale), q_rows, ld);
-  gather_rows(static_cast<const C*>(a.out) + row * n, s.heads * n, block.rows, n, C(1), do_rows, ld);
-  out(qt, n * kQ).setZero();
-  out(dot, n * kQ).setZero();
+  const C scale = C(s.scale);
+  B::query_rows(q, a.q.row_stride, block.rows, n, scale, q_rows, ld);
+  B::query_rows(dout, head_stride, block.rows, n, C(1), do_rows, ld);
+  B::query_lanes(q, a.q.row_stride, block.rows, n, scale, reinterpret_cast<E*>(rows), qt);
+  B::query_lanes(dout, head_stride, block.rows, n, C(1), reinterpret_cast<E*>(rows), dot);
   out(d.rounded, lanes).setZero();
   out(d.rest, lanes).setZero();
   out(lse, lanes).setZero();
-  transpose(block.rows, n, q_rows, ld, qt, kQ);
-  for (int64_t i = 0; i < block.rows; ++i) {
-    for (int64_t c = 0; c < n; ++c) d.rounded[i] += do_rows[i * ld + c] * C(widen(dout[i * s.heads * n + c]));
-  }
-  gather_rows(dout, s.heads * n, block.rows, n, C(1), do_rows, ld);
-  transpose(block.rows, n, do_rows, ld, dot, kQ);
+  output_sums(dout, static_cast<const C*>(a.out) + row * n, head_stride, block.rows, n, rows, d.rounded);
   out(lse, block.rows) =
       in(static_cast<const C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows);
 
-  const int64_t end = key_end(s, block);
+  const int64_t end = key_end(s, block), query_steps = steps_of<M>(block.rows);
   for (int64_t k0 = 0; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
-    const KeyRows<T> k(a.k, block.b, kv_head, n, k0, keys, k_buffer);
-    const KeyRows<T> v(a.v, block.b, kv_head, n, k0, keys, v_buffer);
-    tile_product<C>(keys, lanes, n, {k.data, k.stride, 1}, qt, kQ, scores, kQ, false);
+    const auto k = B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n,
+                           a.dq.data ? Wanted::both : Wanted::rows, k_buffer);
+    const auto v =
+        B::keys(kv_rows<T>(a.v, block.b, kv_head, n, k0), a.v.row_stride, keys, n, Wanted::rows, v_buffer);
+    score_block<B>(s, keys, lanes, k, qt, scores);
     if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, slope);
     each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
       using namespace Eigen::internal;
@@ -333,22 +343,27 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
       pstoreu(scores + at, pexp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
     });
     mask_scores(s, block, k0, keys, C(0), scores);
-    tile_product<C>(keys, lanes, n, {v.data, v.stride, 1}, dot, kQ, dp, kQ, false);
+    tile_product<M>(keys, lanes, steps_of<M>(n), v.rows, dot, kQ, dp, kQ, false);
     if (s.dropout > 0) draw_dropout(s, block, k0, keys, factors);
     if (end <= kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
-    score_gradients<C>(keys, lanes, d, s.softcap > 0 ? slope : nullptr, s.dropout > 0 ? factors : nullptr,
-                       scores, dp);
+    score_gradients<C>(keys, lanes, d, B::kScaledQueries ? C(1) : scale, s.softcap > 0 ? slope : nullptr,
+                       s.dropout > 0 ? factors : nullptr, scores, dp);
     if (a.dv.data)
-      tile_product<C>(keys, ld, block.rows, {scores, kQ, 1}, do_rows, ld, dv + k0 * ld, ld, true);
-    if (a.dk.data) tile_product<C>(keys, ld, block.rows, {dp, kQ, 1}, q_rows, ld, dk + k0 * ld, ld, true);
-    if (a.dq.data) tile_product<C>(n, lanes, keys, {k.data, 1, k.stride}, dp, kQ, dqt, kQ, k0 > 0);
+      tile_product<M>(keys, ld, query_steps, B::score_columns(scores, keys, lanes, packed), do_rows, ld,
+                      dv + k0 * ld, ld, true);
+    if (a.dk.data)
+      tile_product<M>(keys, ld, query_steps, B::score_columns(dp, keys, lanes, packed), q_rows, ld,
+                      dk + k0 * ld, ld, true);
+    if (a.dq.data)
+      tile_product<M>(n, lanes, steps_of<M>(keys), k.columns, B::score_rows(dp, keys, lanes, packed), kQ, dqt,
+                      kQ, k0 > 0);
   }
   if (!a.dq.data) return;
-  transpose(n, block.rows, dqt, kQ, q_rows, ld);
+  transpose(n, block.rows, dqt, kQ, rows, padded);
   T* dq = static_cast<T*>(a.dq.data) + (block.b * s.queries + block.first) * a.dq.row_stride + block.h * n;
   for (int64_t i = 0; i < block.rows; ++i) {
-    out(q_rows + i * ld, n) *= C(s.scale);
-    store(dq + i * a.dq.row_stride, q_rows + i * ld, n, a.dq.accumulate);
+    if (B::kScaledQueries) out(rows + i * padded, n) *= scale;
+    store(dq + i * a.dq.row_stride, rows + i * padded, n, a.dq.accumulate);
   }
 }
 
@@ -363,20 +378,19 @@ void store_rows(const AttentionGradient& g, const AttentionShape& s, int64_t b, 
 
 // A task is (batch entry, key/value head, part): part p takes every parts-th block of the queries that read
 // the head, and so has a sum of dk and dv of its own. Several parts are added in order afterwards.
-template <class T>
+template <class T, class B>
 void backward(const AttentionBackward& a) {
-  using C = Compute<T>;
+  using C = typename B::C;
   const AttentionShape& s = a.shape;
   const int64_t parts = attention_parts(s), blocks = (s.queries + kQ - 1) / kQ, group = s.heads / s.kv_heads;
   const int64_t ld = round_up(s.n, kLanes<C>), size = s.keys * ld;
   parallel_for(s.batch * s.kv_heads * parts, [&](int64_t task) {
     const int64_t part = task % parts, head = task / parts % s.kv_heads, b = task / parts / s.kv_heads;
-    const int64_t work = 2 * kQ * ld + 3 * s.n * kQ + 4 * kK * kQ + 2 * kK * s.n + 3 * kQ + 512;
     C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
     out(sums, 2 * size).setZero();
     for (int64_t unit = part; unit < group * blocks; unit += parts)
-      attend_backward<T>(a, block_at<T>(s, b, head * group + unit / blocks, unit % blocks), sums, sums + size,
-                         ld, Pieces<C>{scratch<C>(work)});
+      attend_backward<T, B>(a, block_at<T>(s, b, head * group + unit / blocks, unit % blocks), sums,
+                            sums + size, ld, Pieces<C>{scratch<C>(backward_scratch(s.n, ld))});
     if (parts > 1) return;
     store_rows<T>(a.dk, s, b, head, sums, ld);
     store_rows<T>(a.dv, s, b, head, sums + size, ld);
@@ -390,13 +404,24 @@ void backward(const AttentionBackward& a) {
   });
 }
 
+/// Calls f(T, blocks) with the dtype's element and the way its products go.
+template <class F>
+void choose_blocks(DType dtype, F&& f) {
+#if defined(__AVX512F__)
+  if (dtype == DType::bf16 && bf16_product() == Bf16Product::pairs) return f(bf16{}, PairBlocks<false>{});
+  if (dtype == DType::bf16 && bf16_product() == Bf16Product::emulated_pairs)
+    return f(bf16{}, PairBlocks<true>{});
+#endif
+  visit_float(dtype, [&](auto t) { f(t, SingleBlocks<decltype(t)>{}); });
+}
+
 }  // namespace
 
 void attention_forward(const AttentionForward& a) {
-  visit_float(a.shape.dtype, [&](auto t) { forward<decltype(t)>(a); });
+  choose_blocks(a.shape.dtype, [&](auto t, auto blocks) { forward<decltype(t), decltype(blocks)>(a); });
 }
 void attention_backward(const AttentionBackward& a) {
-  visit_float(a.shape.dtype, [&](auto t) { backward<decltype(t)>(a); });
+  choose_blocks(a.shape.dtype, [&](auto t, auto blocks) { backward<decltype(t), decltype(blocks)>(a); });
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

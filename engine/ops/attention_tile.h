@@ -7,6 +7,7 @@
 
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments
 
+#include "engine/cpu/bf16_pairs.h"
 #include "engine/cpu/kernel.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -25,32 +26,70 @@ constexpr int kTileVectors = 2;
 
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// a(m, k) = data[m * row + k * column]
+// How numbers enter a product. A step of depth is what one Element holds: one number, or two of them.
 template <class C>
+struct Singles {
+  using Sum = C;
+  using Element = C;
+  using Row = Packet<C>;
+  static constexpr int64_t kDepth = 1;
+  static ENGINE_INLINE Row load_row(const C* p) { return Eigen::internal::ploadu<Row>(p); }
+  static ENGINE_INLINE void multiply_add(Packet<C>& sum, C a, const Row& row) {
+    sum = Eigen::internal::pmadd(Eigen::internal::pset1<Row>(a), row, sum);
+  }
+};
+#if defined(__AVX512F__)
+/// bf16_pairs.h
+template <bool Emulated>
+struct Pairs {
+  using Sum = float;
+  using Element = uint32_t;
+  using Row = PairRow;
+  static constexpr int64_t kDepth = 2;
+  static ENGINE_INLINE Row load_row(const uint32_t* p) {
+    Row row;
+    __builtin_memcpy(&row, p, sizeof row);
+    return row;
+  }
+  static ENGINE_INLINE void multiply_add(Packet<float>& sum, uint32_t a, const Row& row) {
+    PairSums sums = sum;
+    add_pair_products<Emulated>(sums, a, row);
+    sum = sums;
+  }
+};
+#endif
+template <class M>
+constexpr int64_t steps_of(int64_t depth) {
+  return (depth + M::kDepth - 1) / M::kDepth;
+}
+
+/// a(m, k) = data[m * row + k * column], k in steps
+template <class E>
 struct Operand {
-  const C* data;
+  const E* data;
   int64_t row, column;
 };
 
-template <int Rows, int Vectors, class C>
-ENGINE_INLINE void register_tile(Operand<C> a, const C* b, int64_t ldb, C* c, int64_t ldc, int64_t depth,
-                                 bool accumulate) {
+template <int Rows, int Vectors, class M>
+ENGINE_INLINE void register_tile(Operand<typename M::Element> a, const typename M::Element* b, int64_t ldb,
+                                 typename M::Sum* c, int64_t ldc, int64_t steps, bool accumulate) {
   using namespace Eigen::internal;
+  using C = typename M::Sum;
   Packet<C> sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v)
       sum[r][v] = accumulate ? ploadu<Packet<C>>(c + r * ldc + v * kLanes<C>) : pset1<Packet<C>>(C(0));
-  for (int64_t k = 0; k < depth; ++k) {
-    Packet<C> row[Vectors];
+  for (int64_t k = 0; k < steps; ++k) {
+    typename M::Row row[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) row[v] = ploadu<Packet<C>>(b + k * ldb + v * kLanes<C>);
+    for (int v = 0; v < Vectors; ++v) row[v] = M::load_row(b + k * ldb + v * kLanes<C>);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      const Packet<C> x = pset1<Packet<C>>(a.data[r * a.row + k * a.column]);
+      const typename M::Element x = a.data[r * a.row + k * a.column];
 #pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = pmadd(x, row[v], sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) M::multiply_add(sum[r][v], x, row[v]);
     }
   }
 #pragma GCC unroll 8
@@ -59,26 +98,31 @@ ENGINE_INLINE void register_tile(Operand<C> a, const C* b, int64_t ldb, C* c, in
     for (int v = 0; v < Vectors; ++v) pstoreu(c + r * ldc + v * kLanes<C>, sum[r][v]);
 }
 
-template <int Vectors, class C>
-void column_of_tiles(int64_t rows, Operand<C> a, const C* b, int64_t ldb, C* c, int64_t ldc, int64_t depth,
-                     bool accumulate) {
+template <int Vectors, class M>
+void column_of_tiles(int64_t rows, Operand<typename M::Element> a, const typename M::Element* b, int64_t ldb,
+                     typename M::Sum* c, int64_t ldc, int64_t steps, bool accumulate) {
   int64_t m = 0;
-  const auto at = [&](int64_t row) { return Operand<C>{a.data + row * a.row, a.row, a.column}; };
-  for (; m + kTileRows <= rows; m += kTileRows)
-    register_tile<kTileRows, Vectors>(at(m), b, ldb, c + m * ldc, ldc, depth, accumulate);
-  if (m + 4 <= rows) register_tile<4, Vectors>(at(m), b, ldb, c + m * ldc, ldc, depth, accumulate), m += 4;
-  if (m + 2 <= rows) register_tile<2, Vectors>(at(m), b, ldb, c + m * ldc, ldc, depth, accumulate), m += 2;
-  if (m < rows) register_tile<1, Vectors>(at(m), b, ldb, c + m * ldc, ldc, depth, accumulate);
+  const auto tile = [&]<int Rows>(std::integral_constant<int, Rows>) {
+    const Operand<typename M::Element> at = {a.data + m * a.row, a.row, a.column};
+    register_tile<Rows, Vectors, M>(at, b, ldb, c + m * ldc, ldc, steps, accumulate);
+    m += Rows;
+  };
+  while (m + kTileRows <= rows) tile(std::integral_constant<int, kTileRows>());
+  if (m + 4 <= rows) tile(std::integral_constant<int, 4>());
+  if (m + 2 <= rows) tile(std::integral_constant<int, 2>());
+  if (m < rows) tile(std::integral_constant<int, 1>());
 }
 
-/// c [rows, columns] = a [rows, depth] b [depth, columns], or += ; `columns` is a multiple of the lanes.
-template <class C>
-void tile_product(int64_t rows, int64_t columns, int64_t depth, Operand<C> a, const C* b, int64_t ldb, C* c,
-                  int64_t ldc, bool accumulate) {
+/// c [rows, columns] = a [rows, steps] b [steps, columns], or += ; `columns` is a multiple of the lanes.
+template <class M>
+void tile_product(int64_t rows, int64_t columns, int64_t steps, Operand<typename M::Element> a,
+                  const typename M::Element* b, int64_t ldb, typename M::Sum* c, int64_t ldc,
+                  bool accumulate) {
+  constexpr int64_t lanes = kLanes<typename M::Sum>;
   int64_t n = 0;
-  for (; n + kTileVectors * kLanes<C> <= columns; n += kTileVectors * kLanes<C>)
-    column_of_tiles<kTileVectors>(rows, a, b + n, ldb, c + n, ldc, depth, accumulate);
-  for (; n < columns; n += kLanes<C>) column_of_tiles<1>(rows, a, b + n, ldb, c + n, ldc, depth, accumulate);
+  for (; n + kTileVectors * lanes <= columns; n += kTileVectors * lanes)
+    column_of_tiles<kTileVectors, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
+  for (; n < columns; n += lanes) column_of_tiles<1, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
 }
 
 /// to [columns, rows] = transpose of from [rows, columns], whole packets at a time where they fit.
