@@ -54,8 +54,7 @@ std::vector<const OpCase*> chosen_rows(const std::string& op) {
     names.push_back(row.op);
     if (op.empty() || row.op == op) rows.push_back(&row);
   }
-  engine::check(!rows.empty(), "normlab gradcheck: no op '", op, "'; the nearest is '",
-                engine::nearest_word(op, names), "'");
+  engine::check(!rows.empty(), "no op '", op, "'; the nearest is '", engine::nearest_word(op, names), "'");
   return rows;
 }
 

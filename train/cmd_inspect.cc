@@ -8,6 +8,7 @@
 #include "models/diagram.h"
 #include "models/diagram_book.h"
 #include "models/flops.h"
+#include "models/hf_architecture.h"
 #include "models/parameter_list.h"
 #include "models/size_presets.h"
 #include "train/cli.h"
@@ -22,7 +23,8 @@ using models::ModelConfig;
 const Usage usage = {
     "normlab inspect",
     "parameters, exact counts, memory plan, FLOPs per token and norm placement of a model",
-    {{"MODEL", "a model or run folder, a config file, or a size preset such as gpt-125m", Count::optional}},
+    {{"MODEL", "a model, run or Hugging Face folder, a config file, or a size preset such as gpt-125m",
+      Count::optional}},
     {{"norms", "SPEC", "another placement: a preset's name or NormSpec text"},
      {"diagram", "text|svg", "draw the placement instead"},
      {"json", "", "one JSON object on stdout"},
@@ -45,6 +47,7 @@ ModelConfig load_config(const std::string& where) {
   const Json json = engine::read_json(path, size_t(1) << 24);
   if (json.is_object() && json.contains("model"))
     return models::model_config_from_section(json["model"], path + ": model");
+  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
   return models::model_config_from_json(json, path);
 }
 
@@ -121,8 +124,7 @@ int cmd_inspect(int argc, char** argv) {
     engine::write_file(page, models::with_diagram_book(engine::read_file(page, size_t(1) << 24)));
     return 0;
   }
-  engine::check(!args.positionals().empty(),
-                "normlab inspect: name a model folder, a config file or a size preset");
+  engine::check(!args.positionals().empty(), "name a model folder, a config file or a size preset");
   ModelConfig config = load_config(args.positional(0));
   if (args.given("norms")) {
     models::set_norms(config, args.text("norms"));
