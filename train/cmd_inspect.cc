@@ -8,6 +8,7 @@
 #include "models/diagram.h"
 #include "models/diagram_book.h"
 #include "models/flops.h"
+#include "models/hf_architecture.h"
 #include "models/parameter_list.h"
 #include "models/size_presets.h"
 #include "train/cli.h"
@@ -23,7 +24,8 @@ using models::ModelConfig;
 const Usage usage = {
     "normlab inspect",
     "parameters, exact counts, memory plan, FLOPs per token and norm placement of a model",
-    {{"MODEL", "a model or run folder, a config file, or a size preset such as gpt-125m", Count::optional}},
+    {{"MODEL", "a model, run or Hugging Face folder, a config file, or a size preset such as gpt-125m",
+      Count::optional}},
     {{"norms", "SPEC", "another placement: a preset's name or NormSpec text"},
      {"diagram", "text|svg", "draw the placement instead"},
      {"json", "", "one JSON object on stdout"},
@@ -44,7 +46,13 @@ ModelConfig load_config(const std::string& where) {
     return models::model_preset(where);
   }
   const Json json = engine::read_json(path, size_t(1) << 24);
-  if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
+<<<<<<< HEAD
+    if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
+=======
+  if (json.is_object() && json.contains("model"))
+    return models::model_config_from_section(json["model"], path + ": model");
+  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
+>>>>>>> refs/heads/models
   return models::model_config_from_json(json, path);
 }
 

@@ -167,6 +167,38 @@ TEST_CASE("init: Admin's profile is the root of the variance gathered so far") {
   }
 }
 
+TEST_CASE("init: Admin's scales follow from the variances of post-norm") {
+  // At scale one Admin is post-norm: v = 1; scale_i = sqrt(v); v <- v Var(x_i) + Var(branch_i).
+  struct Variances : nn::Probe {
+    std::vector<double> residual, branch;
+    static double of(const Tensor& t) {
+      const std::vector<double> x = t.to_vector();
+      double mean = 0, sum = 0;
+      for (const double value : x) mean += value / double(x.size());
+      for (const double value : x) sum += (value - mean) * (value - mean);
+      return sum / double(x.size());
+    }
+    void on_branch(int64_t, bool, const Tensor& stream, const Tensor& output) override {
+      residual.push_back(of(stream)), branch.push_back(of(output));
+    }
+  } variances;
+  Transformer post(config_of("post_ln"), nn::Precision::of(DType::f64), nn::Gradients::none),
+      admin(config_of("admin"), nn::Precision::of(DType::f64), nn::Gradients::none);
+  initialise(post, "admin", 3);
+  initialise(admin, "", 3);
+  const TokenBatch batch = random_batch(post.config(), 4, 2);
+  admin_profile(admin, batch.tokens);
+  nn::Context context = post.context();
+  context.probe = &variances;
+  post.hidden(batch.tokens, context);
+  double v = 1;
+  for (size_t i = 0; i < 2 * size_t(L); ++i) {
+    const std::string name = "layers." + std::to_string(i / 2) + (i % 2 ? ".ffn" : ".attn") + ".res_scale";
+    CHECK(admin.parameters()[name].value.to_vector()[0] == Approx(std::sqrt(v)).epsilon(1e-9));
+    v = v * variances.residual[i] + variances.branch[i];
+  }
+}
+
 TEST_CASE("init: nGPT's matrices lie on the sphere") {
   Transformer model(config_of("ngpt", R"({"activation": "swiglu"})"), nn::Precision::of(DType::f64),
                     nn::Gradients::none);

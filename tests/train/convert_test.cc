@@ -48,6 +48,16 @@ TEST_CASE("convert: there and back, naming what it drops") {
   CHECK(engine::Safetensors(tmp / "back").find("transformer.h.0.attn.c_attn.weight") != nullptr);
 }
 
+TEST_CASE("inspect: a Hugging Face folder shows what it becomes") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  CHECK(convert("--from hf --to normlab " + (tmp / "hf") + " " + (tmp / "ours")).code == 0);
+  const Output theirs = run_binary("inspect " + (tmp / "hf")), ours = run_binary("inspect " + (tmp / "ours"));
+  INFO(theirs.text);
+  CHECK(theirs.code == 0);
+  CHECK(theirs.text == ours.text);
+}
+
 TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
   TemporaryFolder tmp;
   write_gpt2(tmp / "hf");
