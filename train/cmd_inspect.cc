@@ -46,13 +46,8 @@ ModelConfig load_config(const std::string& where) {
     return models::model_preset(where);
   }
   const Json json = engine::read_json(path, size_t(1) << 24);
-<<<<<<< HEAD
-    if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
-=======
-  if (json.is_object() && json.contains("model"))
-    return models::model_config_from_section(json["model"], path + ": model");
+  if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
   if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
->>>>>>> refs/heads/models
   return models::model_config_from_json(json, path);
 }
 

@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 
 #include "data/bpe_files.h"
 #include "data/documents.h"
