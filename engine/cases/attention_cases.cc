@@ -171,6 +171,7 @@ void add_attention_cases(std::vector<OpCase>& cases) {
       {"everything", 1, 66, 69, 2, 1, 3, true, true, 2, 0.3, 0.9},
       {"one query after a cache", 2, 1, 67, 4, 2, 8, true},
       {"one query, key mask", 2, 1, 70, 3, 3, 17, true, true},
+      {"several blocks, everything", 1, 67, 71, 4, 1, 5, true, true, 2, 0.3, 0.9},
       {"three queries, everything", 1, 3, 140, 4, 1, 5, true, true, 2, 0.3, 0.9},
   };
   for (const AttentionCase& c : rows) cases.push_back(row(c));

@@ -404,24 +404,26 @@ void backward(const AttentionBackward& a) {
   });
 }
 
-/// Calls f(T, blocks) with the dtype's element and the way its products go.
+/// Calls f(T, blocks) with the dtype's element and the way its products go. One block of queries is not worth
+/// pairs: attention is a small part of such a step, and rounded weights average over few keys.
 template <class F>
-void choose_blocks(DType dtype, F&& f) {
+void choose_blocks(const AttentionShape& s, F&& f) {
 #if defined(__AVX512F__)
-  if (dtype == DType::bf16 && bf16_product() == Bf16Product::pairs) return f(bf16{}, PairBlocks<false>{});
-  if (dtype == DType::bf16 && bf16_product() == Bf16Product::emulated_pairs)
-    return f(bf16{}, PairBlocks<true>{});
+  if (s.dtype == DType::bf16 && s.queries > kQ) {
+    if (bf16_product() == Bf16Product::pairs) return f(bf16{}, PairBlocks<false>{});
+    if (bf16_product() == Bf16Product::emulated_pairs) return f(bf16{}, PairBlocks<true>{});
+  }
 #endif
-  visit_float(dtype, [&](auto t) { f(t, SingleBlocks<decltype(t)>{}); });
+  visit_float(s.dtype, [&](auto t) { f(t, SingleBlocks<decltype(t)>{}); });
 }
 
 }  // namespace
 
 void attention_forward(const AttentionForward& a) {
-  choose_blocks(a.shape.dtype, [&](auto t, auto blocks) { forward<decltype(t), decltype(blocks)>(a); });
+  choose_blocks(a.shape, [&](auto t, auto blocks) { forward<decltype(t), decltype(blocks)>(a); });
 }
 void attention_backward(const AttentionBackward& a) {
-  choose_blocks(a.shape.dtype, [&](auto t, auto blocks) { backward<decltype(t), decltype(blocks)>(a); });
+  choose_blocks(a.shape, [&](auto t, auto blocks) { backward<decltype(t), decltype(blocks)>(a); });
 }
 
 }  // namespace engine::cpu::ENGINE_ISA
