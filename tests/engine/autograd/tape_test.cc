@@ -151,6 +151,23 @@ TEST_CASE("parameters: the first write replaces, later ones add, tied uses are a
   }
 }
 
+TEST_CASE("an f16 arena gets the gradient of an f32 leaf rounded, and its neighbours stay as they are") {
+  const Tensor arena = Tensor::full({6}, 7, DType::f16), factors = Tensor::full({2}, 1, DType::f32);
+  Parameter gain{.name = "gain", .value = Tensor::full({2}, 1, DType::f16), .compute = factors};
+  gain.grad = arena.slice(0, 2, 4);
+  for (int micro_batch = 1; micro_batch <= 2; ++micro_batch) {
+    Tape tape;
+    Tensor y;
+    {
+      TapeScope scope(tape);
+      y = head_scale(head_scale(Tensor::full({4}, 1, DType::f16), use(gain)), use(gain));
+    }
+    tape.backward(std::vector{y}, std::vector{Tensor::full({4}, 1, DType::f16)});
+    const double both = 4.0 * micro_batch;
+    CHECK(arena.to_vector() == std::vector<double>{7, 7, both, both, 7, 7});
+  }
+}
+
 TEST_CASE("a checkpointed segment gives the same gradients and announces its parameters") {
   Parameter inner = parameter("inner", {2}), tied = parameter("tied", {2});
   const auto segment = [&](const std::vector<Tensor>& t) {
