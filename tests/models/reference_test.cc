@@ -56,7 +56,7 @@ TEST_CASE("reference models in f64 agree with PyTorch to 1e-9", "[medium]") {
   }
 }
 
-// The two numbers of 7,000 that are beyond their limit. The gradient of a single learned number is a sum that
+// The three numbers of 7,000 that are beyond their limit. The gradient of a single learned number is a sum that
 // may nearly cancel; it carries the noise of everything before it, a hundred times enlarged, and is one draw.
 // PyTorch, with every weight changed by a thousandth, is beyond the limits that its own errors set in 2 to 3
 // numbers of this collection in f32 and in 4 to 28 in bf16 (tests/bench/autocast_noise.py).
@@ -66,6 +66,7 @@ struct Exception {
   double times;  // how far beyond its limit it may be
 };
 constexpr Exception exceptions[] = {
+    {"rand_06", "grad.layers.0.attn.post_norm.alpha", DType::bf16, 1.1},
     {"rand_07", "grad.layers.1.attn.post_norm.alpha", DType::bf16, 1.25},
     {"clm_normformer_res_scalar", "grad.layers.2.ffn.res_scale", DType::f32, 1.5},
 };
