@@ -163,6 +163,28 @@ TEST_CASE("linear: a bf16 input can give an f32 output, unrounded") {
   CHECK(worst(y.to_vector(), exact.to_vector()) < 1e-5);
 }
 
+TEST_CASE("linear: a bf16 layer rounds an f32 gradient for its products, not for its bias") {
+  Parameter w, b;
+  w.value = w.compute = draw({9, 6}, DType::bf16, 1);
+  b.value = b.compute = draw({9}, DType::f32, 2);
+  w.grad = Tensor::zeros({9, 6}, DType::f32), b.grad = Tensor::zeros({9}, DType::f32);
+  const Tensor x = draw({64, 6}, DType::bf16, 3);
+  const Tensor dy = Tensor::full({64, 9}, 1 + 0x1p-10, DType::f32);  // 1 in bf16
+  Tape tape;
+  Tensor y;
+  {
+    const TapeScope scope(tape);
+    y = linear(x, use(w), use(b), {.dtype = DType::f32});
+  }
+  tape.backward(std::span(&y, 1), std::span(&dy, 1));
+  std::vector<double> want(54, 0.0);
+  const auto xs = x.to_vector();
+  for (size_t i = 0; i < 54; ++i)
+    for (size_t r = 0; r < 64; ++r) want[i] += xs[r * 6 + i % 6];
+  CHECK(worst(w.grad.to_vector(), want) < 1e-5);
+  CHECK(b.grad.to_vector() == std::vector<double>(9, 64 + 0x1p-4));
+}
+
 TEST_CASE("linear: a part of a wider tensor is read and differentiated in place") {
   Tensor wide = draw({6, 20}, DType::f64, 1);
   const Tensor w = draw({3, 5}, DType::f64, 2);
