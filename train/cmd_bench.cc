@@ -111,6 +111,10 @@ int bench_training_step(int argc, char** argv) {
       {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
        {"precision", "f32|bf16", "what products compute in", "f32"},
        {"batch", "N", "rows of a batch instead of the work's", "0"},
+       {"length", "N", "tokens of a row instead of the work's", "0"},
+       {"layers", "N", "layers instead of the work's", "0"},
+       {"width", "N", "width instead of the work's, in heads of 64", "0"},
+       {"vocab-size", "N", "tokens of the vocabulary instead of the work's", "0"},
        {"steps", "N", "timed steps, after the first; the median counts", "5"},
        common_flags[1],
        common_flags[2]},
@@ -121,13 +125,22 @@ int bench_training_step(int argc, char** argv) {
           "masked LM\n"
           "computes its head at masked positions only, so its fraction is too high by what it saves. Ceiling "
           "of the\n"
-          "parts: the step. Of memory: 16 bytes a parameter (value, gradient, two moments).\n"};
+          "parts: the step. Of memory: what a run's memory plan foresees.\n"};
   const Arguments args(usage, argc, argv);
   apply_threads(args);
-  const StepWork& work = find_step_work(args.positional(0));
+  StepWork work = find_step_work(args.positional(0));
+  const auto take = [&](const char* flag, int64_t& size, int64_t most) {
+    if (const int64_t given = args.integer(flag, 0, most)) size = given;
+  };
+  take("batch", work.rows, 4096), take("length", work.length, 1 << 20), take("layers", work.layers, 1024);
+  take("width", work.width, 1 << 16), take("vocab-size", work.vocabulary, 1 << 24);
+  if (args.given("width")) {
+    engine::check(work.width % 64 == 0, "--width ", work.width,
+                  ": expected a multiple of 64, the size of a head");
+    work.heads = work.width / 64;
+  }
   print(bench_step(work, {.norms = args.text("norms"),
                           .precision = engine::parse_dtype(args.text("precision")),
-                          .rows = args.integer("batch", 0, 4096),
                           .steps = args.integer("steps", 1, 100000)}),
         args.on("json"));
   return 0;

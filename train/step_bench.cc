@@ -52,7 +52,8 @@ struct RandomBatch {
   Tensor labels;
   int64_t scored = 0;
 };
-RandomBatch random_batch(const StepWork& work, int64_t rows, engine::Rng& rng) {
+RandomBatch random_batch(const StepWork& work, engine::Rng& rng) {
+  const int64_t rows = work.rows;
   RandomBatch batch;
   batch.tokens.ids = Tensor::empty({rows, work.length}, engine::DType::i32);
   batch.labels = Tensor::empty({rows, work.length}, engine::DType::i32);
@@ -125,9 +126,8 @@ const StepWork& find_step_work(const std::string& name) {
 
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
   const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
-  const int64_t rows = options.rows ? options.rows : work.rows;
   engine::Rng rng{1};
-  const RandomBatch batch = random_batch(work, rows, rng);
+  const RandomBatch batch = random_batch(work, rng);
   models::Transformer model(config_of(work, options.norms), nn::Precision::of(options.precision));
   models::initialise(model, "", 1);
   Optimizer optimizer(model.parameters(), {});
@@ -142,14 +142,17 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
     return median(values);
   };
   const double step = middle([](const StepTimes& s) { return s.total(); });
-  const double speed = double(rows * work.length) / step;
+  const double speed = double(work.rows * work.length) / step;
   const double most = peak_flops / models::flops_per_token(model.config(), work.length).total();
-  const double floor = 16 * double(model.parameters().values().numel()) / kGiB;
+  const double planned =
+      models::memory_plan(model.config(), work.rows, work.length, int(engine::size_of(options.precision)))
+          .total() /
+      kGiB;
   const auto part = [&](const char* name, double seconds) {
     return BenchResult{name, seconds, "s", step, seconds / step};
   };
   const auto memory = [&](const char* name, double bytes) {
-    return BenchResult{name, bytes / kGiB, "GiB", floor, bytes / kGiB / floor};
+    return BenchResult{name, bytes / kGiB, "GiB", planned, bytes / kGiB / planned};
   };
   const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
   return {{what + " tokens/s", speed, "tok/s", most, speed / most},

@@ -26,12 +26,11 @@ const StepWork& find_step_work(const std::string& name);
 struct StepOptions {
   std::string norms = "pre_ln";                  // preset or NormSpec text
   engine::DType precision = engine::DType::f32;  // what products compute in
-  int64_t rows = 0;                              // 0: the work's own
   int64_t steps = 5;                             // timed ones, after the first
 };
 
 /// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
-/// the parts of a step, and peak memory.
+/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees).
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
 
 }  // namespace train
