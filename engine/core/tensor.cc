@@ -48,28 +48,43 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
 
 namespace {
 
-// Reads or writes one element of any dtype as double.
-double load_element(const void* base, DType dtype, int64_t i) {
+// Calls f(T{}) with the C++ type of any dtype.
+template <class F>
+void visit(DType dtype, F f) {
   switch (dtype) {
-    case DType::f64: return static_cast<const double*>(base)[i];
-    case DType::f32: return static_cast<const float*>(base)[i];
-    case DType::bf16: return widen(static_cast<const bf16*>(base)[i]);
-    case DType::f16: return widen(static_cast<const f16*>(base)[i]);
-    case DType::i32: return static_cast<const int32_t*>(base)[i];
-    case DType::i64: return double(static_cast<const int64_t*>(base)[i]);
-    default: return static_cast<const uint8_t*>(base)[i];
+    case DType::i32: return f(int32_t{});
+    case DType::i64: return f(int64_t{});
+    case DType::u8: return f(uint8_t{});
+    default: visit_float(dtype, f);
   }
 }
-void store_element(void* base, DType dtype, int64_t i, double x) {
-  switch (dtype) {
-    case DType::f64: static_cast<double*>(base)[i] = x; break;
-    case DType::f32: static_cast<float*>(base)[i] = float(x); break;
-    case DType::bf16: static_cast<bf16*>(base)[i] = narrow<bf16>(x); break;
-    case DType::f16: static_cast<f16*>(base)[i] = narrow<f16>(x); break;
-    case DType::i32: static_cast<int32_t*>(base)[i] = int32_t(x); break;
-    case DType::i64: static_cast<int64_t*>(base)[i] = int64_t(x); break;
-    default: static_cast<uint8_t*>(base)[i] = uint8_t(x);
-  }
+
+constexpr int64_t kCopiedAtOnce = 1024;
+
+// Elements [begin, begin + n) of any dtype, as double.
+void load_elements(const void* base, DType dtype, int64_t begin, int64_t n, double* to) {
+  visit(dtype, [&](auto element) {
+    using T = decltype(element);
+    const T* from = static_cast<const T*>(base) + begin;
+    for (int64_t i = 0; i < n; ++i) {
+      if constexpr (std::is_arithmetic_v<T>)
+        to[i] = double(from[i]);
+      else
+        to[i] = widen(from[i]);
+    }
+  });
+}
+void store_elements(void* base, DType dtype, int64_t begin, int64_t n, const double* from) {
+  visit(dtype, [&](auto element) {
+    using T = decltype(element);
+    T* to = static_cast<T*>(base) + begin;
+    for (int64_t i = 0; i < n; ++i) {
+      if constexpr (std::is_arithmetic_v<T>)
+        to[i] = T(from[i]);
+      else
+        to[i] = narrow<T>(from[i]);
+    }
+  });
 }
 
 // Calls f(i, offset) for every element in row-major order, offset in elements by the strides.
@@ -94,7 +109,7 @@ Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType
   check(int64_t(values.size()) == shape.numel(), "tensor ", shape, " needs ", shape.numel(), " values, got ",
         values.size());
   Tensor t = empty(shape, dtype);
-  for (size_t i = 0; i < values.size(); ++i) store_element(t.raw(), dtype, int64_t(i), values[i]);
+  store_elements(t.raw(), dtype, 0, int64_t(values.size()), values.data());
   return t;
 }
 
@@ -135,15 +150,19 @@ int64_t Tensor::row_stride() const {
 
 std::vector<double> Tensor::to_vector() const {
   std::vector<double> out(static_cast<size_t>(numel_));
-  if (numel_ == 0) return out;
-  each_element(shape_, strides_,
-               [&](int64_t i, int64_t offset) { out[size_t(i)] = load_element(raw(), dtype_, offset); });
+  if (is_contiguous())
+    load_elements(raw(), dtype_, 0, numel_, out.data());
+  else
+    each_element(shape_, strides_,
+                 [&](int64_t i, int64_t offset) { load_elements(raw(), dtype_, offset, 1, &out[size_t(i)]); });
   return out;
 }
 
 double Tensor::item() const {
   check(numel_ == 1, "item: needs a tensor of one element, got ", shape_);
-  return load_element(raw(), dtype_, 0);
+  double value;
+  load_elements(raw(), dtype_, 0, 1, &value);
+  return value;
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
@@ -200,7 +219,7 @@ void Tensor::fill(double value) const {
     std::memset(raw(), 0, size_t(bytes()));
     return;
   }
-  for (int64_t i = 0; i < numel_; ++i) store_element(raw(), dtype_, i, value);
+  for (int64_t i = 0; i < numel_; ++i) store_elements(raw(), dtype_, i, 1, &value);
 }
 
 void Tensor::copy_from(const Tensor& source) const {
@@ -211,15 +230,19 @@ void Tensor::copy_from(const Tensor& source) const {
     std::memcpy(raw(), source.raw(), size_t(bytes()));
     return;
   }
-  if (is_contiguous()) {
-    each_element(shape_, source.strides_, [&](int64_t i, int64_t offset) {
-      store_element(raw(), dtype_, i, load_element(source.raw(), source.dtype(), offset));
-    });
+  if (is_contiguous() && source.is_contiguous()) {
+    double values[kCopiedAtOnce];
+    for (int64_t i = 0; i < numel_; i += kCopiedAtOnce) {
+      const int64_t n = std::min(numel_ - i, kCopiedAtOnce);
+      load_elements(source.raw(), source.dtype(), i, n, values);
+      store_elements(raw(), dtype_, i, n, values);
+    }
     return;
   }
   const std::vector<double> values = source.to_vector();
-  each_element(shape_, strides_,
-               [&](int64_t i, int64_t offset) { store_element(raw(), dtype_, offset, values[size_t(i)]); });
+  each_element(shape_, strides_, [&](int64_t i, int64_t offset) {
+    store_elements(raw(), dtype_, offset, 1, &values[size_t(i)]);
+  });
 }
 
 }  // namespace engine

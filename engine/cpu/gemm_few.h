@@ -6,6 +6,8 @@
 // product adds in one order, so any number of threads gives the same bits. Included by gemm_cpu.cc only.
 #pragma once
 
+#include <utility>
+
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -14,14 +16,16 @@ namespace {
 constexpr int64_t kFewRows = 8, kFewCols = 32;
 
 /// Sum over lanes, halving: lane i takes lane i + half.
-template <class C>
+template <int Half, class V, int... Lane>
+ENGINE_INLINE V fold(V v, std::integer_sequence<int, Lane...>) {
+  return v + __builtin_shufflevector(v, v, (Lane + Half) % int(sizeof...(Lane))...);
+}
+template <class C, int Half = kLanes<C> / 2>
 ENGINE_INLINE C sum_lanes(Vector<C> v) {
-  C lane[kLanes<C>];
-  store_vector(lane, v);
-#pragma GCC unroll 4
-  for (int half = kLanes<C> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-  return lane[0];
+  if constexpr (Half == 0)
+    return v[0];
+  else
+    return sum_lanes<C, Half / 2>(fold<Half>(v, std::make_integer_sequence<int, kLanes<C>>()));
 }
 
 /// sum += one vector of each row of x times one vector of each row of w.
@@ -40,41 +44,52 @@ ENGINE_INLINE void add_products(Vector<C> (&sum)[Rows][Cols], const C* x, int64_
 }
 
 /// sums[r * kFewCols + j] = x row r . w row j, for r < Rows and j < Cols. Rows of x lie `ldx` apart and end
-/// in zeros up to a whole vector.
-template <int Rows, int Cols, class C, class T>
+/// in zeros up to a whole vector. Steps: vectors of k with sums of their own.
+template <int Rows, int Cols, int Steps, class C, class T>
 static void dot_products(int64_t k, const C* x, int64_t ldx, const T* w, int64_t stride, C* sums) {
   constexpr int n = kLanes<C>;
-  Vector<C> sum[Rows][Cols];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
+  Vector<C> sum[Steps][Rows][Cols];
 #pragma GCC unroll 4
-    for (int j = 0; j < Cols; ++j) sum[r][j] = Vector<C>{};
+  for (int s = 0; s < Steps; ++s)
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+      for (int j = 0; j < Cols; ++j) sum[s][r][j] = Vector<C>{};
   int64_t p = 0;
-  for (; p + n <= k; p += n) {
-    if constexpr (sizeof(T) < sizeof(C))  // short rows: each of them would begin with a wait
+  for (; p + Steps * n <= k; p += Steps * n) {
+    if constexpr (Cols > 1 && sizeof(T) < sizeof(C))  // short rows: each of them would begin with a wait
 #pragma GCC unroll 4
       for (int j = 0; j < Cols; ++j) __builtin_prefetch(w + (j + Cols) * stride + p);
-    add_products<Rows, Cols>(sum, x + p, ldx, w + p, stride);
+#pragma GCC unroll 4
+    for (int s = 0; s < Steps; ++s)
+      add_products<Rows, Cols>(sum[s], x + p + s * n, ldx, w + p + s * n, stride);
   }
+  for (; p + n <= k; p += n) add_products<Rows, Cols>(sum[0], x + p, ldx, w + p, stride);
   if (p < k) {
     T ends[Cols * n] = {};
     for (int j = 0; j < Cols; ++j)
       __builtin_memcpy(ends + j * n, w + j * stride + p, size_t(k - p) * sizeof(T));
-    add_products<Rows, Cols>(sum, x + p, ldx, ends, n);
+    add_products<Rows, Cols>(sum[0], x + p, ldx, ends, n);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int j = 0; j < Cols; ++j) sums[r * kFewCols + j] = sum_lanes<C>(sum[r][j]);
+    for (int j = 0; j < Cols; ++j) {
+#pragma GCC unroll 4
+      for (int s = 1; s < Steps; ++s) sum[0][r][j] += sum[s][r][j];
+      sums[r * kFewCols + j] = sum_lanes<C>(sum[0][r][j]);
+    }
 }
 
+/// The rows of W one by one: memory is then read from one end to the other, which the processor's own prefetcher
+/// follows at twice the speed of four rows side by side. Many rows of x would be loaded too often that way.
 template <int Rows, class C, class T>
 static void few_tile(int64_t cols, int64_t k, const C* x, int64_t ldx, const T* w, int64_t stride, C* sums) {
-  constexpr int kAtOnce = Rows <= 4 ? 4 : 2;  // at most 16 registers of sums
+  constexpr int kAtOnce = Rows <= 4 ? 1 : 2, kSteps = Rows <= 2 ? 4 : Rows <= 4 ? 2 : 1;
   int64_t j = 0;
   for (; j + kAtOnce <= cols; j += kAtOnce)
-    dot_products<Rows, kAtOnce>(k, x, ldx, w + j * stride, stride, sums + j);
-  for (; j < cols; ++j) dot_products<Rows, 1>(k, x, ldx, w + j * stride, stride, sums + j);
+    dot_products<Rows, kAtOnce, kSteps>(k, x, ldx, w + j * stride, stride, sums + j);
+  for (; j < cols; ++j) dot_products<Rows, 1, kSteps>(k, x, ldx, w + j * stride, stride, sums + j);
 }
 
 bool has_few_rows(const Gemm& g) {

@@ -1,4 +1,5 @@
-// Read first: attention_kernels.h, attention_tile.h, attention_blocks.h.
+// Read first: attention_kernels.h, attention_tile.h, attention_blocks.h. One query takes another way:
+// attention_one.h.
 //
 // Scores live transposed, s [keys of a block, queries of a block]: a lane is a query. The forward pass is
 // FlashAttention-2's (arXiv 2307.08691, algorithm 1): per block of queries a running maximum m, a running sum
@@ -7,6 +8,7 @@
 #include "engine/ops/attention_kernels.h"
 
 #include "engine/ops/attention_blocks.h"
+#include "engine/ops/attention_one.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -420,6 +422,8 @@ void choose_blocks(const AttentionShape& s, F&& f) {
 }  // namespace
 
 void attention_forward(const AttentionForward& a) {
+  if (has_one_query(a.shape))
+    return visit_float(a.shape.dtype, [&](auto t) { forward_one<decltype(t)>(a); });
   choose_blocks(a.shape, [&](auto t, auto blocks) { forward<decltype(t), decltype(blocks)>(a); });
 }
 void attention_backward(const AttentionBackward& a) {
