@@ -63,8 +63,9 @@ void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end
   using C = Compute<T>;
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, heads = end - begin, group = s.heads / s.kv_heads, row = b * s.heads + begin;
-  C* q = scratch<C>(heads * (2 * n + s.keys));
-  C *sums = q + heads * n, *weights = sums + heads * n;
+  const int64_t stride = (s.keys + 15) / 16 * 16;  // of weights: Eigen's sums depend on where in a line they begin
+  C* weights = scratch<C>(heads * (2 * n + stride));
+  C *q = weights + heads * stride, *sums = q + heads * n;
   const auto row_of = [&](const AttentionRows& rows, int64_t head, int64_t j) {
     return static_cast<const T*>(rows.data) + b * rows.batch_stride + j * rows.row_stride + head * n;
   };
@@ -72,19 +73,19 @@ void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end
   out(q, heads * n) *= C(s.scale);
   for (int64_t j = 0; j < s.keys; ++j)
     for (int64_t h = 0; h < heads; ++h)
-      weights[h * s.keys + j] = dot_product(row_of(a.k, (begin + h) / group, j), q + h * n, n);
+      weights[h * stride + j] = dot_product(row_of(a.k, (begin + h) / group, j), q + h * n, n);
 
   const uint8_t* mask = s.key_mask ? s.key_mask + b * s.keys : nullptr;
   bool blind = mask != nullptr;
   for (int64_t j = 0; j < s.keys && blind; ++j) blind = !mask[j];
   for (int64_t h = 0; h < heads; ++h) {
-    const C lse = softmax_of_one(s, mask, blind, weights + h * s.keys);
+    const C lse = softmax_of_one(s, mask, blind, weights + h * stride);
     if (a.lse) static_cast<C*>(a.lse)[row + h] = lse;
   }
   out(sums, heads * n).setZero();
   for (int64_t j = 0; j < s.keys; ++j)
     for (int64_t h = 0; h < heads; ++h)
-      add_multiple(row_of(a.v, (begin + h) / group, j), weights[h * s.keys + j], sums + h * n, n);
+      add_multiple(row_of(a.v, (begin + h) / group, j), weights[h * stride + j], sums + h * n, n);
   store(static_cast<T*>(a.out) + row * n, sums, heads * n, false);
   if (a.wide) store(static_cast<C*>(a.wide) + row * n, sums, heads * n, false);
 }

@@ -81,9 +81,11 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
   }
 };
 
-/// Rows of a chunk: its f32 logits take 64 MiB, enough rows for fast products and few passes over the weight.
-int64_t rows_per_chunk(int64_t classes) {
-  return std::max<int64_t>(64, (int64_t(1) << 24) / classes / 64 * 64);
+/// Rows of a chunk, in chunks of nearly one size. Each chunk reads the weight and adds to its gradient, so that its
+/// f32 logits may take as much memory as the weight does, or 64 MiB.
+int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
+  const int64_t most = std::max(width, (int64_t(1) << 24) / classes), chunks = (rows + most - 1) / most;
+  return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
 }
 
 /// Copies rows index[i] of `from` to rows i of `to`, or rows i of `from` to rows index[i] of `to`.
@@ -135,23 +137,26 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const DType dtype = x.dtype(), compute = compute_dtype(dtype);
   const Tensor x_rows = x.slice(0, begin, end);
   const Tensor logits = Tensor::empty({rows, classes}, compute);
-  const Tensor narrow = gradient && dtype != compute ? Tensor::empty({rows, classes}, dtype) : Tensor();
   if (rows > 0) {
     product(operand(x_rows), operand(p.weight, true), rows, classes, width, logits, false);
     cpu::score_chunk({logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
-                      losses.data<double>() + begin, narrow.defined() ? narrow.raw() : nullptr, rows, classes,
+                      losses.data<double>() + begin, rows, classes,
                       p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap,
                       p.options.loss_scale, gradient, dtype});
   }
   if (!gradient) return;
-  const Tensor& dz = narrow.defined() ? narrow : logits;
+  const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
+  const auto dz = [&](bool transposed) {
+    return GemmOperand{logits.raw(), dz_stride, dtype, transposed};
+  };
   const bool first = begin == 0;
   if (p.dx.defined() && rows > 0)
-    product(operand(dz), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
+    product(dz(false), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
   if (p.dweight.buffer.defined())
-    product(operand(dz, true), operand(x_rows), classes, width, rows, p.dweight.buffer,
+    product(dz(true), operand(x_rows), classes, width, rows, p.dweight.buffer,
             p.dweight.accumulate || !first);
-  if (p.dbias.defined()) cpu::column_sums({dz.raw(), p.dbias.raw(), rows, classes, !first, dtype});
+  if (p.dbias.defined())
+    cpu::column_sums({logits.raw(), p.dbias.raw(), rows, classes, dz_stride, !first, dtype});
 }
 
 void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -230,7 +235,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
     p.dweight = pass_weight ? Into{Tensor::empty(weight.shape(), compute), false} : tape->into_now(weight);
 
   const Tensor losses = Tensor::empty({rows}, DType::f64), scored_labels = Tensor::from_ids(ids, {rows});
-  const int64_t chunk = rows_per_chunk(classes);
+  const int64_t chunk = rows_per_chunk(rows, classes, width);
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
     const int64_t end = std::min(rows, begin + chunk);

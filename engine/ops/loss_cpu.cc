@@ -85,7 +85,7 @@ void score(const ScoreChunk& a) {
     a.losses[r] = double(std::log(sum) + (top - at_label));
     if (!a.gradient) return;
     const C factor = scale / sum;
-    T* narrow_row = static_cast<T*>(a.narrow) + r * a.classes;
+    T* gradient = reinterpret_cast<T*>(z);
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
       auto dz = out(z + i, m);
       const int64_t label = a.labels[r] - i;
@@ -98,10 +98,13 @@ void score(const ScoreChunk& a) {
         dz *= factor;
         if (here) dz[label] -= scale;
       }
-      if constexpr (!std::is_same_v<T, C>) store(narrow_row + i, z + i, m, false);
+      if constexpr (!std::is_same_v<T, C>) {
+        T rounded[kChunk];  // lies over numbers that are done with
+        store(rounded, z + i, m, false);
+        __builtin_memcpy(static_cast<void*>(gradient + i), rounded, size_t(m) * sizeof(T));
+      }
     });
-    T* result = std::is_same_v<T, C> ? reinterpret_cast<T*>(z) : narrow_row;
-    __builtin_memset(static_cast<void*>(result + a.vocabulary), 0,
+    __builtin_memset(static_cast<void*>(gradient + a.vocabulary), 0,
                      size_t(a.classes - a.vocabulary) * sizeof(T));
   });
 }
@@ -114,7 +117,7 @@ void sum_columns(const ColumnSums& a) {
     C buffer[kChunk], sums[kChunk];
     out(sums, m).setZero();
     for (int64_t r = 0; r < a.rows; ++r)
-      out(sums, m) += in(load(static_cast<const T*>(a.from) + r * a.columns + begin, m, buffer), m);
+      out(sums, m) += in(load(static_cast<const T*>(a.from) + r * a.stride + begin, m, buffer), m);
     store(static_cast<C*>(a.to) + begin, sums, m, a.accumulate);
   });
 }

@@ -26,23 +26,23 @@ struct CrossEntropyBackward {
   DType dtype;
 };
 
-/// Rows of a chunk of linear_cross_entropy: logits (compute dtype) become their own gradient.
+/// Rows of a chunk of linear_cross_entropy: logits (compute dtype) become their own gradient, which is `dtype` and
+/// begins where the row began.
 struct ScoreChunk {
   void* logits;                       // [rows, classes], compute dtype; with `gradient`, overwritten
   const void* bias;                   // [classes], compute dtype, or null
   const int32_t* labels;              // [rows], all scored
   double* losses;                     // [rows]
-  void* narrow;                       // [rows, classes] in `dtype`: the gradient, when that is a 16-bit dtype
   int64_t rows, classes, vocabulary;  // columns from `vocabulary` on are padding
   double softcap, loss_scale;
   bool gradient;
-  DType dtype;  // of the gradient: f64, f32 (in place), bf16, f16
+  DType dtype;  // of the gradient
 };
 
 struct ColumnSums {
-  const void* from;  // [rows, columns] in `dtype`
+  const void* from;  // [rows, columns] in `dtype`, rows `stride` apart
   void* to;          // [columns], compute dtype
-  int64_t rows, columns;
+  int64_t rows, columns, stride;
   bool accumulate;
   DType dtype;
 };
