@@ -109,6 +109,7 @@ int bench_training_step(int argc, char** argv) {
       "whole training steps of a model with random tokens and weights",
       {{"WORK", names, Count::one}},
       {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
+       {"against", "PRESET", "time this placement in turn: the ratio of neighbouring steps", ""},
        {"precision", "f32|bf16", "what products compute in", "f32"},
        {"batch", "N", "rows of a batch instead of the work's", "0"},
        {"length", "N", "tokens of a row instead of the work's", "0"},
@@ -141,7 +142,8 @@ int bench_training_step(int argc, char** argv) {
   }
   print(bench_step(work, {.norms = args.text("norms"),
                           .precision = engine::parse_dtype(args.text("precision")),
-                          .steps = args.integer("steps", 1, 100000)}),
+                          .steps = args.integer("steps", 1, 100000),
+                          .against = args.text("against")}),
         args.on("json"));
   return 0;
 }

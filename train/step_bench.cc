@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
@@ -72,28 +73,43 @@ struct StepTimes {
   double total() const { return forward + backward + update; }
 };
 
-StepTimes timed_step(models::Transformer& model, Optimizer& optimizer, const RandomBatch& batch) {
-  const double start = now();
-  double forward_end;
-  model.parameters().clear_gradients();
-  {
-    const nn::Context context = model.context();
-    engine::Tape tape;
-    const engine::TapeScope scope(tape);
-    const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute);
-    const Tensor loss = model.loss(hidden, batch.labels);
-    forward_end = now();
-    tape.backward(loss);
+/// A model in training.
+struct Training {
+  Training(const StepWork& work, const std::string& norms, engine::DType precision)
+      : model(config_of(work, norms), nn::Precision::of(precision)), optimizer(initialised().parameters(), {}) {}
+
+  models::Transformer model;
+  Optimizer optimizer;
+
+  StepTimes step(const RandomBatch& batch) {
+    const double start = now();
+    double forward_end;
+    model.parameters().clear_gradients();
+    {
+      const nn::Context context = model.context();
+      engine::Tape tape;
+      const engine::TapeScope scope(tape);
+      const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute);
+      const Tensor loss = model.loss(hidden, batch.labels);
+      forward_end = now();
+      tape.backward(loss);
+    }
+    model.parameters().complete_gradients();
+    const double backward_end = now();
+    GradientFactor factor(1);
+    factor.multiply(1.0 / double(batch.scored));
+    const double norm = factor.norm(std::sqrt(engine::sum_of_squares(model.parameters().grads())));
+    factor.multiply(clip_factor(norm, 1.0));
+    optimizer.step(1e-4, factor.value());
+    return {forward_end - start, backward_end - forward_end, now() - backward_end};
   }
-  model.parameters().complete_gradients();
-  const double backward_end = now();
-  GradientFactor factor(1);
-  factor.multiply(1.0 / double(batch.scored));
-  const double norm = factor.norm(std::sqrt(engine::sum_of_squares(model.parameters().grads())));
-  factor.multiply(clip_factor(norm, 1.0));
-  optimizer.step(1e-4, factor.value());
-  return {forward_end - start, backward_end - forward_end, now() - backward_end};
-}
+
+ private:
+  models::Transformer& initialised() {
+    models::initialise(model, "", 1);
+    return model;
+  }
+};
 
 double peak_resident_bytes() {
   rusage usage{};
@@ -128,14 +144,21 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
   const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
   engine::Rng rng{1};
   const RandomBatch batch = random_batch(work, rng);
-  models::Transformer model(config_of(work, options.norms), nn::Precision::of(options.precision));
-  models::initialise(model, "", 1);
-  Optimizer optimizer(model.parameters(), {});
-  timed_step(model, optimizer, batch);
+  Training training(work, options.norms, options.precision);
+  training.step(batch);
   const double first = now() - start;
+  std::optional<Training> other;
+  if (!options.against.empty()) other.emplace(work, options.against, options.precision).step(batch);
 
   std::vector<StepTimes> samples;
-  for (int64_t i = 0; i < options.steps; ++i) samples.push_back(timed_step(model, optimizer, batch));
+  std::vector<double> other_seconds, ratios;
+  for (int64_t i = 0; i < options.steps; ++i) {
+    samples.push_back(training.step(batch));
+    if (!other) continue;
+    other_seconds.push_back(other->step(batch).total());
+    ratios.push_back(samples.back().total() / other_seconds.back());
+  }
+  const models::ModelConfig& config = training.model.config();
   const auto middle = [&](auto part) {
     std::vector<double> values;
     for (const StepTimes& s : samples) values.push_back(part(s));
@@ -143,9 +166,9 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
   };
   const double step = middle([](const StepTimes& s) { return s.total(); });
   const double speed = double(work.rows * work.length) / step;
-  const double most = peak_flops / models::flops_per_token(model.config(), work.length).total();
+  const double most = peak_flops / models::flops_per_token(config, work.length).total();
   const double planned =
-      models::memory_plan(model.config(), work.rows, work.length, int(engine::size_of(options.precision)))
+      models::memory_plan(config, work.rows, work.length, int(engine::size_of(options.precision)))
           .total() /
       kGiB;
   const auto part = [&](const char* name, double seconds) {
@@ -155,13 +178,19 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
     return BenchResult{name, bytes / kGiB, "GiB", planned, bytes / kGiB / planned};
   };
   const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
-  return {{what + " tokens/s", speed, "tok/s", most, speed / most},
-          part("forward and loss", middle([](const StepTimes& s) { return s.forward; })),
-          part("backward", middle([](const StepTimes& s) { return s.backward; })),
-          part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; })),
-          part("from nothing to the end of the first step", first),
-          memory("peak memory of tensors", double(engine::memory_statistics().peak)),
-          memory("peak memory of the process", peak_resident_bytes())};
+  std::vector<BenchResult> results = {
+      {what + " tokens/s", speed, "tok/s", most, speed / most},
+      part("forward and loss", middle([](const StepTimes& s) { return s.forward; })),
+      part("backward", middle([](const StepTimes& s) { return s.backward; })),
+      part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; }))};
+  if (other)
+    results.push_back({"a step, against " + options.against + "'s in turn", step, "s", median(other_seconds),
+                       median(ratios)});
+  else
+    results.insert(results.end(), {part("from nothing to the end of the first step", first),
+                                   memory("peak memory of tensors", double(engine::memory_statistics().peak)),
+                                   memory("peak memory of the process", peak_resident_bytes())});
+  return results;
 }
 
 }  // namespace train

@@ -27,10 +27,12 @@ struct StepOptions {
   std::string norms = "pre_ln";                  // preset or NormSpec text
   engine::DType precision = engine::DType::f32;  // what products compute in
   int64_t steps = 5;                             // timed ones, after the first
+  std::string against;                           // another placement whose steps are timed in turn; "": none
 };
 
 /// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
-/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees).
+/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees). With
+/// `against`: in place of the first step and memory a row with the median ratio of two neighbouring steps.
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
 
 }  // namespace train
