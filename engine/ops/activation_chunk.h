@@ -151,32 +151,40 @@ ENGINE_INLINE void put(T* to, int64_t n, const P& value) {
 }
 ENGINE_INLINE void put(double* to, int64_t, double value) { *to = value; }
 
-template <class A, class T, class G>
-ENGINE_INLINE void each_packet(const T* x, int64_t n, G&& keep) {
-  using P = packet::packet_traits<float>::type;
-  constexpr int64_t width = kPacketLanes<float>;
-  P y, d;
+struct FloatPacket {
+  using type = packet::packet_traits<float>::type;
+  static constexpr int64_t width = kPacketLanes<float>;
+};
+struct OneDouble {
+  using type = double;
+  static constexpr int64_t width = 1;
+};
+
+/// For i over [0, n), a packet at a time (doubles one by one): x = read(P{}, i, count), keep(i, count, x, act(x),
+/// act'(x)).
+template <class A, class C, class Read, class Keep>
+ENGINE_INLINE void each_read(int64_t n, Read&& read, Keep&& keep) {
+  using Lanes = std::conditional_t<std::is_same_v<C, double>, OneDouble, FloatPacket>;
+  using P = typename Lanes::type;
+  constexpr int64_t width = Lanes::width;
+  const auto at = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
+    const P x = read(P{}, i, count);
+    P y, d;
+    A::eval(x, y, d);
+    keep(i, count, x, y, d);
+  };
   int64_t i = 0;
-  for (; i + width <= n; i += width) {
-    A::eval(load_packet(x + i), y, d);
-    keep(i, width, y, d);
-  }
-  if (i == n) return;
-  A::eval(load_part(x + i, n - i), y, d);
-  keep(i, n - i, y, d);
-}
-template <class A, class G>
-ENGINE_INLINE void each_packet(const double* x, int64_t n, G&& keep) {
-  for (int64_t i = 0; i < n; ++i) {
-    double y, d;
-    A::eval(x[i], y, d);
-    keep(i, int64_t(1), y, d);
-  }
+  for (; i + width <= n; i += width) at(i, width);
+  if (i < n) at(i, n - i);
 }
 
 template <class T, class G>
 ENGINE_INLINE void each_activation(Activation act, const T* x, int64_t n, G&& keep) {
-  visit_activation(act, [&](auto a) { each_packet<decltype(a)>(x, n, keep); });
+  const auto read = [&](auto lane, int64_t i, int64_t m) { return get<decltype(lane)>(x + i, m); };
+  visit_activation(act, [&](auto a) {
+    each_read<decltype(a), Compute<T>>(n, read, [&](int64_t i, int64_t m, const auto&, const auto& y,
+                                                    const auto& d) { keep(i, m, y, d); });
+  });
 }
 
 template <class T>

@@ -12,22 +12,27 @@ template <class T>
 void finish_tile(const void* context, const GemmTile& tile) {
   using C = Compute<T>;
   const auto& a = *static_cast<const LinearForward*>(context);
-  const C* bias = static_cast<const C*>(a.bias);
-  C z[kChunk], addend[kChunk];
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    const C* sums = static_cast<const C*>(tile.values) + r * tile.stride;
-    const int64_t row = (tile.row + r) * a.n + tile.col;
-    each_chunk(0, tile.cols, [&](int64_t i, int64_t m) {
-      if (bias)
-        out(z, m) = in(sums + i, m) + in(bias + tile.col + i, m);
-      else
-        out(z, m) = in(sums + i, m);
-      if (a.pre) store(static_cast<T*>(a.pre) + row + i, z, m, false);
-      if (a.activation != Activation::identity) activation_values(a.activation, z, z, m);
-      if (a.residual) out(z, m) += in(load(static_cast<const T*>(a.residual) + row + i, m, addend), m);
-      store(static_cast<T*>(a.y) + row + i, z, m, false);
-    });
-  }
+  visit_activation(a.activation, [&](auto act) {
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      const C* sums = static_cast<const C*>(tile.values) + r * tile.stride;
+      const C* bias = a.bias ? static_cast<const C*>(a.bias) + tile.col : nullptr;
+      const int64_t first = (tile.row + r) * a.n + tile.col;
+      const T* residual = a.residual ? static_cast<const T*>(a.residual) + first : nullptr;
+      T *pre = a.pre ? static_cast<T*>(a.pre) + first : nullptr, *y = static_cast<T*>(a.y) + first;
+      each_read<decltype(act), C>(
+          tile.cols,
+          [&](auto lane, int64_t i, int64_t n) {
+            using P = decltype(lane);
+            const P z = get<P>(sums + i, n);
+            return bias ? P(z + get<P>(bias + i, n)) : z;
+          },
+          [&](int64_t i, int64_t n, const auto& z, const auto& value, const auto&) {
+            using P = std::decay_t<decltype(z)>;
+            if (pre) put(pre + i, n, z);
+            put(y + i, n, residual ? P(value + get<P>(residual + i, n)) : value);
+          });
+    }
+  });
 }
 
 template <class T>
