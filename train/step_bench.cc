@@ -76,7 +76,8 @@ struct StepTimes {
 /// A model in training.
 struct Training {
   Training(const StepWork& work, const std::string& norms, engine::DType precision)
-      : model(config_of(work, norms), nn::Precision::of(precision)), optimizer(initialised().parameters(), {}) {}
+      : model(config_of(work, norms), nn::Precision::of(precision)),
+        optimizer(initialised().parameters(), {}) {}
 
   models::Transformer model;
   Optimizer optimizer;
@@ -168,8 +169,7 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
   const double speed = double(work.rows * work.length) / step;
   const double most = peak_flops / models::flops_per_token(config, work.length).total();
   const double planned =
-      models::memory_plan(config, work.rows, work.length, int(engine::size_of(options.precision)))
-          .total() /
+      models::memory_plan(config, work.rows, work.length, int(engine::size_of(options.precision))).total() /
       kGiB;
   const auto part = [&](const char* name, double seconds) {
     return BenchResult{name, seconds, "s", step, seconds / step};

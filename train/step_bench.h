@@ -31,8 +31,9 @@ struct StepOptions {
 };
 
 /// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
-/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees). With
-/// `against`: in place of the first step and memory a row with the median ratio of two neighbouring steps.
+/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees).
+/// With `against`: in place of the first step and memory a row with the median ratio of two neighbouring
+/// steps.
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
 
 }  // namespace train

@@ -153,8 +153,9 @@ std::vector<double> Tensor::to_vector() const {
   if (is_contiguous())
     load_elements(raw(), dtype_, 0, numel_, out.data());
   else
-    each_element(shape_, strides_,
-                 [&](int64_t i, int64_t offset) { load_elements(raw(), dtype_, offset, 1, &out[size_t(i)]); });
+    each_element(shape_, strides_, [&](int64_t i, int64_t offset) {
+      load_elements(raw(), dtype_, offset, 1, &out[size_t(i)]);
+    });
   return out;
 }
 

@@ -81,8 +81,9 @@ static void dot_products(int64_t k, const C* x, int64_t ldx, const T* w, int64_t
     }
 }
 
-/// The rows of W one by one: memory is then read from one end to the other, which the processor's own prefetcher
-/// follows at twice the speed of four rows side by side. Many rows of x would be loaded too often that way.
+/// The rows of W one by one: memory is then read from one end to the other, which the processor's own
+/// prefetcher follows at twice the speed of four rows side by side. Many rows of x would be loaded too often
+/// that way.
 template <int Rows, class C, class T>
 static void few_tile(int64_t cols, int64_t k, const C* x, int64_t ldx, const T* w, int64_t stride, C* sums) {
   constexpr int kAtOnce = Rows <= 4 ? 1 : 2, kSteps = Rows <= 2 ? 4 : Rows <= 4 ? 2 : 1;

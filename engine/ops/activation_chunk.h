@@ -160,8 +160,8 @@ struct OneDouble {
   static constexpr int64_t width = 1;
 };
 
-/// For i over [0, n), a packet at a time (doubles one by one): x = read(P{}, i, count), keep(i, count, x, act(x),
-/// act'(x)).
+/// For i over [0, n), a packet at a time (doubles one by one): x = read(P{}, i, count), keep(i, count, x,
+/// act(x), act'(x)).
 template <class A, class C, class Read, class Keep>
 ENGINE_INLINE void each_read(int64_t n, Read&& read, Keep&& keep) {
   using Lanes = std::conditional_t<std::is_same_v<C, double>, OneDouble, FloatPacket>;
@@ -182,8 +182,8 @@ template <class T, class G>
 ENGINE_INLINE void each_activation(Activation act, const T* x, int64_t n, G&& keep) {
   const auto read = [&](auto lane, int64_t i, int64_t m) { return get<decltype(lane)>(x + i, m); };
   visit_activation(act, [&](auto a) {
-    each_read<decltype(a), Compute<T>>(n, read, [&](int64_t i, int64_t m, const auto&, const auto& y,
-                                                    const auto& d) { keep(i, m, y, d); });
+    each_read<decltype(a), Compute<T>>(
+        n, read, [&](int64_t i, int64_t m, const auto&, const auto& y, const auto& d) { keep(i, m, y, d); });
   });
 }
 

@@ -422,8 +422,7 @@ void choose_blocks(const AttentionShape& s, F&& f) {
 }  // namespace
 
 void attention_forward(const AttentionForward& a) {
-  if (has_one_query(a.shape))
-    return visit_float(a.shape.dtype, [&](auto t) { forward_one<decltype(t)>(a); });
+  if (has_one_query(a.shape)) return visit_float(a.shape.dtype, [&](auto t) { forward_one<decltype(t)>(a); });
   choose_blocks(a.shape, [&](auto t, auto blocks) { forward<decltype(t), decltype(blocks)>(a); });
 }
 void attention_backward(const AttentionBackward& a) {

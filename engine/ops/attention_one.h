@@ -14,8 +14,8 @@ namespace {
 
 inline bool has_one_query(const AttentionShape& s) { return s.queries == 1 && s.dropout == 0; }
 
-/// Scores p [keys] of one head become weights that add up to one; returns their log-sum-exp. The query stands at
-/// the last position, so causality hides no key from it; where the mask leaves none, it sees its own.
+/// Scores p [keys] of one head become weights that add up to one; returns their log-sum-exp. The query stands
+/// at the last position, so causality hides no key from it; where the mask leaves none, it sees its own.
 template <class C>
 C softmax_of_one(const AttentionShape& s, const uint8_t* mask, bool blind, C* p) {
   auto weights = out(p, s.keys);
@@ -63,7 +63,8 @@ void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end
   using C = Compute<T>;
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, heads = end - begin, group = s.heads / s.kv_heads, row = b * s.heads + begin;
-  const int64_t stride = (s.keys + 15) / 16 * 16;  // of weights: Eigen's sums depend on where in a line they begin
+  // Of weights: Eigen's sums depend on where in a line they begin.
+  const int64_t stride = (s.keys + 15) / 16 * 16;
   C* weights = scratch<C>(heads * (2 * n + stride));
   C *q = weights + heads * stride, *sums = q + heads * n;
   const auto row_of = [&](const AttentionRows& rows, int64_t head, int64_t j) {
@@ -93,7 +94,8 @@ void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end
 template <class T>
 void forward_one(const AttentionForward& a) {
   const AttentionShape& s = a.shape;
-  const int64_t parts = s.heads < thread_count() ? s.heads : thread_count();  // of the heads; any give the same
+  // Any number of parts gives the same bits.
+  const int64_t parts = s.heads < thread_count() ? s.heads : thread_count();
   parallel_for(s.batch * parts, [&](int64_t task) {
     const int64_t part = task % parts;
     attend_one<T>(a, task / parts, part * s.heads / parts, (part + 1) * s.heads / parts);

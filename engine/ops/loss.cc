@@ -81,8 +81,8 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
   }
 };
 
-/// Rows of a chunk, in chunks of nearly one size. Each chunk reads the weight and adds to its gradient, so that its
-/// f32 logits may take as much memory as the weight does, or 64 MiB.
+/// Rows of a chunk, in chunks of nearly one size. Each chunk reads the weight and adds to its gradient, so
+/// that its f32 logits may take as much memory as the weight does, or 64 MiB.
 int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
   const int64_t most = std::max(width, (int64_t(1) << 24) / classes), chunks = (rows + most - 1) / most;
   return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
@@ -146,9 +146,7 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
-  const auto dz = [&](bool transposed) {
-    return GemmOperand{logits.raw(), dz_stride, dtype, transposed};
-  };
+  const auto dz = [&](bool transposed) { return GemmOperand{logits.raw(), dz_stride, dtype, transposed}; };
   const bool first = begin == 0;
   if (p.dx.defined() && rows > 0)
     product(dz(false), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);

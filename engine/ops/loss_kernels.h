@@ -26,8 +26,8 @@ struct CrossEntropyBackward {
   DType dtype;
 };
 
-/// Rows of a chunk of linear_cross_entropy: logits (compute dtype) become their own gradient, which is `dtype` and
-/// begins where the row began.
+/// Rows of a chunk of linear_cross_entropy: logits (compute dtype) become their own gradient, which is
+/// `dtype` and begins where the row began.
 struct ScoreChunk {
   void* logits;                       // [rows, classes], compute dtype; with `gradient`, overwritten
   const void* bias;                   // [classes], compute dtype, or null

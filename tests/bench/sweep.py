@@ -4,7 +4,7 @@
 
 The base is 4 layers of width 256 with 8,192 tokens and 4,096 tokens a batch, in rows of 256. Predicted time: the FLOPs of a
 token, 6 x (12 layers width^2 + vocabulary width) + 6 layers width T (the causal half of the scores), at the base's
-FLOPs a second; memory: the plan that a run prints. Prints a Markdown table.
+FLOPs a second, measured again before each size; memory: the plan that a run prints. Prints a Markdown table.
 """
 
 import argparse
@@ -39,14 +39,15 @@ def main():
     parser.add_argument("--normlab", default="build/normlab")
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each size; the median counts")
+    parser.add_argument("--only", choices=list(SWEEPS), help="change this size alone")
     options = parser.parse_args()
-    base_speed = measure(options, BASE)[0]
     print("| changed | us a token | predicted | ratio | GiB | planned | ratio |\n|---|---|---|---|---|---|---|")
     for name, values in SWEEPS.items():
-        for value in values:
+        for value in values if options.only in (None, name) else []:
             size = dict(BASE, **{name: value})
             if name == "length":
                 size["batch"] = max(1, 4096 // value)
+            base_speed = measure(options, BASE)[0]
             speed, memory, planned = measure(options, size)
             time, predicted = 1e6 / speed, 1e6 / base_speed * flops(size) / flops(BASE)
             print(

@@ -70,6 +70,13 @@ TEST_CASE("bench step prints speed, parts of the step and memory") {
   double parts = 0;
   for (int i = 1; i <= 3; ++i) parts += results[size_t(i)]["fraction"].get<double>();
   CHECK(parts == Approx(1).margin(0.5));  // medians of three parts
+
+  const Output pair = run_binary("bench step tiny --steps 2 --against normformer --json");
+  REQUIRE(pair.code == 0);
+  const engine::Json last = engine::parse_json(pair.text, "bench")["results"].back();
+  CHECK(last["name"].get<std::string>() == "a step, against normformer's in turn");
+  CHECK(last["fraction"].get<double>() > 0);
+
   CHECK(run_binary("bench step gpt-b5 2>&1").code == 2);
   CHECK(run_binary("bench step gpt-b5 2>&1").text.find("nearest valid: \"gpt-b4\"") != std::string::npos);
 }
