@@ -1,10 +1,11 @@
 // The product of matrices that everything large goes through: C = op(A) op(B), or C += op(A) op(B).
 //
 // A and B are f64, or any mix of f32, bf16 and f16 (multiplied and added in f32; 16-bit elements are widened
-// while they are packed; bf16 with bf16 goes in pairs where the processor multiplies those). The work is
-// fixed output tiles and every element's sum runs over k in one fixed order, so any number of threads gives
-// the same bits. A caller may take each finished tile out of the cache instead of having it stored: that is
-// how linear adds bias, activation and residual (GemmFinish). How it works inside: gemm_cpu.cc.
+// while they are packed; bf16 with bf16 goes in pairs where the processor multiplies those). A small product
+// with an f32 side is multiplied and added in double and rounded once (wide.h). The work is fixed output
+// tiles and every element's sum runs over k in one fixed order, so any number of threads gives the same bits.
+// A caller may take each finished tile out of the cache instead of having it stored: that is how linear adds
+// bias, activation and residual (GemmFinish). How it works inside: gemm_cpu.cc.
 #pragma once
 
 #include "engine/core/dtype.h"

@@ -17,6 +17,7 @@
 #include "engine/cpu/gemm_few.h"
 #include "engine/cpu/gemm_jobs.h"
 #include "engine/cpu/gemm_pack.h"
+#include "engine/cpu/wide.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -92,6 +93,17 @@ struct Range {
 };
 Range share(int64_t i, int64_t count, int64_t n) { return {i * n / count, (i + 1) * n / count}; }
 
+/// Rows of C become rows of R, each where it begins.
+template <class R, class C>
+void round_sums(C* sums, int64_t rows, int64_t cols, int64_t stride) {
+  if constexpr (!std::is_same_v<R, C>)
+    for (int64_t r = 0; r < rows; ++r, sums += stride)
+      for (int64_t i = 0; i < cols; ++i) {
+        const R rounded = R(sums[i]);
+        __builtin_memcpy(reinterpret_cast<char*>(sums) + i * int64_t(sizeof(R)), &rounded, sizeof(R));
+      }
+}
+
 /// A finished tile goes to the caller, or into C.
 template <class C>
 void deliver(const Gemm& g, const GemmTile& t) {
@@ -116,6 +128,7 @@ void deliver(const Gemm& g, const GemmTile& t) {
 template <class M>
 struct Product {
   using C = typename M::Sum;
+  using R = typename M::Result;
   using P = typename M::Packed;
 
   Product(const Gemm& gemm, bool all_threads) : g(gemm), parallel(all_threads) {}
@@ -221,8 +234,10 @@ struct Product {
         }
       }
     }
-    if (!direct() && k0 + ks == steps())
-      deliver<C>(g, {batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums, stride});
+    if (direct() || k0 + ks < steps()) return;
+    round_sums<R>(sums, tile_rows, tile_cols, stride);
+    deliver<R>(g, {batch, row0 + first_row, col0 + first_col, tile_rows, tile_cols, sums,
+                   stride * int64_t(sizeof(C) / sizeof(R))});
   }
 
   void multiply_block() const {
@@ -322,6 +337,8 @@ void choose(const Gemm& g, bool parallel) {
     return is_double ? run_few<double>(g, parallel) : run_few<float>(g, parallel);
   }
   if (is_double) return run<Widened<double>>(g, parallel);
+  if ((g.a.dtype == DType::f32 || g.b.dtype == DType::f32) && work_of(g) * g.batch <= wide_work())
+    return run<Widened<double, float>>(g, parallel);
 #if defined(__AVX512F__)
   if (g.a.dtype == DType::bf16 && g.b.dtype == DType::bf16) {
     const Bf16Product way = bf16_product();

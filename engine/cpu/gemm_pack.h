@@ -47,6 +47,13 @@ ENGINE_INLINE Vector<C> load_vector(const T* from) {
   Vector<C> v;
   if constexpr (std::is_same_v<T, C>) {
     __builtin_memcpy(&v, from, kVectorBytes);
+  } else if constexpr (std::is_same_v<C, double> && std::is_same_v<T, float>) {
+    typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+    Half half;
+    __builtin_memcpy(&half, from, kVectorBytes / 2);
+    v = __builtin_convertvector(half, Vector<C>);
+  } else if constexpr (std::is_same_v<C, double>) {
+    for (int i = 0; i < kLanes<C>; ++i) v[i] = double(widen(from[i]));
   } else if constexpr (std::is_same_v<T, bf16>) {
     typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
     typedef uint32_t Word __attribute__((vector_size(kVectorBytes)));
@@ -99,6 +106,7 @@ ENGINE_INLINE void transpose_block(V (&rows)[N]) {
 
 // Two ways to multiply. A "step" of k is what one packed element holds: one k, or a pair of them.
 //   Packed                          element of a packed panel, as wide as Sum
+//   Result                          what a finished sum is rounded to: the compute dtype of the operands
 //   kDepth                          elements of k in a step
 //   multiply_add(sum, a, row)       sum += a * row, a for one row of A and a step of B's columns
 //   along_k(from, n)                steps of one vector that lies along k; n: elements there are, at most a
@@ -106,9 +114,10 @@ ENGINE_INLINE void transpose_block(V (&rows)[N]) {
 //   are
 
 /// Every element by itself, widened to C.
-template <class C>
+template <class C, class R = C>
 struct Widened {
   using Sum = C;
+  using Result = R;
   using Packed = C;
   static constexpr int kDepth = 1;
 
@@ -128,6 +137,7 @@ struct Widened {
 template <bool Emulated>
 struct Bf16Pairs {
   using Sum = float;
+  using Result = float;
   using Packed = uint32_t;
   static constexpr int kDepth = 2;
 
@@ -227,7 +237,7 @@ static void pack_panels(const GemmOperand& x, bool across, int64_t first, int64_
   };
   if constexpr (M::kDepth == 2)
     pack(bf16{});
-  else if constexpr (std::is_same_v<typename M::Sum, double>)
+  else if constexpr (std::is_same_v<typename M::Result, double>)
     pack(double{});
   else if (x.dtype == DType::f32)
     pack(float{});

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/cpu/wide.h"
 #include "engine/ops/attention_kernels.h"
 #include "engine/ops/view.h"
 
@@ -31,8 +32,7 @@ struct AttentionNode : NodeOf<AttentionNode> {
     Tensor partials;
     if (const int64_t parts = attention_parts(shape); parts > 1) {
       const int64_t lanes = (shape.n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
-      partials = Tensor::empty({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes},
-                               compute_dtype(shape.dtype));
+      partials = Tensor::empty({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes}, shape.compute);
       a.partials = partials.raw();
     }
     // The kernel writes the three gradients together, so they must be three buffers.
@@ -101,7 +101,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
                        .dropout = options.dropout,
                        .key_mask = mask.defined() ? mask.data<uint8_t>() : nullptr,
                        .causal = options.causal,
-                       .dtype = q.dtype()};
+                       .dtype = q.dtype(),
+                       .compute = compute_dtype(q.dtype())};
+  // A single query, whose sums are short chains (attention_one.h), stays in f32.
+  if (q.dtype() == DType::f32 && shape.queries > 1 &&
+      shape.batch * shape.heads * shape.queries * shape.keys * n <= wide_work())
+    shape.compute = DType::f64;
   if (options.dropout > 0) {
     shape.seed = options.rng->seed;
     shape.offset =
@@ -109,9 +114,9 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   }
   Tape* tape = recording({&in[0], &in[1], &in[2]});
   Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse, wide = y;
-  if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, compute_dtype(q.dtype()));
-  const bool widened = tape && q.dtype() != compute_dtype(q.dtype());
-  if (widened) wide = Tensor::empty(q.shape(), compute_dtype(q.dtype()), q.device());
+  if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, shape.compute);
+  const bool widened = tape && q.dtype() != shape.compute;
+  if (widened) wide = Tensor::empty(q.shape(), shape.compute, q.device());
   if (y.numel() > 0)
     cpu::attention_forward({shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
                             widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});

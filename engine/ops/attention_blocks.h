@@ -15,6 +15,35 @@ namespace {
 
 constexpr int64_t kQ = kAttentionQueries, kK = kAttentionKeys;
 
+/// to = from, where C is Compute<T> or wider.
+template <class T, class C>
+void widen_row(const T* from, C* to, int64_t n) {
+  if constexpr (std::is_same_v<C, Compute<T>>)
+    widen_n(from, to, n);
+  else
+    out(to, n) = in(from, n).template cast<C>();
+}
+/// `from` itself where it is C, else widened into `buffer`.
+template <class T, class C>
+const C* as_row(const T* from, C* buffer, int64_t n) {
+  if constexpr (std::is_same_v<T, C>) {
+    return from;
+  } else {
+    widen_row(from, buffer, n);
+    return buffer;
+  }
+}
+/// to = values, or += values, rounded once.
+template <class T, class C>
+void round_row(T* to, const C* values, int64_t n, bool accumulate) {
+  if constexpr (std::is_same_v<C, Compute<T>>)
+    store(to, values, n, accumulate);
+  else if (accumulate)
+    out(to, n) = (in(to, n).template cast<C>() + in(values, n)).template cast<T>();
+  else
+    out(to, n) = in(values, n).template cast<T>();
+}
+
 /// A block of keys or values as left operands: (key, channel) and (channel, key).
 template <class E>
 struct KeyBlock {
@@ -23,9 +52,9 @@ struct KeyBlock {
 enum class Wanted : uint8_t { rows, columns, both };
 
 /// Single numbers, computed with in C. The scale of the scores is part of q.
-template <class T>
+template <class T, class Wide = Compute<T>>
 struct SingleBlocks {
-  using C = Compute<T>;
+  using C = Wide;
   using M = Singles<C>;
   using E = C;
   static constexpr bool kScaledQueries = true;
@@ -37,7 +66,7 @@ struct SingleBlocks {
       if constexpr (std::is_same_v<T, C>) {
         out(to + r * ld, n) = factor * in(from + r * stride, n);
       } else {
-        widen_n(from + r * stride, to + r * ld, n);
+        widen_row(from + r * stride, to + r * ld, n);
         out(to + r * ld, n) *= factor;
       }
       for (int64_t i = n; i < ld; ++i) to[r * ld + i] = 0;
@@ -52,7 +81,7 @@ struct SingleBlocks {
   }
   static KeyBlock<E> keys(const T* from, int64_t stride, int64_t count, int64_t n, Wanted, E* buffer) {
     if constexpr (std::is_same_v<T, C>) return {{from, stride, 1}, {from, 1, stride}};
-    for (int64_t r = 0; r < count; ++r) widen_n(from + r * stride, buffer + r * n, n);
+    for (int64_t r = 0; r < count; ++r) widen_row(from + r * stride, buffer + r * n, n);
     return {{buffer, n, 1}, {buffer, 1, n}};
   }
   /// Scores [keys, kQ] as the right operand of a sum over keys, and as the left one of a sum over queries.

@@ -122,10 +122,10 @@ void cap_scores(int64_t rows, int64_t lanes, C cap, C* scores, C* slope) {
   }
 }
 
-template <class T>
+template <class C>
 Block block_at(const AttentionShape& s, int64_t b, int64_t h, int64_t index) {
   const int64_t first = index * kQ, rows = s.queries - first < kQ ? s.queries - first : kQ;
-  return {b, h, first, rows, round_up(rows, kLanes<Compute<T>>), first_visible_key(s, b)};
+  return {b, h, first, rows, round_up(rows, kLanes<C>), first_visible_key(s, b)};
 }
 
 template <class T>
@@ -204,8 +204,8 @@ void attend(const AttentionForward& a, const Block& block) {
   transpose(n, block.rows, sums, kQ, rows, n);
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t at = ((block.b * s.queries + block.first + i) * s.heads + block.h) * n;
-    store(static_cast<T*>(a.out) + at, rows + i * n, n, false);
-    if (a.wide) store(static_cast<C*>(a.wide) + at, rows + i * n, n, false);
+    round_row(static_cast<T*>(a.out) + at, rows + i * n, n, false);
+    if (a.wide) round_row(static_cast<C*>(a.wide) + at, rows + i * n, n, false);
   }
   if (a.lse)
     out(static_cast<C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows) =
@@ -218,8 +218,8 @@ void forward(const AttentionForward& a) {
   const int64_t blocks = (s.queries + kQ - 1) / kQ;
   parallel_for(s.batch * s.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;
-    attend<T, B>(
-        a, block_at<T>(s, head / s.heads, head % s.heads, blocks - 1 - task % blocks));  // dearest first
+    attend<T, B>(a, block_at<typename B::C>(s, head / s.heads, head % s.heads,
+                                            blocks - 1 - task % blocks));  // dearest first
   });
 }
 
@@ -288,7 +288,7 @@ void exact_row_sums(int64_t keys, int64_t lanes, const C* z, const C* scores, co
 template <class T, class C>
 void output_sums(const T* dout, const C* o, int64_t stride, int64_t rows, int64_t n, C* buffer, C* d) {
   for (int64_t i = 0; i < rows; ++i)
-    d[i] = (in(load(dout + i * stride, n, buffer), n) * in(o + i * stride, n)).sum();
+    d[i] = (in(as_row(dout + i * stride, buffer, n), n) * in(o + i * stride, n)).sum();
 }
 
 /// Elements of C that attend_backward() takes out of `pieces`.
@@ -365,17 +365,17 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   T* dq = static_cast<T*>(a.dq.data) + (block.b * s.queries + block.first) * a.dq.row_stride + block.h * n;
   for (int64_t i = 0; i < block.rows; ++i) {
     if (B::kScaledQueries) out(rows + i * padded, n) *= scale;
-    store(dq + i * a.dq.row_stride, rows + i * padded, n, a.dq.accumulate);
+    round_row(dq + i * a.dq.row_stride, rows + i * padded, n, a.dq.accumulate);
   }
 }
 
 /// Rows of dk or dv of one head from their sums (distance ld).
-template <class T>
-void store_rows(const AttentionGradient& g, const AttentionShape& s, int64_t b, int64_t head,
-                const Compute<T>* sums, int64_t ld) {
+template <class T, class C>
+void store_rows(const AttentionGradient& g, const AttentionShape& s, int64_t b, int64_t head, const C* sums,
+                int64_t ld) {
   if (!g.data) return;
   T* to = static_cast<T*>(g.data) + b * s.keys * g.row_stride + head * s.n;
-  for (int64_t j = 0; j < s.keys; ++j) store(to + j * g.row_stride, sums + j * ld, s.n, g.accumulate);
+  for (int64_t j = 0; j < s.keys; ++j) round_row(to + j * g.row_stride, sums + j * ld, s.n, g.accumulate);
 }
 
 // A task is (batch entry, key/value head, part): part p takes every parts-th block of the queries that read
@@ -391,7 +391,7 @@ void backward(const AttentionBackward& a) {
     C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
     out(sums, 2 * size).setZero();
     for (int64_t unit = part; unit < group * blocks; unit += parts)
-      attend_backward<T, B>(a, block_at<T>(s, b, head * group + unit / blocks, unit % blocks), sums,
+      attend_backward<T, B>(a, block_at<C>(s, b, head * group + unit / blocks, unit % blocks), sums,
                             sums + size, ld, Pieces<C>{scratch<C>(backward_scratch(s.n, ld))});
     if (parts > 1) return;
     store_rows<T>(a.dk, s, b, head, sums, ld);
@@ -416,6 +416,7 @@ void choose_blocks(const AttentionShape& s, F&& f) {
     if (bf16_product() == Bf16Product::emulated_pairs) return f(bf16{}, PairBlocks<true>{});
   }
 #endif
+  if (s.dtype == DType::f32 && s.compute == DType::f64) return f(float{}, SingleBlocks<float, double>{});
   visit_float(s.dtype, [&](auto t) { f(t, SingleBlocks<decltype(t)>{}); });
 }
 

@@ -20,14 +20,15 @@ struct AttentionShape {
   const uint8_t* key_mask;         // [batch, keys], 0: nobody attends to the key; null: no mask
   bool causal;
   DType dtype;
+  DType compute;  // what products and softmax are formed in: compute_dtype(dtype), or f64 for f32
 };
 
 struct AttentionForward {
   AttentionShape shape;
   AttentionRows q, k, v;
   void* out;   // [batch, queries, heads * n]
-  void* wide;  // the same before it is rounded to 16 bits, compute dtype; null: not wanted
-  void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, compute dtype; null: not wanted
+  void* wide;  // the same before it is rounded, shape.compute; null: not wanted
+  void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, shape.compute; null: not wanted
 };
 
 struct AttentionGradient {
@@ -39,11 +40,11 @@ struct AttentionGradient {
 struct AttentionBackward {
   AttentionShape shape;
   AttentionRows q, k, v;
-  const void* out;  // in the compute dtype: D must cancel sum p dp, which rounding to 16 bits would spoil
+  const void* out;  // in shape.compute: D must cancel sum p dp, which rounding would spoil
   const void *dout, *lse;
   AttentionGradient dq, dk, dv;
   /// attention_parts() > 1: [batch, kv_heads, parts, 2, keys, n rounded up to kAttentionLanes] partial sums
-  /// of dk and dv, compute dtype.
+  /// of dk and dv, shape.compute.
   void* partials;
 };
 

@@ -1,6 +1,7 @@
 // Read first: linear.h, linear_kernels.h, engine/cpu/gemm.h.
 #include "engine/ops/linear.h"
 
+#include "engine/cpu/wide.h"
 #include "engine/ops/activation_kernels.h"
 #include "engine/ops/linear_kernels.h"
 #include "engine/ops/view.h"
@@ -25,7 +26,8 @@ Tensor activated(const Tensor& x, Activation activation) {
 
 //   h = input_act(x)  z = h W^T + b   y = act(z) + residual
 //   g = dy act'(z)    dx = g W input_act'(x)   dW = g^T h   db = sum over rows of g   dresidual = dy
-// g has the weight's dtype: a product of 16-bit numbers is a product of two of them.
+// g has the weight's dtype: a product of 16-bit numbers is a product of two of them. Only where the product
+// is small does the gradient of an f32 stream above 16-bit weights stay as it is.
 struct LinearNode : NodeOf<LinearNode> {
   static constexpr const char* kName = "linear";
   Saved x, weight, pre;  // pre: z, kept when there is an activation
@@ -37,7 +39,7 @@ struct LinearNode : NodeOf<LinearNode> {
     const Tensor dy = b.dy();
     const int64_t n = w.size(0), k = w.size(1), m = dy.shape().leading().numel();
     Tensor g = dy;
-    const bool narrower = dy.dtype() != w.dtype();  // an f32 stream above 16-bit weights
+    const bool narrower = dy.dtype() != w.dtype() && m * n * k > wide_work();
     if (pre.defined() || narrower || b.wants(2)) {
       LinearGradient a{.dy = dy.raw(), .m = m, .n = n, .dtype = dy.dtype(), .activation = activation};
       Tensor partials;

@@ -67,7 +67,8 @@ void score(const ScoreChunk& a) {
   const C cap = C(a.softcap), scale = C(a.loss_scale);
   parallel_for(a.rows, [&](int64_t r) {
     C* z = static_cast<C*>(a.logits) + r * a.classes;
-    C top = -HUGE_VAL, sum = 0;
+    C top = -HUGE_VAL;
+    double sum = 0;
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
       auto values = out(z + i, m);
       if (a.bias) values += in(static_cast<const C*>(a.bias) + i, m);
@@ -80,11 +81,11 @@ void score(const ScoreChunk& a) {
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
       C* e = a.gradient && !(cap > 0) ? z + i : buffer;  // the slope of the cap still needs z
       out(e, m) = (in(z + i, m) - top).exp();
-      sum += in(e, m).sum();
+      sum += double(in(e, m).sum());
     });
-    a.losses[r] = double(std::log(sum) + (top - at_label));
+    a.losses[r] = std::log(sum) + (double(top) - double(at_label));
     if (!a.gradient) return;
-    const C factor = scale / sum;
+    const C factor = C(a.loss_scale / sum), rest = C(a.loss_scale / sum - double(factor));
     T* gradient = reinterpret_cast<T*>(z);
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
       auto dz = out(z + i, m);
@@ -95,7 +96,7 @@ void score(const ScoreChunk& a) {
         dz = factor * (dz - top).exp() * (1 - (dz * (1 / cap)).square());
         if (here) dz[label] -= scale * slope;
       } else {
-        dz *= factor;
+        dz = factor * dz + rest * dz;
         if (here) dz[label] -= scale;
       }
       if constexpr (!std::is_same_v<T, C>) {

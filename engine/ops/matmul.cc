@@ -1,6 +1,6 @@
 // Read first: linear.h (the API), engine/cpu/gemm.h.
-#include "engine/cpu/gemm.h"
 #include "engine/cpu/copy.h"
+#include "engine/cpu/gemm.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
 

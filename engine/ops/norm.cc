@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "engine/cpu/wide.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -276,10 +277,10 @@ struct NormCall {
         alpha(contiguous_if_defined(n.alpha)),
         y(Tensor::empty(x.shape(), dtype, x.device())) {
     const int64_t rows = x.numel() / x.size(-1);
-    const DType compute = weight.dtype();
     if (Tape::current() && n.kind != NormKind::dyt) {
-      rstd = Tensor::empty({rows * n.groups}, compute);
-      if (n.kind == NormKind::ln) mean = Tensor::empty({rows * n.groups}, compute);
+      const DType statistics = norm_statistics(x.dtype(), dtype);
+      rstd = Tensor::empty({rows * n.groups}, statistics);
+      if (n.kind == NormKind::ln) mean = Tensor::empty({rows * n.groups}, statistics);
     }
     const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
     forward = {.x = x.raw(),
@@ -297,7 +298,8 @@ struct NormCall {
                .y_dtype = dtype,
                .kind = n.kind,
                .eps = n.eps,
-               .gain_offset = n.gain_offset};
+               .gain_offset = n.gain_offset,
+               .wide = x.numel() <= wide_elements()};
   }
   void save(SavedNorm& s, const Tensor& x) const {
     s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha;

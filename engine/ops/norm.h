@@ -1,13 +1,15 @@
 // Normalization: LayerNorm, RMSNorm, L2 norm and DyT, over the whole row or over each head's block of it.
 //
 // With n the normalised width, over each block of n elements:
-//   ln    y = (x - mean) r gain + bias,    r = 1/sqrt(var + eps), biased variance        Ba et al.,
-//   1607.06450 rms   y = x r gain,                    r = 1/sqrt(mean(x^2) + eps)          Zhang & Sennrich,
-//   1910.07467 l2    y = x r gain,                    r = 1/sqrt(sum(x^2) + eps)               Henry et al.,
-//   2010.04245 dyt   y = tanh(alpha x) gain + bias                                               Zhu et al.,
-//   2503.10622
+//
+//   ln    y = (x - mean) r gain + bias      r = 1/sqrt(var + eps), biased     Ba et al., 1607.06450
+//   rms   y = x r gain                      r = 1/sqrt(mean(x^2) + eps)       Zhang & Sennrich, 1910.07467
+//   l2    y = x r gain                      r = 1/sqrt(sum(x^2) + eps)        Henry et al., 2010.04245
+//   dyt   y = tanh(alpha x) gain + bias                                       Zhu et al., 2503.10622
+//
 // gain is weight + gain_offset (Gemma-2 stores gain - 1). A bias may be left out, or given to any kind.
-// Statistics in f32, f64 in f64. With g = dy gain and xhat = (x - mean) r:
+// Statistics are formed in double; in f32 where x and y have 16 bits. Backward, with g = dy gain and
+// xhat = (x - mean) r:
 //   dx = r (g - mean(g) - xhat mean(g xhat))    (ln; rms and l2 without mean(g); l2 with sum for mean)
 #pragma once
 

@@ -2,10 +2,10 @@
 // Read first: norm_kernels.h, engine/cpu/row.h. Included by norm_cpu.cc only.
 //
 // Two types run through the templates: C, in which rows lie in the cache and parameters in memory, and W, in
-// which a row's statistics and gradient are formed. W is double where x or y is f32: an error of the
-// statistics reaches a whole row, and sums over dx often nearly cancel (dx is orthogonal to xhat; the
-// gradient of one learned number), so every rounding shows. Where both are stored in 16 bits none of it does:
-// there W is float.
+// which a row's statistics are formed and kept, and its gradient is formed. W is double where x or y is f32:
+// an error of the statistics reaches a whole row, to the same side, and sums over dx often nearly cancel (dx
+// is orthogonal to xhat; the gradient of one learned number), so every rounding shows. Where both are stored
+// in 16 bits none of it does: there W is float (norm_statistics).
 #pragma once
 
 #include "engine/cpu/row.h"
@@ -79,18 +79,18 @@ struct RowAhead {
   ENGINE_INLINE void prefetch(int64_t i) const { cpu::ENGINE_ISA::prefetch(block + i * size); }
 };
 
-template <class C>
+template <class W>
 struct Statistics {
-  C mean, rstd;
+  W mean, rstd;
 };
 
 template <class W, class C>
-ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, double eps,
+ENGINE_INLINE Statistics<W> statistics(NormKind kind, const C* x, int64_t n, double eps,
                                        const RowAhead& ahead) {
-  C mean = 0;
+  W mean = 0;
   if (kind == NormKind::ln)
     mean =
-        C(sum_of<W>(n, [=](auto lane, int64_t i) { return load_wide<decltype(lane)>(x + i); }) / double(n));
+        W(sum_of<W>(n, [=](auto lane, int64_t i) { return load_wide<decltype(lane)>(x + i); }) / double(n));
   const bool in_cache = kind == NormKind::ln || ahead.size == 2;  // read before, or widened
   const double squares = sum_of<W>(n, [=](auto lane, int64_t i) {
     using L = decltype(lane);
@@ -99,33 +99,57 @@ ENGINE_INLINE Statistics<C> statistics(NormKind kind, const C* x, int64_t n, dou
     return L(pmul(d, d));
   });
   const double size = kind == NormKind::l2 ? squares : squares / double(n);
-  return {mean, C(1 / std::sqrt(size + eps))};
+  return {mean, W(1 / std::sqrt(size + eps))};
 }
 
-// y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias.
+// y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias. In lanes of C, or where there is little of
+// it (kWideNorm) in lanes of W.
 template <class W, class C>
 ENGINE_INLINE void block_forward(const NormForward& a, const C* x, const C* gain, int64_t block,
                                  const RowAhead& ahead, C* y, Delivery how) {
   const auto* bias = static_cast<const C*>(a.bias);
   const auto finish = [&](auto xhat, int64_t i) {
     using L = decltype(xhat);
-    const L g = ploadu<L>(gain + i);
-    deliver_as(y + i, L(bias ? pmadd(xhat, g, ploadu<L>(bias + i)) : pmul(xhat, g)), how);
+    const L g = load_wide<L>(gain + i);
+    const L result = bias ? pmadd(xhat, g, load_wide<L>(bias + i)) : pmul(xhat, g);
+    if constexpr (std::is_same_v<typename simd::unpacket_traits<L>::type, C>)
+      deliver_as(y + i, result, how);
+    else
+      store_narrow(y + i, result);
   };
+  constexpr bool has_wide = !std::is_same_v<W, C>;
   if (a.kind == NormKind::dyt) {
     const C alpha = *static_cast<const C*>(a.alpha);
-    each_packet<C>(a.n, [&](auto lane, int64_t i) {
+    if constexpr (has_wide)
+      if (a.wide)
+        return each_packet<W>(a.n, [&](auto lane, int64_t i) {
+          using L = decltype(lane);
+          finish(wide_tanh<C>(pmul(load_wide<L>(x + i), pset1<L>(W(alpha)))).value, i);
+        });
+    return each_packet<C>(a.n, [&](auto lane, int64_t i) {
       using L = decltype(lane);
       finish(tanh_of<C>(pmul(ploadu<L>(x + i), pset1<L>(alpha))), i);
     });
-    return;
   }
-  const Statistics<C> s = statistics<W>(a.kind, x, a.n, a.eps, ahead);
-  if (a.mean) static_cast<C*>(a.mean)[block] = s.mean;
-  if (a.rstd) static_cast<C*>(a.rstd)[block] = s.rstd;
+  const Statistics<W> s = statistics<W>(a.kind, x, a.n, a.eps, ahead);
+  if (a.mean) static_cast<W*>(a.mean)[block] = s.mean;
+  if (a.rstd) static_cast<W*>(a.rstd)[block] = s.rstd;
+  if constexpr (has_wide)
+    if (a.wide)
+      return each_packet<W>(a.n, [&](auto lane, int64_t i) {
+        using L = decltype(lane);
+        finish(pmul(psub(load_wide<L>(x + i), pset1<L>(s.mean)), pset1<L>(s.rstd)), i);
+      });
+  // xhat = d r + (d r_rest + mean_rest), d = x - mean: statistics of W in arithmetic of C
+  const C mean = C(s.mean), r = C(s.rstd), r_rest = C(s.rstd - W(r)),
+          mean_rest = C((W(mean) - s.mean) * s.rstd);
   each_packet<C>(a.n, [&](auto lane, int64_t i) {
     using L = decltype(lane);
-    finish(pmul(psub(ploadu<L>(x + i), pset1<L>(s.mean)), pset1<L>(s.rstd)), i);
+    const L d = psub(ploadu<L>(x + i), pset1<L>(mean));
+    if constexpr (has_wide)
+      finish(pmadd(d, pset1<L>(r), pmadd(d, pset1<L>(r_rest), pset1<L>(mean_rest))), i);
+    else
+      finish(pmul(d, pset1<L>(r)), i);
   });
 }
 
@@ -156,11 +180,12 @@ ENGINE_INLINE void block_backward(const NormBackward& a, const C* x, const C* dy
     dalpha += alpha_sum.total();
     return;
   }
-  const C mean = a.kind == NormKind::ln ? static_cast<const C*>(a.mean)[block] : C(0),
-          r = static_cast<const C*>(a.rstd)[block];
+  const W mean = a.kind == NormKind::ln ? static_cast<const W*>(a.mean)[block] : W(0),
+          r = static_cast<const W*>(a.rstd)[block];
   const auto xhat_at = [&](auto lane, int64_t i) __attribute__((always_inline)) {
     using L = decltype(lane);
-    return pmul(psub(load_wide<L>(x + i), pset1<L>(mean)), pset1<L>(r));
+    using E = typename simd::unpacket_traits<L>::type;
+    return pmul(psub(load_wide<L>(x + i), pset1<L>(E(mean))), pset1<L>(E(r)));
   };
   if (dweight || dbias)
     each_packet<C>(a.n, [&](auto lane, int64_t i) {

@@ -280,11 +280,11 @@ void add_partials(const SumPartials& a) {
   });
 }
 
-// Calls f(C, W) for rows of these dtypes (see the top of the file).
+// Calls f(C, W) for rows of these dtypes (norm_block.h).
 template <class F>
 ENGINE_INLINE void visit_types(DType x, DType y, F&& f) {
   if (x == DType::f64) return f(double(), double());
-  x == DType::f32 || y == DType::f32 ? f(float(), double()) : f(float(), float());
+  norm_statistics(x, y) == DType::f64 ? f(float(), double()) : f(float(), float());
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Kernel arguments of norm.h. A row is `groups` blocks of n elements, each normalised by itself; rows of the
 // inputs and of their gradients may lie apart (strides in elements), outputs and their gradients are
-// contiguous. Learned factors, statistics and partial sums are in the compute dtype.
+// contiguous. Learned factors and partial sums are in the compute dtype, statistics in norm_statistics().
 #pragma once
 
 #include "engine/core/dtype.h"
@@ -12,6 +12,13 @@ enum class NormKind : uint8_t { none, ln, rms, dyt, l2 };
 
 constexpr int64_t kNormRows =
     32;  // rows that share one partial sum: fixed, so that sums do not depend on threads
+
+/// What a row's mean and 1 / deviation are formed and kept in: double, but for rows that are 16 bits wide on
+/// both sides (norm_block.h says why).
+constexpr DType norm_statistics(DType x, DType y) {
+  const auto narrow = [](DType t) { return t == DType::bf16 || t == DType::f16; };
+  return narrow(x) && narrow(y) ? DType::f32 : DType::f64;
+}
 
 struct NormForward {
   const void* x;       // [rows, groups * n]
@@ -25,6 +32,7 @@ struct NormForward {
   DType x_dtype, y_dtype;
   NormKind kind;
   double eps, gain_offset;
+  bool wide;  // f32 results are formed in double, not only their statistics
 };
 
 /// Where parameter gradients are summed: row c of each section holds the sum over rows [c, c + 1) kNormRows.

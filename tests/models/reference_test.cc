@@ -56,36 +56,22 @@ TEST_CASE("reference models in f64 agree with PyTorch to 1e-9", "[medium]") {
   }
 }
 
-// The three numbers of 7,000 that are beyond their limit. The gradient of a single learned number is a sum that
-// may nearly cancel; it carries the noise of everything before it, a hundred times enlarged, and is one draw.
-// PyTorch, with every weight changed by a thousandth, is beyond the limits that its own errors set in 2 to 3
-// numbers of this collection in f32 and in 4 to 28 in bf16 (tests/bench/autocast_noise.py).
-struct Exception {
-  const char *model, *tensor;
-  DType dtype;
-  double times;  // how far beyond its limit it may be
-};
-constexpr Exception exceptions[] = {
-    {"rand_06", "grad.layers.0.attn.post_norm.alpha", DType::bf16, 1.1},
-    {"rand_07", "grad.layers.1.attn.post_norm.alpha", DType::bf16, 1.25},
-    {"clm_normformer_res_scalar", "grad.layers.2.ffn.res_scale", DType::f32, 1.5},
-};
-
-void check_limit(const std::string& folder, const std::string& name, DType dtype, double error,
-                 double limit) {
-  for (const Exception& e : exceptions)
-    if (folder.ends_with(std::string("/") + e.model) && name == e.tensor && dtype == e.dtype)
-      limit *= e.times;
-  INFO(name << " " << error << ", limit " << limit);
-  CHECK(error <= limit);
-}
+// The one number of 7,000 that is beyond its limit: 0.98, where PyTorch's own bf16 error is 0.07 and the
+// median of that model's gradients 0.20. PyTorch, with the weights changed by a thousandth, has 0.75 (root
+// mean square of 40 copies), and 0.65 is left when nothing but the operands of products is rounded to bf16:
+// the recorded 0.07 is a lucky draw, and no arithmetic that rounds elsewhere than PyTorch can count on it
+// (docs/06-precision.md).
+constexpr const char* kBeyond = "/rand_07 grad.layers.1.attn.post_norm.alpha";
+constexpr double kBeyondBy = 1.25;
 
 TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
   for (const std::string& folder : cases()) {
     INFO(folder);
     const Json theirs = read_json(folder + "/pytorch_errors.json")["f32"];
-    for (const auto& [name, error] : run_case(folder, DType::f32))
-      check_limit(folder, name, DType::f32, error, std::max(1e-5, 3 * theirs.value(name, 0.0)));
+    for (const auto& [name, error] : run_case(folder, DType::f32)) {
+      INFO(name << " " << error << ", PyTorch " << theirs.value(name, 0.0));
+      CHECK(error <= std::max(1e-5, 3 * theirs.value(name, 0.0)));
+    }
   }
 }
 
@@ -106,7 +92,8 @@ TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[mediu
       else if (name == "logits" || name == "hidden")
         CHECK(error <= 2 * reference);
       else {
-        check_limit(folder, name, DType::bf16, error, 4 * std::max(reference, middle));
+        const bool named = (folder + " " + name).ends_with(kBeyond);
+        CHECK(error <= 4 * std::max(reference, middle) * (named ? kBeyondBy : 1));
         our_squares += error * error;
         their_squares += reference * reference;
       }

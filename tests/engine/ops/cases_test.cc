@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/cases/checks.h"
+#include "wide_work_scope.h"
 
 using namespace engine;
 
@@ -33,6 +34,12 @@ TEST_CASE("every op passes the gradient check") {
 TEST_CASE("every op keeps its precision in f32, bf16 and f16") { run_all(check_dtypes); }
 TEST_CASE("every op gives the same bits for non-contiguous inputs") { run_all(check_strides); }
 TEST_CASE("every op gives the same bits for any number of threads") { run_all(check_threads); }
+TEST_CASE("every op keeps all that where no f32 work counts as small") {
+  const WideWorkScope none(0);
+  run_all(check_dtypes);
+  run_all(check_strides);
+  run_all(check_threads);
+}
 TEST_CASE("every op's own row notices a backward that is 1 percent off") {
   run_all([](const OpCase& c) { return has_elements(c) ? check_mutation(c) : CaseReport{}; });
 }

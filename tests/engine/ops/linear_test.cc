@@ -6,6 +6,7 @@
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/view.h"
+#include "wide_work_scope.h"
 
 using namespace engine;
 using Catch::Matchers::Equals;
@@ -53,8 +54,9 @@ TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stor
     for (const Types& t :
          {Types{f64, f64, f64, 1e-12}, Types{f32, f32, f32, 1e-3}, Types{bf16, bf16, f32, 1e-3},
           Types{f16, f16, f16, 0.2}, Types{f32, bf16, bf16, 1.0}, Types{f16, f32, f32, 1e-3}})
-      for (int form = 0; form < 8; ++form) {
+      for (int form = 0; form < 16; ++form) {
         const bool ta = form & 1, tb = form & 2, accumulate = form & 4;
+        const WideWorkScope small(form & 8 ? s.m * s.n * s.k : 0);
         INFO(s.m << "x" << s.n << "x" << s.k << " " << t.a << " " << t.b << " " << t.c << " form " << form);
         const Tensor a = draw({s.m, s.k}, t.a, 1), b = draw({s.k, s.n}, t.b, 2), c = draw({s.m, s.n}, t.c, 3);
         const Gemm g{.a = {a.raw(), ta ? s.m : s.k, t.a, ta},
@@ -76,6 +78,33 @@ TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stor
         cpu::gemm_tile(one);
         CHECK(again.to_vector() == c.to_vector());
       }
+}
+
+TEST_CASE("gemm: a small product of f32 is rounded once, a larger one is not") {
+  const int64_t m = 20, n = 30, k = 1000;
+  for (DType other : {DType::f32, DType::bf16, DType::f16}) {
+    const Tensor a = draw({m, k}, DType::f32, 1), b = draw({k, n}, other, 2),
+                 c = Tensor::zeros({m, n}, DType::f32);
+    const Gemm g{.a = {a.raw(), k, DType::f32},
+                 .b = {b.raw(), n, other},
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .c = c.raw(),
+                 .c_stride = n};
+    const std::vector<double> want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+    const auto rounded_once = [&] {
+      const std::vector<double> got = c.to_vector();
+      for (size_t i = 0; i < want.size(); ++i)
+        if (got[i] != double(float(want[i]))) return false;
+      return true;
+    };
+    for (int64_t small : {m * n * k, m * n * k - 1}) {
+      const WideWorkScope scope(small);
+      cpu::gemm(g);
+      CHECK(rounded_once() == (small == m * n * k));
+    }
+  }
 }
 
 TEST_CASE("gemm: any number of threads gives the same bits") {
@@ -163,26 +192,32 @@ TEST_CASE("linear: a bf16 input can give an f32 output, unrounded") {
   CHECK(worst(y.to_vector(), exact.to_vector()) < 1e-5);
 }
 
-TEST_CASE("linear: a bf16 layer rounds an f32 gradient for its products, not for its bias") {
-  Parameter w, b;
-  w.value = w.compute = draw({9, 6}, DType::bf16, 1);
-  b.value = b.compute = draw({9}, DType::f32, 2);
-  w.grad = Tensor::zeros({9, 6}, DType::f32), b.grad = Tensor::zeros({9}, DType::f32);
-  const Tensor x = draw({64, 6}, DType::bf16, 3);
-  const Tensor dy = Tensor::full({64, 9}, 1 + 0x1p-10, DType::f32);  // 1 in bf16
-  Tape tape;
-  Tensor y;
-  {
-    const TapeScope scope(tape);
-    y = linear(x, use(w), use(b), {.dtype = DType::f32});
+TEST_CASE("linear: a bf16 layer rounds an f32 gradient for large products, not for small ones or its bias") {
+  struct Sizes {
+    int64_t m, n, k;
+    double gradient;  // that the products see
+  };
+  for (const Sizes& s : {Sizes{64, 9, 6, 1 + 0x1p-10}, Sizes{2048, 32, 24, 1}}) {
+    Parameter w, b;
+    w.value = w.compute = draw({s.n, s.k}, DType::bf16, 1);
+    b.value = b.compute = draw({s.n}, DType::f32, 2);
+    w.grad = Tensor::zeros({s.n, s.k}, DType::f32), b.grad = Tensor::zeros({s.n}, DType::f32);
+    const Tensor x = draw({s.m, s.k}, DType::bf16, 3);
+    const Tensor dy = Tensor::full({s.m, s.n}, 1 + 0x1p-10, DType::f32);  // 1 in bf16
+    Tape tape;
+    Tensor y;
+    {
+      const TapeScope scope(tape);
+      y = linear(x, use(w), use(b), {.dtype = DType::f32});
+    }
+    tape.backward(std::span(&y, 1), std::span(&dy, 1));
+    std::vector<double> want(size_t(s.n * s.k), 0.0);
+    const auto xs = x.to_vector();
+    for (size_t i = 0; i < want.size(); ++i)
+      for (size_t r = 0; r < size_t(s.m); ++r) want[i] += s.gradient * xs[r * size_t(s.k) + i % size_t(s.k)];
+    CHECK(worst(w.grad.to_vector(), want) < 2e-7 * double(s.m));
+    CHECK(b.grad.to_vector() == std::vector<double>(size_t(s.n), double(s.m) * (1 + 0x1p-10)));
   }
-  tape.backward(std::span(&y, 1), std::span(&dy, 1));
-  std::vector<double> want(54, 0.0);
-  const auto xs = x.to_vector();
-  for (size_t i = 0; i < 54; ++i)
-    for (size_t r = 0; r < 64; ++r) want[i] += xs[r * 6 + i % 6];
-  CHECK(worst(w.grad.to_vector(), want) < 1e-5);
-  CHECK(b.grad.to_vector() == std::vector<double>(9, 64 + 0x1p-4));
 }
 
 TEST_CASE("linear: a part of a wider tensor is read and differentiated in place") {

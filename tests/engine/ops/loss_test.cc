@@ -128,7 +128,7 @@ TEST_CASE("linear_cross_entropy over several chunks, into an arena, scaled: the 
     }
     for (size_t i = 0; i < dw.size(); ++i) dw_error = std::max(dw_error, std::abs(dw[i] - expected_dw[i]));
     CHECK(loss.item() == Approx(expected_loss).epsilon(1e-6));
-    CHECK(dx_error < 2e-5);
+    CHECK(dx_error < 3e-5);  // f32 sums of 2^18 terms, up to 20 in size
     CHECK(dw_error < 2e-5);
   }
 }

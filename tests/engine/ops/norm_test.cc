@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/ops/view.h"
+#include "wide_work_scope.h"
 
 using namespace engine;
 using Catch::Matchers::Equals;
@@ -54,11 +55,31 @@ std::vector<Tensor> gradients(std::vector<Tensor> inputs, F f) {
 TEST_CASE("rows far from zero keep their digits") {
   const int64_t n = 768;
   const Tensor x = normal({4, n}, DType::f32, 3, 1e4), exact = as(x, DType::f64);
-  const Tensor y = norm(x, {.weight = ones(n)}, DType::f32);
   const Tensor truth = norm(exact, {.weight = ones(n, DType::f64)}, DType::f64);
-  CHECK(largest_difference(y, truth) < 1e-3);  // the spacing of f32 at 1e4; sum(x^2)/n - mean^2 is off by 10
+  for (const int64_t small : {wide_work(), int64_t(0)}) {
+    const WideWorkScope scope(small);
+    const Tensor y = norm(x, {.weight = ones(n)}, DType::f32);
+    CHECK(largest_difference(y, truth) < 1e-6);  // with a mean in f32, 1e-3: its spacing at 1e4
+  }
   const Tensor constant = norm(Tensor::full({1, n}, 1e4, DType::f32), {.weight = ones(n)}, DType::f32);
   for (double v : constant.to_vector()) CHECK(std::abs(v) < 1e-2);
+}
+
+TEST_CASE("a small f32 norm is rounded once") {
+  const int64_t n = 24;
+  const Tensor x = normal({5, n}, DType::f32, 1), weight = normal({n}, DType::f32, 2),
+               bias = normal({n}, DType::f32, 3), alpha = Tensor::full({}, 0.75, DType::f32);
+  for (const NormKind kind : {NormKind::ln, NormKind::rms, NormKind::l2, NormKind::dyt}) {
+    const auto run = [&](DType dtype) {
+      NormArguments a{.kind = kind, .weight = as(weight, dtype), .bias = as(bias, dtype)};
+      if (kind == NormKind::dyt) a.alpha = as(alpha, dtype);
+      return norm(as(x, dtype), a, dtype);
+    };
+    const std::vector<double> rounded = as(run(DType::f64), DType::f32).to_vector();
+    CHECK(run(DType::f32).to_vector() == rounded);
+    const WideWorkScope none(0);
+    CHECK(run(DType::f32).to_vector() != rounded);
+  }
 }
 
 TEST_CASE("norms go between f32 and 16 bits, rounded once") {

@@ -1,0 +1,17 @@
+// Sets where f32 work counts as small (engine/cpu/wide.h) until the end of the scope.
+#pragma once
+
+#include "engine/cpu/wide.h"
+
+class WideWorkScope {
+ public:
+  explicit WideWorkScope(int64_t multiply_adds) : before_(engine::wide_work()) {
+    engine::set_wide_work(multiply_adds);
+  }
+  ~WideWorkScope() { engine::set_wide_work(before_); }
+  WideWorkScope(const WideWorkScope&) = delete;
+  WideWorkScope& operator=(const WideWorkScope&) = delete;
+
+ private:
+  int64_t before_;
+};
