@@ -84,7 +84,7 @@ constexpr int64_t size_of(DType dtype) {
   return sizes[int(dtype)];
 }
 constexpr bool is_float(DType dtype) { return dtype <= DType::f16; }
-/// The dtype of statistics, accumulators and parameter gradients that go with `dtype`: f64 for f64, else f32.
+/// The dtype of accumulators and parameter gradients that go with `dtype`: f64 for f64, else f32.
 constexpr DType compute_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 const char* name_of(DType dtype);
 /// "f32" and so on; an Error that lists the names otherwise.

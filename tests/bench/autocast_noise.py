@@ -12,8 +12,9 @@ the limit.
 
 The second form does that with every case of a folder of cases, in f32 (limit: 1e-5 or three times the recorded error) and
 bf16, and prints for each draw how many gradients of PyTorch's copies are beyond the limits that PyTorch's recorded errors
-set, in how many cases the root mean square is, and the same for weights: everything in float64 but the matrices,
-rounded to bf16, which no implementation in bf16 can avoid. Needs torch, numpy and safetensors.
+set, in how many cases the root mean square is, and the same with nothing rounded but the operands of the layers' and the
+head's products, to bf16 (all else in float64): what no implementation in bf16 can avoid. Needs torch, numpy and
+safetensors.
 """
 
 import argparse
@@ -39,6 +40,33 @@ def read_json(path):
         return json.load(file)
 
 
+class RoundedProduct(torch.autograd.Function):
+    """x W^T in float64, of operands rounded to bf16; the gradients are those of this product, not rounded."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        x, weight = (t.bfloat16().double() for t in (x, weight))
+        ctx.save_for_backward(x, weight)
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight = ctx.saved_tensors
+        rows = lambda t: t.reshape(-1, t.shape[-1])
+        return dy @ weight, rows(dy).T @ rows(x)
+
+
+class RoundedFunctions:
+    """torch.nn.functional as the oracle uses it, with linear() of rounded operands."""
+
+    def __getattr__(self, name):
+        return getattr(torch.nn.functional, name)
+
+    def linear(self, x, weight, bias=None):
+        y = RoundedProduct.apply(x, weight)
+        return y if bias is None else y + bias
+
+
 class Case:
     def __init__(self, oracle, folder):
         self.oracle, self.config = oracle, read_json(f"{folder}/config.json")
@@ -49,15 +77,19 @@ class Case:
         size = 1e-3 if seed else 0.0
         return {name: t * (1 + size * torch.randn(t.shape, generator=generator)) for name, t in self.weights.items()}
 
-    def errors(self, weights, dtype, exact=None):
-        run = lambda w, d: self.oracle.run(w, self.config, self.batch, d)
-        all_errors = self.oracle.errors(run(weights, dtype), run(exact or weights, torch.float64))
-        return {name: value for name, value in all_errors.items() if name.startswith("grad.")}
+    def gradients(self, weights, dtype):
+        tensors = self.oracle.run(weights, self.config, self.batch, dtype)
+        return {name: t for name, t in tensors.items() if name.startswith("grad.")}
 
-    def rounded_weights(self):
-        """The matrices of the layers and of an untied head; a tied one is read as it is by the embedding too."""
-        matrix = lambda name, t: t.dim() >= 2 and not name.startswith("embed")
-        return {name: t.bfloat16().float() if matrix(name, t) else t for name, t in self.weights.items()}
+    def errors(self, weights, dtype):
+        return self.oracle.errors(self.gradients(weights, dtype), self.gradients(weights, torch.float64))
+
+    def errors_of_rounded_operands(self, weights):
+        exact, functions = self.gradients(weights, torch.float64), self.oracle.F
+        self.oracle.F = RoundedFunctions()
+        rounded = self.gradients(weights, torch.float64)
+        self.oracle.F = functions
+        return self.oracle.errors(rounded, exact)
 
 
 def limits(recorded, precision):
@@ -75,19 +107,24 @@ def one_case(oracle, folder, tensors, draws):
     case = Case(oracle, folder)
     own = case.errors(case.copy(0), torch.bfloat16)
     limit = limits(own, "bf16")
-    copies = [case.errors(case.copy(seed), torch.bfloat16) for seed in range(1, draws + 1)]
+    copies = [case.copy(seed) for seed in range(1, draws + 1)]
+    kinds = {"PyTorch": [case.errors(copy, torch.bfloat16) for copy in copies],
+             "rounded operands": [case.errors_of_rounded_operands(copy) for copy in copies]}
     for tensor in tensors:
         name = "grad." + tensor
-        values = [copy[name] for copy in copies]
-        quartiles = statistics.quantiles(values, n=4)
-        print(f"{tensor}: error {own[name]:.3f}, limit {limit[name]:.3f}; {draws} copies: quartiles "
-              + ", ".join(f"{q:.3f}" for q in quartiles)
-              + f", largest {max(values):.3f}, beyond the limit {sum(v > limit[name] for v in values)}")
+        print(f"{tensor}: error {own[name]:.3f}, limit {limit[name]:.3f}; {draws} copies:")
+        for kind, errors in kinds.items():
+            values = [error[name] for error in errors]
+            mean = math.sqrt(sum(v * v for v in values) / draws)
+            quartiles = ", ".join(f"{q:.3f}" for q in statistics.quantiles(values, n=4))
+            print(f"  {kind}: root mean square {mean:.3f}, quartiles {quartiles}, largest {max(values):.3f}, "
+                  f"beyond the limit {sum(v > limit[name] for v in values)}")
 
 
 def collection(oracle, root, draws):
     rows = [("f32", f"copy {seed}", seed) for seed in range(1, draws + 1)]
-    rows += [("bf16", f"copy {seed}", seed) for seed in range(1, draws + 1)] + [("bf16", "weights", None)]
+    rows += [("bf16", f"copy {seed}", seed) for seed in range(1, draws + 1)]
+    rows += [("bf16", f"operands {seed}", seed) for seed in range(draws + 1)]
     beyond = {row: [0, 0, 0] for row in rows}  # gradients, root mean squares, cases with either
     cases = 0
     for name in sorted(os.listdir(root)):
@@ -97,10 +134,10 @@ def collection(oracle, root, draws):
         case, recorded_all = Case(oracle, folder), read_json(f"{folder}/pytorch_errors.json")
         cases += 1
         for row in rows:
-            precision, _, seed = row
+            precision, what, seed = row
             recorded = {k: v for k, v in recorded_all[precision].items() if k.startswith("grad.")}
-            if seed is None:
-                errors = case.errors(case.rounded_weights(), torch.float64, case.weights)
+            if what.startswith("operands"):
+                errors = case.errors_of_rounded_operands(case.copy(seed))
             else:
                 errors = case.errors(case.copy(seed), torch.float32 if precision == "f32" else torch.bfloat16)
             limit = limits(recorded, precision)
@@ -110,7 +147,7 @@ def collection(oracle, root, draws):
                 beyond[row][i] += int(count)
     print(f"{cases} cases; beyond PyTorch's own limits: gradients, root mean squares, cases")
     for (precision, what, _), (gradients, means, touched) in beyond.items():
-        print(f"  {precision:5} {what:8} {gradients:4} {means:4} {touched:4}")
+        print(f"  {precision:5} {what:10} {gradients:4} {means:4} {touched:4}")
 
 
 def main():
