@@ -55,9 +55,10 @@ int64_t saved_per_token(const ModelConfig& c, const nn::LayerSlots& slots, bool 
       c.q_width() + 2 * c.kv_width() + c.q_width() + c.heads;  // q, k, v, its output, log-sum-exp
   const int64_t attention = c.width + attention_kernel;        // and the input of W_qkv
   const int64_t visits = std::max<int64_t>(c.experts_per_token, 1);
-  // up, gate and their product; without a gate the pre-activation alone where the second product takes it
+  // up, gate and their product; without a gate the pre-activation alone where the norm behind it, or the
+  // second product, takes that
   const bool recomputed =
-      c.experts == 0 && !slots.ffn.mid && !activation_dropout && c.norms.stream.kind != nn::StreamKind::ngpt;
+      c.experts == 0 && !activation_dropout && c.norms.stream.kind != nn::StreamKind::ngpt;
   const int64_t hidden = (nn::is_glu(c.activation) ? 3 : recomputed ? 1 : 2) * c.ffn_width;
   const int64_t ffn = c.width + visits * hidden + (c.experts > 0 ? c.experts + visits * c.width : 0);
   return attention + ffn + saved_by_norms(slots.attn, c) + saved_by_norms(slots.ffn, c);

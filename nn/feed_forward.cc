@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/cpu/wide.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "nn/experts.h"
@@ -40,11 +41,11 @@ FeedForward::FeedForward(const FfnSlots& slots, const FeedForwardSizes& sizes, c
   if (sizes.uv_factor != 0) uv_scale_ = scope.get("uv_scale");
 }
 
-Tensor FeedForward::hidden(const Tensor& u) const {
+Tensor FeedForward::hidden(const Tensor& u, DType dtype) const {
   const engine::Activation act = engine_activation(sizes_.activation);
-  if (!is_glu(sizes_.activation) && !uv_scale_) return up_(u, {.activation = act});
-  Tensor up = up_(u);
-  Tensor gate = gate_.weight ? gate_(u) : Tensor();
+  if (!is_glu(sizes_.activation) && !uv_scale_) return up_(u, {.activation = act, .dtype = dtype});
+  Tensor up = up_(u, {.dtype = dtype});
+  Tensor gate = gate_.weight ? gate_(u, {.dtype = dtype}) : Tensor();
   if (uv_scale_) {  // nGPT: u <- s_u u, v <- s_v sqrt(d) v, so that the gate works on numbers of order one
     const int64_t f = up.size(-1);
     const auto scaled = [&](const Tensor& x, int64_t begin, double factor) {
@@ -60,13 +61,20 @@ Tensor FeedForward::hidden(const Tensor& u) const {
 
 Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
   if (sizes_.experts > 0) return experts(u, context);
-  if (!is_glu(sizes_.activation) && !uv_scale_ && context.dropout.activation == 0 && !mid_norm_)
-    return down_(up_(u), {.input_activation = engine_activation(sizes_.activation),
-                          .dtype = context.precision.stream});
-  Tensor h = hidden(u);
+  const DType compute = context.precision.compute, wide = context.precision.stream;
+  // In a 16-bit model what products do not read stays f32 where there is little of it (engine/cpu/wide.h).
+  const int64_t elements = u.numel() / u.size(-1) * up_.weight->value.size(0);
+  const DType between = elements <= engine::wide_elements() ? wide : compute;
+  if (!is_glu(sizes_.activation) && !uv_scale_ && context.dropout.activation == 0) {
+    // What comes next takes the pre-activation: nothing else is kept of it.
+    const engine::Activation act = engine_activation(sizes_.activation);
+    if (mid_norm_) return down_(mid_norm_(up_(u, {.dtype = between}), compute, act), {.dtype = wide});
+    return down_(up_(u), {.input_activation = act, .dtype = wide});
+  }
+  Tensor h = hidden(u, between);
   if (context.dropout.activation > 0) h = engine::dropout(h, context.dropout.activation, *context.rng);
-  if (mid_norm_) h = mid_norm_(h, context.precision.compute);
-  return down_(h, {.dtype = context.precision.stream});
+  h = mid_norm_ ? mid_norm_(h, compute) : engine::cast(h, compute);
+  return down_(h, {.dtype = wide});
 }
 
 Tensor FeedForward::experts(const Tensor& u, const Context& context) const {

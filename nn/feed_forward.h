@@ -29,7 +29,7 @@ class FeedForward {
   Tensor operator()(const Tensor& u, const Context& context) const;
 
  private:
-  Tensor hidden(const Tensor& u) const;  // act(up u), or act(gate u) * up u
+  Tensor hidden(const Tensor& u, DType dtype) const;  // act(up u), or act(gate u) * up u
   Tensor experts(const Tensor& u, const Context& context) const;
 
   FeedForwardSizes sizes_;

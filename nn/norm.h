@@ -22,7 +22,13 @@ class NormLayer {
 
   explicit operator bool() const { return bool(spec_); }
   engine::NormArguments arguments() const;
-  Tensor operator()(const Tensor& x, DType dtype) const { return engine::norm(x, arguments(), dtype); }
+  /// The norm of x, or of act(x).
+  Tensor operator()(const Tensor& x, DType dtype,
+                    engine::Activation activation = engine::Activation::identity) const {
+    engine::NormArguments a = arguments();
+    a.activation = activation;
+    return engine::norm(x, a, dtype);
+  }
 
  private:
   Norm spec_;

@@ -16,6 +16,7 @@ struct Formula {
   double (*value)(double);
 };
 const Formula kFormulas[] = {
+    // in the order of Activation
     {Activation::identity, [](double x) { return x; }},
     {Activation::gelu, [](double x) { return x * normal_distribution(x); }},
     {Activation::gelu_tanh,
@@ -33,6 +34,8 @@ constexpr int64_t kTerms = 9;
 constexpr const char* kReason = "the f32 value is a sum of 9 terms (erfc, tanh, exp are polynomials)";
 
 }  // namespace
+
+double activation_value(Activation activation, double x) { return kFormulas[int(activation)].value(x); }
 
 void add_activation_cases(std::vector<OpCase>& cases) {
   for (const Formula& formula : kFormulas) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/autograd/gradcheck.h"
+#include "engine/ops/activation_kind.h"
 
 namespace engine {
 
@@ -70,6 +71,9 @@ const std::vector<OpCase>& all_cases();
 std::vector<Tensor> draw_inputs(const OpCase& c, DType dtype);
 
 HostTensor to_host(const Tensor& t);
+
+/// act(x) in double, by its formula.
+double activation_value(Activation activation, double x);
 
 // The families, one file each.
 void add_view_cases(std::vector<OpCase>& cases);

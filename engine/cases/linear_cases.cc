@@ -7,18 +7,6 @@
 namespace engine {
 namespace {
 
-double activation_of(Activation activation, double z) {
-  const double u = std::sqrt(2 / std::acos(-1.0)) * (z + 0.044715 * z * z * z);
-  switch (activation) {
-    case Activation::gelu: return z * 0.5 * std::erfc(-z / std::sqrt(2.0));
-    case Activation::gelu_tanh: return 0.5 * z * (1 + std::tanh(u));
-    case Activation::relu2: return z > 0 ? z * z : 0;
-    case Activation::silu: return z / (1 + std::exp(-z));
-    case Activation::relu: return z > 0 ? z : 0;
-    default: return z;
-  }
-}
-
 struct LinearCase {
   Shape leading;
   int64_t in, out;
@@ -34,8 +22,9 @@ HostTensor reference_linear(const std::vector<HostTensor>& t, const LinearCase& 
     for (int64_t o = 0; o < c.out; ++o) {
       double z = c.bias ? t[2].v[size_t(o)] : 0;
       for (int64_t i = 0; i < c.in; ++i)
-        z += activation_of(c.input_activation, t[0].v[size_t(r * c.in + i)]) * t[1].v[size_t(o * c.in + i)];
-      z = activation_of(c.activation, z);
+        z +=
+            activation_value(c.input_activation, t[0].v[size_t(r * c.in + i)]) * t[1].v[size_t(o * c.in + i)];
+      z = activation_value(c.activation, z);
       if (c.residual) z += t.back().v[size_t(r * c.out + o)];
       y.v[size_t(r * c.out + o)] = z;
     }

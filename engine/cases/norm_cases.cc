@@ -14,6 +14,7 @@ struct Settings {
   bool bias = false;
   double gain_offset = 0;
   double eps = 1e-5;
+  Activation activation = Activation::identity;
   int64_t n() const { return shape.back() / groups; }
 };
 
@@ -58,6 +59,7 @@ void append_parameters(const Settings& s, std::vector<CaseInput>& inputs) {
 NormArguments arguments(const Settings& s, const std::vector<Tensor>& t, size_t first) {
   NormArguments a{
       .kind = s.kind, .weight = t[first], .eps = s.eps, .gain_offset = s.gain_offset, .groups = s.groups};
+  a.activation = s.activation;
   if (s.bias) a.bias = t[first + 1];
   if (s.kind == NormKind::dyt) a.alpha = t.back();
   return a;
@@ -65,7 +67,8 @@ NormArguments arguments(const Settings& s, const std::vector<Tensor>& t, size_t 
 
 std::string describe(const Settings& s) {
   return join_text(name_of(s.kind), " ", s.shape, s.groups > 1 ? join_text(" in ", s.groups, " blocks") : "",
-                   s.bias ? " bias" : "", s.gain_offset != 0 ? " offset" : "");
+                   s.bias ? " bias" : "", s.gain_offset != 0 ? " offset" : "",
+                   s.activation != Activation::identity ? join_text(" of ", name_of(s.activation)) : "");
 }
 
 void add_norms(std::vector<OpCase>& cases) {
@@ -84,6 +87,10 @@ void add_norms(std::vector<OpCase>& cases) {
       {.kind = NormKind::l2, .shape = {2, 2, 17}, .bias = true},
       {.kind = NormKind::dyt, .shape = {3, 5, 19}, .bias = true},
       {.kind = NormKind::dyt, .shape = {4, 48}, .groups = 3},
+      {.kind = NormKind::ln, .shape = {5, 67}, .bias = true, .activation = Activation::gelu},
+      {.kind = NormKind::rms, .shape = {33, 24}, .activation = Activation::silu},
+      {.kind = NormKind::dyt, .shape = {3, 20}, .bias = true, .activation = Activation::gelu_tanh},
+      {.kind = NormKind::l2, .shape = {4, 36}, .groups = 2, .activation = Activation::tanh},
   };
   for (const Settings& s : rows) {
     std::vector<CaseInput> inputs = {{"x", s.shape}};
@@ -94,7 +101,12 @@ void add_norms(std::vector<OpCase>& cases) {
          .detail = describe(s),
          .inputs = inputs,
          .run = [s](const auto& t) { return std::vector{norm(t[0], arguments(s, t, 1), t[0].dtype())}; },
-         .reference = [s](const auto& t) { return std::vector{normalised(s, t[0], t, 1)}; },
+         .reference =
+             [s](const auto& t) {
+               HostTensor x = t[0];
+               for (double& v : x.v) v = activation_value(s.activation, v);
+               return std::vector{normalised(s, x, t, 1)};
+             },
          .reduction = s.shape.numel()});
     if (s.kind == NormKind::ln && s.n() == 1)
       cases.back().dtypes = {DType::f64}, cases.back().reason = "dx is exactly zero: no relative error";

@@ -297,6 +297,7 @@ struct NormCall {
                .x_dtype = x.dtype(),
                .y_dtype = dtype,
                .kind = n.kind,
+               .activation = n.activation,
                .eps = n.eps,
                .gain_offset = n.gain_offset,
                .wide = x.numel() <= wide_elements()};
@@ -310,6 +311,7 @@ struct NormCall {
                 .x_dtype = forward.x_dtype,
                 .y_dtype = forward.y_dtype,
                 .kind = forward.kind,
+                .activation = forward.activation,
                 .gain_offset = forward.gain_offset};
   }
 };
@@ -395,6 +397,8 @@ std::pair<Tensor, Tensor> residual_add_norm(const Tensor& stream, const Tensor& 
                                             const NormArguments& arguments, DType dtype) {
   check_join("residual_add_norm", stream, o, join);
   check_norm("residual_add_norm", stream, arguments, dtype);
+  check(arguments.activation == Activation::identity, "residual_add_norm: takes no activation, got ",
+        name_of(arguments.activation));
   JoinCall j(stream, o, join);
   NormCall n(j.joined, arguments, dtype);
   if (j.forward.rows > 0) cpu::join_norm_forward({j.forward, n.forward});

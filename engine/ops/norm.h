@@ -7,6 +7,9 @@
 //   l2    y = x r gain                      r = 1/sqrt(sum(x^2) + eps)        Henry et al., 2010.04245
 //   dyt   y = tanh(alpha x) gain + bias                                       Zhu et al., 2503.10622
 //
+// of x, or of act(x), formed on the way and again in the backward pass: a norm behind an activation then
+// needs no tensor between the two.
+//
 // gain is weight + gain_offset (Gemma-2 stores gain - 1). A bias may be left out, or given to any kind.
 // Statistics are formed in double; in f32 where x and y have 16 bits. Backward, with g = dy gain and
 // xhat = (x - mean) r:
@@ -29,6 +32,7 @@ struct NormArguments {
   double eps = 1e-5;
   double gain_offset = 0;
   int64_t groups = 1;  // blocks that a row is divided into (heads); one weight serves all
+  Activation activation = Activation::identity;  // of the input; not with residual_add_norm()
 };
 
 /// x [..., groups * n] with uniform rows; the output is contiguous, in `dtype` (x's, or f32 <-> bf16/f16).

@@ -1,6 +1,7 @@
 // Read first: norm_kernels.h, engine/cpu/row.h. Every kernel is a loop over rows; a row is read from memory
 // once, normalised, joined or differentiated (norm_block.h) while it is in the L1 cache, and written once.
 #include "engine/cpu/dropout.h"
+#include "engine/ops/activation_chunk.h"
 #include "engine/ops/norm_block.h"
 
 namespace engine::cpu::ENGINE_ISA {
@@ -57,6 +58,25 @@ ENGINE_INLINE const C* join_row(const JoinForward& a, int64_t row, const RowBuff
   return load_row(a.joined, a.stream_dtype, row * a.width, a.width, b[0]);
 }
 
+// h = act(x), and act'(x) into `slope` unless that is null.
+template <class C>
+ENGINE_INLINE void activate_row(Activation activation, const C* x, int64_t n, C* h, C* slope) {
+  each_activation(activation, x, n, [&](int64_t i, int64_t m, const auto& value, const auto& derivative) {
+    put(h + i, m, value);
+    if (slope) put(slope + i, m, derivative);
+  });
+}
+
+// The norm's input in row `row`; in `buffer` unless it lies in memory as it is.
+template <class C>
+ENGINE_INLINE const C* input_row(const NormForward& a, int64_t row, C* buffer) {
+  const int64_t width = a.groups * a.n;
+  const C* x = load_row(a.x, a.x_dtype, row * a.x_stride, width, buffer);
+  if (a.activation == Activation::identity) return x;
+  activate_row<C>(a.activation, x, width, buffer, nullptr);
+  return buffer;
+}
+
 template <class W, class C>
 ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const C* gain, Delivery how,
                             C* buffer) {
@@ -70,12 +90,18 @@ ENGINE_INLINE void norm_row(const NormForward& a, int64_t row, const C* x, const
   if (!in_place) deliver_row(a.y, a.y_dtype, row * width, y, width, how);
 }
 
+// `slope` is a buffer that only an activation needs.
 template <class C, class W>
 ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const W* gain, C* x_buffer,
-                                     C* dy_buffer, C* dx, double& dalpha) {
+                                     C* dy_buffer, C* slope, C* dx, double& dalpha) {
   const int64_t width = a.groups * a.n, chunk = row / kNormRows * a.partial_stride;
   const C* x = load_row(a.x, a.x_dtype, row * a.x_stride, width, x_buffer);
   const C* dy = load_row(a.dy, a.y_dtype, row * width, width, dy_buffer);
+  const bool activated = a.activation != Activation::identity;
+  if (activated) {
+    activate_row(a.activation, x, width, x_buffer, slope);
+    x = x_buffer;
+  }
   const auto section = [&](void* p) { return p ? static_cast<C*>(p) + chunk : nullptr; };
   for (int64_t group = 0; group < a.groups; ++group) {
     const int64_t i = group * a.n;
@@ -83,6 +109,7 @@ ENGINE_INLINE void norm_row_backward(const NormBackward& a, int64_t row, const W
                    RowAhead(a.x, a.x_dtype, row, a.x_stride, i), RowAhead(a.dy, a.y_dtype, row, width, i),
                    section(a.dweight), section(a.dbias), dalpha, dx ? dx + i : nullptr);
   }
+  if (activated && dx) out(dx, width) *= in(slope, width);
 }
 
 // The gradients of factors that are one number, over the rows of a chunk.
@@ -181,8 +208,7 @@ void forward(const NormForward& a) {
   parallel_chunks(a.rows, forward_rows(width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(3, width);
     const C* gain = gain_of<C>(a.weight, a.gain_offset, a.n, b[2]);
-    for (int64_t row = begin; row < end; ++row)
-      norm_row<W>(a, row, load_row(a.x, a.x_dtype, row * a.x_stride, width, b[0]), gain, how, b[1]);
+    for (int64_t row = begin; row < end; ++row) norm_row<W>(a, row, input_row(a, row, b[0]), gain, how, b[1]);
     end_of_stream(how);
   });
 }
@@ -219,13 +245,13 @@ void backward(const NormBackward& a) {
   const Delivery how =
       a.dx ? delivery(a.dx, a.x_dtype, a.rows, width, a.dx_stride, a.accumulate_dx) : Delivery::stored;
   parallel_chunks(a.rows, kNormRows, [&](int64_t begin, int64_t end) {
-    const RowBuffers<C> b(3, width);
+    const RowBuffers<C> b(4, width);
     const W* gain = wide_gain<C, W>(a);
     clear_sections<C>(a, begin / kNormRows);
     double dalpha = 0;
     for (int64_t row = begin; row < end; ++row) {
       C* dx = a.dx ? row_target(a.dx, a.x_dtype, row * a.dx_stride, how != Delivery::stored, b[2]) : nullptr;
-      norm_row_backward(a, row, gain, b[0], b[1], dx, dalpha);
+      norm_row_backward(a, row, gain, b[0], b[1], b[3], dx, dalpha);
       if (dx) deliver_row(a.dx, a.x_dtype, row * a.dx_stride, dx, width, how);
     }
     set_section<C>(a.dalpha, begin / kNormRows, a.partial_stride, dalpha);
@@ -256,7 +282,7 @@ void backward(const JoinNormBackward& a) {
     double dalpha = 0;
     ScaleSums scalars;
     for (int64_t row = begin; row < end; ++row) {
-      norm_row_backward(a.norm, row, gain, b[0], b[1], dnorm, dalpha);
+      norm_row_backward<C, W>(a.norm, row, gain, b[0], b[1], nullptr, dnorm, dalpha);
       join_row_backward<C>(a.join, row, dnorm, b, scalars);
     }
     set_section<C>(a.norm.dalpha, chunk, a.norm.partial_stride, dalpha);

@@ -5,6 +5,7 @@
 
 #include "engine/core/dtype.h"
 #include "engine/cpu/isa.h"
+#include "engine/ops/activation_kind.h"
 
 namespace engine {
 
@@ -31,6 +32,7 @@ struct NormForward {
   int64_t rows, groups, n, x_stride;
   DType x_dtype, y_dtype;
   NormKind kind;
+  Activation activation;  // of x, before the norm
   double eps, gain_offset;
   bool wide;  // f32 results are formed in double, not only their statistics
 };
@@ -51,6 +53,7 @@ struct NormBackward {
   int64_t rows, groups, n, x_stride, dx_stride, partial_stride;
   DType x_dtype, y_dtype;
   NormKind kind;
+  Activation activation;
   double gain_offset;
   bool accumulate_dx;
 };

@@ -266,12 +266,19 @@ TEST_CASE("joins say what is wrong") {
       Equals("residual_add: learned branch of a stream [2, 6] f32 must be [] or [6] f32, got [5] f32"));
   CHECK_THAT(message(x, x, {.dropout = 1}), Equals("residual_add: dropout must lie in [0, 1), got 1"));
   CHECK_THAT(message(x, x, {.dropout = 0.5}), Equals("residual_add: dropout 0.5 needs a random stream"));
-  try {
-    residual_add_norm(x, x, {}, {.weight = ones(5)}, DType::f32);
-    FAIL("no error");
-  } catch (const Error& e) {
-    CHECK_THAT(e.what(),
-               Equals("residual_add_norm: weight of input [2, 6] f32 in 1 groups must be [6] f32, got [5] "
-                      "f32"));
-  }
+  CHECK_THROWS_WITH(
+      residual_add_norm(x, x, {}, {.weight = ones(5)}, DType::f32),
+      Equals("residual_add_norm: weight of input [2, 6] f32 in 1 groups must be [6] f32, got [5] f32"));
+  CHECK_THROWS_WITH(
+      residual_add_norm(x, x, {}, {.weight = ones(6), .activation = Activation::gelu}, DType::f32),
+      Equals("residual_add_norm: takes no activation, got gelu"));
+}
+
+TEST_CASE("a norm of an activation keeps its input and its rows' numbers, and nothing between") {
+  Tensor x = normal({8, 24}, DType::f32, 1);
+  Tape tape;
+  const TapeScope scope(tape);
+  tape.watch(x);
+  norm(x, {.weight = ones(24), .activation = Activation::gelu}, DType::f32);
+  CHECK(tape.saved_bytes() == x.bytes() + 24 * 4 + 2 * 8 * 8);
 }
