@@ -3,9 +3,11 @@
 // A kernel is a function void name(const Args&) on a plain struct. Its file (x_cpu.cc) is compiled once per
 // level, with ENGINE_ISA naming the level's namespace:
 //
-//   namespace engine::cpu { ENGINE_CPU_KERNEL(norm_forward, NormForward) }        // x_kernels.h, declares
-//   and dispatches namespace engine::cpu::ENGINE_ISA { void norm_forward(const NormForward& a) {...} }   //
+//   x_kernels.h, declares and dispatches
+//     namespace engine::cpu { ENGINE_CPU_KERNEL(norm_forward, NormForward) }
+//
 //   x_cpu.cc
+//     namespace engine::cpu::ENGINE_ISA { void norm_forward(const NormForward& a) {...} }
 //
 // cpu::norm_forward(args) then calls the best level that this processor has. NORMLAB_ISA=base|avx2|avx512
 // forces one. Kernel files must not use templates or inline functions that other files could share (std

@@ -65,6 +65,25 @@ TEST_CASE("rows far from zero keep their digits") {
   for (double v : constant.to_vector()) CHECK(std::abs(v) < 1e-2);
 }
 
+TEST_CASE("no error of the statistics shows in all of an f32 row") {
+  if (cpu::isa() == cpu::Isa::base) return;  // plain x86-64 has no fused multiply-add: the rest is lost
+  const int64_t rows = 32, n = 768;
+  const Tensor x = normal({rows, n}, DType::f32, 5, 3);
+  const std::vector<double> truth =
+      norm(as(x, DType::f64), {.weight = ones(n, DType::f64)}, DType::f64).to_vector();
+  const WideWorkScope none(0);
+  const std::vector<double> y = norm(x, {.weight = ones(n)}, DType::f32).to_vector();
+  for (size_t r = 0; r < size_t(rows); ++r) {
+    double shift = 0, stretch = 0;
+    for (size_t i = r * size_t(n); i < (r + 1) * size_t(n); ++i) {
+      shift += (y[i] - truth[i]) / double(n);
+      stretch += (y[i] - truth[i]) * truth[i] / double(n);
+    }
+    CHECK(std::abs(shift) < 1e-8);    // the elements' own rounding is 4e-8; a mean or 1/deviation in f32 is
+    CHECK(std::abs(stretch) < 1e-8);  // off by up to 1e-7 or 6e-8
+  }
+}
+
 TEST_CASE("a small f32 norm is rounded once") {
   const int64_t n = 24;
   const Tensor x = normal({5, n}, DType::f32, 1), weight = normal({n}, DType::f32, 2),
