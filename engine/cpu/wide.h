@@ -1,9 +1,10 @@
 // Where f32 work is small, it is done in double and rounded once.
 //
-// Products, attention and norms of f32 ask wide_work() when they are called. Most of the rounding of a small
-// f32 model lies in sums over k and in what reaches a whole row; such a model is what gradients are checked
-// with, and there the better arithmetic costs microseconds (docs/06-precision.md has the figures). A large
-// product could not afford it: double has half the lanes.
+// Products, attention and norms of f32 ask wide_work() when they are called; products of a few rows, whose
+// sums are short chains anyway (gemm_few.h), and attention of one query do not. What is small depends on
+// shapes alone. Most of the rounding of a small f32 model lies in sums over k and in what reaches a whole
+// row; such a model is what gradients are checked with, and there the better arithmetic costs microseconds
+// (docs/06-precision.md has the figures). A large product could not afford it: double has half the lanes.
 #pragma once
 
 #include <cstdint>
