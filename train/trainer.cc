@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
@@ -17,6 +19,7 @@
 #include "train/checkpoint_dir.h"
 #include "train/diagnosis.h"
 #include "train/failure.h"
+#include "train/resume.h"
 #include "train/signals.h"
 
 namespace train {
@@ -59,6 +62,9 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   if (config.precision == PrecisionKind::f16)
     scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
   schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
+  if (planned_steps() > 0 && config.schedule.warmup >= planned_steps())
+    engine::log_warning("schedule.warmup ", config.schedule.warmup, " leaves nothing of the run's ",
+                        planned_steps(), " updates to decay in: the learning rate only rises");
   state_.rng = {uint64_t(config.seed), 0};
   if (config.ema.decay > 0) {
     const Tensor& values = model_->parameters().values();
@@ -77,12 +83,17 @@ Trainer::~Trainer() = default;
 
 void Trainer::restore() {
   if (const auto checkpoint = checkpoint_to_resume(run_.path())) {
+    check_same_model(models::read_model_config(checkpoint->folder + "/config.json"), model_->config(),
+                     checkpoint->folder);
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
     data_.training->seek(state_.position);
     saved_step_ = state_.counters.step;
     engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
+    say_changes();
     return;
   }
+  set_metrics_aside();
+  state_.settings = settings_json(config_);
   models::initialise(*model_, config_.init, uint64_t(config_.seed));
   const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
   if (rule == "admin") {
@@ -93,6 +104,25 @@ void Trainer::restore() {
   communicator_->broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+}
+
+void Trainer::say_changes() {
+  const ChangedSettings changed = changed_settings(state_.settings, config_);
+  if (!changed.numbers.empty())
+    engine::log_warning("the run goes on with other settings than it had: ", changed.numbers);
+  if (!changed.others.empty()) engine::log_info("changed: ", changed.others);
+  state_.settings = settings_json(config_);
+}
+
+/// A run without a checkpoint begins again. What it had logged is kept once, under another name: the
+/// checkpoints may have been lost.
+void Trainer::set_metrics_aside() const {
+  const std::string metrics = run_.metrics_path(), aside = metrics + ".old";
+  if (!engine::file_exists(metrics) || std::filesystem::file_size(metrics) == 0) return;
+  const bool keep = !engine::file_exists(aside);
+  if (keep) std::filesystem::rename(metrics, aside);
+  engine::log_warning(run_.path(), ": no checkpoint to go on from, so the run begins at step 0",
+                      keep ? "; what it had logged is now " + aside : "");
 }
 
 // ------------------------------------------------------------------------------------------------- budget

@@ -56,6 +56,8 @@ class Trainer {
   };
 
   void restore();
+  void say_changes();
+  void set_metrics_aside() const;
   UpdateResult update();
   BatchLoss batch_loss(const data::Batch& batch, bool checkpointing);
   double accumulate_gradients(int64_t& scored);

@@ -36,7 +36,8 @@ Json training_json(const TrainingState& s, const LossScaler* scaler) {
           {"evaluations_without_gain", c.evaluations_without_gain},
           {"rng", {{"seed", s.rng.seed}, {"offset", s.rng.offset}}},
           {"data", data::to_json(s.position)},
-          {"loss_scaler", scaler ? scaler->state() : Json()}};
+          {"loss_scaler", scaler ? scaler->state() : Json()},
+          {"settings", s.settings}};
 }
 
 constexpr int64_t kMax = int64_t(1) << 53;
@@ -45,7 +46,7 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
   const Json json = engine::read_json(path);
   engine::check_keys(json,
                      {"step", "applied", "tokens", "seconds", "best_loss", "last_loss", "validated_at",
-                      "evaluations_without_gain", "rng", "data", "loss_scaler"},
+                      "evaluations_without_gain", "rng", "data", "loss_scaler", "settings"},
                      path);
   const auto at = [&](const Json& object, const char* key) -> const Json& {
     engine::check(object.is_object() && object.contains(key), path, ": no \"", key, "\"");
@@ -73,7 +74,10 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
   };
   s.rng = {word("seed"), word("offset")};
   s.position = data::position_from_json(at(json, "data"), path + ": data");
-  if (scaler) scaler->restore(at(json, "loss_scaler"), path + ": loss_scaler");
+  // Without a state the run was not in f16 so far: the scale starts at loss_scale.init.
+  const Json& scale = at(json, "loss_scaler");
+  if (scaler && !scale.is_null()) scaler->restore(scale, path + ": loss_scaler");
+  s.settings = json.contains("settings") ? json["settings"] : Json();
 }
 
 }  // namespace
@@ -120,9 +124,11 @@ void restore_checkpoint(const std::string& folder, models::Transformer& model, O
   const engine::Safetensors moments(folder + "/optimizer.safetensors");
   optimizer.restore(moments);
   if (state.average.defined()) {
-    // From the file: f16 parameters would round it.
+    // From the file: f16 parameters would round it. Of a run that did not average yet it begins here.
     for (const auto& [name, tensor] : models::named_values(model.parameters()))
       part_of(state.average, tensor).copy_from(weights.load(name, state.average.dtype()));
+  }
+  if (moments.find("values") != nullptr) {
     const Tensor raw = moments.load("values", model.parameters().values().dtype());
     engine::check(raw.shape() == model.parameters().values().shape(), folder,
                   ": the raw weights have the wrong size");

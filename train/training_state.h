@@ -31,6 +31,8 @@ struct TrainingState {
   engine::Rng rng;
   data::BatchPosition position;
   engine::Tensor average;  // exponential moving average of the values arena; undefined without EMA
+  engine::Json
+      settings;  // resume.h: the config of the run, as a resume compares it; null in older checkpoints
 };
 
 /// Copies of all that a checkpoint will hold, so that training may go on while they are written.
@@ -51,7 +53,8 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
 /// Writes the folder of a snapshot; returns it.
 std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best);
 
-/// Restores everything from a checkpoint folder. Errors name the file.
+/// Restores everything from a checkpoint folder. Weights that were saved as an average are trained on from
+/// the raw ones beside it, whether or not the run still averages. Errors name the file.
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
                         TrainingState& state, LossScaler* scaler);
 
