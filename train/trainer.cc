@@ -11,13 +11,10 @@
 #include "engine/core/allocator.h"
 #include "engine/cpu/gemm_bench.h"
 #include "engine/cpu/parallel.h"
-#include "engine/ops/elementwise.h"
-#include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint_dir.h"
-#include "train/diagnosis.h"
 #include "train/failure.h"
 #include "train/resume.h"
 #include "train/signals.h"
@@ -61,11 +58,18 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
   if (config.precision == PrecisionKind::f16)
     scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
+  update_ = std::make_unique<Update>(
+      *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
+      UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
+                    .seed = uint64_t(config.seed),
+                    .checkpointing = config.activation_checkpointing,
+                    .clip = config.optim.clip,
+                    .vocabulary = data_.vocabulary,
+                    .ema_decay = config.ema.decay});
   schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
   if (planned_steps() > 0 && config.schedule.warmup >= planned_steps())
     engine::log_warning("schedule.warmup ", config.schedule.warmup, " leaves nothing of the run's ",
                         planned_steps(), " updates to decay in: the learning rate only rises");
-  state_.rng = {uint64_t(config.seed), 0};
   if (config.ema.decay > 0) {
     const Tensor& values = model_->parameters().values();
     state_.average = Tensor::zeros(values.shape(), engine::compute_dtype(values.dtype()));
@@ -164,79 +168,29 @@ double Trainer::learning_rate() const {
 // ------------------------------------------------------------------------------------------------- one
 // update
 
-Trainer::BatchLoss Trainer::batch_loss(const data::Batch& batch, bool checkpointing) {
-  nn::Context context = model_->context();
-  context.dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation};
-  context.rng = &state_.rng;
-  context.checkpointing = checkpointing;
-  std::vector<Tensor> auxiliary;
-  if (model_->config().experts > 0) context.auxiliary_losses = &auxiliary;
-  const double scale = scaler_ ? scaler_->scale() : 1;
-  const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute);
-  const Tensor nats =
-      model_->loss(hidden, to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
-  Tensor total = nats;
-  for (const Tensor& extra : auxiliary) total = engine::add(total, engine::affine(extra, scale));
-  return {nats, total};
-}
-
-double Trainer::accumulate_gradients(int64_t& scored) {
-  model_->parameters().clear_gradients();
-  double loss = 0;
-  for (const data::Batch& batch : batches_) {
-    if (batch.scored == 0) continue;
-    engine::Tape tape;
-    const engine::TapeScope scope(tape);
-    const BatchLoss sums = batch_loss(batch, config_.activation_checkpointing);
-    tape.backward(sums.total);
-    loss += sums.nats.item();
-    scored += batch.scored;
-  }
-  model_->parameters().complete_gradients();
-  return loss;
-}
-
 Trainer::UpdateResult Trainer::update() {
-  batches_.clear();
-  for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
-  rng_before_ = state_.rng;
   RunCounters& c = state_.counters;
-
-  int64_t scored = 0;
-  UpdateResult result;
-  result.lr = learning_rate();
-  double loss = accumulate_gradients(scored);
-  // Sums over all ranks; the factor below divides them by the scored positions of all ranks.
-  communicator_->all_reduce(model_->parameters().grads());
-  loss = engine::sum_over_ranks(*communicator_, loss);
-  scored = int64_t(engine::sum_over_ranks(*communicator_, double(scored)));
-  check(scored > 0, "step ", c.step + 1, ": no position of the batch is scored");
-  result.loss = loss / double(scored);
-
-  GradientFactor factor(scaler_ ? scaler_->scale() : 1);
-  factor.multiply(1.0 / double(scored));
-  result.norm = factor.norm(std::sqrt(engine::sum_of_squares(model_->parameters().grads())));
-  if (scaler_) {
-    factor.clip(result.norm, config_.optim.clip);
-  } else {
-    if (!std::isfinite(result.norm) || !std::isfinite(result.loss)) report_bad_update(result.norm);
-    factor.multiply(clip_factor(result.norm, config_.optim.clip));
+  batches_.clear();
+  for (int64_t i = 0; i < config_.data.accumulate; ++i) {
+    const data::Batch batch = data_.training->next();
+    batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
+    c.tokens += batch.rows * batch.length * communicator_->size();
   }
-  const ScaleEvent event = scaler_ ? scaler_->observe(result.norm) : ScaleEvent::apply;
-  if (event == ScaleEvent::abort) report_bad_update(result.norm);
-  result.applied = event == ScaleEvent::apply;
-  if (result.applied) {
-    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(factor.value());
-    optimizer_->step(result.lr, factor.value());
-    models::normalize_ngpt(*model_);
-    if (state_.average.defined())
-      engine::ema_step(state_.average, model_->parameters().values(), config_.ema.decay);
+  // Micro-batches are numbered over the ranks: this rank's first one of the update.
+  const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
+  const double lr = learning_rate();
+  const Update::Gradients gradients = update_->gradients(batches_, first);
+  const bool broken = !scaler_ && !gradients.finite();
+  if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
+  const bool applied = gradients.event == ScaleEvent::apply;
+  if (applied) {
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(gradients.factor);
+    update_->apply(gradients, lr, state_.average);
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  for (const data::Batch& batch : batches_) c.tokens += batch.rows * batch.length * communicator_->size();
   state_.position = data_.training->position();
-  return result;
+  return {gradients.loss, gradients.norm, lr, applied};
 }
 
 void Trainer::watch_layers(double factor) {
@@ -244,27 +198,14 @@ void Trainer::watch_layers(double factor) {
   nn::Context context = model_->context();
   context.probe = &probe;
   const engine::TapeScope off(nullptr);
-  model_->hidden(to_tokens(batches_.front()), context);
+  model_->hidden(batches_.front().tokens, context);
   statistics_->before_update(factor, probe);
 }
 
-void Trainer::report_bad_update(double norm) {
+void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  std::string where;
-  state_.rng = rng_before_;  // the same dropout again
-  for (const data::Batch& batch : batches_) {
-    if (batch.scored == 0) continue;
-    model_->parameters().clear_gradients();
-    where = find_bad_number([&] { return batch_loss(batch, /*checkpointing=*/false).total; });
-    for (const engine::Parameter* p : model_->parameters().all()) {
-      if (!where.empty() || !p->grad_written) continue;
-      if (const std::string what = not_finite(p->grad); !what.empty())
-        where = engine::join_text("gradient of ", p->name, ": ", what);
-    }
-    if (!where.empty()) break;
-  }
-  if (where.empty()) where = "the gradients of every micro-batch are finite; their sum is not";
+  const std::string where = update_->find_bad_number(batches_, first_micro_batch);
   checkpoints_.finish();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(

@@ -1,10 +1,7 @@
 // The training loop: micro-batches, one optimizer factor, schedule, loss scaling, validation, checkpoints,
 // metrics.
 //
-// One update: for each micro-batch, forward, sum of losses, backward into the gradient arena; then one factor
-// for all gradients (1 / loss scale / scored tokens, clipping), the gradient norm as overflow test, the
-// optimizer. k micro-batches therefore equal one batch. Read first: config.h, optimizer.h, run_data.h. Then:
-// training_state.h.
+// What one update is stands in update.h. Read first: config.h, update.h, run_data.h. Then: training_state.h.
 #pragma once
 
 #include <memory>
@@ -21,6 +18,7 @@
 #include "train/schedule.h"
 #include "train/tensorboard.h"
 #include "train/training_state.h"
+#include "train/update.h"
 
 namespace train {
 
@@ -50,19 +48,12 @@ class Trainer {
     bool applied = false;
   };
 
-  /// Of one micro-batch, summed over scored positions; `total` also has the loss scale and auxiliary losses.
-  struct BatchLoss {
-    engine::Tensor nats, total;
-  };
-
   void restore();
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
-  BatchLoss batch_loss(const data::Batch& batch, bool checkpointing);
-  double accumulate_gradients(int64_t& scored);
   void watch_layers(double factor);
-  [[noreturn]] void report_bad_update(double norm);
+  [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
   /// Whether the loss is the best so far.
   bool validate();
   void save_checkpoint();
@@ -82,6 +73,7 @@ class Trainer {
   RunData data_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
+  std::unique_ptr<Update> update_;
   std::unique_ptr<Schedule> schedule_;
   TrainingState state_;
   CheckpointQueue checkpoints_;
@@ -89,8 +81,7 @@ class Trainer {
   std::unique_ptr<EventWriter> tensorboard_;
   std::unique_ptr<LayerStatistics> statistics_;
   Progress progress_;
-  std::vector<data::Batch> batches_;  // of the update that is being made; with rng_before_ for diagnosis
-  engine::Rng rng_before_;
+  std::vector<MicroBatch> batches_;  // of the update that is being made
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint

@@ -34,7 +34,6 @@ Json training_json(const TrainingState& s, const LossScaler* scaler) {
           {"last_loss", optional_number(c.last_loss)},
           {"validated_at", c.validated_at},
           {"evaluations_without_gain", c.evaluations_without_gain},
-          {"rng", {{"seed", s.rng.seed}, {"offset", s.rng.offset}}},
           {"data", data::to_json(s.position)},
           {"loss_scaler", scaler ? scaler->state() : Json()},
           {"settings", s.settings}};
@@ -46,7 +45,7 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
   const Json json = engine::read_json(path);
   engine::check_keys(json,
                      {"step", "applied", "tokens", "seconds", "best_loss", "last_loss", "validated_at",
-                      "evaluations_without_gain", "rng", "data", "loss_scaler", "settings"},
+                      "evaluations_without_gain", "data", "loss_scaler", "settings"},
                      path);
   const auto at = [&](const Json& object, const char* key) -> const Json& {
     engine::check(object.is_object() && object.contains(key), path, ": no \"", key, "\"");
@@ -66,13 +65,6 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
   }
   c.validated_at = count("validated_at");
   c.evaluations_without_gain = count("evaluations_without_gain");
-  const Json& rng = at(json, "rng");
-  const auto word = [&](const char* key) {
-    engine::check(at(rng, key).is_number_unsigned() || at(rng, key).is_number_integer(), path, ": rng.", key,
-                  " must be an integer");
-    return at(rng, key).get<uint64_t>();
-  };
-  s.rng = {word("seed"), word("offset")};
   s.position = data::position_from_json(at(json, "data"), path + ": data");
   // Without a state the run was not in f16 so far: the scale starts at loss_scale.init.
   const Json& scale = at(json, "loss_scaler");

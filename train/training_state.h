@@ -1,4 +1,4 @@
-// What a checkpoint holds besides the model: counters, moments, loss scaler, random numbers, data position;
+// What a checkpoint holds besides the model: counters, moments, loss scaler, data position;
 // and the thread that writes checkpoints while training goes on. Read first: checkpoint_dir.h, optimizer.h.
 #pragma once
 
@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "data/batches.h"
-#include "engine/base/philox.h"
 #include "models/model_files.h"
 #include "train/loss_scaler.h"
 #include "train/optimizer.h"
@@ -28,11 +27,9 @@ struct RunCounters {
 
 struct TrainingState {
   RunCounters counters;
-  engine::Rng rng;
   data::BatchPosition position;
   engine::Tensor average;  // exponential moving average of the values arena; undefined without EMA
-  engine::Json
-      settings;  // resume.h: the config of the run, as a resume compares it; null in older checkpoints
+  engine::Json settings;  // resume.h: the config of the run, as a resume compares it; null in older checkpoints
 };
 
 /// Copies of all that a checkpoint will hold, so that training may go on while they are written.

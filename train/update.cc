@@ -23,7 +23,9 @@ double now() {
 
 }  // namespace
 
-engine::Rng dropout_rng(uint64_t seed, int64_t index) { return data::item_rng(seed, data::Draw::dropout, 0, index); }
+engine::Rng dropout_rng(uint64_t seed, int64_t index) {
+  return data::item_rng(seed, data::Draw::dropout, 0, index);
+}
 
 bool Update::Gradients::finite() const { return std::isfinite(norm) && std::isfinite(loss); }
 
@@ -71,7 +73,8 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
   communicator_.all_reduce(parameters.grads());
   const double sum = engine::sum_over_ranks(communicator_, nats.item());
   g.scored = int64_t(engine::sum_over_ranks(communicator_, double(g.scored)));
-  engine::check(g.scored > 0, "no position of the batch is scored");
+  engine::check(g.scored > 0, "micro-batch ", first,
+                " of the run and those of its update: no position is scored");
   g.loss = sum / double(g.scored);
 
   GradientFactor factor(scaler_ ? scaler_->scale() : 1);

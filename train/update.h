@@ -1,12 +1,12 @@
-// One update of a model: micro-batches forward and backward into the gradient arena, one factor for all gradients, the
-// loss scaler's verdict, the optimizer, and what follows it. Whoever trains or measures gradients calls this one: the
-// trainer, `bench step`, probes.
+// One update of a model: micro-batches forward and backward into the gradient arena, one factor for all
+// gradients, the loss scaler's verdict, the optimizer, and what follows it. Whoever trains or measures
+// gradients calls this one: the trainer, `bench step`, probes.
 //
-// With K micro-batches in the update, s scored positions and the loss scale c, gradients of c * (sum of losses) are
-// formed, and the optimizer multiplies them by the one factor
+// With K micro-batches in the update, s scored positions and the loss scale c, gradients of c * (sum of
+// losses) are formed, and the optimizer multiplies them by the one factor
 //   1 / c * 1 / s * min(1, clip / norm),
-// so that K micro-batches equal one batch. Dropout of micro-batch n is a function of (seed, n), n counting from the
-// start of the run over all ranks: resuming needs no state, and N ranks draw what one rank would.
+// so that K micro-batches equal one batch. Dropout of micro-batch n is a function of (seed, n), n counting
+// from the start of the run over all ranks: resuming needs no state, and N ranks draw what one rank would.
 // Read first: models/transformer.h, optimizer.h, loss_scaler.h.
 #pragma once
 
@@ -43,10 +43,11 @@ engine::Rng dropout_rng(uint64_t seed, int64_t index);
 class Update {
  public:
   /// All of them must outlive the update. `scaler`: null but in f16.
-  Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator, LossScaler* scaler,
-         const UpdateOptions& options);
+  Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
+         LossScaler* scaler, const UpdateOptions& options);
 
-  /// Of the mean loss over the scored positions of all ranks; the arena holds what `factor` makes its gradient.
+  /// Of the mean loss over the scored positions of all ranks; the arena holds what `factor` makes its
+  /// gradient.
   struct Gradients {
     double loss = 0;    // nats a scored position, without auxiliary losses
     double norm = 0;    // before clipping; may be infinite or NaN
@@ -58,16 +59,16 @@ class Update {
     double unclipped = 0;
     bool finite() const;
   };
-  /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and whose next
-  /// ones follow at a distance of the number of ranks. Error: nothing is scored on any rank.
+  /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and
+  /// whose next ones follow at a distance of the number of ranks. Error: nothing is scored on any rank.
   Gradients gradients(std::span<const MicroBatch> batches, int64_t first);
 
-  /// The optimizer's step with these gradients, and what belongs to it: nGPT's normalization, the moving average.
-  /// `average`: of the values arena; undefined without one.
+  /// The optimizer's step with these gradients, and what belongs to it: nGPT's normalization, the moving
+  /// average. `average`: of the values arena; undefined without one.
   void apply(const Gradients& gradients, double lr, const engine::Tensor& average);
 
-  /// Where the first number that is not finite came from, by running the micro-batches again with the same dropout;
-  /// overwrites the gradients.
+  /// Where the first number that is not finite came from, by running the micro-batches again with the same
+  /// dropout; overwrites the gradients.
   std::string find_bad_number(std::span<const MicroBatch> batches, int64_t first);
 
  private:
