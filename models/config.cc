@@ -133,6 +133,7 @@ const std::vector<Key>& keys() {
       word_key("activation", &C::activation, nn::activation_names),
       word_key("positions", &C::positions, nn::position_names),
       size_key("position_offset", false, 0, &C::position_offset, 0),
+      size_key("longest_row", false, 0, &C::longest_row, 0),
       number_key("rope_theta", &C::rope_theta),
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),

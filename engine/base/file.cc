@@ -35,6 +35,16 @@ std::string folder_of(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
+/// What a clone without Git LFS has in place of a large file: three lines of text that nobody means to be
+/// read.
+void check_is_no_lfs_pointer(int fd, const std::string& path) {
+  constexpr std::string_view start = "version https://git-lfs.github.com/spec/";
+  char head[start.size()];
+  const bool pointer = ::pread(fd, head, start.size(), 0) == ssize_t(start.size()) &&
+                       std::string_view(head, start.size()) == start;
+  check(!pointer, path, ": a Git LFS pointer, not the file itself; fetch it with `git lfs pull`");
+}
+
 void write_all(int fd, const void* data, size_t bytes, const std::string& path) {
   const char* p = static_cast<const char*>(data);
   while (bytes > 0) {
@@ -51,6 +61,7 @@ std::string read_file(const std::string& path, size_t max_bytes) {
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   check(file.fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
   const uint64_t size = regular_size(file.fd, path);
+  check_is_no_lfs_pointer(file.fd, path);
   check(size <= max_bytes, path, ": ", size, " bytes, more than the limit of ", max_bytes);
   std::string out(size, '\0');
   size_t done = 0;
@@ -134,6 +145,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   check(file.fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
   size_ = regular_size(file.fd, path);
   if (size_ == 0) return;
+  check_is_no_lfs_pointer(file.fd, path);
   void* map = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd, 0);
   check(map != MAP_FAILED, path, ": cannot map ", size_, " bytes (", std::strerror(errno), ")");
   data_ = static_cast<const uint8_t*>(map);

@@ -111,8 +111,9 @@ TEST_CASE(
   job.set("budget.steps", 8).train("plain");
   Job cut;
   cut.set("budget.steps", 4).set("ema.decay", 0.9).train("run");
-  CHECK(losses(cut, "run") ==
-        std::vector<double>(losses(job, "plain").begin(), losses(job, "plain").begin() + 4));
+  std::vector<double> first = losses(job, "plain");
+  first.resize(4);
+  CHECK(losses(cut, "run") == first);
   SECTION("off") { cut.set("ema.decay", 0.0); }
   SECTION("another decay") { cut.set("ema.decay", 0.5); }
   cut.set("budget.steps", 8).train("run", RunStart::resume);

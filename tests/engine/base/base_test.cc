@@ -119,6 +119,20 @@ TEST_CASE("files that lie about their size, or cannot be mapped, are errors") {
   CHECK_THROWS_WITH(MappedFile(path), Contains("enabled: cannot map 4096 bytes ("));
 }
 
+TEST_CASE("a Git LFS pointer in place of a file is named as one") {
+  const std::string path = std::filesystem::temp_directory_path() / "normlab_lfs_pointer_test";
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n";
+  write_file(path, pointer);
+  CHECK_THROWS_WITH(read_file(path), Contains(path + ": a Git LFS pointer") && Contains("git lfs pull"));
+  CHECK_THROWS_WITH(read_json(path), Contains("Git LFS pointer"));
+  CHECK_THROWS_WITH(MappedFile(path), Contains("Git LFS pointer"));
+  write_file(path, "about a " + pointer);
+  CHECK(read_file(path) == "about a " + pointer);
+  write_file(path, pointer.substr(0, 20));
+  CHECK(MappedFile(path).size() == 20);
+  std::filesystem::remove(path);
+}
+
 TEST_CASE("a disk that is full is an error, and nothing is left behind") {
   // The limit on the size of files stands for the disk: write() fails in the same place, with EFBIG for
   // ENOSPC.
