@@ -75,7 +75,8 @@ class ZstdSource : public ByteSource {
       : path_(std::move(path)), inner_(std::move(inner)), stream_(ZSTD_createDStream()) {
     check(stream_ != nullptr, path_, ": zstd does not start");
     // As `zstd --long=31` makes them: the largest window that there is.
-    ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, ZSTD_WINDOWLOG_MAX_64);
+    ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax,
+                           ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
   }
   ~ZstdSource() override { ZSTD_freeDStream(stream_); }
   bool read(std::string& out) override {

@@ -82,7 +82,8 @@ bool has(std::string_view head, const Signature& s) {
   return head.size() >= s.offset && head.substr(s.offset).starts_with(s.bytes);
 }
 
-/// Letters like ID3 may begin a text as well: such a word counts only in a file that has bytes which no text has.
+/// Letters like ID3 may begin a text as well: such a word counts only in a file that has bytes which no text
+/// has.
 bool is_a_word(std::string_view bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return std::isalnum(uint8_t(c)) != 0; });
 }
@@ -113,7 +114,8 @@ void check_is_text(std::string_view head, const std::string& path) {
     engine::check(!has(head, s) || (is_a_word(s.bytes) && !binary), path, ": this is ", s.kind,
                   ", which is not read as text; ", s.advice);
   engine::check(!binary || !looks_like_utf16(head), path, ": this is text in UTF-16; ", kIconv16);
-  engine::check(!binary, path, ": this is not text (of its first ", head.size(), " bytes ", nul, " are NUL and ", control,
+  engine::check(!binary, path, ": this is not text (of its first ", head.size(), " bytes ", nul,
+                " are NUL and ", control,
                 " control characters); token files are read by `normlab prepare --import`");
 }
 
