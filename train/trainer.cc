@@ -180,11 +180,15 @@ Trainer::UpdateResult Trainer::update() {
   const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
   const double lr = learning_rate();
   const Update::Gradients gradients = update_->gradients(batches_, first);
+  if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
+    watch_ended_ = true;
+    return {gradients.loss, gradients.norm, lr, false};
+  }
   const bool broken = !scaler_ && !gradients.finite();
   if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
   const bool applied = gradients.event == ScaleEvent::apply;
   if (applied) {
-    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(gradients.factor);
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(gradients.unclipped);
     update_->apply(gradients, lr, state_.average);
   }
   ++c.step;
@@ -232,6 +236,7 @@ RunEnd Trainer::run() {
   bool interrupted = false;
   while (!spent() && !stalled() && !(interrupted = signals.raised())) {
     const UpdateResult result = update();
+    if (watch_ended_) break;
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
@@ -245,8 +250,10 @@ RunEnd Trainer::run() {
     paused += pause;
     last_log_time_ += pause;
   }
-  const RunEnd end = interrupted ? RunEnd::interrupted : stalled() ? RunEnd::stopped_early : RunEnd::finished;
-  if (end == RunEnd::stopped_early)
+  const RunEnd end = interrupted                 ? RunEnd::interrupted
+                     : stalled() || watch_ended_ ? RunEnd::stopped_early
+                                                 : RunEnd::finished;
+  if (end == RunEnd::stopped_early && !watch_ended_)
     progress_.note(
         engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
   if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) validate();
