@@ -15,7 +15,8 @@ struct DeviceArray {
   T* p;
   size_t n;
 
-  explicit DeviceArray(size_t count) : p(static_cast<T*>(standin::device_allocate(count * sizeof(T)))), n(count) {}
+  explicit DeviceArray(size_t count)
+      : p(static_cast<T*>(standin::device_allocate(count * sizeof(T)))), n(count) {}
   DeviceArray(size_t count, const std::vector<T>& values) : DeviceArray(count) { write(values); }
   ~DeviceArray() { current_stream().release(p); }
   DeviceArray(const DeviceArray&) = delete;

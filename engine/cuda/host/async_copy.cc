@@ -25,7 +25,7 @@ void begin_copy(char* to, const Allocation* block, const char* from, bool valid,
   if (valid) global_access(block, from, kBytes, Access::read, where);
   shared_access(to, kBytes, Access::write, where);
   watch(to, 1);
-  lane.where = where;  // for check_copies_waited_for()
+  lane.last_copy = where;
   lane.copies.push_back({to, valid ? from : nullptr, lane.copy_group});
 }
 
@@ -50,7 +50,7 @@ void wait_for_copies(int left, Where where) {
 void check_copies_waited_for() {
   const Lane& lane = this_lane();
   if (!lane.copies.empty())
-    kernel_error(lane.where,
+    kernel_error(lane.last_copy,
                  "%zu asynchronous copies are not waited for when the thread ends; the last begins here",
                  lane.copies.size());
 }

@@ -56,6 +56,7 @@ struct Lane {
   Where where;
 
   std::vector<AsyncCopy> copies;  // begun and not waited for
+  Where last_copy;
   int copy_group = 0;
   std::vector<uint32_t> occurrences;  // count.h: how often each access site was passed
 };

@@ -165,7 +165,7 @@ std::string difference(const Graph& captured, const Graph& now) {
       return which + ": its grid was captured as another one";
     for (size_t byte = 0; byte < x.argument.size(); ++byte)
       if (x.argument[byte] != y.argument[byte])
-        return which + ": byte " + std::to_string(byte) +
+        return which + ": byte " + std::to_string(byte / 4 * 4) +
                " of its argument is not what was captured: a replay keeps the "
                "old value, what changes must be read from device memory";
   }
