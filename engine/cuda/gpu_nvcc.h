@@ -16,6 +16,8 @@ struct Where {
   static constexpr __host__ __device__ Where here() { return {}; }
 };
 #define GPU_WHERE(where)
+#define GPU_AT(i, where) (i)
+GPU_INLINE void block_sync(Where) { __syncthreads(); }
 
 template <class T>
 using Global = T*;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/cuda/gpu.h"
+#include "engine/cuda/host/device_memory.h"
 #include "engine/cuda/host/settings.h"
 
 namespace engine::cuda_host {

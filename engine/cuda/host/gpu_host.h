@@ -14,7 +14,9 @@ using standin::block_shared, standin::global, standin::load_pack, standin::store
 using standin::current_stream, standin::dim3, standin::Stream;
 using standin::Global, standin::SharedArray, standin::SharedPointer;
 using standin::Where;
-#define GPU_WHERE(where) , where
+#define GPU_WHERE(where) , where                // passes the caller's line on
+#define GPU_AT(i, where) standin::At(i, where)  // an index that stands in the caller's line
+GPU_INLINE void block_sync(Where where) { standin::__syncthreads(where); }
 
 /// dst[0, 16 bytes) = src, or zeros unless `valid`; arrives at the wait for its group.
 template <class T, class U>
