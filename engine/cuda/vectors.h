@@ -89,6 +89,18 @@ GPU_INLINE void store_any(void* p, DType dtype, int64_t i, C value, bool accumul
   store_any(p, dtype, i, v, accumulate, where);
 }
 
+/// The row and column of a thread that takes N elements of [rows, n]; N divides n.
+template <int N>
+struct Place {
+  int64_t row, column;
+  bool inside;
+  GPU_INLINE Place(int64_t rows, int64_t n) {
+    const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, per_row = n / N;
+    inside = i < rows * per_row;
+    row = inside ? i / per_row : 0, column = inside ? i % per_row * N : 0;
+  }
+};
+
 // ---- On the host: which path, which grid ------------------------------------------------------------------
 /// Elements of a pack of 16 bytes of the widest of these dtypes would not do: of the narrowest, so that it
 /// loads a whole one.

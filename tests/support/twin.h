@@ -32,7 +32,7 @@ class Twin {
   T* on(bool device) {
     return static_cast<T*>(on(device));
   }
-  double value(int64_t i) const { return element(host_.data(), i); }
+  double value(int64_t i) const { return element(dtype_, host_.data(), i); }
 
   template <class F>
   Twin& fill(F&& f) {
@@ -57,27 +57,29 @@ class Twin {
   }
 
   /// ||device - host|| / ||host||; infinite where one is not a number and the other is.
-  double difference() const {
+  double difference() const { return difference_as(dtype_, n_, n_); }
+  /// The same of bytes that hold another dtype: the first `columns` elements of rows that are `stride` apart.
+  double difference_as(DType dtype, int64_t stride, int64_t columns) const {
     std::vector<char> device(host_.size());
     standin::current_stream().copy(device.data(), device_, device.size());
     standin::current_stream().synchronize();
     double error = 0, size = 0;
-    for (int64_t i = 0; i < n_; ++i) {
-      const double a = element(device.data(), i), b = element(host_.data(), i);
+    for (int64_t i = 0; i < int64_t(host_.size()) / size_of(dtype); ++i) {
+      if (i % stride >= columns) continue;
+      const double a = element(dtype, device.data(), i), b = element(dtype, host_.data(), i);
       if (std::isnan(a) != std::isnan(b)) return INFINITY;
-      if (std::isnan(b) || a == b) continue;
-      error += (a - b) * (a - b), size += b * b;
+      if (std::isnan(b)) continue;
+      if (a != b) error += (a - b) * (a - b);
+      size += b * b;
     }
-    for (int64_t i = 0; i < n_; ++i)
-      if (const double b = element(host_.data(), i); b == b && element(device.data(), i) == b) size += b * b;
     return std::sqrt(error / std::max(size, 1e-30));
   }
 
  private:
-  double element(const char* p, int64_t i) const {
-    if (dtype_ == DType::i32) return reinterpret_cast<const int32_t*>(p)[i];
-    if (dtype_ == DType::u8) return reinterpret_cast<const uint8_t*>(p)[i];
-    return visit_float(dtype_,
+  static double element(DType dtype, const char* p, int64_t i) {
+    if (dtype == DType::i32) return reinterpret_cast<const int32_t*>(p)[i];
+    if (dtype == DType::u8) return reinterpret_cast<const uint8_t*>(p)[i];
+    return visit_float(dtype,
                        [&](auto t) { return double(widen(reinterpret_cast<const decltype(t)*>(p)[i])); });
   }
 
