@@ -10,6 +10,8 @@
 //  argument, whole
 //     warps of threads, a grid that depends on shapes only (never on the card: other cards would add in other
 //     orders).
+//     A kernel says __launch_bounds__(threads, 1): without the 1, ptxas spills a few registers to fit more
+//     blocks.
 //  4. PTX only in gpu_nvcc.h.
 //  5. No atomics on floats, no waiting for another block, no "last block sums": two launches instead.
 //  6. Values have types: `const float v = x[i]`, not `auto`.

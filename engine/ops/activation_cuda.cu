@@ -9,7 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) activate_kernel(ActivateForward a) {
+__global__ void __launch_bounds__(kThreads, 1) activate_kernel(ActivateForward a) {
   const Place<N> at(a.rows, a.n);
   if (!at.inside) return;
   Compute<T> v[N];
@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) activate_kernel(ActivateForward a) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) activate_back_kernel(ActivateBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) activate_back_kernel(ActivateBackward a) {
   const Place<N> at(a.rows, a.n);
   if (!at.inside) return;
   Compute<T> x[N], g[N];
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kThreads) activate_back_kernel(ActivateBackwar
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) glu_kernel(GluForward a) {
+__global__ void __launch_bounds__(kThreads, 1) glu_kernel(GluForward a) {
   const Place<N> at(a.rows, a.n);
   if (!at.inside) return;
   Compute<T> gate[N], up[N];
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads) glu_kernel(GluForward a) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) glu_back_kernel(GluBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) glu_back_kernel(GluBackward a) {
   using C = Compute<T>;
   const Place<N> at(a.rows, a.n);
   if (!at.inside) return;

@@ -28,7 +28,7 @@ struct CopyPlace {
 };
 
 template <class From, class To, int N>
-__global__ void __launch_bounds__(kThreads) copy_kernel(CopyPlan plan) {
+__global__ void __launch_bounds__(kThreads, 1) copy_kernel(CopyPlan plan) {
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= plan.n) return;
   const CopyPlace at(plan.a, i, N);
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kThreads) copy_kernel(CopyPlan plan) {
 
 // Ids and masks, and equal floats: bits move.
 template <class T>
-__global__ void __launch_bounds__(kThreads) move_kernel(CopyPlan plan) {
+__global__ void __launch_bounds__(kThreads, 1) move_kernel(CopyPlan plan) {
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= plan.n) return;
   const CopyPlace at(plan.a, i, 1);

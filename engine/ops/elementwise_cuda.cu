@@ -29,7 +29,7 @@ struct Plan {
 
 // Operands of one dtype side by side: what a large add is.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) binary_alike_kernel(Plan<BinaryForward> plan) {
+__global__ void __launch_bounds__(kThreads, 1) binary_alike_kernel(Plan<BinaryForward> plan) {
   const int64_t i = thread_index() * N;
   if (i >= plan.n) return;
   Compute<T> a[N], b[N];
@@ -54,7 +54,7 @@ GPU_INLINE void operands_at(const Args& args, int64_t i, int64_t& a, int64_t& b)
 }
 
 template <class C>
-__global__ void __launch_bounds__(kThreads) binary_kernel(Plan<BinaryForward> plan) {
+__global__ void __launch_bounds__(kThreads, 1) binary_kernel(Plan<BinaryForward> plan) {
   const int64_t i = thread_index();
   if (i >= plan.n) return;
   int64_t at_a, at_b;
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kThreads) binary_kernel(Plan<BinaryForward> pl
 
 //   a + b: (dy, dy)    a - b: (dy, -dy)    a b: (dy b, dy a)    a / b: (dy / b, -dy a / b^2)
 template <class C>
-__global__ void __launch_bounds__(kThreads) binary_back_kernel(Plan<BinaryBackward> plan) {
+__global__ void __launch_bounds__(kThreads, 1) binary_back_kernel(Plan<BinaryBackward> plan) {
   const BinaryBackward& args = plan.a;
   const int64_t i = thread_index();
   if (i >= plan.n) return;
@@ -111,7 +111,7 @@ GPU_INLINE C value_of(const UnaryForward& a, C x) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) unary_kernel(UnaryForward a) {
+__global__ void __launch_bounds__(kThreads, 1) unary_kernel(UnaryForward a) {
   const int64_t i = thread_index() * N;
   if (i >= a.n) return;
   Compute<T> v[N];
@@ -139,7 +139,7 @@ GPU_INLINE C gradient_of(const UnaryBackward& a, C x, C dy) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) unary_back_kernel(UnaryBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) unary_back_kernel(UnaryBackward a) {
   using C = Compute<T>;
   const int64_t i = thread_index() * N;
   if (i >= a.n) return;
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(kThreads) unary_back_kernel(UnaryBackward a) {
 // ---- dropout ----------------------------------------------------------------------------------------------
 // Four elements a thread: what one Philox block decides.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) dropout_kernel(DropoutArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) dropout_kernel(DropoutArgs a) {
   using C = Compute<T>;
   static_assert(N == 4 || N == 1);
   const int64_t i = thread_index() * 4;

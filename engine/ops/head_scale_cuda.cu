@@ -8,7 +8,7 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) head_scale_kernel(HeadScaleForward a) {
+__global__ void __launch_bounds__(kThreads, 1) head_scale_kernel(HeadScaleForward a) {
   using C = Compute<T>;
   const Place<N> at(a.rows * a.heads, a.n);
   if (!at.inside) return;
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kThreads) head_scale_kernel(HeadScaleForward a
 
 // A block takes one head of kHeadScaleRows rows: writes its dx and one partial sum of dgain.
 template <class T, int N>
-__global__ void __launch_bounds__(kTeamBlock) head_scale_back_kernel(HeadScaleBackward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) head_scale_back_kernel(HeadScaleBackward a) {
   using C = Compute<T>;
   const Team<kTeamBlock> team;
   const int64_t chunk = team.row / a.heads, head = team.row % a.heads, first = chunk * kHeadScaleRows;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kTeamBlock) head_scale_back_kernel(HeadScaleBa
 
 // A thread per head adds the chunks in order.
 template <class C>
-__global__ void __launch_bounds__(32) add_gains_kernel(HeadScaleBackward a) {
+__global__ void __launch_bounds__(32, 1) add_gains_kernel(HeadScaleBackward a) {
   const int64_t head = int64_t(blockIdx.x) * 32 + threadIdx.x;
   if (head >= a.heads) return;
   const auto partials = global(static_cast<const C*>(a.partials));

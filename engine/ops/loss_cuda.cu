@@ -10,7 +10,7 @@ constexpr int kThreads = 256;
 // ---- cross entropy of whole logits
 // --------------------------------------------------------------------------
 template <class T>
-__global__ void __launch_bounds__(kTeamBlock) cross_entropy_kernel(CrossEntropyForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) cross_entropy_kernel(CrossEntropyForward a) {
   using C = Compute<T>;
   const Team<kTeamBlock> team;
   const int32_t label = global(a.labels)[team.row];
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kTeamBlock) cross_entropy_kernel(CrossEntropyF
 
 //   dz = factor (exp(z - lse) - onehot(label))
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) cross_entropy_back_kernel(CrossEntropyBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) cross_entropy_back_kernel(CrossEntropyBackward a) {
   using C = Compute<T>;
   const Place<N> at(a.rows, a.classes);
   if (!at.inside) return;
@@ -77,7 +77,7 @@ GPU_INLINE C capped_logit(const ScoreChunk& a, const Global<C>& row, int64_t i) 
 // The gradient is narrower than the logits and begins where they begin. So it is written a piece at a time,
 // when the whole block has read that piece: what is written then lies over pieces that are done with.
 template <class T>
-__global__ void __launch_bounds__(kTeamBlock) score_kernel(ScoreChunk a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
   using C = Compute<T>;
   const Team<kTeamBlock> team;
   const Global<C> row = global(static_cast<C*>(a.logits)) + team.row * a.classes;
@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(kTeamBlock) score_kernel(ScoreChunk a) {
   if (team.rank == 0)
     global(a.losses)[team.row] = std::log(sum) + (double(top) - double(capped_logit(a, row, label)));
   if (!a.gradient) return;
-  const auto gradient = global(reinterpret_cast<T*>(static_cast<C*>(a.logits) + team.row * a.classes));
+  const auto gradient =
+      global(static_cast<T*>(a.logits)) + team.row * a.classes * int64_t(sizeof(C) / sizeof(T));
   const C cap = C(a.softcap), scale = C(a.loss_scale);
   const double factor = a.loss_scale / sum;
   for (int64_t begin = 0; begin < a.classes; begin += kTeamBlock) {
@@ -117,7 +118,7 @@ struct SumShared {
   SharedArray<double, kThreads> parts;
 };
 template <class T>
-__global__ void __launch_bounds__(kThreads) column_sums_kernel(ColumnSums a) {
+__global__ void __launch_bounds__(kThreads, 1) column_sums_kernel(ColumnSums a) {
   using C = Compute<T>;
   constexpr int kWarps = kThreads / 32;
   auto& s = block_shared<SumShared>();
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(kThreads) column_sums_kernel(ColumnSums a) {
 // ---- squared error
 // ------------------------------------------------------------------------------------------
 template <class T>
-__global__ void __launch_bounds__(kTeamBlock) squared_kernel(SquaredErrorForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) squared_kernel(SquaredErrorForward a) {
   using C = Compute<T>;
   const Team<kTeamBlock> team;
   const auto x = global(static_cast<const T*>(a.x)), target = global(static_cast<const T*>(a.target));
@@ -165,7 +166,7 @@ __global__ void __launch_bounds__(kTeamBlock) squared_kernel(SquaredErrorForward
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) squared_back_kernel(SquaredErrorBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) squared_back_kernel(SquaredErrorBackward a) {
   using C = Compute<T>;
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= a.n) return;

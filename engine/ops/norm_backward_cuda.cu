@@ -216,7 +216,7 @@ GPU_INLINE void norm_chunk(const NormBackward& a, Begin&& begin, Next&& next, En
 }
 
 template <class C, class W, int N, bool kActivated>
-__global__ void __launch_bounds__(kTeamBlock) norm_back_kernel(NormBackward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) norm_back_kernel(NormBackward a) {
   norm_chunk<C, W, N, kActivated>(
       a, [](int64_t) {},
       [&](int64_t row, int64_t column, C(&dx)[N]) {
@@ -226,7 +226,7 @@ __global__ void __launch_bounds__(kTeamBlock) norm_back_kernel(NormBackward a) {
 }
 
 template <class C, class W, int N>
-__global__ void __launch_bounds__(kTeamBlock) join_norm_back_kernel(JoinNormBackward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) join_norm_back_kernel(JoinNormBackward a) {
   const int64_t chunk = blockIdx.x;
   JoinColumns<C, W, N> join(a.join);
   norm_chunk<C, W, N, false>(
@@ -237,7 +237,7 @@ __global__ void __launch_bounds__(kTeamBlock) join_norm_back_kernel(JoinNormBack
 }
 
 template <class C, int N>
-__global__ void __launch_bounds__(kTeamBlock) join_back_kernel(JoinBackward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) join_back_kernel(JoinBackward a) {
   const int64_t chunk = blockIdx.x, first = chunk * kNormRows;
   const int64_t last = first + kNormRows < a.rows ? first + kNormRows : a.rows;
   JoinColumns<C, C, N> join(a);
@@ -257,7 +257,7 @@ struct SumShared {
   SharedArray<double, kTeamBlock> parts;
 };
 template <class C>
-__global__ void __launch_bounds__(kTeamBlock) sum_partials_kernel(SumPartials a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) sum_partials_kernel(SumPartials a) {
   auto& s = block_shared<SumShared>();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t column = int64_t(blockIdx.x) * 32 + lane;

@@ -22,7 +22,7 @@ GPU_INLINE void join_row(const JoinForward& a, int64_t row, int rank) {
 }
 
 template <class C, int N, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) join_kernel(JoinForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) join_kernel(JoinForward a) {
   const Team<kTeam> team;
   if (team.row < a.rows) join_row<C, N, kTeam>(a, team.row, team.rank);
 }
@@ -87,7 +87,7 @@ GPU_INLINE void norm_block(const NormForward& a, const Team<kTeam>& team, int64_
 }
 
 template <class C, class W, int N, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) norm_kernel(NormForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) norm_kernel(NormForward a) {
   const Team<kTeam> team;
   const bool here = team.row < a.rows * a.groups;
   norm_block<C, W, N, kTeam>(a, team, here ? team.row : 0, here ? a.n : 0);
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kTeamBlock) norm_kernel(NormForward a) {
 
 // Both in one pass over memory: what a thread reads of the joined row is what it wrote, still in the cache.
 template <class C, class W, int N, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) join_norm_kernel(JoinNormForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) join_norm_kernel(JoinNormForward a) {
   const Team<kTeam> team;
   const bool here = team.row < a.join.rows;
   if (here) join_row<C, N, kTeam>(a.join, team.row, team.rank);

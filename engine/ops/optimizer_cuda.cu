@@ -46,7 +46,7 @@ GPU_INLINE void update(const EmaStep& a, C p, Element<C>& e) {
 }
 
 template <class C, class Step, int N>
-__global__ void __launch_bounds__(kThreads) step_kernel(Step a) {
+__global__ void __launch_bounds__(kThreads, 1) step_kernel(Step a) {
   const FlatStep& flat = a.flat;
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
   if (i >= flat.n) return;
@@ -84,7 +84,7 @@ void step(const Step& a) {
 
 // A block per partial sum.
 template <class C>
-__global__ void __launch_bounds__(kTeamBlock) squares_kernel(SumOfSquares a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) squares_kernel(SumOfSquares a) {
   const Team<kTeamBlock> team;
   const int64_t first = team.row * kSquaresGrain,
                 last = first + kSquaresGrain < a.n ? first + kSquaresGrain : a.n;

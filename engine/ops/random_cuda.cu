@@ -25,7 +25,7 @@ GPU_INLINE void draw(const PhiloxBits& bits, Law law, float (&x)[4]) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) random_kernel(RandomFill a) {
+__global__ void __launch_bounds__(kThreads, 1) random_kernel(RandomFill a) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * 4;
   if (i >= a.n) return;
   const uint64_t block = a.offset + uint64_t(i) / 4;

@@ -12,7 +12,7 @@ GPU_INLINE int64_t thread_index() { return int64_t(blockIdx.x) * kThreads + thre
 
 // A thread per column of a piece: neighbours read neighbours.
 template <class C>
-__global__ void __launch_bounds__(kThreads) piece_columns_kernel(SumArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) piece_columns_kernel(SumArgs a) {
   const int64_t i = thread_index(), pieces = sum_pieces(a.n, a.inner), rows = sum_piece_rows(a.inner);
   if (i >= a.outer * pieces * a.inner) return;
   const int64_t column = i % a.inner, piece = i / a.inner % pieces, o = i / a.inner / pieces;
@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) piece_columns_kernel(SumArgs a) {
 
 // A block per piece of one column: for rows of few elements.
 template <class C>
-__global__ void __launch_bounds__(kTeamBlock) piece_kernel(SumArgs a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) piece_kernel(SumArgs a) {
   const Team<kTeamBlock> team;
   const int64_t pieces = sum_pieces(a.n, a.inner), rows = sum_piece_rows(a.inner);
   const int64_t column = team.row % a.inner, piece = team.row / a.inner % pieces,
@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kTeamBlock) piece_kernel(SumArgs a) {
   if (team.rank == 0) global(a.partials)[team.row] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) add_pieces_kernel(SumArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) add_pieces_kernel(SumArgs a) {
   const int64_t i = thread_index(), pieces = sum_pieces(a.n, a.inner);
   if (i >= a.outer * a.inner) return;
   const auto partials = global(static_cast<const double*>(a.partials));
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) add_pieces_kernel(SumArgs a) {
 }
 
 template <class C>
-__global__ void __launch_bounds__(kThreads) spread_kernel(SpreadArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) spread_kernel(SpreadArgs a) {
   const int64_t i = thread_index();
   if (i >= a.outer * a.n * a.inner) return;
   const int64_t at = i / a.inner / a.n * a.inner + i % a.inner;
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads) spread_kernel(SpreadArgs a) {
 }
 
 template <class T, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) max_kernel(MaxArgs a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) max_kernel(MaxArgs a) {
   using C = Compute<T>;
   const Team<kTeam> team;
   const bool here = team.row < a.rows;

@@ -9,7 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) rope_kernel(RopeArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) rope_kernel(RopeArgs a) {
   using C = Compute<T>;
   const int64_t half = a.n / 2;
   const Place<N> at(a.rows * a.heads, half);

@@ -16,7 +16,7 @@ GPU_INLINE Compute<T> element(const Global<const T>& x, int64_t i, Where where =
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) choose_kernel(ChooseExperts a) {
+__global__ void __launch_bounds__(kThreads, 1) choose_kernel(ChooseExperts a) {
   const int64_t t = thread_index();
   if (t >= a.tokens) return;
   const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
@@ -47,7 +47,7 @@ GPU_INLINE Compute<T> chosen_sum(const Global<const T>& p, const Global<const in
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) route_kernel(RouteForward a) {
+__global__ void __launch_bounds__(kThreads, 1) route_kernel(RouteForward a) {
   const int64_t t = thread_index();
   if (t >= a.tokens) return;
   const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) route_kernel(RouteForward a) {
 
 //   w_j = p_j        dp_j = dw_j            w_j = p_j / s        dp_j = (dw_j - sum_i dw_i w_i) / s
 template <class T>
-__global__ void __launch_bounds__(kThreads) route_back_kernel(RouteBackward a) {
+__global__ void __launch_bounds__(kThreads, 1) route_back_kernel(RouteBackward a) {
   using C = Compute<T>;
   const int64_t t = thread_index();
   if (t >= a.tokens) return;

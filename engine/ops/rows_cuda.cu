@@ -16,7 +16,7 @@ GPU_INLINE C factor_of(const void* weights, int64_t i, double scale) {
 }
 
 template <class C, int N>
-__global__ void __launch_bounds__(kThreads) gather_kernel(GatherRows a) {
+__global__ void __launch_bounds__(kThreads, 1) gather_kernel(GatherRows a) {
   const Place<N> at(a.n, a.d);
   if (!at.inside) return;
   const int64_t id = global(a.ids)[at.row];
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(GatherRows a) {
 
 // A thread adds its columns of all entries of a row of y, in their order.
 template <class C, int N>
-__global__ void __launch_bounds__(kThreads) scatter_kernel(ScatterRows a) {
+__global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterRows a) {
   const Place<N> at(a.rows, a.d);
   if (!at.inside) return;
   const int32_t begin = global(a.starts)[at.row], end = global(a.starts)[at.row + 1];
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) scatter_kernel(ScatterRows a) {
 }
 
 template <class C>
-__global__ void __launch_bounds__(kTeamBlock) dot_kernel(DotRows a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) dot_kernel(DotRows a) {
   const Team<32> team;
   const int64_t n = team.row < a.n ? a.d : 0, row = n ? team.row : 0;
   const int64_t id = global(a.ids)[row];

@@ -8,7 +8,7 @@ namespace engine::ENGINE_GPU {
 namespace {
 
 template <class T, int N, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) softmax_kernel(SoftmaxForward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) softmax_kernel(SoftmaxForward a) {
   using C = Compute<T>;
   const Team<kTeam> team;
   const int64_t n = team.row < a.rows ? a.n : 0, row = n ? team.row : 0;
@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kTeamBlock) softmax_kernel(SoftmaxForward a) {
 
 //   dx = y (dy - sum of dy y)        log: dx = dy - e^y sum of dy
 template <class T, int N, int kTeam>
-__global__ void __launch_bounds__(kTeamBlock) softmax_back_kernel(SoftmaxBackward a) {
+__global__ void __launch_bounds__(kTeamBlock, 1) softmax_back_kernel(SoftmaxBackward a) {
   using C = Compute<T>;
   const Team<kTeam> team;
   const int64_t n = team.row < a.rows ? a.n : 0, row = n ? team.row : 0;
