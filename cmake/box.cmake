@@ -1,5 +1,5 @@
-# box(NAME FOLDER [KERNELS] [CUDA] [ROOMS folder...] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc
-# and FOLDER/ROOM/*.cc.
+# box(NAME FOLDER [KERNELS] [CUDA] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc and from the rooms that
+# the box is divided into, FOLDER/*/*.cc.
 #
 # A box sees the headers of itself and of the boxes it links, and no others: its include path is a folder that holds
 # one symbolic link to FOLDER, and linked boxes add theirs.
@@ -28,12 +28,9 @@ function(cuda_host_options target)
 endfunction()
 
 function(box name folder)
-  cmake_parse_arguments(arg "KERNELS;CUDA" "" "ROOMS;EXCLUDE;LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
-  foreach(room ${arg_ROOMS})
-    file(GLOB more CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/${room}/*.cc)
-    list(APPEND sources ${more})
-  endforeach()
+  cmake_parse_arguments(arg "KERNELS;CUDA" "" "EXCLUDE;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*/*.cc
+    ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_cpu.cc)
   if(kernels)
     list(REMOVE_ITEM sources ${kernels})
