@@ -47,7 +47,8 @@ std::string read_input(const std::string& expected) {
 
 void write_output(const std::string& text) {
   print_text(text);
-  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output (", std::strerror(errno), ")");
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output (",
+        std::strerror(errno), ")");
 }
 
 /// The documents that a tokenizer learns from: those of the inputs' training parts; of standard input without

@@ -159,8 +159,8 @@ void apply_override(Json& json, const std::string& text) {
     check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a JSON value");
   }
   constexpr std::ptrdiff_t kMostLevels = 64;  // as in a file
-  check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ", kMostLevels,
-        " levels");
+  check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ",
+        kMostLevels, " levels");
   Json* place = &json;
   for (size_t start = 0, dot;; start = dot + 1) {
     dot = path.find('.', start);

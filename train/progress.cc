@@ -107,8 +107,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
-  std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "",
-               engine::message_line(line).c_str());
+  std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }
 

@@ -49,7 +49,8 @@ InputFile::InputFile(const std::string& path)
   const int error = errno;
   if (status != 0 || !S_ISREG(info.st_mode)) ::close(std::exchange(fd_, -1));
   check(status == 0, path, ": ", std::strerror(error));
-  check(S_ISREG(info.st_mode), path, ": ", S_ISDIR(info.st_mode) ? "is a folder, not a regular file" : "not a regular file");
+  check(S_ISREG(info.st_mode), path, ": ",
+        S_ISDIR(info.st_mode) ? "is a folder, not a regular file" : "not a regular file");
   size_ = uint64_t(info.st_size);
 }
 

@@ -1,4 +1,5 @@
-// Files: reads of regular files with a size limit, memory maps, and writes that a crash cannot leave half done.
+// Files: reads of regular files with a size limit, memory maps, and writes that a crash cannot leave half
+// done.
 //
 // An AtomicFile is written under a temporary name in the target's folder; commit() flushes it to disk,
 // renames it over the target and flushes the folder, so that a reader sees the old file or the new one and
@@ -11,9 +12,9 @@
 
 namespace engine {
 
-/// An existing regular file, open for reading. Anything else is an Error at once, never a wait: a pipe without a
-/// writer would not open, a device need not end. Every file that is read by its name is opened here, but for
-/// texts that may come from a pipe (data/byte_source.h).
+/// An existing regular file, open for reading. Anything else is an Error at once, never a wait: a pipe
+/// without a writer would not open, a device need not end. Every file that is read by its name is opened
+/// here, but for texts that may come from a pipe (data/byte_source.h).
 class InputFile {
  public:
   explicit InputFile(const std::string& path);

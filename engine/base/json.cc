@@ -12,8 +12,9 @@ namespace engine {
 
 namespace {
 
-/// Makes a value of what nlohmann's reader finds. Its own maker knows neither a limit of the depth nor duplicate
-/// keys, and with a callback for these it walks a container again at the end of everything inside it.
+/// Makes a value of what nlohmann's reader finds. Its own maker knows neither a limit of the depth nor
+/// duplicate keys, and with a callback for these it walks a container again at the end of everything inside
+/// it.
 template <class AnyJson>
 class Builder : public nlohmann::json_sax<AnyJson> {
  public:

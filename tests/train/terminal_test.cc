@@ -46,28 +46,56 @@ std::string on_terminal(const char* term, std::vector<std::string> arguments) {
 
 TEST_CASE("terminal: no escape code comes through from names and texts") {
   const TemporaryFolder folder;
-  const std::string name = folder / "a\x1b[2J\xC2\x9B" "1mb\nc.json";
-  CHECK_THAT(on_terminal("xterm", {"inspect", name}), Contains("\\x1b[2J\\u009b1mb\\nc.json: ") && !Contains("\x1b"));
+  const std::string name = folder /
+                           "a\x1b[2J\xC2\x9B"
+                           "1mb\nc.json";
+  CHECK_THAT(on_terminal("xterm", {"inspect", name}),
+             Contains("\\x1b[2J\\u009b1mb\\nc.json: ") && !Contains("\x1b"));
   engine::write_file(name, "{\"\\u001b]0;title\\u0007\\u202e\": 1}");
-  CHECK_THAT(on_terminal("xterm", {"inspect", name}), Contains("\\x1b]0;title\\x07\\u202e") && !Contains("\x1b"));
-  CHECK_THAT(on_terminal("xterm", {"train", "--set", "data.\x1b[31m=1"}), Contains("\\x1b[31m") && !Contains("\x1b"));
-  CHECK_THAT(on_terminal("xterm", {"\x1b[31m"}), Contains("unknown command \"\\x1b[31m\"") && !Contains("\x1b"));
+  CHECK_THAT(on_terminal("xterm", {"inspect", name}),
+             Contains("\\x1b]0;title\\x07\\u202e") && !Contains("\x1b"));
+  CHECK_THAT(on_terminal("xterm", {"train", "--set", "data.\x1b[31m=1"}),
+             Contains("\\x1b[31m") && !Contains("\x1b"));
+  CHECK_THAT(on_terminal("xterm", {"\x1b[31m"}),
+             Contains("unknown command \"\\x1b[31m\"") && !Contains("\x1b"));
 }
 
 TEST_CASE("terminal: the progress line is redrawn only where a terminal can, and never coloured") {
   const TemporaryFolder folder;
   engine::write_file(folder / "t.txt", "one two three four five six seven eight nine ten eleven twelve\n");
   on_terminal("dumb", {"tokenizer", "train", "--kind", "byte", "--out", folder / "tok"});
-  on_terminal("dumb", {"prepare", "--tokenizer", folder / "tok", "--input", folder / "t.txt", "--out", folder / "set"});
+  on_terminal("dumb", {"prepare", "--tokenizer", folder / "tok", "--input", folder / "t.txt", "--out",
+                       folder / "set"});
   const auto train = [&](const char* term) {
-    return on_terminal(term, {"train", "--out", folder / (std::string("run-") + term), "--set", "budget.steps=2", "--set",
-                              "model.preset=gpt-125m", "--set", "model.layers=1", "--set", "model.width=8", "--set",
-                              "model.heads=1", "--set", "model.ffn_width=8", "--set", "model.context=8", "--set",
-                              "data.train=" + (folder / "set/train"), "--set", "data.tokenizer=" + (folder / "tok"),
-                              "--set", "data.batch=1", "--set", "log.tensorboard=false"});
+    return on_terminal(term, {"train",
+                              "--out",
+                              folder / (std::string("run-") + term),
+                              "--set",
+                              "budget.steps=2",
+                              "--set",
+                              "model.preset=gpt-125m",
+                              "--set",
+                              "model.layers=1",
+                              "--set",
+                              "model.width=8",
+                              "--set",
+                              "model.heads=1",
+                              "--set",
+                              "model.ffn_width=8",
+                              "--set",
+                              "model.context=8",
+                              "--set",
+                              "data.train=" + (folder / "set/train"),
+                              "--set",
+                              "data.tokenizer=" + (folder / "tok"),
+                              "--set",
+                              "data.batch=1",
+                              "--set",
+                              "log.tensorboard=false"});
   };
   const std::string dumb = train("dumb"), xterm = train("xterm");
   CHECK_THAT(dumb, Contains("step 2/2") && !Contains("\x1b"));
   CHECK_THAT(xterm, Contains("step 2/2") && Contains("\r\x1b[K"));
-  CHECK_THAT(xterm, !Contains("\x1b[0") && !Contains("\x1b[3") && !Contains("\x1b[1"));  // NO_COLOR asks for nothing more
+  CHECK_THAT(xterm, !Contains("\x1b[0") && !Contains("\x1b[3") &&
+                        !Contains("\x1b[1"));  // NO_COLOR asks for nothing more
 }

@@ -90,8 +90,10 @@ TEST_CASE("a message holds nothing that a terminal obeys") {
   CHECK(message_line("plain text, \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80") ==
         "plain text, \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80");
   CHECK(message_line("a\x1b[2Jb\nc\td\re\x7f") == "a\\x1b[2Jb\\nc\\td\\re\\x7f");
-  CHECK(message_line("\xC2\x9B" "2J \xE2\x80\xAE \xE2\x80\xA8") == "\\u009b2J \\u202e \\u2028");  // CSI as one code
-  CHECK(message_line("\x9B \xC3 \xED\xA0\x80 \xC0\x9B") == "\\x9b \\xc3 \\xed\\xa0\\x80 \\xc0\\x9b");  // not UTF-8
+  CHECK(message_line("\xC2\x9B"
+                     "2J \xE2\x80\xAE \xE2\x80\xA8") == "\\u009b2J \\u202e \\u2028");  // CSI as one code
+  CHECK(message_line("\x9B \xC3 \xED\xA0\x80 \xC0\x9B") ==
+        "\\x9b \\xc3 \\xed\\xa0\\x80 \\xc0\\x9b");  // not UTF-8
   CHECK(message_line(std::string("a\0b", 3)) == "a\\x00b");
   CHECK(printable("a\tb\x1b\n", "\n\t") == "a\tb\\x1b\n");
 }
@@ -112,7 +114,8 @@ TEST_CASE("only a regular file is opened, and at once") {
   const TemporaryFolder folder;
   const std::string pipe = folder / "pipe", text = folder / "text";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  CHECK_THROWS_WITH(read_file(pipe), pipe + ": not a regular file");  // without a writer: it would wait for ever
+  CHECK_THROWS_WITH(read_file(pipe),
+                    pipe + ": not a regular file");  // without a writer: it would wait for ever
   CHECK_THROWS_WITH(MappedFile(pipe), pipe + ": not a regular file");
   CHECK_THROWS_WITH(sha256_file(pipe), pipe + ": not a regular file");
   CHECK_THROWS_WITH(read_json(pipe), pipe + ": not a regular file");
