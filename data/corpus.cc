@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "data/shuffle.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
@@ -18,10 +19,6 @@ constexpr const char* kParts[] = {"train", "valid", "test"};
 
 /// A piece of one document in one part: whole documents, or slices of them when the text is cut at its end.
 using Part = std::vector<std::string_view>;
-
-int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
-}
 
 int64_t count_words(std::string_view text) {
   int64_t words = 0;
@@ -73,7 +70,7 @@ Json write_part(const std::string& folder, const std::string& file, const Part& 
     sha.update(bytes);
   };
   for (size_t i = 0; i < part.size(); ++i) {
-    characters += count_characters(part[i]), words += count_words(part[i]);
+    characters += int64_t(count_characters(part[i])), words += count_words(part[i]);
     lines += std::count(part[i].begin(), part[i].end(), '\n');
     if (jsonl) {
       put(Json{{"text", part[i]}}.dump() + "\n");
