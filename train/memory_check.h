@@ -9,10 +9,6 @@
 
 namespace train {
 
-/// Bytes that this process may still use: the system's available memory or its control group's limit, if
-/// smaller.
-double available_memory();
-
 /// The plan as one line for people. Error when it exceeds `available`, naming the first three settings that
 /// would make the run fit, each with what the run would then need.
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
