@@ -45,7 +45,8 @@ double kept_by_layer(const ModelConfig& c, const nn::LayerSlots& slots, const Mi
   const int inner = nn::is_glu(c.activation) ? 3 : recomputes_activation ? 1 : 2;
   // the inputs of both branches; queries, keys, values, attention's output and log-sum-exp
   double kept = 2 * rows(double(c.width), branch) + 2 * rows(double(c.q_width()), branch) +
-                2 * rows(double(c.kv_width()), branch) + rows(double(c.heads), 4) + inner * rows(inner_width(c), branch);
+                2 * rows(double(c.kv_width()), branch) + rows(double(c.heads), 4) +
+                inner * rows(inner_width(c), branch);
   if (c.experts > 0) kept += rows(double(c.experts), 4) + rows(double(c.width * c.experts_per_token), branch);
   if (s.half) kept += rows(double(c.width), 4);  // a branch's output, widened for the stream
   return kept + norm_inputs(slots.attn, c, rows, branch) + norm_inputs(slots.ffn, c, rows, branch);
@@ -56,7 +57,8 @@ double backward_of_layer(const ModelConfig& c, const Rows& rows, int branch) {
   return (nn::is_glu(c.activation) ? 3 : 2) * rows(inner_width(c), branch) + 2 * rows(double(c.width), 4);
 }
 
-/// The head's logits exist in chunks (engine/ops/loss.cc): as many rows as the weight is wide, or 64 MiB if more.
+/// The head's logits exist in chunks (engine/ops/loss.cc): as many rows as the weight is wide, or 64 MiB if
+/// more.
 double head_at_work(const ModelConfig& c, const Rows& scored) {
   if (c.objective == Objective::classify) return 0;
   double classes = double(std::max<int64_t>(c.vocab_size, 1));
@@ -71,7 +73,8 @@ double head_at_work(const ModelConfig& c, const Rows& scored) {
   const double most = std::max(double(c.width), std::floor(double(1 << 24) / classes));
   const double rows = std::max(1.0, std::ceil(scored.tokens / std::ceil(scored.tokens / most)));
   double bytes = Rows{rows}(classes, 4) + 3 * scored(double(c.width), 4);
-  if (c.norms.stream.kind == nn::StreamKind::ngpt) bytes += 2 * Rows{classes}(double(c.width), 4);  // scaled weights
+  if (c.norms.stream.kind == nn::StreamKind::ngpt)
+    bytes += 2 * Rows{classes}(double(c.width), 4);  // scaled weights
   return bytes;
 }
 

@@ -1,5 +1,6 @@
-// How much memory a micro-step takes beside weights, gradients and moments: arithmetic on the config, held against
-// measured peaks by tests/train/memory_plan_test.cc. Read first: flops.h, which counts what is only kept.
+// How much memory a micro-step takes beside weights, gradients and moments: arithmetic on the config, held
+// against measured peaks by tests/train/memory_plan_test.cc. Read first: flops.h, which counts what is only
+// kept.
 #pragma once
 
 #include "models/config.h"
@@ -14,8 +15,8 @@ struct MicroStep {
   double scored = 1;                // share of the tokens that the head sees
 };
 
-/// The most bytes of tensors at once, with the rounding of their sizes: what forward keeps for backward, and beside
-/// it either the head at work or the backward pass of the last layer.
+/// The most bytes of tensors at once, with the rounding of their sizes: what forward keeps for backward, and
+/// beside it either the head at work or the backward pass of the last layer.
 double activation_peak(const ModelConfig& config, const MicroStep& step);
 
 }  // namespace models

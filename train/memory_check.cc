@@ -151,6 +151,10 @@ std::string remedies(const Setting& wanted, double available) {
 
 }  // namespace
 
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context) {
+  return bytes_of({config, model, context});
+}
+
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                          double available) {
   const Setting wanted{config, model, context};

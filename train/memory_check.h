@@ -9,6 +9,9 @@
 
 namespace train {
 
+/// Bytes of tensors that the run will take at its peak.
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context);
+
 /// The plan as one line for people. Error when it exceeds `available`, naming the first three settings that
 /// would make the run fit, each with what the run would then need.
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,

@@ -37,8 +37,8 @@ bool names(const std::string& list, const std::string& word) {
   return false;
 }
 
-/// The process's path in a hierarchy: of /proc/self/cgroup's lines "number:controllers:path", where version 2 has
-/// number 0 and no controllers.
+/// The process's path in a hierarchy: of /proc/self/cgroup's lines "number:controllers:path", where version 2
+/// has number 0 and no controllers.
 std::string path_in(const std::string& root, const std::string& controller, bool version2) {
   std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
@@ -50,8 +50,8 @@ std::string path_in(const std::string& root, const std::string& controller, bool
   return {};
 }
 
-/// Every mounted hierarchy that may limit `controller`. A line of mountinfo: number, parent, device, the folder of
-/// the hierarchy that is mounted, where, options, any number of fields, "-", type, source, options.
+/// Every mounted hierarchy that may limit `controller`. A line of mountinfo: number, parent, device, the
+/// folder of the hierarchy that is mounted, where, options, any number of fields, "-", type, source, options.
 std::vector<Groups> groups_of(const std::string& root, const std::string& controller) {
   std::vector<Groups> out;
   std::ifstream file(root + "/proc/self/mountinfo");
@@ -95,8 +95,7 @@ double value_in(const std::string& path, std::string_view wanted) {
 }
 
 double left_in_group(const std::string& folder, bool version2) {
-  const double limit =
-      number_in(folder + (version2 ? "/memory.max" : "/memory.limit_in_bytes"), kNone);
+  const double limit = number_in(folder + (version2 ? "/memory.max" : "/memory.limit_in_bytes"), kNone);
   if (limit > 1e18) return kNone;  // version 1 says "no limit" by a number of pages near 2^63 bytes
   const double used = number_in(folder + (version2 ? "/memory.current" : "/memory.usage_in_bytes"), 0);
   const std::string statistics = folder + "/memory.stat";
@@ -108,7 +107,8 @@ double left_in_group(const std::string& folder, bool version2) {
 
 double left_of_limit(int resource, double used) {
   rlimit limit{};
-  if (::getrlimit(__rlimit_resource_t(resource), &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kNone;
+  if (::getrlimit(__rlimit_resource_t(resource), &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return kNone;
   return std::max(0.0, double(limit.rlim_cur) - used);
 }
 

@@ -48,7 +48,8 @@ TEST_CASE("limits: control groups of version 2, the process's own and those abov
   t.put(group + "/jobs/one/memory.max", std::to_string(512 << 20) + "\n");
   CHECK(available_memory(t.root) == 512 * kMiB);
   t.put(group + "/jobs/one/memory.current", std::to_string(300 << 20) + "\n");
-  t.put(group + "/jobs/one/memory.stat", "anon 1\nfile " + std::to_string(110 << 20) + "\nshmem " + std::to_string(10 << 20) + "\n");
+  t.put(group + "/jobs/one/memory.stat",
+        "anon 1\nfile " + std::to_string(110 << 20) + "\nshmem " + std::to_string(10 << 20) + "\n");
   CHECK(available_memory(t.root) == 312 * kMiB);  // of 300 in use 100 repeat files
   t.put(group + "/jobs/memory.max", std::to_string(256 << 20) + "\n");
   CHECK(available_memory(t.root) == 256 * kMiB);  // the group above has less
