@@ -25,6 +25,7 @@ bool is_separator(std::string_view line) {
 
 using Visit = std::function<void(Document&&)>;
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
+constexpr size_t kMostLineBytes = size_t(1) << 30;
 constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a file that cannot be read in pieces
 
 std::string read_whole(const std::string& path) {
@@ -58,7 +59,7 @@ void check_not_json(const std::string& first_line, const ReadOptions& options, c
 }
 
 void read_text(const std::string& path, const ReadOptions& options, const Visit& visit) {
-  LineReader lines(path);
+  LineReader lines(path, kMostLineBytes, Pipes::allowed);
   Document document{.text = "", .where = lines.path() + ":1"};
   std::string line;
   bool separated = false;  // does a separator line stand right before this point?
@@ -73,7 +74,9 @@ void read_text(const std::string& path, const ReadOptions& options, const Visit&
       separated = true;
       continue;
     }
+    const size_t before = document.text.size();
     document.text += line;
+    check_room(before, document.text.size(), document.where);
     if (lines.ended_with_newline()) document.text += '\n';
     separated = false;
   }
@@ -81,7 +84,7 @@ void read_text(const std::string& path, const ReadOptions& options, const Visit&
 }
 
 void read_jsonl(const std::string& path, const ReadOptions& options, const Visit& visit) {
-  LineReader lines(path);
+  LineReader lines(path, kMostLineBytes, Pipes::allowed);
   std::string line;
   while (lines.next(line)) {
     if (lines.line_number() == 1 && line.starts_with(kByteOrderMark)) line.erase(0, 3);
@@ -132,7 +135,7 @@ void read_csv(const std::string& path, const ReadOptions& options, const Visit& 
 }
 
 void read_html(const std::string& path, const ReadOptions&, const Visit& visit) {
-  visit({html_to_text(read_all(*open_text(path), path, size_t(256) << 20)), path});
+  visit({html_to_text(read_all(*open_text(path, Pipes::allowed), path, size_t(256) << 20)), path});
 }
 
 using Reader = void (*)(const std::string&, const ReadOptions&, const Visit&);

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <new>
 
 #include "data/byte_source.h"
 #include "data/encode_documents.h"
 #include "data/import_tokens.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace data {
 namespace {
@@ -106,6 +108,10 @@ Json describe(const Set& set, const PrepareOptions& options) {
     for (const std::string& path : files_below(input.path)) {
       struct stat info {};
       check(::stat(path.c_str(), &info) == 0, path, ": cannot be read");
+      if (!S_ISREG(info.st_mode)) {  // a pipe: its times change as it is read
+        files.push_back({{"path", path}});
+        continue;
+      }
       const int64_t changed = int64_t(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
       files.push_back({{"path", path}, {"bytes", int64_t(info.st_size)}, {"changed", changed}});
     }
@@ -162,7 +168,15 @@ class Encoder {
     report();
   }
   void flush() {
-    for (const EncodedPiece& piece : encode_documents(tokenizer_, options_, batch_)) append(piece);
+    try {
+      for (const EncodedPiece& piece : encode_documents(tokenizer_, options_, batch_)) append(piece);
+    } catch (const std::bad_alloc&) {
+      const auto longest = std::max_element(
+          batch_.begin(), batch_.end(),
+          [](const Document& a, const Document& b) { return a.text.size() < b.text.size(); });
+      engine::fail(longest->where, ": not enough memory for the tokens of a document of ",
+                   engine::human_bytes(double(longest->text.size())));
+    }
     batch_.clear(), batch_bytes_ = 0;
     report();
   }
@@ -191,7 +205,9 @@ void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOpt
     case PrepareForm::raw: {
       // To a tokenizer of bytes any file is text.
       const bool any = tokenizer.kind() == TokenizerKind::byte;
-      std::string text = read_all(*(any ? open_bytes : open_text)(input.path), input.path, kMostRawBytes);
+      std::string text = read_all(
+          *(any ? open_bytes : open_text)(input.path, options.valid > 0 ? Pipes::refused : Pipes::allowed),
+          input.path, kMostRawBytes);
       return encoder.add({take_part(std::move(text), input.part, options.valid), input.path});
     }
     case PrepareForm::llmc:

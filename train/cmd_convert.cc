@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/base/check.h"
+#include "engine/base/log.h"
 #include "train/cli.h"
 #include "train/commands.h"
 
@@ -43,7 +44,7 @@ int cmd_convert(int argc, char** argv) {
   const models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
   models::write_portable(model, out, format_of(args.text("to")));
   for (const models::DroppedTensor& tensor : model.dropped)
-    std::fprintf(stderr, "dropped %s: %s\n", tensor.name.c_str(), tensor.reason.c_str());
+    engine::log_info("dropped ", tensor.name, ": ", tensor.reason);
   return 0;
 }
 

@@ -74,7 +74,7 @@ void print_table(const Json& out) {
   const Json& r = out["results"][0];
   const auto number = [&](const char* key) { return r[key].get<double>(); };
   const bool causal = r["name"] == "ppl";
-  std::printf("%-16s %s (%s, %s tokens)\n", "data", out["data"].get<std::string>().c_str(),
+  std::printf("%-16s %s (%s, %s tokens)\n", "data", engine::printable(out["data"].get<std::string>()).c_str(),
               out["kind"].get<std::string>().c_str(), engine::human_count(number("tokens")).c_str());
   if (causal)
     std::printf("%-16s %s, context %lld, stride %lld\n", "windows", out["window"].get<std::string>().c_str(),

@@ -5,6 +5,7 @@
 
 #include "data/utf8_stream.h"
 #include "engine/base/json.h"
+#include "engine/base/text.h"
 #include "train/cli.h"
 #include "train/commands.h"
 #include "train/open_model.h"
@@ -66,7 +67,7 @@ std::string filled(std::string text, const std::string& own, const std::vector<s
 }
 
 // Quoted, so that spaces and line ends are seen.
-std::string quoted(const std::string& text) { return Json(text).dump(); }
+std::string quoted(const std::string& text) { return engine::printable(Json(text).dump()); }
 
 }  // namespace
 
@@ -89,8 +90,7 @@ int cmd_fill_mask(int argc, char** argv) {
   if (!args.on("json")) {
     std::vector<std::string> best;
     for (const models::FilledMask& m : masks) best.push_back(token_text(tokenizer, m.candidates.front().id));
-    std::printf("%s\n%s\n", data::well_formed(text).c_str(),
-                data::well_formed(filled(text, own, best)).c_str());
+    print_text(data::well_formed(text) + "\n" + data::well_formed(filled(text, own, best)) + "\n");
     for (size_t i = 0; i < masks.size(); ++i) {
       std::printf("mask %zu (token %lld)\n", i + 1, (long long)masks[i].position);
       for (const models::Candidate& c : masks[i].candidates)

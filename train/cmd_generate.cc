@@ -120,7 +120,7 @@ int cmd_generate(int argc, char** argv) {
   Json texts = Json::array();
   for (int64_t i = 0; i < samples && !signals.raised(); ++i) {
     if (i > 0) decoder.rewind(start.size());
-    if (!json) std::printf("%s%s", i > 0 ? "\n---\n" : "", data::well_formed(prompt).c_str());
+    if (!json) print_text((i > 0 ? "\n---\n" : "") + data::well_formed(prompt));
     engine::Rng rng{seed, uint64_t(i) << 32};
     TextPrinter printer(tokenizer, start);
     std::string text;
@@ -130,7 +130,7 @@ int cmd_generate(int argc, char** argv) {
       if (json) {
         text += piece, ids.push_back(id);
       } else {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        print_text(piece);
         std::fflush(stdout);
       }
       return !signals.raised();
@@ -141,7 +141,7 @@ int cmd_generate(int argc, char** argv) {
     if (json)
       texts.push_back({{"text", text + rest}, {"ids", ids}, {"ended", n < options.max_tokens}});
     else
-      std::printf("%s\n", rest.c_str());
+      print_text(rest + "\n");
   }
   std::fflush(stdout);  // before the line about speed, where both go to one place
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -46,9 +46,9 @@ std::string read_input(const std::string& expected) {
 }
 
 void write_output(const std::string& text) {
-  const bool done =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  check(done, "cannot write to standard output (", std::strerror(errno), ")");
+  print_text(text);
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output (",
+        std::strerror(errno), ")");
 }
 
 /// The documents that a tokenizer learns from: those of the inputs' training parts; of standard input without

@@ -240,11 +240,16 @@ void apply_override(Json& json, const std::string& text) {
 
   const bool holds_text = !in_model && (std::holds_alternative<std::string*>(field->value) ||
                                         std::holds_alternative<Choice>(field->value));
-  Json value = Json::parse(raw, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded() || (holds_text && !value.is_string())) {
+  Json value = raw;
+  if (Json::accept(raw)) {
+    const Json read = engine::parse_json(raw, "--set " + path);
+    if (!holds_text || read.is_string()) value = read;
+  } else {
     check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a JSON value");
-    value = raw;
   }
+  constexpr std::ptrdiff_t kMostLevels = 64;  // as in a file
+  check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ",
+        kMostLevels, " levels");
   Json* place = &json;
   for (size_t start = 0, dot;; start = dot + 1) {
     dot = path.find('.', start);

@@ -210,8 +210,9 @@ RunReport read_run(const std::string& path) {
   if (engine::file_exists(path + "/config.json"))
     flatten(engine::read_json(path + "/config.json"), "", run.config);
   if (engine::file_exists(path + "/sample.txt")) {
-    run.sample = engine::read_file(path + "/sample.txt");
-    if (run.sample.size() > 65536) run.sample = run.sample.substr(0, 65536) + "\n[cut after 64 KiB]";
+    constexpr size_t kMost = 65536;
+    run.sample = engine::read_file_start(path + "/sample.txt", kMost + 1);
+    if (run.sample.size() > kMost) run.sample = run.sample.substr(0, kMost) + "\n[cut after 64 KiB]";
   }
   final_numbers(run, train, valid);
   run.curves["train"] = columns(

@@ -316,6 +316,7 @@ Json Trainer::constants() const {
   return {{"parameters", models::parameter_count(model_->config())},
           {"flops_per_token", flops_per_token_},
           {"peak_flops", peak_flops_},
+          {"kernels", kernels_in_use()},
           {"mfu_formula", kMfuFormula}};
 }
 

@@ -2,6 +2,8 @@
 #include "train/training_state.h"
 
 #include "engine/base/json.h"
+#include "engine/base/log.h"
+#include "engine/cpu/isa.h"
 #include "train/checkpoint_dir.h"
 
 namespace train {
@@ -24,6 +26,24 @@ Tensor part_of(const Tensor& arena, const Tensor& parameter) {
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
 
+/// Says so when a run goes on with other kernels than it was trained with: its losses will not be those of a
+/// run that was never interrupted.
+void compare_kernels(const Json& json, const std::string& path) {
+  if (!json.contains("kernels")) return;  // written before the level was kept
+  const std::string before = engine::json_string(json["kernels"], path + ": kernels");
+  if (before != kernels_in_use())
+    engine::log_warning("the run goes on with kernels for ", kernels_in_use(),
+                        ", its checkpoint was made with those for ", before,
+                        ": losses will differ in their last digits (NORMLAB_ISA and NORMLAB_BF16 choose)");
+}
+
+}  // namespace
+
+std::string kernels_in_use() {
+  return std::string(engine::cpu::name_of(engine::cpu::isa())) + " (bf16 " +
+         engine::cpu::name_of(engine::cpu::bf16_product()) + ")";
+}
+
 Json training_json(const TrainingState& s, const LossScaler* scaler) {
   const RunCounters& c = s.counters;
   return {{"step", c.step},
@@ -36,24 +56,24 @@ Json training_json(const TrainingState& s, const LossScaler* scaler) {
           {"evaluations_without_gain", c.evaluations_without_gain},
           {"data", data::to_json(s.position)},
           {"loss_scaler", scaler ? scaler->state() : Json()},
-          {"settings", s.settings}};
+          {"settings", s.settings},
+          {"kernels", kernels_in_use()}};
 }
-
-constexpr int64_t kMax = int64_t(1) << 53;
 
 void read_training_json(const std::string& path, TrainingState& s, LossScaler* scaler) {
   const Json json = engine::read_json(path);
   engine::check_keys(json,
                      {"step", "applied", "tokens", "seconds", "best_loss", "last_loss", "validated_at",
-                      "evaluations_without_gain", "data", "loss_scaler", "settings"},
+                      "evaluations_without_gain", "data", "loss_scaler", "settings", "kernels"},
                      path);
   const auto at = [&](const Json& object, const char* key) -> const Json& {
     engine::check(object.is_object() && object.contains(key), path, ": no \"", key, "\"");
     return object[key];
   };
   const auto count = [&](const char* key) {
-    return engine::json_int(at(json, key), path + ": " + key, 0, kMax);
+    return engine::json_int(at(json, key), path + ": " + key, 0, int64_t(1) << 53);
   };
+  compare_kernels(json, path);
   RunCounters& c = s.counters;
   c.step = count("step");
   c.applied = count("applied");
@@ -71,8 +91,6 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
   if (scaler && !scale.is_null()) scaler->restore(scale, path + ": loss_scaler");
   s.settings = json.contains("settings") ? json["settings"] : Json();
 }
-
-}  // namespace
 
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
                        const TrainingState& state, const LossScaler* scaler,

@@ -43,6 +43,14 @@ struct Snapshot {
   std::optional<double> valid_loss;  // of these very weights; absent when they were not validated
 };
 
+/// training.json: what of a state is numbers, and back.
+engine::Json training_json(const TrainingState& state, const LossScaler* scaler);
+void read_training_json(const std::string& path, TrainingState& state, LossScaler* scaler);
+
+/// The processor level whose kernels do the work, and how they multiply bf16: what the last bits of a result
+/// depend on. A checkpoint has it in training.json, a run in its first line of metrics.
+std::string kernels_in_use();
+
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
                        const TrainingState& state, const LossScaler* scaler,
                        const std::string& tokenizer_json, const std::string& run);

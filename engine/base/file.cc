@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -22,13 +23,6 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
-
-uint64_t regular_size(int fd, const std::string& path) {
-  struct stat info {};
-  check(::fstat(fd, &info) == 0, path, ": ", std::strerror(errno));
-  check(S_ISREG(info.st_mode), path, ": not a regular file");
-  return uint64_t(info.st_size);
-}
 
 std::string folder_of(const std::string& path) {
   const auto parent = std::filesystem::path(path).parent_path();
@@ -57,21 +51,49 @@ void write_all(int fd, const void* data, size_t bytes, const std::string& path) 
 
 }  // namespace
 
+InputFile::InputFile(const std::string& path)
+    : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+  check(fd_ >= 0, path, ": cannot open (", std::strerror(errno), ")");
+  struct stat info {};
+  const int status = ::fstat(fd_, &info);
+  const int error = errno;
+  if (status != 0 || !S_ISREG(info.st_mode)) ::close(std::exchange(fd_, -1));
+  check(status == 0, path, ": ", std::strerror(error));
+  check(S_ISREG(info.st_mode), path, ": ",
+        S_ISDIR(info.st_mode) ? "is a folder, not a regular file" : "not a regular file");
+  size_ = uint64_t(info.st_size);
+}
+
+InputFile::~InputFile() { ::close(fd_); }
+
+size_t InputFile::read(void* out, size_t most) {
+  ssize_t n;
+  do n = ::read(fd_, out, most);
+  while (n < 0 && errno == EINTR);
+  check(n >= 0, path_, ": cannot read (", std::strerror(errno), ")");
+  return size_t(n);
+}
+
 std::string read_file(const std::string& path, size_t max_bytes) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  check(file.fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
-  const uint64_t size = regular_size(file.fd, path);
-  check_is_no_lfs_pointer(file.fd, path);
+  InputFile file(path);
+  const uint64_t size = file.size();
+  check_is_no_lfs_pointer(file.descriptor(), path);
   check(size <= max_bytes, path, ": ", size, " bytes, more than the limit of ", max_bytes);
   std::string out(size, '\0');
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t n = ::read(file.fd, out.data() + done, size - done);
-    if (n < 0 && errno == EINTR) continue;
-    check(n >= 0, path, ": cannot read (", std::strerror(errno), ")");
+  for (size_t done = 0; done < size;) {
+    const size_t n = file.read(out.data() + done, size - done);
     check(n > 0, path, ": became shorter while it was read");
-    done += size_t(n);
+    done += n;
   }
+  return out;
+}
+
+std::string read_file_start(const std::string& path, size_t most) {
+  InputFile file(path);
+  std::string out(size_t(std::min<uint64_t>(file.size(), most)), '\0');
+  size_t done = 0;
+  while (const size_t n = file.read(out.data() + done, out.size() - done)) done += n;
+  out.resize(done);
   return out;
 }
 
@@ -141,12 +163,11 @@ void AtomicFile::commit() {
 }
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  check(file.fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
-  size_ = regular_size(file.fd, path);
+  const InputFile file(path);
+  size_ = size_t(file.size());
   if (size_ == 0) return;
-  check_is_no_lfs_pointer(file.fd, path);
-  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd, 0);
+  check_is_no_lfs_pointer(file.descriptor(), path);
+  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.descriptor(), 0);
   check(map != MAP_FAILED, path, ": cannot map ", size_, " bytes (", std::strerror(errno), ")");
   data_ = static_cast<const uint8_t*>(map);
 }

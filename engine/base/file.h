@@ -1,4 +1,5 @@
-// Files: whole reads with a size limit, memory maps, and writes that a crash cannot leave half done.
+// Files: reads of regular files with a size limit, memory maps, and writes that a crash cannot leave half
+// done.
 //
 // An AtomicFile is written under a temporary name in the target's folder; commit() flushes it to disk,
 // renames it over the target and flushes the folder, so that a reader sees the old file or the new one and
@@ -11,8 +12,32 @@
 
 namespace engine {
 
+/// An existing regular file, open for reading. Anything else is an Error at once, never a wait: a pipe
+/// without a writer would not open, a device need not end. Every file that is read by its name is opened
+/// here, but for texts that may come from a pipe (data/byte_source.h).
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  int descriptor() const { return fd_; }
+  /// As it was when the file was opened.
+  uint64_t size() const { return size_; }
+  /// The next bytes, `most` at most; 0 at the end.
+  size_t read(void* out, size_t most);
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
 /// The whole file; an error when it is missing, unreadable or larger than max_bytes.
-std::string read_file(const std::string& path, size_t max_bytes = size_t(1) << 40);
+std::string read_file(const std::string& path, size_t max_bytes = size_t(4) << 30);
+/// The file's first bytes, `most` at most, however large it is.
+std::string read_file_start(const std::string& path, size_t most);
 /// Writes through an AtomicFile.
 void write_file(const std::string& path, std::string_view bytes);
 bool file_exists(const std::string& path);

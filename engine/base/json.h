@@ -5,14 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/ordered_object.h"
+
 namespace engine {
 
-using Json = nlohmann::ordered_json;  // keys keep their order, so that files we write diff well
+using Json = nlohmann::basic_json<OrderedObject>;  // keys keep their order, so that files we write diff well
 
 /// Parses text; `what` names it in errors ("config.json"). Refuses nesting deeper than 64 and duplicate keys.
 Json parse_json(const std::string& text, const std::string& what);
-/// The same with keys in sorted order. Json looks a key up by walking the object; this is for objects with
-/// many thousands of keys.
+/// The same with keys in sorted order.
 using SortedJson = nlohmann::json;
 SortedJson parse_sorted_json(const std::string& text, const std::string& what);
 /// Reads and parses a file of at most `max_bytes`.

@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -13,6 +12,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/core/block_size.h"
 
 // A block that cannot be had is an error message here (out of memory); the sanitizers end the process unless
 // they are told to answer as malloc does.
@@ -40,14 +40,6 @@ struct Pool {
 Pool& pool() {
   static Pool* const p = new Pool;  // never destroyed: tensors in static storage may outlive it
   return *p;
-}
-
-// Sizes in steps of an eighth of their power of two (at least 64 bytes): at most 12.5 % is lost, and few
-// sizes exist.
-size_t rounded(size_t bytes) {
-  if (bytes <= 512) return (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0);
-  const size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
 }
 
 // Large blocks are mapped: their pages come zeroed, one by one as they are first touched, by the thread that
@@ -86,7 +78,7 @@ void drop_cache(Pool& p) {
 
 void* allocate(size_t bytes, Contents contents) {
   check(bytes < (size_t(1) << 62), "allocate: ", bytes, " bytes is more than any machine has");
-  const size_t size = rounded(bytes);
+  const size_t size = block_size(bytes);
   Pool& p = pool();
   std::unique_lock lock(p.mutex);
   void* block = nullptr;
@@ -123,7 +115,7 @@ void poison(void* block, size_t bytes) {
 }
 
 void release(void* block, size_t bytes) {
-  const size_t size = rounded(bytes);
+  const size_t size = block_size(bytes);
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);
   p.statistics.in_use -= int64_t(size);

@@ -17,6 +17,8 @@
 #include <immintrin.h>
 #endif
 
+#include "engine/base/limits.h"
+
 namespace engine::cpu {
 namespace {
 
@@ -27,10 +29,7 @@ int default_threads() {
       if (n > 0) return std::min(n, 1024);
     }
   }
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return 1;
+  return available_processors();
 }
 
 std::atomic<int> threads_in_use{0};

@@ -137,6 +137,17 @@ TEST_CASE("config: overrides") {
   CHECK_THROWS_WITH(load_config("/nonexistent.json", {}), Contains("/nonexistent.json"));
 }
 
+TEST_CASE("config: overrides are nested as little as files are") {
+  const std::string deep = std::string(60000, '[') + std::string(60000, ']');
+  for (const char* key : {"optim.lr", "optim.betas", "data.train", "model.norms", "model.a.b"})
+    CHECK_THROWS_WITH(load_config("", {std::string(key) + "=" + deep}),
+                      Contains(key) && Contains("nested deeper than 64 levels"));
+  std::string path = "model";
+  for (int i = 0; i < 60000; ++i) path += ".a";
+  CHECK_THROWS_WITH(load_config("", {path + "=1"}), Contains("nested deeper than 64 levels"));
+  CHECK_THROWS_WITH(load_config("", {"model.a={\"b\":1,\"b\":2}"}), Contains("key \"b\" appears twice"));
+}
+
 TEST_CASE("config: an override repairs a file before it is checked") {
   const std::string path = std::string(BINARY_DIR) + "/config_test.json";
   engine::write_file(path, R"({"schedule": {"min_lr": 0.01}})");

@@ -99,6 +99,23 @@ TEST_CASE("kill -9 at random moments changes no loss", "[medium]") {
     CHECK(entry.path().filename().string().starts_with("step-"));
 }
 
+TEST_CASE("a run that goes on with other kernels says so in one line") {
+  if (std::string(kernels_in_use()).starts_with("base")) return;  // there is no other level
+  Job job;
+  job.set("budget.steps", 4).set("eval.every", 0);
+  Process process(job);
+  REQUIRE(process.train("run") == 0);
+  CHECK(read_metrics(job.run("run") + "/metrics.jsonl")[0]["kernels"] == kernels_in_use());
+  REQUIRE(process.train("run", {"--resume", "--set", "budget.steps=6"}) == 0);
+  CHECK_THAT(process.output(), !Contains("kernels"));
+  ::setenv("NORMLAB_ISA", "base", 1);
+  const int code = process.train("run", {"--resume", "--set", "budget.steps=8"});
+  ::unsetenv("NORMLAB_ISA");
+  REQUIRE(code == 0);
+  CHECK_THAT(process.output(),
+             Contains("warning: the run goes on with kernels for base") && Contains(kernels_in_use()));
+}
+
 TEST_CASE("Ctrl-C leaves a checkpoint and 130") {
   Job job;
   job.set("budget.steps", 1000000).set("checkpoint.every", 0).set("eval.every", 0);
