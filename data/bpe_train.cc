@@ -118,7 +118,7 @@ class Trainer {
   bool spells_special(TokenId left, TokenId right) const {
     const std::string text = bytes_to_alphabet(model_.tokens[left] + model_.tokens[right]);
     return std::any_of(model_.special.begin(), model_.special.end(),
-                       [&](const SpecialToken& token) { return token.text == text; });
+                       [&](const AddedToken& token) { return token.text == text; });
   }
 
   /// The token that the pair becomes. Two pairs can spell the same bytes ("a"+"bc", "ab"+"c"): they share one
@@ -203,7 +203,7 @@ std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, co
     engine::log_warning("tokenizer train: the text gives ", model.tokens.size(), " tokens, ", vocab_size,
                         " were asked for");
   }
-  return std::make_unique<BpeTokenizer>(std::move(model), "tokenizer train");
+  return make_bpe_tokenizer(model, "tokenizer train");
 }
 
 }  // namespace data

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "data/bpe.h"
+#include "data/train_tokenizer.h"
 
 namespace data {
 

@@ -11,7 +11,9 @@
 #include "data/bpe_files.h"
 #include "data/documents.h"
 #include "data/prepare.h"
+#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -103,7 +105,7 @@ int train_command(int argc, char** argv) {
       "*.html, .gz and .zst; of a folder with train, valid and test, only train.\n"};
   const Arguments args(usage, argc, argv);
   data::TrainOptions options;
-  options.kind = data::parse_kind(args.text("kind"));
+  options.kind = data::parse_trained_kind(args.text("kind"));
   options.vocab_size = size_t(args.integer("vocab-size", 0, 1 << 24));
   options.min_frequency = uint64_t(args.integer("min-frequency", 0, INT64_MAX));
   options.special = args.values("special");

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "data/byte_alphabet.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/sha256.h"

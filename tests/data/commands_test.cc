@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "data/token_stream.h"
+#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"

@@ -9,6 +9,7 @@
 
 #include "data/bpe_files.h"
 #include "data/mlm_rows.h"
+#include "data/train_tokenizer.h"
 #include "data/whole_words.h"
 #include "engine/base/json.h"
 #include "shared_data.h"

@@ -1,4 +1,5 @@
 // Text and foreign token files to shards: what tokens come out, resuming, refusals, a full disk.
+#include "data/load_tokenizer.h"
 #include "data/prepare.h"
 
 #include <catch2/catch.hpp>
@@ -9,6 +10,7 @@
 
 #include "data/corpus.h"
 #include "data/token_stream.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/philox.h"
 #include "shared_data.h"
