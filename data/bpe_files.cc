@@ -89,7 +89,7 @@ void save_gpt2_files(const BpeModel& model, const std::string& vocab_path, const
   const std::vector<std::string> texts = token_texts(model);
   for (size_t id = 0; id < texts.size(); ++id) {
     if (texts[id].empty()) continue;
-    vocab += (vocab.size() == 1 ? "" : ", ") + quoted(texts[id]) + ": " + std::to_string(id);
+    vocab += (vocab.size() == 1 ? "" : ", ") + json_quoted(texts[id]) + ": " + std::to_string(id);
   }
   for (const BpeMerge& merge : model.merges) merges += texts[merge.left] + " " + texts[merge.right] + "\n";
   engine::write_file(vocab_path, vocab + "}");
@@ -124,7 +124,7 @@ BpeModel with_fairseq_dictionary(const BpeModel& gpt2, const std::string& dictio
   });
   for (size_t old = 0; old < new_id.size(); ++old) {
     check(new_id[old] != no_token || gpt2.tokens[old].empty(), dictionary_path, ": id ", old,
-          " of the vocabulary is missing (", quoted(bytes_to_alphabet(gpt2.tokens[old])).substr(0, 64),
+          " of the vocabulary is missing (", json_quoted(bytes_to_alphabet(gpt2.tokens[old])).substr(0, 64),
           " would become <unk>)");
   }
   for (const BpeMerge& m : gpt2.merges)

@@ -187,7 +187,7 @@ BpeModel start_model(const TrainOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
   BpeModel model = start_model(options);
   const size_t least = model.tokens.size();
   const size_t vocab_size = options.vocab_size > 0 ? options.vocab_size : default_vocab_size;
@@ -203,7 +203,11 @@ std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, co
     engine::log_warning("tokenizer train: the text gives ", model.tokens.size(), " tokens, ", vocab_size,
                         " were asked for");
   }
-  return make_bpe_tokenizer(model, "tokenizer train");
+  return model;
+}
+
+std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+  return make_bpe_tokenizer(learn_bpe(texts, options), "tokenizer train");
 }
 
 }  // namespace data

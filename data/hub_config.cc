@@ -129,8 +129,8 @@ void HubConfig::complete(Pipeline& pipeline) const {
     const bool known = added.id(text) != no_token;
     if (named.must_be_known && (known || vocabulary.id(text) == no_token)) continue;
     const TokenId id = added.add(named.token);
-    check(!named.id || *named.id == id, folder_, ": the added token ", json_quoted(text).substr(0, 64), " has id ",
-          named.id.value_or(0), " there, and is ", id, " behind this vocabulary");
+    check(!named.id || *named.id == id, folder_, ": the added token ", json_quoted(text).substr(0, 64),
+          " has id ", named.id.value_or(0), " there, and is ", id, " behind this vocabulary");
   }
   const auto id_of = [&](const std::string& text) {
     if (text.empty()) return no_token;

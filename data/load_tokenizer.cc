@@ -35,13 +35,12 @@ std::unique_ptr<Tokenizer> own_tokenizer(const SortedJson& json, const std::stri
         "\"normlab-tokenizer\")");
   check(json.contains("version") && json["version"] == 1, what, ": version 1 expected");
   check(json.contains("kind") && json["kind"].is_string(), what, ": \"kind\" is missing");
-  const std::string kind = json["kind"];
-  if (kind == kind_name(TokenizerKind::byte)) return ByteTokenizer::from_json(json, what);
-  if (kind == kind_name(TokenizerKind::character)) return CharTokenizer::from_json(json, what);
-  if (kind == kind_name(TokenizerKind::word)) return WordTokenizer::from_json(json, what);
-  check(kind != kind_name(TokenizerKind::bpe), what,
-        ": kind bpe is saved in Hugging Face's form, with \"model\"");
-  engine::fail(what, ": \"kind\" is \"", kind.substr(0, 64), "\"; expected byte, char or word");
+  switch (parse_trained_kind(json["kind"])) {
+    case TokenizerKind::byte: return ByteTokenizer::from_json(json, what);
+    case TokenizerKind::character: return CharTokenizer::from_json(json, what);
+    case TokenizerKind::word: return WordTokenizer::from_json(json, what);
+    default: engine::fail(what, ": kind bpe is saved in Hugging Face's form, with \"model\"");
+  }
 }
 
 SortedJson parse(const std::string& text, const std::string& what) {

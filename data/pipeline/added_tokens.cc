@@ -5,6 +5,7 @@
 
 #include "data/pipeline/character_sets.h"
 #include "data/utf8.h"
+#include "engine/base/check.h"
 
 namespace data {
 namespace {
@@ -81,7 +82,9 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer* norma
     const AddedToken& token = tokens_[i];
     std::string text = token.text;
     if (token.normalized && normalizer != nullptr) normalizer->apply(text);
-    if (text.empty()) continue;  // nothing of it is left to be found
+    shown_.push_back(text);
+    engine::check(!text.empty(), "the added token ", json_quoted(token.text).substr(0, 64),
+                  " is looked for after the text was rewritten (\"normalized\"), which leaves nothing of it");
     Search& search = token.normalized ? rewritten_ : as_it_is_;
     search.which.push_back(i);
     search.any_ordinary = search.any_ordinary || !token.special;
@@ -105,14 +108,14 @@ std::vector<AddedTokens::Section> AddedTokens::sections(std::string_view text, S
     if (token.special && special == SpecialText::ordinary) continue;
     if (token.single_word && (word_before(text, match.begin) || word_at(text, match.end))) continue;
     size_t begin = match.begin, end = match.end;
-    // What an earlier token took with it is not taken twice.
+    // What an earlier token took with it is not taken twice; a token of which nothing is left is none.
     if (token.strip_left) begin = from > begin ? from : skip_space_back(text, from, begin);
     if (token.strip_right) {
       if (end < space_from || end > space_to) space_from = end, space_to = skip_space(text, end);
       end = space_to;
     }
     if (begin > from) out.push_back({from, begin, no_token});
-    out.push_back({begin, end, token.id});
+    if (end > begin) out.push_back({begin, end, token.id});
     from = end;
   }
   if (from < text.size()) out.push_back({from, text.size(), no_token});

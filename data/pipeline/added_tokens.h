@@ -45,7 +45,10 @@ class AddedTokens {
   /// `normalizer`: null for none.
   AddedTokens(std::vector<AddedToken> tokens, const Normalizer* normalizer);
 
+  /// By id.
   const std::vector<AddedToken>& all() const { return tokens_; }
+  /// What decoding writes for all()[i]: its text, rewritten where it is looked for in rewritten text.
+  const std::string& shown(size_t i) const { return shown_[i]; }
 
   enum class Stage { as_it_is, rewritten };
   /// Whether a text must be searched at all.
@@ -76,7 +79,8 @@ class AddedTokens {
   std::vector<Section> sections(std::string_view text, Stage stage, SpecialText special) const;
   const Search& search(Stage stage) const { return stage == Stage::as_it_is ? as_it_is_ : rewritten_; }
 
-  std::vector<AddedToken> tokens_;  // by id
+  std::vector<AddedToken> tokens_;
+  std::vector<std::string> shown_;
   Search as_it_is_, rewritten_;
 };
 

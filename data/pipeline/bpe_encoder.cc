@@ -83,6 +83,8 @@ void BpeEncoder::byte_symbols(std::string_view piece, std::vector<TokenId>& ids)
   for (const char byte : piece) {
     const TokenId id = byte_ids_[uint8_t(byte)];
     if (id == no_token) {
+      check(unknown_ != no_token || options_.byte_fallback, "encode: byte ", int(uint8_t(byte)),
+            " has no token in this vocabulary");
       missing_symbol(bytes_to_alphabet({&byte, 1}), pending, ids);
       continue;
     }
@@ -145,7 +147,8 @@ std::string BpeEncoder::to_json() const {
   for (const BpeMerge& merge : merge_list_) {
     const std::string &left = name(merge.left), &right = name(merge.right);
     merges += merges.empty() ? "\n      " : ",\n      ";
-    merges += spaces ? "[" + json_quoted(left) + ", " + json_quoted(right) + "]" : json_quoted(left + " " + right);
+    merges +=
+        spaces ? "[" + json_quoted(left) + ", " + json_quoted(right) + "]" : json_quoted(left + " " + right);
   }
   return R"({
     "type": "BPE", "dropout": null, "unk_token": )" +
@@ -217,7 +220,7 @@ std::unique_ptr<PieceModel> make_bpe(const JsonPart& part, bool bytes) {
   options.ignore_merges = part.flag_or("ignore_merges", false);
   options.bytes = bytes;
   Vocabulary vocabulary =
-      Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.what() + ".vocab");
+      Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.path("vocab"));
   check(part.has("merges") && part.json()["merges"].is_array(), part.what(), ": \"merges\" must be a list");
   std::vector<BpeMerge> merges;
   for (const auto& merge : part.json()["merges"])

@@ -23,16 +23,21 @@ JsonPart::JsonPart(const engine::SortedJson& json, std::string what) : json_(jso
 
 bool JsonPart::has(const std::string& key) const { return json_.contains(key) && !json_[key].is_null(); }
 
+std::string JsonPart::path(const std::string& key) const {
+  return what_ + (what_.find(": ") == what_.npos ? ": " : ".") +
+         key;  // behind a file's name, or behind a part
+}
+
 JsonPart JsonPart::part(const std::string& key) const {
   check(has(key), what_, ": \"", key, "\" is missing");
-  return {json_[key], what_ + "." + key};
+  return {json_[key], path(key)};
 }
 
 std::vector<JsonPart> JsonPart::parts(const std::string& key) const {
   check(has(key) && json_[key].is_array(), what_, ": \"", key, "\" must be a list");
   std::vector<JsonPart> out;
   for (const auto& value : json_[key])
-    out.emplace_back(value, what_ + "." + key + "[" + std::to_string(out.size()) + "]");
+    out.emplace_back(value, path(key) + "[" + std::to_string(out.size()) + "]");
   return out;
 }
 

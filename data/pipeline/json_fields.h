@@ -18,6 +18,8 @@ class JsonPart {
   const engine::SortedJson& json() const { return json_; }
   const std::string& what() const { return what_; }
   bool has(const std::string& key) const;  // there, and not null
+  /// How a field is named in errors.
+  std::string path(const std::string& key) const;
   JsonPart part(const std::string& key) const;
   /// The objects of a list.
   std::vector<JsonPart> parts(const std::string& key) const;

@@ -62,9 +62,10 @@ PipelineTokenizer::PipelineTokenizer(Pipeline pipeline, const std::string& what)
       pipeline_(std::move(pipeline)),
       added_(pipeline_.added, pipeline_.normalizer.get()),
       texts_(pipeline_.model->vocabulary().texts()) {
-  for (const AddedToken& token : added_.all()) {
-    if (token.id >= texts_.size()) texts_.resize(token.id + 1);
-    texts_[token.id] = token.text;
+  for (size_t i = 0; i < added_.all().size(); ++i) {
+    const TokenId id = added_.all()[i].id;
+    if (id >= texts_.size()) texts_.resize(id + 1);
+    texts_[id] = added_.shown(i);
   }
   const TokenId largest = pipeline_.post_processor.largest_id();
   check(largest == no_token || largest < texts_.size(), what, ": post_processor adds token ", largest,
@@ -160,13 +161,9 @@ inline void PipelineTokenizer::encode_piece(const uint8_t* first, const uint8_t*
 }
 
 void PipelineTokenizer::lay_out_bytes(const std::string& what) {
-  auto added = added_.all().begin();
-  for (TokenId id = 0; id < texts_.size(); ++id) {
+  for (const std::string& text : texts_) {
     token_starts_.push_back(uint32_t(token_bytes_.size()));
-    const bool is_added = added != added_.all().end() && added->id == id;
-    // An added token is its text, in whatever alphabet that is.
-    token_bytes_ += is_added ? texts_[id] : alphabet_to_bytes(texts_[id]).value_or(texts_[id]);
-    if (is_added) ++added;
+    token_bytes_ += alphabet_to_bytes(text).value_or(text);
   }
   check(token_bytes_.size() <= UINT32_MAX, what, ": the tokens have more than 4 GiB together");
   token_starts_.push_back(uint32_t(token_bytes_.size()));

@@ -36,8 +36,8 @@ Vocabulary Vocabulary::from_json(const engine::SortedJson& json, const std::stri
     const TokenId id = checked_id(value, json.size(), name);
     check(!text.empty(), what, ": token ", id, " is empty");
     if (id >= texts.size()) texts.resize(id + 1);
-    check(texts[id].empty(), what, ": id ", id, " belongs to two tokens, ", json_quoted(texts[id]).substr(0, 64),
-          " and ", json_quoted(text).substr(0, 64));
+    check(texts[id].empty(), what, ": id ", id, " belongs to two tokens, ",
+          json_quoted(texts[id]).substr(0, 64), " and ", json_quoted(text).substr(0, 64));
     texts[id] = text;
   }
   return Vocabulary(std::move(texts));

@@ -9,7 +9,7 @@ class WordLevel final : public PieceModel {
  public:
   explicit WordLevel(const JsonPart& part)
       : PieceModel(
-            Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.what() + ".vocab")),
+            Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.path("vocab"))),
         unknown_text_(part.text_or("unk_token", "<unk>")),
         unknown_(vocabulary().id(unknown_text_)) {
     part.only({"unk_token", "vocab"});

@@ -13,7 +13,7 @@ class WordPiece final : public PieceModel {
  public:
   explicit WordPiece(const JsonPart& part)
       : PieceModel(
-            Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.what() + ".vocab")),
+            Vocabulary::from_json(part.json().value("vocab", engine::SortedJson()), part.path("vocab"))),
         prefix_(part.text_or("continuing_subword_prefix", "##")),
         unknown_text_(part.text_or("unk_token", "[UNK]")),
         unknown_(vocabulary().id(unknown_text_)),

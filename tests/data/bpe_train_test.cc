@@ -16,7 +16,7 @@ using namespace data;
 namespace {
 
 BpeModel train(const std::vector<std::string_view>& texts, TrainOptions options) {
-  return dynamic_cast<const BpeTokenizer&>(*train_bpe(texts, options)).model();
+  return learn_bpe(texts, options);
 }
 
 std::string merge_lines(const BpeModel& model) {
