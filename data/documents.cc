@@ -201,11 +201,11 @@ std::vector<std::string> files_below(const std::string& path) {
 }
 
 bool holds_separator_line(const std::string& text) {
-  for (size_t at = text.find(kSeparatorLine); at != std::string::npos;
-       at = text.find(kSeparatorLine, at + 1)) {
-    const size_t begin = text.rfind('\n', at) == std::string::npos ? 0 : text.rfind('\n', at) + 1;
-    const size_t end = std::min(text.find('\n', at), text.size());
-    if (is_separator(std::string_view(text).substr(begin, end - begin))) return true;
+  const std::string_view separator = kSeparatorLine;
+  for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + 1)) {
+    if (at > 0 && text[at - 1] != '\n') continue;
+    const size_t end = at + separator.size(), carriage_return = end < text.size() && text[end] == '\r';
+    if (end + carriage_return >= text.size() || text[end + carriage_return] == '\n') return true;
   }
   return false;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "data/load_tokenizer.h"
 #include "engine/base/check.h"
 
 namespace data {

@@ -79,7 +79,7 @@ int cmd_fill_mask(int argc, char** argv) {
   const data::TokenId mask = find_special(tokenizer, mask_names);
   check(mask != data::no_token, open.folder, ": the tokenizer has no mask token (<mask>)");
   std::string own;
-  for (const data::SpecialToken& token : tokenizer.special_tokens())
+  for (const data::AddedToken& token : tokenizer.special_tokens())
     if (token.id == mask) own = token.text;
   const std::string text = with_own_mask(args.positional(0), own);
   const models::Ids ids = row_ids(tokenizer, text);

@@ -1,6 +1,7 @@
 // normlab prepare: text to the token shards that `normlab train` reads. Read first: cli.h, data/prepare.h.
 #include <chrono>
 
+#include "data/load_tokenizer.h"
 #include "data/prepare.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"

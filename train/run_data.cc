@@ -2,6 +2,7 @@
 #include "train/run_data.h"
 
 #include "data/clm_rows.h"
+#include "data/load_tokenizer.h"
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
 #include "data/shard_set.h"

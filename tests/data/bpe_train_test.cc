@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "data/byte_alphabet.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/sha256.h"
@@ -15,7 +16,7 @@ using namespace data;
 namespace {
 
 BpeModel train(const std::vector<std::string_view>& texts, TrainOptions options) {
-  return dynamic_cast<const BpeTokenizer&>(*train_bpe(texts, options)).model();
+  return learn_bpe(texts, options);
 }
 
 std::string merge_lines(const BpeModel& model) {

@@ -1,5 +1,6 @@
 // Text and foreign token files to shards: what tokens come out, resuming, refusals, a full disk.
 #include "data/prepare.h"
+#include "data/load_tokenizer.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "data/byte_source.h"
 #include "data/corpus.h"
 #include "data/token_stream.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/philox.h"
