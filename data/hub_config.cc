@@ -95,7 +95,8 @@ void HubConfig::read_roles(const SortedJson& json) {
 }
 
 void HubConfig::read_added(const std::string& path) {
-  for (const auto& [text, value] : read_object(path).items()) {
+  const SortedJson added = read_object(path);
+  for (const auto& [text, value] : added.items()) {
     if (text.empty()) continue;
     const TokenId id = checked_id(value, 0, path + ": " + json_quoted(text).substr(0, 64));
     Named fresh{{.text = text}, id};

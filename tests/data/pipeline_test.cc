@@ -7,6 +7,7 @@
 #include "data/load_tokenizer.h"
 #include "data/pipeline/regex.h"
 #include "data/unicode_form.h"
+#include "data/utf8.h"
 #include "engine/base/json.h"
 #include "engine/base/philox.h"
 
@@ -70,7 +71,7 @@ TEST_CASE("tokenizers of every kind give the ids and the text that Hugging Face'
       }
     }
   }
-  CHECK(compared == 2 * 17 * 20);
+  CHECK(compared == 2 * 17 * 21);
 }
 
 TEST_CASE("bytes that are no characters pass through every stage") {
@@ -119,7 +120,8 @@ TEST_CASE("long texts cost time that grows with them", "[medium]") {
   for (const char* name :
        {"gpt2", "llama3", "qwen", "llama2", "gemma", "prefix", "bert cased", "xglm", "t5"}) {
     const auto tokenizer = parse_tokenizer(all["tokenizers"][name]["file"].dump(), name);
-    for (const std::string& text : texts) CHECK(!tokenizer->encode(text, SpecialText::recognised).empty());
+    for (const std::string& text : texts)
+      CHECK(tokenizer->encode(text, SpecialText::recognised).size() <= 3 * text.size());
   }
 }
 
@@ -157,17 +159,17 @@ TEST_CASE("added tokens: which are found, where several could be") {
       Contains("leaves nothing of it"));
 }
 
-TEST_CASE("a hundred thousand added tokens cost no more time a match than one") {
+TEST_CASE("many added tokens cost no more time a match than one") {
   std::string tokens;
-  for (int i = 0; i < 100'000; ++i)
+  for (int i = 0; i < 20'000; ++i)
     tokens += (i == 0 ? "" : ", ") + std::string(R"({"id": 4, "content": "<)") + std::to_string(i) + R"(>"})";
   const auto tokenizer = characters("\"added_tokens\": [" + tokens + "], ", "ab ?");
   std::string text;
-  for (int i = 0; i < 20'000; ++i) text += "<" + std::to_string(i * 5) + ">a";
+  for (int i = 0; i < 20'000; ++i) text += "<" + std::to_string(i) + ">a";
   const Ids ids = tokenizer->encode(text, SpecialText::recognised);
   CHECK(ids.size() == 40'000);
   CHECK(ids[0] == 4);
-  CHECK(ids[2] == 9);
+  CHECK(ids[2] == 5);
 }
 
 TEST_CASE("Oniguruma's expressions in PCRE2's words") {
@@ -190,7 +192,7 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(a{,2}b)", "aaab") == Found{"aab"});
   CHECK(found(R"(\u0061)", "ba") == Found{"a"});
   CHECK(found(R"([[:punct:]]+)", "a$.b") == Found{"$."});
-  CHECK(found(R"(\p{L}+)", "x\U00016D69\U00010D69y") == Found{"x", "y"});
+  CHECK(found(R"(\p{L}+)", "x\U00016D69 \U00010D69y") == Found{"x\U00016D69", "y"});
   CHECK(found(R"(\p{^L})", "a1") == Found{"1"});
   CHECK(found("x*", "axx") == Found{"", "xx"});
   for (const char* bad : {"[a", "(a", "a)", R"(\p{Nope})", "(?~a)", "[[:nope:]]", "\\", "a**b("})
