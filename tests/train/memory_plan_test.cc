@@ -1,4 +1,6 @@
 // The memory plan against what trainings of many kinds take at their peak: within a tenth.
+#include "data/tokenizer.h"
+#include "engine/base/file.h"
 #include "engine/core/allocator.h"
 #include "models/config.h"
 #include "train/memory_check.h"
@@ -57,8 +59,24 @@ struct Measured {
   double plan, peak;
 };
 
+/// Shards of a tokenizer that has what masking needs.
+void use_tokenizer(Job& job) {
+  const auto tokenizer = data::train_tokenizer(
+      {}, {.kind = data::TokenizerKind::byte, .special = {"<s>", "<pad>", "</s>", "<mask>"}});
+  engine::make_directories(job.folder / "tokenizer");
+  engine::write_file(job.folder / "tokenizer/tokenizer.json", tokenizer->to_json());
+  const std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  data::ShardWriter writer(job.folder / "masked.bin", int64_t(tokenizer->vocab_size()), 0, tokenizer->hash());
+  writer.add(ids, {uint32_t(ids.size())});
+  writer.commit();
+  job.set("data.tokenizer", job.folder / "tokenizer")
+      .set("data.train", job.folder / "masked.bin")
+      .set("data.valid", "");
+}
+
 Measured measure(const Kind& kind) {
   Job job;
+  if (kind.model.value("objective", "") == "mlm") use_tokenizer(job);
   job.config["model"] = {{"objective", "clm"}, {"vocab_size", 512},    {"context", 128},
                          {"layers", 3},        {"width", 128},         {"heads", 4},
                          {"ffn_width", 512},   {"activation", "gelu"}, {"positions", "learned"},
