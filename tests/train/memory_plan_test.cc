@@ -1,4 +1,5 @@
 // The memory plan against what trainings of many kinds take at their peak: within a tenth.
+#include "data/shard_set.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/core/allocator.h"
@@ -66,7 +67,8 @@ void use_tokenizer(Job& job) {
   engine::make_directories(job.folder / "tokenizer");
   engine::write_file(job.folder / "tokenizer/tokenizer.json", tokenizer->to_json());
   const std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
-  data::ShardWriter writer(job.folder / "masked.bin", int64_t(tokenizer->vocab_size()), 0, tokenizer->hash());
+  data::ShardWriter writer(job.folder / "masked.bin", int64_t(tokenizer->vocab_size()), 0,
+                           data::hash_bytes(tokenizer->hash()));
   writer.add(ids, {uint32_t(ids.size())});
   writer.commit();
   job.set("data.tokenizer", job.folder / "tokenizer")
