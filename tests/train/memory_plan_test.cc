@@ -1,4 +1,7 @@
 // The memory plan against what trainings of many kinds take at their peak: within a tenth.
+#include "data/shard_set.h"
+#include "data/tokenizer.h"
+#include "engine/base/file.h"
 #include "engine/core/allocator.h"
 #include "models/config.h"
 #include "train/memory_check.h"
@@ -39,6 +42,13 @@ const std::vector<Kind>& kinds() {
       {"sizes that are no powers of two",
        {{"width", 144}, {"heads", 3}, {"ffn_width", 600}, {"context", 100}, {"norms", "post_ln"}},
        {{"data.batch", 19}}},
+      {"no moments", {{"layers", 4}}, {{"optim.name", "sgd"}, {"optim.momentum", 0}, {"data.batch", 8}}},
+      {"dropout everywhere",
+       {{"layers", 4}},
+       {{"dropout.residual", 0.1},
+        {"dropout.attention", 0.1},
+        {"dropout.activation", 0.1},
+        {"data.batch", 8}}},
       {"one moment, accumulated",
        {{"vocab_size", 8000}},
        {{"optim.name", "nag"}, {"data.accumulate", 2}, {"data.batch", 8}}},
@@ -50,8 +60,25 @@ struct Measured {
   double plan, peak;
 };
 
+/// Shards of a tokenizer that has what masking needs.
+void use_tokenizer(Job& job) {
+  const auto tokenizer = data::train_tokenizer(
+      {}, {.kind = data::TokenizerKind::byte, .special = {"<s>", "<pad>", "</s>", "<mask>"}});
+  engine::make_directories(job.folder / "tokenizer");
+  engine::write_file(job.folder / "tokenizer/tokenizer.json", tokenizer->to_json());
+  const std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  data::ShardWriter writer(job.folder / "masked.bin", int64_t(tokenizer->vocab_size()), 0,
+                           data::hash_bytes(tokenizer->hash()));
+  writer.add(ids, {uint32_t(ids.size())});
+  writer.commit();
+  job.set("data.tokenizer", job.folder / "tokenizer")
+      .set("data.train", job.folder / "masked.bin")
+      .set("data.valid", "");
+}
+
 Measured measure(const Kind& kind) {
   Job job;
+  if (kind.model.value("objective", "") == "mlm") use_tokenizer(job);
   job.config["model"] = {{"objective", "clm"}, {"vocab_size", 512},    {"context", 128},
                          {"layers", 3},        {"width", 128},         {"heads", 4},
                          {"ffn_width", 512},   {"activation", "gelu"}, {"positions", "learned"},
