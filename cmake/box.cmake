@@ -77,7 +77,7 @@ function(box name folder)
     target_link_libraries(${name}_cuda_host PRIVATE ${arg_LINK} engine_cuda)
     cuda_host_options(${name}_cuda_host)
     target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_cuda_host>)
-    target_link_libraries(${name} PUBLIC engine_cuda)
+    target_link_libraries(${name} PRIVATE engine_cuda)
   endif()
 endfunction()
 

@@ -135,6 +135,25 @@ struct Stream {
 /// The stream that the calling thread's launches go to.
 Stream& current_stream();
 
+/// Memory for what several launches of one op hand on; given back behind them, in the order of the stream.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) {
+    const cudaError_t error = cudaMallocAsync(&p_, bytes, current_stream().handle);
+    check(error == cudaSuccess, "cuda: no ", bytes, " bytes of scratch memory: ", cudaGetErrorString(error));
+  }
+  ~Scratch() { cudaFreeAsync(p_, current_stream().handle); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(p_);
+  }
+
+ private:
+  void* p_ = nullptr;
+};
+
 /// Puts kernel(args) on the stream.
 template <class Shared, class Args>
 void launch(void (*kernel)(Args), dim3 grid, int threads, Stream& stream, const Args& args) {

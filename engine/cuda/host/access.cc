@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/cuda/host/block.h"
+#include "engine/cuda/host/count.h"
 #include "engine/cuda/host/order.h"
 #include "engine/cuda/host/settings.h"
 
@@ -143,10 +144,18 @@ void check_shared(const char* p, unsigned size, Access access, Where where) {
 
 void global_access(const Allocation* block, const void* p, unsigned size, Access access, Where where) {
   if (settings().check) check_global(block, static_cast<const char*>(p), size, access, where);
+  if (!settings().count) return;
+  const bool write = access == Access::write;
+  count_access(write ? Space::global_write : Space::global_read, reinterpret_cast<uintptr_t>(p), size,
+               __builtin_return_address(0));
+  count_sectors(*block, uint64_t(static_cast<const char*>(p) - block->begin), size, write);
 }
 
 void shared_access(const void* p, unsigned size, Access access, Where where) {
   if (settings().check) check_shared(static_cast<const char*>(p), size, access, where);
+  if (settings().count)
+    count_access(Space::shared, uint64_t(static_cast<const char*>(p) - this_block().shared), size,
+                 __builtin_return_address(0));
 }
 
 void copy_access(const void* device_pointer, size_t bytes, Access access, Where where) {

@@ -129,7 +129,8 @@ void* device_allocate(size_t bytes) {
     check(block.cells != nullptr, "cuda-host: no memory for the checks of ", bytes,
           " bytes of device memory (NORMLAB_CUDA_HOST=unchecked goes without)");
   }
-  if (settings().count) block.sectors = static_cast<uint8_t*>(std::calloc((bytes + 31) / 32 + 1, 1));
+  if (settings().count)
+    block.sectors = static_cast<uint32_t*>(std::calloc((bytes + 31) / 32 + 1, sizeof(uint32_t)));
   p.blocks.emplace(offset, block);
   p.use.in_use += bytes;
   p.use.peak = std::max(p.use.peak, p.use.in_use);

@@ -18,8 +18,8 @@ namespace engine::standin {
 struct Allocation {
   char* begin = nullptr;  // as kernels see it
   size_t bytes = 0;
-  Cell* cells = nullptr;       // one for two bytes; null: allocated without checks
-  uint8_t* sectors = nullptr;  // one for 32 bytes, while counting: which launch met it first (count.h)
+  Cell* cells = nullptr;        // one for two bytes; null: allocated without checks
+  uint32_t* sectors = nullptr;  // one for 32 bytes, while counting: which launch met it first (count.h)
 };
 
 /// At least 256-byte aligned. An Error when the device has no more.

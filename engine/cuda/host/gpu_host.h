@@ -59,6 +59,22 @@ GPU_INLINE uint32_t pack_pair(float first, float second) {
 }
 GPU_INLINE float exp2_fast(float x) { return std::exp2(x); }
 
+/// Memory for what several launches of one op hand on; given back behind them, in the order of the stream.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) : p_(standin::device_allocate(bytes)) {}
+  ~Scratch() { current_stream().release(p_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(p_);
+  }
+
+ private:
+  void* p_;
+};
+
 struct NoShared {};
 
 /// Puts kernel(args) on the stream.

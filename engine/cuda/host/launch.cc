@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/cuda/host/count.h"
 #include "engine/cuda/host/order.h"
 #include "engine/cuda/host/settings.h"
 
@@ -54,6 +55,7 @@ void check_launch(const Launch& l) {
 void run_launch(const Launch& l) {
   const uint32_t blocks = l.grid.x * l.grid.y * l.grid.z;
   const std::vector<uint32_t> order = order_of_blocks(blocks);
+  if (settings().count) count_launch_begin(l.where);
   const Call call{l.kernel, l.call, l.argument.data()};
   std::atomic<uint32_t> next = 0;
   std::mutex mutex;
@@ -75,12 +77,14 @@ void run_launch(const Launch& l) {
         block.index = {n % l.grid.x, n / l.grid.x % l.grid.y, n / l.grid.x / l.grid.y};
         prepare_shared(block, l.shared_bytes);
         run_block(block, l.threads);
+        if (settings().count) count_block_end();
       }
     } catch (const KernelError& e) {
       const std::lock_guard guard(mutex);
       error = e.what();
       next = blocks;
     }
+    if (settings().count) count_worker_end(l.where);
   };
   const int workers = std::min<int>(settings().workers, int(blocks));
   if (workers <= 1) {

@@ -5,6 +5,8 @@
 
 #include "engine/cuda/host/access.h"
 #include "engine/cuda/host/collectives.h"
+#include "engine/cuda/host/count.h"
+#include "engine/cuda/host/settings.h"
 
 namespace engine::standin {
 namespace {
@@ -72,6 +74,7 @@ void multiply_fragments(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint
           const int g = i / 4, t = i % 4;
           for (int k = 0; k < 2; ++k) o.d[k] = C[g][2 * t + k], o.d[2 + k] = C[g + 8][2 * t + k];
         }
+        if (settings().count) count_matrix(2 * 16 * 8 * 16);
       },
       where);
 }

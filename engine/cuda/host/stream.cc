@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/cuda/host/access.h"
+#include "engine/cuda/host/device_memory.h"
 
 namespace engine::standin {
 namespace {
@@ -85,6 +86,10 @@ void Stream::fill(void* to, int byte, size_t bytes, Where where) {
 
 void Stream::release(void* p) {
   if (!p) return;
+  if (capturing_) {
+    capturing_->memory.emplace_back(p, [](void* block) { device_release(block); });
+    return;
+  }
   Work work;
   work.run = [p] { device_release(p); };
   work.releases = true;

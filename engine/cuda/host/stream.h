@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ struct Work {
 /// What a stream was given between begin_capture() and end_capture().
 struct Graph {
   std::vector<Work> work;
+  std::vector<std::shared_ptr<void>> memory;  // that the work releases: stays as long as the graph
 };
 
 /// How a graph differs from one that was captured later from the same step: "file:line: launch 3 …"; empty
