@@ -36,8 +36,9 @@ const Usage ppl_usage = {
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
      {"json", "", "one JSON object in place of a table"}},
-    "A causal model scores every token but the first; a text is scored from its first token on, with the\n"
-    "end-of-text token before it when the tokenizer has one. Words are separated by white space.\n"
+    "A causal model scores every token but the first; a text is scored from its first token on, behind what "
+    "the\n"
+    "tokenizer puts before a text (<s>), else the end-of-text token. Words are separated by white space.\n"
     "A masked LM is scored on 15 % of the tokens, masked as in validation: a pseudo-perplexity, which is\n"
     "not to be compared with a causal model's.\n"};
 
@@ -56,14 +57,13 @@ std::shared_ptr<const TokenStream> in_memory(const std::vector<data::TokenId>& i
                          end == data::no_token ? 0 : int32_t(end), std::move(units));
 }
 
-// A causal model reads the text behind one end-of-text token; a masked LM reads its lines as units.
+// A causal model reads the text behind its begin or end-of-text token; a masked LM reads its lines as units.
 std::shared_ptr<const TokenStream> tokens_of_text(const std::string& text, const OpenModel& open) {
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   std::vector<data::TokenId> ids;
   std::vector<uint32_t> units;
   if (open.model->config().causal()) {
-    if (const data::TokenId end = find_special(tokenizer, end_names); end != data::no_token)
-      ids.push_back(end);
+    for (const int32_t id : begin_of_text(open)) ids.push_back(data::TokenId(id));
     const auto body = tokenizer.encode(text, data::SpecialText::ordinary, 0);
     ids.insert(ids.end(), body.begin(), body.end());
     return in_memory(ids, tokenizer);
@@ -164,6 +164,7 @@ int eval_ppl(int argc, char** argv) {
       causal ? causal_loss(*open.model, *material.tokens, windows, open.vocabulary)
              : masked_loss(open, material, windows, uint64_t(args.integer("seed", 0, 1LL << 53)));
   check(sum.scored > 0, path, ": nothing to score");
+  check(std::isfinite(sum.nats), path, ": the loss is not finite in precision ", args.text("precision"));
   Json result = result_json(sum, material, causal);
   result["unigram_entropy"] = unigram_entropy(*material.tokens, open.tokenizer.get());
   Json out = result_of("eval ppl");
