@@ -1,10 +1,12 @@
 // What a forward pass is told besides its input: dtypes, dropout, random numbers, checkpointing, keys and
-// values cached from earlier tokens, and where auxiliary losses go.
+// values cached from earlier tokens. Results are returned, never left in here: a checkpointed layer runs
+// twice.
 #pragma once
 
 #include <vector>
 
 #include "engine/base/philox.h"
+#include "engine/ops/attention.h"
 #include "nn/parameters.h"
 #include "nn/precision.h"
 
@@ -21,11 +23,17 @@ struct KvCache {
   int64_t length = 0;
 };
 
-/// Shown what joins at every sublayer, outside the tape: for statistics and Admin's profiling.
+/// Shown what goes on in every sublayer, outside the tape: for statistics and Admin's profiling.
 struct Probe {
   virtual ~Probe() = default;
   /// `residual` is the joined stream before this branch, `branch` the branch's output.
-  virtual void on_branch(int64_t layer, bool feed_forward, const Tensor& residual, const Tensor& branch) = 0;
+  virtual void on_branch(int64_t, bool /*feed_forward*/, const Tensor& /*residual*/,
+                         const Tensor& /*branch*/) {}
+  /// Queries and keys as the scores see them: normed, rotated, with the cached ones.
+  virtual void on_attention(int64_t, const Tensor& /*q*/, const Tensor& /*k*/,
+                            const engine::AttentionOptions&) {}
+  /// The stream behind the sublayer: joined, and normed where a norm stands there.
+  virtual void on_join(int64_t, bool /*feed_forward*/, const Tensor& /*stream*/) {}
 };
 
 struct Context {
@@ -35,8 +43,7 @@ struct Context {
   bool checkpointing = false;  // recompute each layer in backward
   Tensor key_mask;             // u8 [B, T], undefined: every key counts
   bool causal = true;
-  std::vector<KvCache>* cache = nullptr;            // one a layer, when generating
-  std::vector<Tensor>* auxiliary_losses = nullptr;  // scalars that training adds to the loss
+  std::vector<KvCache>* cache = nullptr;  // one a layer, when generating
   Probe* probe = nullptr;
 };
 

@@ -52,10 +52,11 @@ models::Ids leading_tokens(const Json& post, const data::Tokenizer& tokenizer) {
 
 }  // namespace
 
-OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer) {
+OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
+                     nn::Gradients gradients) {
   OpenModel open;
   open.folder = resolve_model(path);
-  open.model = models::load_any(open.folder, nn::Precision::of(precision)).model;
+  open.model = models::load_any(open.folder, nn::Precision::of(precision), gradients).model;
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
   } else if (data::has_tokenizer(open.folder)) {
