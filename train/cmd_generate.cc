@@ -69,9 +69,11 @@ Ids prompt_ids(const OpenModel& open, const std::string& prompt, data::SpecialTe
     ids.insert(ids.end(), body.begin(), body.end());
     return ids;
   }
+  if (const Ids begin = begin_of_text(open); !begin.empty()) return begin;
   const bool words =
       tokenizer.kind() == data::TokenizerKind::word;  // its <eos> is a line end, not a beginning
-  if (const Ids begin = begin_of_text(open); !begin.empty() && !words) return begin;
+  const data::TokenId end = words ? data::no_token : find_special(tokenizer, end_names);
+  if (end != data::no_token) return {int32_t(end)};
   const std::vector<data::TokenId> line = tokenizer.encode("\n");
   check(!line.empty(), "this tokenizer has no end-of-text token to begin with; give a --prompt");
   return {line.begin(), line.end()};

@@ -92,9 +92,7 @@ models::Ids begin_of_prompt(const data::Tokenizer& tokenizer) {
 models::Ids begin_of_text(const OpenModel& model) {
   const data::Tokenizer& tokenizer = text_tokenizer(model);
   if (const models::Ids begin = begin_of_prompt(tokenizer); !begin.empty()) return begin;
-  if (model.named.begin) return {*model.named.begin};
-  const data::TokenId end = find_special(tokenizer, end_names);
-  return end == data::no_token ? models::Ids() : models::Ids{int32_t(end)};
+  return model.named.begin ? models::Ids{*model.named.begin} : models::Ids();
 }
 
 models::Ids ends_of_text(const OpenModel& model) {

@@ -38,7 +38,7 @@ inline constexpr const char* pad_names[] = {"<pad>", "[PAD]"};
 data::TokenId find_special(const data::Tokenizer& tokenizer, Names names);
 
 /// What stands before a text: the tokens that the tokenizer's post-processor puts there, else the model's
-/// begin token, else the end of the text before it, where there is one.
+/// begin token; empty where neither is said.
 models::Ids begin_of_text(const OpenModel& model);
 /// The tokens of the post-processor alone: what transformers puts before a prompt.
 models::Ids begin_of_prompt(const data::Tokenizer& tokenizer);
