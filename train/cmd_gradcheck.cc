@@ -23,7 +23,7 @@ const Usage usage = {
     "normlab gradcheck",
     "gradients of the ops, or of a whole model, against central differences in float64",
     {},
-    {{"op", "NAME", "only this op, such as gelu or layer_norm"},
+    {{"op", "NAME", "only this op, such as gelu or norm"},
      {"norm", "SPEC", "every parameter of a small model with this placement, causal and masked"},
      {"json", "", "one JSON object on stdout"}},
     "Ratio: the largest |analytic - numeric| / (1e-8 + 1e-5 |numeric|); at most 1 passes. Kinks: elements "

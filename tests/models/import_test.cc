@@ -7,6 +7,7 @@
 
 #include "engine/base/check.h"
 #include "models/convert.h"
+#include "models/parameter_list.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -187,10 +188,14 @@ TEST_CASE("hf: a round trip changes no bit, in every element type, and keeps con
     }
   TemporaryFolder tmp;
   write_folder(tmp / "hf", small_config("gpt2"), small_weights("gpt2", DType::bf16));
-  write_file(tmp / "hf/tokenizer.json", "{}");
+  // Files of tokenizer and generation are carried along as they are, byte for byte.
+  const std::vector<std::string> files = {
+      "tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json", "merges.txt",
+      "generation_config.json", "tokenizer.model",       "chat_template.jinja"};
+  for (const std::string& name : files)
+    write_file(tmp / "hf/" + name, "{}" + std::string(name == "merges.txt", '\0'));
   write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
   CHECK(read_model_config(tmp / "ours/config.json").tokenizer == "tokenizer.json");
-  CHECK(read_file(tmp / "ours/tokenizer.json") == "{}");
   write_portable(read_portable(tmp / "ours", ModelFormat::normlab), tmp / "back", ModelFormat::hf);
   const Json back = read_json(tmp / "back/config.json");
   CHECK(back["bos_token_id"] == 3);
@@ -198,7 +203,8 @@ TEST_CASE("hf: a round trip changes no bit, in every element type, and keeps con
   CHECK(back["eos_token_id"].is_null());
   CHECK(back["dtype"] == "bfloat16");
   CHECK(back["architectures"][0] == "GPT2LMHeadModel");
-  CHECK(file_exists(tmp / "back/tokenizer.json"));
+  for (const std::string& name : files)
+    CHECK(read_file(tmp / "back/" + name) == read_file(tmp / "hf/" + name));
 }
 
 TEST_CASE("hf: config keys arrive", "[hf]") {
@@ -498,9 +504,49 @@ TEST_CASE("hf: models that no architecture can say are refused, with the nearest
   set_norms(c, "normformer");
   CHECK_THROWS_WITH(write_hf_config(c, Json::object()), Contains("the nearest, gpt2, differs in norms"));
   TemporaryFolder tmp;
-  PortableModel model{c, {}, Json::object(), {}, ""};
+  PortableModel model{c, {}, Json::object(), {}, {}};
   CHECK_THROWS_AS(write_portable(model, tmp / "out", ModelFormat::hf), Error);
   CHECK_FALSE(is_directory(tmp / "out"));
+}
+
+TEST_CASE("hf: a masked LM without token types becomes one of a single type, which is zero", "[hf]") {
+  TemporaryFolder tmp;
+  PortableModel model{read_hf_config(small_config("roberta"), "").config, {}, Json::object(), {}, {}};
+  model.config.token_types = 0;
+  double next = 0;
+  for (const ParameterInfo& info : parameter_list(model.config))
+    model.tensors.emplace_back(info.name, numbered(Shape(info.shape), DType::bf16, next));
+  write_portable(model, tmp / "hf", ModelFormat::hf);
+  const Tensor types = Safetensors(tmp / "hf").load("roberta.embeddings.token_type_embeddings.weight");
+  CHECK(types.shape() == Shape{1, 8});
+  CHECK(types.dtype() == DType::bf16);
+  CHECK(types.to_vector() == std::vector<double>(8, 0));
+  const PortableModel back = read_portable(tmp / "hf", ModelFormat::hf);
+  for (const auto& [name, tensor] : model.tensors)
+    for (const auto& [again, same] : back.tensors)
+      if (again == name) CHECK(same.to_vector() == tensor.to_vector());
+}
+
+TEST_CASE("hf: token ids of generation_config.json and config.json, one, several or none", "[hf]") {
+  TemporaryFolder tmp;
+  Json config = small_config("gpt2");
+  config.update(parse_json(R"({"bos_token_id": 2, "eos_token_id": [3, 4]})", "test"));
+  write_folder(tmp / "hf", config, small_weights("gpt2", DType::f32));
+  const auto ends = [&](const std::string& folder) { return text_tokens(tmp / folder).ends; };
+  CHECK(ends("hf") == std::vector<int32_t>{3, 4});
+  CHECK(text_tokens(tmp / "hf").begin == 2);
+  write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
+  CHECK(ends("ours") == std::vector<int32_t>{3, 4});  // the keys travelled with the weights
+  write_file(tmp / "ours/generation_config.json", R"({"eos_token_id": 5})");
+  CHECK(ends("ours") == std::vector<int32_t>{5});
+  CHECK(text_tokens(tmp / "ours").begin == 2);
+  write_file(tmp / "ours/generation_config.json", R"({"eos_token_id": null, "bos_token_id": [7]})");
+  CHECK(ends("ours") == std::vector<int32_t>{3, 4});
+  CHECK(text_tokens(tmp / "ours").begin == 7);
+  config.update(parse_json(R"({"bos_token_id": -1, "eos_token_id": null})", "test"));
+  write_file(tmp / "hf/config.json", config.dump());
+  CHECK(ends("hf").empty());
+  CHECK_FALSE(text_tokens(tmp / "hf").begin);
 }
 
 TEST_CASE("hf: reference models survive both ways", "[hf]") {

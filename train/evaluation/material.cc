@@ -46,7 +46,9 @@ void check_one_set(const std::string& path) {
 class Collector {
  public:
   explicit Collector(const OpenModel& open)
-      : tokenizer_(text_tokenizer(open)), causal_(open.model->config().causal()) {
+      : tokenizer_(text_tokenizer(open)),
+        causal_(open.model->config().causal()),
+        begin_(begin_of_text(open)) {
     // Units of a masked LM end with the token that parts documents; a causal model reads it before each of
     // them.
     if (causal_)
@@ -58,7 +60,10 @@ class Collector {
   void add(const data::Document& document) {
     const data::EncodedPiece piece = data::encode_document(tokenizer_, options_, document, 0);
     const bool between = end_.role == data::DocumentEnd::newline && documents_ > 0;
-    if (causal_ && (between || end_.role == data::DocumentEnd::special)) ids_.push_back(int32_t(end_.id));
+    if (causal_ && !begin_.empty())
+      ids_.insert(ids_.end(), begin_.begin(), begin_.end());
+    else if (causal_ && (between || end_.role == data::DocumentEnd::special))
+      ids_.push_back(int32_t(end_.id));
     ids_.insert(ids_.end(), piece.tokens.begin(), piece.tokens.end());
     units_.insert(units_.end(), piece.unit_lengths.begin(), piece.unit_lengths.end());
     const TextSize size = text_size(document.text);
@@ -76,6 +81,7 @@ class Collector {
  private:
   const data::Tokenizer& tokenizer_;
   const bool causal_;
+  const models::Ids begin_;
   const data::DocumentEnd end_ = data::document_end(tokenizer_);
   data::PrepareOptions options_;
   std::vector<int32_t> ids_;
