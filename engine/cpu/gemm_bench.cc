@@ -34,10 +34,11 @@ double seconds(F&& f) {
 struct Operands {
   Operands(const Layer& l, DType dtype)
       : layer(l),
-        x(Tensor::full({kTokens, l.in}, 0.01, dtype)),
-        w(Tensor::full({l.out, l.in}, 0.01, dtype)),
-        y(Tensor::full({kTokens, l.out}, 0.01, dtype)),
-        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32)) {}
+        x(Tensor::full({kTokens, l.in}, 0.01, dtype, Device::cpu)),
+        w(Tensor::full({l.out, l.in}, 0.01, dtype, Device::cpu)),
+        y(Tensor::full({kTokens, l.out}, 0.01, dtype, Device::cpu)),
+        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32,
+                             Device::cpu)) {}
 
   double flops() const { return 2.0 * double(kTokens * layer.in * layer.out); }
   std::vector<std::pair<const char*, Gemm>> products() const {

@@ -78,7 +78,7 @@ const char* name_of(Activation activation) {
 Tensor activate(const Tensor& x, Activation activation) {
   check(is_float(x.dtype()), name_of(activation), ": needs a floating input, got ", x.dtype());
   const Tensor in = with_rows(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0) {
     const bool f = flat(in);
     const int64_t n = row_length(in, f);
@@ -96,7 +96,7 @@ Tensor glu(const Tensor& gate, const Tensor& up, Activation activation) {
         gate.dtype(), " and ", up.dtype());
   check(gate.shape() == up.shape(), "glu: gate ", gate.shape(), " and up ", up.shape(), " must be equal");
   const Tensor g = with_rows(gate), u = with_rows(up);
-  Tensor y = Tensor::empty(g.shape(), g.dtype(), g.device());
+  Tensor y = g.like(g.shape(), g.dtype());
   if (y.numel() > 0) {
     const bool f = flat(g, u);
     const int64_t n = row_length(g, f);

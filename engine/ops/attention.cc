@@ -32,7 +32,7 @@ struct AttentionNode : NodeOf<AttentionNode> {
     Tensor partials;
     if (const int64_t parts = attention_parts(shape); parts > 1) {
       const int64_t lanes = (shape.n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
-      partials = Tensor::empty({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes}, shape.compute);
+      partials = b.dy().like({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes}, shape.compute);
       a.partials = partials.raw();
     }
     // The kernel writes the three gradients together, so they must be three buffers.
@@ -41,7 +41,7 @@ struct AttentionNode : NodeOf<AttentionNode> {
     Into into[3];
     for (int i = 0; i < 3; ++i) {
       if (!b.wants(i)) continue;
-      into[i] = distinct ? b.into_rows(i) : Into{Tensor::empty(inputs[i]->shape(), shape.dtype)};
+      into[i] = distinct ? b.into_rows(i) : Into{inputs[i]->like(inputs[i]->shape(), shape.dtype)};
       *gradients[i] = {into[i].buffer.raw(), into[i].buffer.row_stride(), into[i].accumulate};
     }
     cpu::attention_backward(a);
@@ -113,10 +113,10 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
         options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
   }
   Tape* tape = recording({&in[0], &in[1], &in[2]});
-  Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse, wide = y;
-  if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, shape.compute);
+  Tensor y = q.like(q.shape(), q.dtype()), lse, wide = y;
+  if (tape) lse = q.like({shape.batch, shape.heads, shape.queries}, shape.compute);
   const bool widened = tape && q.dtype() != shape.compute;
-  if (widened) wide = Tensor::empty(q.shape(), shape.compute, q.device());
+  if (widened) wide = q.like(q.shape(), shape.compute);
   if (y.numel() > 0)
     cpu::attention_forward({shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
                             widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});

@@ -39,7 +39,7 @@ Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dt
   Shape shape = ids.shape();
   check(shape.rank() < kMaxRank, "embedding: ids ", shape, " have too many axes");
   shape.append(weight.size(1));
-  Tensor y = Tensor::empty(shape, dtype, weight.device());
+  Tensor y = weight.like(shape, dtype);
   if (y.numel() > 0)
     cpu::gather_rows(
         {w.raw(), i.data<int32_t>(), nullptr, y.raw(), i.numel(), w.size(1), w.dtype(), dtype, scale, false});

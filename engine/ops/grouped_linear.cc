@@ -80,7 +80,7 @@ Tensor grouped_linear(const Tensor& x, const Tensor& weight, const std::vector<i
     check(offsets[e] <= offsets[e + 1], "grouped_linear: offsets must ascend");
   const Tensor in = contiguous(x), w = contiguous(weight);
   const int64_t n = w.size(1), k = w.size(2);
-  Tensor y = Tensor::empty({x.size(0), n}, x.dtype(), x.device());
+  Tensor y = x.like({x.size(0), n}, x.dtype());
   for (const Group& g : groups_of(offsets))
     cpu::gemm({.a = operand(in, g.begin * k, k),
                .b = operand(w, g.e * n * k, k, true),

@@ -17,7 +17,7 @@ Tensor with_uniform_rows(const Tensor& t) { return t.has_uniform_rows() ? t : co
 /// act(x), contiguous; x itself for the identity.
 Tensor activated(const Tensor& x, Activation activation) {
   if (activation == Activation::identity) return x;
-  Tensor h = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor h = x.like(x.shape(), x.dtype());
   const int64_t n = x.size(-1);
   if (x.numel() > 0)
     cpu::activate_forward({x.raw(), h.raw(), x.numel() / n, n, x.row_stride(), x.dtype(), activation});
@@ -45,12 +45,12 @@ struct LinearNode : NodeOf<LinearNode> {
       Tensor partials;
       if (pre.defined()) a.pre = pre.get().raw();
       if (pre.defined() || narrower) {
-        g = Tensor::empty(dy.shape(), w.dtype());
+        g = dy.like(dy.shape(), w.dtype());
         a.g = g.raw(), a.g_dtype = g.dtype();
       }
       if (b.wants(2)) {
         const Into db = b.into(2);
-        partials = Tensor::empty({(m + kLinearRows - 1) / kLinearRows, n}, compute_dtype(dy.dtype()));
+        partials = dy.like({(m + kLinearRows - 1) / kLinearRows, n}, compute_dtype(dy.dtype()));
         a.db = db.buffer.raw(), a.db_dtype = db.buffer.dtype(), a.accumulate_db = db.accumulate;
         a.partials = partials.raw();
       }
@@ -63,7 +63,7 @@ struct LinearNode : NodeOf<LinearNode> {
     if (b.wants(0)) {
       const Into dx = b.into_rows(0);
       if (input_activation != Activation::identity) {
-        if (b.wants(1)) h = Tensor::empty(x.get().shape(), x.get().dtype(), x.get().device());
+        if (b.wants(1)) h = x.get().like(x.get().shape(), x.get().dtype());
         cpu::linear_input_gradient({.g = g_rows,
                                     .weight = rows_of(w),
                                     .x = x.get().raw(),
@@ -137,10 +137,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const L
   const Tensor w = with_uniform_rows(weight);
   const Tensor b = bias.defined() ? contiguous(bias) : Tensor();
   const Tensor residual = options.residual.defined() ? contiguous(options.residual) : Tensor();
-  Tensor y = Tensor::empty(shape, dtype, x.device());
+  Tensor y = x.like(shape, dtype);
   Tape* tape = recording({&in, &w, &b, &residual});
   Tensor pre;
-  if (tape && options.activation != Activation::identity) pre = Tensor::empty(shape, dtype, x.device());
+  if (tape && options.activation != Activation::identity) pre = x.like(shape, dtype);
   cpu::linear_forward({.x = rows_of(h),
                        .weight = rows_of(w),
                        .bias = b.defined() ? b.raw() : nullptr,

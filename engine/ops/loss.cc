@@ -15,13 +15,11 @@
 namespace engine {
 namespace {
 
-Tensor scalar(double value) { return Tensor::full({}, value, DType::f64); }
-
 /// The sum of one loss per row, in order.
 Tensor sum_of(const Tensor& losses) {
   double sum = 0;
-  for (int64_t i = 0; i < losses.numel(); ++i) sum += losses.data<double>()[i];
-  return scalar(sum);
+  for (const double loss : losses.to_vector()) sum += loss;
+  return Tensor::full({}, sum, DType::f64, losses.device());
 }
 
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
@@ -136,7 +134,7 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const int64_t rows = end - begin, classes = p.weight.size(0), width = p.weight.size(1);
   const DType dtype = x.dtype(), compute = compute_dtype(dtype);
   const Tensor x_rows = x.slice(0, begin, end);
-  const Tensor logits = Tensor::empty({rows, classes}, compute);
+  const Tensor logits = x.like({rows, classes}, compute);
   if (rows > 0) {
     product(operand(x_rows), operand(p.weight, true), rows, classes, width, logits, false);
     cpu::score_chunk({logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
@@ -186,8 +184,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
         "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
   const Tensor labels = contiguous(labels_in), z = logits.has_uniform_rows() ? logits : contiguous(logits);
   check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
-  const Tensor losses = Tensor::empty(labels.shape(), DType::f64);
-  const Tensor lse = Tensor::empty(labels.shape(), compute_dtype(z.dtype()));
+  const Tensor losses = z.like(labels.shape(), DType::f64);
+  const Tensor lse = z.like(labels.shape(), compute_dtype(z.dtype()));
   if (z.numel() > 0)
     cpu::cross_entropy_forward({z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(),
                                 labels.numel(), z.size(-1), z.row_stride(), z.dtype()});
@@ -219,7 +217,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   Tensor x_scored = x.detach().reshape({labels.numel(), width});
   if (!all) {
     const Tensor every_row = x_scored;
-    x_scored = Tensor::empty({rows, width}, x.dtype());
+    x_scored = x.like({rows, width}, x.dtype());
     move_rows(Move::gather, scored, every_row, x_scored);
   }
 
@@ -227,12 +225,13 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   const DType compute = compute_dtype(x.dtype());
   Projection p{weight, bias, options, {}, {}, {}};
   const bool pass_weight = tape && tape->tracks(weight) && !tape->is_parameter(weight);
-  if (tape && tape->tracks(x)) p.dx = Tensor::empty({rows, width}, x.dtype());
-  if (tape && tape->tracks(bias)) p.dbias = Tensor::empty({classes}, compute);
+  if (tape && tape->tracks(x)) p.dx = x.like({rows, width}, x.dtype());
+  if (tape && tape->tracks(bias)) p.dbias = x.like({classes}, compute);
   if (tape && tape->tracks(weight))
-    p.dweight = pass_weight ? Into{Tensor::empty(weight.shape(), compute), false} : tape->into_now(weight);
+    p.dweight = pass_weight ? Into{x.like(weight.shape(), compute), false} : tape->into_now(weight);
 
-  const Tensor losses = Tensor::empty({rows}, DType::f64), scored_labels = Tensor::from_ids(ids, {rows});
+  const Tensor losses = x.like({rows}, DType::f64),
+               scored_labels = Tensor::from_ids(ids, {rows}).to(x.device());
   const int64_t chunk = rows_per_chunk(rows, classes, width);
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
@@ -245,7 +244,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   if (!tape) return loss;
   if (p.dx.defined() && !all) {
     const Tensor dx_scored = p.dx;
-    p.dx = Tensor::zeros({labels.numel(), width}, x.dtype());
+    p.dx = x.like({labels.numel(), width}, x.dtype(), Contents::zeros);
     move_rows(Move::scatter, scored, dx_scored, p.dx);
   }
   auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});
@@ -260,8 +259,7 @@ Tensor squared_error(const Tensor& x_in, const Tensor& target_in) {
         "squared_error: needs x and target of one shape and floating dtype, got ", x_in.dtype(), " ",
         x_in.shape(), " and ", target_in.dtype(), " ", target_in.shape());
   const Tensor x = contiguous(x_in), target = contiguous(target_in);
-  const Tensor losses =
-      Tensor::empty({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
+  const Tensor losses = x.like({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
   if (x.numel() > 0)
     cpu::squared_error_forward({x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
   Tensor loss = sum_of(losses);

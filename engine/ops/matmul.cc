@@ -1,5 +1,4 @@
 // Read first: linear.h (the API), engine/cpu/gemm.h.
-#include "engine/cpu/copy.h"
 #include "engine/cpu/gemm.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
@@ -48,7 +47,7 @@ void multiply(const Matrices& a, const Matrices& b, const Into& c, int64_t batch
 void multiply_sum(const Matrices& a, const Matrices& b, const Into& c, int64_t batch, int64_t m, int64_t n,
                   int64_t k) {
   const bool wide = c.buffer.dtype() == compute_dtype(c.buffer.dtype());
-  const Tensor sum = wide ? c.buffer : Tensor::empty(c.buffer.shape(), DType::f32);
+  const Tensor sum = wide ? c.buffer : c.buffer.like(c.buffer.shape(), DType::f32);
   if (batch == 0 && !(wide && c.accumulate)) sum.fill(0);
   Gemm g = product(a, b, sum, m, n, k);
   for (int64_t i = 0; i < batch; ++i) {
@@ -57,7 +56,7 @@ void multiply_sum(const Matrices& a, const Matrices& b, const Into& c, int64_t b
     g.a.data = static_cast<const char*>(g.a.data) + a.step(batch) * size_of(g.a.dtype);
     g.b.data = static_cast<const char*>(g.b.data) + b.step(batch) * size_of(g.b.dtype);
   }
-  if (!wide) copy_elements(sum, c.buffer, c.accumulate);
+  if (!wide) c.buffer.copy_from(sum, c.accumulate);
 }
 
 // With C = op(A) op(B):   dA = dC op(B)^T, or its transpose op(B) dC^T
@@ -108,7 +107,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose_a, Transpose
   shape.append(n);
   if (leading_b.rank() == 0 && !ta) rows *= batch, batch = 1;  // one tall product
   const Tensor left = contiguous(a), right = contiguous(b);
-  Tensor c = Tensor::empty(shape, a.dtype(), a.device());
+  Tensor c = a.like(shape, a.dtype());
   multiply(Matrices(left, ta), Matrices(right, tb), {c, false}, batch, rows, n, k);
   if (Tape* tape = recording({&left, &right})) {
     auto& node = tape->record<MatmulNode>({&left, &right}, {&c});

@@ -28,8 +28,9 @@ class Partials {
     sections_[count_++] = {input, width_, n};
     width_ += n;
   }
-  void allocate() {
-    if (width_ > 0) buffer_ = Tensor::empty({chunks_, width_}, dtype_);
+  /// On the device of `like`.
+  void allocate(const Tensor& like) {
+    if (width_ > 0) buffer_ = like.like({chunks_, width_}, dtype_);
   }
   int64_t stride() const { return width_; }
   /// Where chunk 0 of that section lies; null when it was not claimed.
@@ -112,7 +113,7 @@ template <class Kernel>
 void backward_into_inputs(Backward& b, const SavedJoin& join, const Shape& shape, JoinBackward& a,
                           Kernel kernel) {
   if (join.shared_gradient) {
-    const Tensor d = Tensor::empty(shape, a.stream_dtype);
+    const Tensor d = b.dy(b.has(0) ? 0 : 1).like(shape, a.stream_dtype);
     a.dstream = d.raw(), a.dstream_stride = a.width;
     kernel();
     b.pass(0, d);
@@ -141,7 +142,7 @@ struct NormNode : NodeOf<NormNode> {
   void backward(Backward& b) override {
     Partials partials(b, norm.kernel.rows, norm.weight.get().dtype());
     norm.claim(partials, 1);
-    partials.allocate();
+    partials.allocate(norm.weight.get());
     NormBackward a = norm.arguments(b.dy(), partials, 1);
     Into dx;
     if (b.wants(0)) {
@@ -167,7 +168,7 @@ struct ResidualAddNode : NodeOf<ResidualAddNode> {
     }
     Partials partials(b, join.kernel.rows, compute_dtype(join.kernel.stream_dtype));
     join.claim(partials, 2);
-    partials.allocate();
+    partials.allocate(b.dy());
     JoinBackward a = join.arguments(partials, 2);
     a.djoined = b.dy().raw();
     backward_into_inputs(b, join, shape, a, [&] {
@@ -193,7 +194,7 @@ struct ResidualAddNormNode : NodeOf<ResidualAddNormNode> {
     Partials partials(b, join.kernel.rows, norm.weight.get().dtype());
     join.claim(partials, 2);
     if (normed) norm.claim(partials, 4);
-    partials.allocate();
+    partials.allocate(norm.weight.get());
     JoinNormBackward a{.join = join.arguments(partials, 2)};
     if (joined) a.join.djoined = b.dy(0).raw();
     if (normed) a.norm = norm.arguments(b.dy(1), partials, 4);
@@ -275,12 +276,12 @@ struct NormCall {
       : weight(contiguous(n.weight)),
         bias(contiguous_if_defined(n.bias)),
         alpha(contiguous_if_defined(n.alpha)),
-        y(Tensor::empty(x.shape(), dtype, x.device())) {
+        y(x.like(x.shape(), dtype)) {
     const int64_t rows = x.numel() / x.size(-1);
     if (Tape::current() && n.kind != NormKind::dyt) {
       const DType statistics = norm_statistics(x.dtype(), dtype);
-      rstd = Tensor::empty({rows * n.groups}, statistics);
-      if (n.kind == NormKind::ln) mean = Tensor::empty({rows * n.groups}, statistics);
+      rstd = x.like({rows * n.groups}, statistics);
+      if (n.kind == NormKind::ln) mean = x.like({rows * n.groups}, statistics);
     }
     const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
     forward = {.x = x.raw(),
@@ -325,7 +326,7 @@ struct JoinCall {
         o(with_uniform_rows(b)),
         res(contiguous_if_defined(join.res.learned)),
         branch(contiguous_if_defined(join.branch.learned)),
-        joined(Tensor::empty(s.shape(), s.dtype(), s.device())) {
+        joined(s.like(s.shape(), s.dtype())) {
     // The kernels write both gradients in one pass, so the two inputs must not be one slot of the tape.
     if (stream.slot.index >= 0 && stream.slot.index == o.slot.index && stream.slot.tape == o.slot.tape)
       o = reshape(contiguous(o), o.shape());

@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "engine/cpu/copy.h"
 #include "engine/ops/optimizer_kernels.h"
 
 namespace engine {
@@ -86,7 +85,7 @@ double sum_of_squares(const Tensor& flat) {
         "sum_of_squares: needs a contiguous floating tensor, got ",
         flat.defined() ? join_text(flat.shape(), " ", flat.dtype()) : "nothing");
   const int64_t chunks = (flat.numel() + kSquaresGrain - 1) / kSquaresGrain;
-  const Tensor partials = Tensor::empty({chunks}, DType::f64);
+  const Tensor partials = flat.like({chunks}, DType::f64);
   cpu::sum_of_squares({flat.raw(), partials.data<double>(), flat.numel(), flat.dtype()});
   double sum = 0;
   for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partials.data<double>()[chunk];
@@ -185,9 +184,10 @@ void convert(const Tensor& from, const Tensor& to) {
   constexpr int64_t kRow = 16384;
   const int64_t n = from.numel(), rows = n / kRow;
   const Tensor a = from.reshape({n}), b = to.reshape({n});
-  copy_elements(a.slice(0, 0, rows * kRow).reshape({rows, kRow}),
-                b.slice(0, 0, rows * kRow).reshape({rows, kRow}), false);
-  copy_elements(a.slice(0, rows * kRow, n), b.slice(0, rows * kRow, n), false);
+  b.slice(0, 0, rows * kRow)
+      .reshape({rows, kRow})
+      .copy_from(a.slice(0, 0, rows * kRow).reshape({rows, kRow}));
+  b.slice(0, rows * kRow, n).copy_from(a.slice(0, rows * kRow, n));
   ++to.storage()->version;
 }
 

@@ -18,7 +18,7 @@ struct Fold {
 
 void run_sum(const Tensor& x, const Tensor& y, const Fold& fold, double factor, bool accumulate) {
   if (fold.outer * fold.inner == 0) return;
-  const Tensor partials = Tensor::empty({fold.outer, sum_pieces(fold.n, fold.inner), fold.inner}, DType::f64);
+  const Tensor partials = x.like({fold.outer, sum_pieces(fold.n, fold.inner), fold.inner}, DType::f64);
   cpu::sum({x.raw(), y.raw(), partials.data<double>(), fold.outer, fold.n, fold.inner, x.dtype(), y.dtype(),
             factor, accumulate});
 }
@@ -41,7 +41,7 @@ struct SumNode : NodeOf<SumNode> {
 
 Tensor fold_axis(const Tensor& x, const Fold& fold, const Shape& shape, DType dtype, double factor) {
   const Tensor in = contiguous(x);
-  Tensor y = Tensor::empty(shape, dtype, x.device());
+  Tensor y = x.like(shape, dtype);
   run_sum(in, y, fold, factor, false);
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<SumNode>({&in}, {&y});
@@ -87,7 +87,7 @@ Tensor max_last(const Tensor& x) {
   check(x.rank() > 0 && x.size(-1) > 0, "max_last: needs a last axis with elements, got ", x.shape());
   const TapeScope off(nullptr);
   const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
-  const Tensor y = Tensor::empty(x.shape().leading(), x.dtype(), x.device());
+  const Tensor y = x.like(x.shape().leading(), x.dtype());
   if (y.numel() > 0) cpu::max_last({in.raw(), y.raw(), y.numel(), x.size(-1), in.row_stride(), x.dtype()});
   return y;
 }
@@ -114,7 +114,7 @@ void sum_to_shape(const Tensor& x, const Tensor& target, bool accumulate) {
   for (int axis = 0; axis <= last; ++axis) {
     if (!summed[axis]) continue;
     const Fold fold(size, axis);
-    const Tensor y = axis == last ? target : Tensor::empty({fold.outer * fold.inner}, x.dtype());
+    const Tensor y = axis == last ? target : x.like({fold.outer * fold.inner}, x.dtype());
     run_sum(rest, y, fold, 1, axis == last && accumulate);
     size[axis] = 1;
     rest = y;

@@ -76,14 +76,13 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   check(k >= 1 && k <= experts, "route_top_k: cannot choose ", k, " of ", experts, " experts");
   check(tokens * k < (int64_t(1) << 31), "route_top_k: too many tokens: ", probabilities.shape());
   const Tensor p = contiguous(probabilities);
-  const Tensor chosen = Tensor::empty({tokens, k}, DType::i32),
-               slots = Tensor::empty({tokens, k}, DType::i32);
+  const Tensor chosen = p.like({tokens, k}, DType::i32), slots = p.like({tokens, k}, DType::i32);
   cpu::choose_experts({p.raw(), chosen.data<int32_t>(), tokens, experts, k, p.dtype()});
 
   const RowOrder sorted = sort_rows(chosen.reshape({tokens * k}), experts);
   Routing routing;
-  routing.rows = Tensor::empty({tokens * k}, DType::i32);
-  routing.weights = Tensor::empty({tokens * k}, p.dtype());
+  routing.rows = p.like({tokens * k}, DType::i32);
+  routing.weights = p.like({tokens * k}, p.dtype());
   for (int64_t slot = 0; slot < tokens * k; ++slot) {
     const int32_t choice = sorted.order.data<int32_t>()[slot];
     routing.rows.data<int32_t>()[slot] = int32_t(choice / k);
@@ -106,7 +105,7 @@ Tensor gather_rows(const Tensor& x, const Tensor& rows) {
         rows.shape());
   const Tensor in = contiguous(x), ids = contiguous(rows);
   check_ids("gather_rows", ids, x.size(0), "the rows");
-  Tensor y = Tensor::empty({rows.numel(), x.size(1)}, x.dtype(), x.device());
+  Tensor y = x.like({rows.numel(), x.size(1)}, x.dtype());
   if (y.numel() > 0)
     cpu::gather_rows({in.raw(), ids.data<int32_t>(), nullptr, y.raw(), ids.numel(), in.size(1), in.dtype(),
                       in.dtype(), 1, false});
@@ -127,7 +126,7 @@ Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, 
   check(n >= 0, "scatter_rows: a result of ", n, " rows");
   const Tensor in = contiguous(x), ids = contiguous(rows), w = contiguous(weights);
   check_ids("scatter_rows", ids, n, "a result");
-  Tensor y = Tensor::empty({n, x.size(1)}, x.dtype(), x.device());
+  Tensor y = x.like({n, x.size(1)}, x.dtype());
   if (y.numel() > 0) {
     const RowOrder sorted = sort_rows(ids, n);
     cpu::scatter_rows({in.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), w.raw(),

@@ -31,7 +31,7 @@ Tensor softmax_of(const Tensor& x) {
   check(is_float(x.dtype()) && x.rank() > 0, op, ": needs a floating input [..., n], got ", x.dtype(), " ",
         x.shape());
   const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0)
     cpu::softmax_forward(
         {in.raw(), y.raw(), y.numel() / y.size(-1), y.size(-1), in.row_stride(), x.dtype(), kLog});
