@@ -95,7 +95,8 @@ class Tensor {
   // Overwrites: they count as such (Storage::version).
   void fill(double value) const;  // contiguous only
   /// These elements = those of `source`, or += them: the one copy there is. Equal shapes, any strides,
-  /// devices and dtypes (floating ones to add). Defined beside the kernel that it runs, engine/cpu/copy.cc.
+  /// devices and dtypes (floating ones to add). Defined beside the kernel that it runs,
+  /// engine/kernel/copy.cc.
   void copy_from(const Tensor& source, bool accumulate = false) const;
 
   const std::shared_ptr<Storage>& storage() const { return storage_; }

@@ -1,7 +1,7 @@
-// Read first: copy.h, kernel.h.
-#include "engine/cpu/copy.h"
+// Read first: copy.h, chunk.h.
+#include "engine/kernel/copy.h"
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -1,4 +1,4 @@
-// Scratch memory for kernels (kernel.h): one growing block per thread and slot, from the caching allocator.
+// Scratch memory for kernels (chunk.h): one growing block per thread and slot, from the caching allocator.
 #include <array>
 #include <cassert>
 #include <cstddef>

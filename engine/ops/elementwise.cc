@@ -115,7 +115,7 @@ struct BinaryNode : NodeOf<BinaryNode> {
                         .of_a = operand == 0,
                         .accumulate = accumulate};
     Walk(x, y, dy.shape()).fill(args);
-    cpu::binary_backward(args);
+    kernel::binary_backward(g.device(), args);
   }
 };
 
@@ -131,7 +131,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
                        .y_dtype = dtype,
                        .op = op};
     Walk(a, b, y.shape()).fill(args);
-    cpu::binary_forward(args);
+    kernel::binary_forward(y.device(), args);
   }
   if (Tape* tape = recording({&a, &b})) {
     auto& node = tape->record<BinaryNode>({&a, &b}, {&y});
@@ -159,8 +159,9 @@ struct UnaryNode : NodeOf<UnaryNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into(0);
-    cpu::unary_backward({x.defined() ? x.get().raw() : nullptr, dy.raw(), dx.buffer.raw(), dy.numel(),
-                         dy.dtype(), dx.buffer.dtype(), op, factor, dx.accumulate});
+    kernel::unary_backward(dy.device(),
+                           {x.defined() ? x.get().raw() : nullptr, dy.raw(), dx.buffer.raw(), dy.numel(),
+                            dy.dtype(), dx.buffer.dtype(), op, factor, dx.accumulate});
   }
 };
 
@@ -168,7 +169,8 @@ Tensor unary(UnaryOp op, const Tensor& x, double factor = 1, double offset = 0) 
   check(is_float(x.dtype()), name_of(op), ": needs a floating input, got ", x.dtype());
   const Tensor in = contiguous(x);
   Tensor y = x.like(x.shape(), x.dtype());
-  if (y.numel() > 0) cpu::unary_forward({in.raw(), y.raw(), y.numel(), x.dtype(), op, factor, offset});
+  if (y.numel() > 0)
+    kernel::unary_forward(y.device(), {in.raw(), y.raw(), y.numel(), x.dtype(), op, factor, offset});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<UnaryNode>({&in}, {&y});
     node.op = op, node.factor = factor;
@@ -198,8 +200,8 @@ struct DropoutNode : NodeOf<DropoutNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into(0);
-    cpu::dropout({dy.raw(), dx.buffer.raw(), dy.numel(), dy.dtype(), dx.buffer.dtype(), seed, first_block, p,
-                  dx.accumulate});
+    kernel::dropout(dy.device(), {dy.raw(), dx.buffer.raw(), dy.numel(), dy.dtype(), dx.buffer.dtype(), seed,
+                                  first_block, p, dx.accumulate});
   }
 };
 
@@ -238,9 +240,10 @@ Tensor dropout(const Tensor& x, double p, Rng& rng) {
   if (p == 0) return x;
   const Tensor in = contiguous(x);
   Tensor y = x.like(x.shape(), x.dtype());
-  const uint64_t first_block = rng.reserve(uint64_t(y.numel() + 3) / 4);
+  const uint64_t first_block = rng.reserve(dropout_blocks(y.numel()));
   if (y.numel() > 0)
-    cpu::dropout({in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p, false});
+    kernel::dropout(y.device(),
+                    {in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<DropoutNode>({&in}, {&y});
     node.seed = rng.seed, node.first_block = first_block, node.p = p;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "engine/autograd/checkpoint.h"
-#include "engine/cpu/gemm.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -41,9 +41,10 @@ struct CrossEntropyNode : NodeOf<CrossEntropyNode> {
     const Tensor& z = logits.get();
     const Into dz = b.into_rows(0);
     if (z.numel() == 0) return;
-    cpu::cross_entropy_backward({z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(),
-                                 lse.get().numel(), z.size(-1), z.row_stride(), dz.buffer.row_stride(),
-                                 b.dy().item(), dz.accumulate, z.dtype()});
+    kernel::cross_entropy_backward(
+        z.device(),
+        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), lse.get().numel(),
+         z.size(-1), z.row_stride(), dz.buffer.row_stride(), b.dy().item(), dz.accumulate, z.dtype()});
   }
 };
 
@@ -58,8 +59,9 @@ struct SquaredErrorNode : NodeOf<SquaredErrorNode> {
       if (!b.wants(i)) continue;
       const Into g = b.into(i);
       if (g.buffer.numel() > 0)
-        cpu::squared_error_backward({x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
-                                     i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
+        kernel::squared_error_backward(
+            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
+                               i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
     }
   }
 };
@@ -102,21 +104,17 @@ void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from,
   });
 }
 
-GemmOperand operand(const Tensor& x, bool transposed = false) {
-  return {x.raw(), x.row_stride(), x.dtype(), transposed};
-}
-
 void product(const GemmOperand& a, const GemmOperand& b, int64_t m, int64_t n, int64_t k, const Tensor& c,
              bool accumulate) {
-  cpu::gemm({.a = a,
-             .b = b,
-             .m = m,
-             .n = n,
-             .k = k,
-             .c = c.raw(),
-             .c_stride = c.size(-1),
-             .c_dtype = c.dtype(),
-             .accumulate = accumulate});
+  run_product(c.device(), {.a = a,
+                           .b = b,
+                           .m = m,
+                           .n = n,
+                           .k = k,
+                           .c = c.raw(),
+                           .c_stride = c.size(-1),
+                           .c_dtype = c.dtype(),
+                           .accumulate = accumulate});
 }
 
 /// What the chunks add up to. Gradients are undefined where nobody asks for them.
@@ -136,23 +134,23 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const Tensor x_rows = x.slice(0, begin, end);
   const Tensor logits = x.like({rows, classes}, compute);
   if (rows > 0) {
-    product(operand(x_rows), operand(p.weight, true), rows, classes, width, logits, false);
-    cpu::score_chunk({logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
-                      losses.data<double>() + begin, rows, classes,
-                      p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap,
-                      p.options.loss_scale, gradient, dtype});
+    product(matrix_of(x_rows), matrix_of(p.weight, true), rows, classes, width, logits, false);
+    kernel::score_chunk(x.device(), {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr,
+                                     labels.data<int32_t>() + begin, losses.data<double>() + begin, rows,
+                                     classes, p.options.vocabulary > 0 ? p.options.vocabulary : classes,
+                                     p.options.softcap, p.options.loss_scale, gradient, dtype});
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
   const auto dz = [&](bool transposed) { return GemmOperand{logits.raw(), dz_stride, dtype, transposed}; };
   const bool first = begin == 0;
   if (p.dx.defined() && rows > 0)
-    product(dz(false), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
+    product(dz(false), matrix_of(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
   if (p.dweight.buffer.defined())
-    product(dz(true), operand(x_rows), classes, width, rows, p.dweight.buffer,
+    product(dz(true), matrix_of(x_rows), classes, width, rows, p.dweight.buffer,
             p.dweight.accumulate || !first);
   if (p.dbias.defined())
-    cpu::column_sums({logits.raw(), p.dbias.raw(), rows, classes, dz_stride, !first, dtype});
+    kernel::column_sums(x.device(), {logits.raw(), p.dbias.raw(), rows, classes, dz_stride, !first, dtype});
 }
 
 void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -182,13 +180,14 @@ void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
   check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
         "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
-  const Tensor labels = contiguous(labels_in), z = logits.has_uniform_rows() ? logits : contiguous(logits);
+  const Tensor labels = contiguous(labels_in), z = with_uniform_rows(logits);
   check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
   const Tensor losses = z.like(labels.shape(), DType::f64);
   const Tensor lse = z.like(labels.shape(), compute_dtype(z.dtype()));
   if (z.numel() > 0)
-    cpu::cross_entropy_forward({z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(),
-                                labels.numel(), z.size(-1), z.row_stride(), z.dtype()});
+    kernel::cross_entropy_forward(
+        z.device(), {z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(), labels.numel(),
+                     z.size(-1), z.row_stride(), z.dtype()});
   Tensor loss = sum_of(losses);
   if (Tape* tape = recording({&z})) {
     auto& node = tape->record<CrossEntropyNode>({&z}, {&loss});
@@ -261,7 +260,8 @@ Tensor squared_error(const Tensor& x_in, const Tensor& target_in) {
   const Tensor x = contiguous(x_in), target = contiguous(target_in);
   const Tensor losses = x.like({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
   if (x.numel() > 0)
-    cpu::squared_error_forward({x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
+    kernel::squared_error_forward(x.device(),
+                                  {x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
   Tensor loss = sum_of(losses);
   if (Tape* tape = recording({&x, &target})) {
     auto& node = tape->record<SquaredErrorNode>({&x, &target}, {&loss});

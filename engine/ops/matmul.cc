@@ -1,6 +1,6 @@
-// Read first: linear.h (the API), engine/cpu/gemm.h.
-#include "engine/cpu/gemm.h"
+// Read first: linear.h (the API), products.h.
 #include "engine/ops/linear.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -9,7 +9,7 @@ namespace {
 // The matrices of a batch: `count` of them, or one that every product of the batch shares.
 struct Matrices {
   explicit Matrices(const Tensor& t, bool transposed)
-      : operand{t.raw(), t.size(-1), t.dtype(), transposed}, size(t.size(-2) * t.size(-1)) {
+      : operand(matrix_of(t, transposed)), size(t.size(-2) * t.size(-1)) {
     if (size > 0) count = t.numel() / size;
   }
   Matrices flipped() const {
@@ -39,7 +39,7 @@ void multiply(const Matrices& a, const Matrices& b, const Into& c, int64_t batch
   Gemm g = product(a, b, c.buffer, m, n, k);
   g.accumulate = c.accumulate;
   g.batch = batch, g.a_batch = a.step(batch), g.b_batch = b.step(batch), g.c_batch = m * n;
-  cpu::gemm(g);
+  run_product(c.buffer.device(), g);
 }
 
 // C (+)= sum over the batch of A_i B_i: the gradient of an operand that the batch shares. Summed in the
@@ -52,9 +52,9 @@ void multiply_sum(const Matrices& a, const Matrices& b, const Into& c, int64_t b
   Gemm g = product(a, b, sum, m, n, k);
   for (int64_t i = 0; i < batch; ++i) {
     g.accumulate = i > 0 || (wide && c.accumulate);
-    cpu::gemm(g);
-    g.a.data = static_cast<const char*>(g.a.data) + a.step(batch) * size_of(g.a.dtype);
-    g.b.data = static_cast<const char*>(g.b.data) + b.step(batch) * size_of(g.b.dtype);
+    run_product(c.buffer.device(), g);
+    g.a = advanced(g.a, a.step(batch));
+    g.b = advanced(g.b, b.step(batch));
   }
   if (!wide) c.buffer.copy_from(sum, c.accumulate);
 }

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/cpu/wide.h"
+#include "engine/kernel/wide.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -12,7 +12,6 @@ namespace {
 
 constexpr int64_t chunks_of(int64_t rows) { return (rows + kNormRows - 1) / kNormRows; }
 
-Tensor with_uniform_rows(const Tensor& x) { return x.has_uniform_rows() ? x : contiguous(x); }
 Tensor contiguous_if_defined(const Tensor& x) { return x.defined() ? contiguous(x) : x; }
 
 // ------------------------------------------------------------------------------------------------- gradients
@@ -43,14 +42,14 @@ class Partials {
   void hand_over() const {
     for (int i = 0; i < count_; ++i) {
       const Into d = b_.into(sections_[i].input);
-      cpu::sum_partials({.partials = at(sections_[i].input),
-                         .sum = d.buffer.raw(),
-                         .chunks = chunks_,
-                         .n = sections_[i].n,
-                         .stride = width_,
-                         .partial_dtype = dtype_,
-                         .dtype = d.buffer.dtype(),
-                         .accumulate = d.accumulate});
+      kernel::sum_partials(d.buffer.device(), {.partials = at(sections_[i].input),
+                                               .sum = d.buffer.raw(),
+                                               .chunks = chunks_,
+                                               .n = sections_[i].n,
+                                               .stride = width_,
+                                               .partial_dtype = dtype_,
+                                               .dtype = d.buffer.dtype(),
+                                               .accumulate = d.accumulate});
     }
   }
 
@@ -149,7 +148,7 @@ struct NormNode : NodeOf<NormNode> {
       dx = b.into_rows(0);
       a.dx = dx.buffer.raw(), a.dx_stride = dx.buffer.row_stride(), a.accumulate_dx = dx.accumulate;
     }
-    if (a.rows > 0) cpu::norm_backward(a);
+    if (a.rows > 0) kernel::norm_backward(b.dy().device(), a);
     partials.hand_over();
   }
 };
@@ -172,7 +171,7 @@ struct ResidualAddNode : NodeOf<ResidualAddNode> {
     JoinBackward a = join.arguments(partials, 2);
     a.djoined = b.dy().raw();
     backward_into_inputs(b, join, shape, a, [&] {
-      if (a.rows > 0) cpu::join_backward(a);
+      if (a.rows > 0) kernel::join_backward(b.dy().device(), a);
     });
     partials.hand_over();
   }
@@ -191,6 +190,7 @@ struct ResidualAddNormNode : NodeOf<ResidualAddNormNode> {
 
   void backward(Backward& b) override {
     const bool joined = b.has(0), normed = b.has(1);
+    const Device device = norm.weight.get().device();
     Partials partials(b, join.kernel.rows, norm.weight.get().dtype());
     join.claim(partials, 2);
     if (normed) norm.claim(partials, 4);
@@ -200,7 +200,7 @@ struct ResidualAddNormNode : NodeOf<ResidualAddNormNode> {
     if (normed) a.norm = norm.arguments(b.dy(1), partials, 4);
     backward_into_inputs(b, join, shape, a.join, [&] {
       if (a.join.rows == 0) return;
-      normed ? cpu::join_norm_backward(a) : cpu::join_backward(a.join);
+      normed ? kernel::join_norm_backward(device, a) : kernel::join_backward(device, a.join);
     });
     partials.hand_over();
   }
@@ -301,7 +301,7 @@ struct NormCall {
                .activation = n.activation,
                .eps = n.eps,
                .gain_offset = n.gain_offset,
-               .wide = x.numel() <= wide_elements()};
+               .wide = is_wide_row_op(x.device(), x.numel())};
   }
   void save(SavedNorm& s, const Tensor& x) const {
     s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha;
@@ -375,7 +375,7 @@ Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype) {
   check_norm("norm", x, arguments, dtype);
   const Tensor in = with_uniform_rows(x);
   NormCall call(in, arguments, dtype);
-  if (call.forward.rows > 0) cpu::norm_forward(call.forward);
+  if (call.forward.rows > 0) kernel::norm_forward(in.device(), call.forward);
   if (Tape* tape = recording({&in, &call.weight, &call.bias, &call.alpha}))
     call.save(tape->record<NormNode>({&in, &call.weight, &call.bias, &call.alpha}, {&call.y}).norm, in);
   return call.y;
@@ -384,7 +384,7 @@ Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype) {
 Tensor residual_add(const Tensor& stream, const Tensor& o, const ResidualJoin& join) {
   check_join("residual_add", stream, o, join);
   JoinCall call(stream, o, join);
-  if (call.forward.rows > 0) cpu::join_forward(call.forward);
+  if (call.forward.rows > 0) kernel::join_forward(call.joined.device(), call.forward);
   if (Tape* tape = recording({&call.stream, &call.o, &call.res, &call.branch})) {
     auto& node =
         tape->record<ResidualAddNode>({&call.stream, &call.o, &call.res, &call.branch}, {&call.joined});
@@ -402,7 +402,7 @@ std::pair<Tensor, Tensor> residual_add_norm(const Tensor& stream, const Tensor& 
         name_of(arguments.activation));
   JoinCall j(stream, o, join);
   NormCall n(j.joined, arguments, dtype);
-  if (j.forward.rows > 0) cpu::join_norm_forward({j.forward, n.forward});
+  if (j.forward.rows > 0) kernel::join_norm_forward(j.joined.device(), {j.forward, n.forward});
   if (Tape* tape = recording({&j.stream, &j.o, &j.res, &j.branch, &n.weight, &n.bias, &n.alpha})) {
     auto& node = tape->record<ResidualAddNormNode>(
         {&j.stream, &j.o, &j.res, &j.branch, &n.weight, &n.bias, &n.alpha}, {&j.joined, &n.y});

@@ -73,8 +73,9 @@ struct RopeNode : NodeOf<RopeNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into_rows(0);
-    cpu::rope({dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
-               heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
+    kernel::rope(dy.device(),
+                 {dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
+                  heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
   }
 };
 
@@ -89,12 +90,12 @@ Tensor rope(const Tensor& x, int64_t heads, double theta, int64_t offset) {
   check(n % 2 == 0, "rope: heads of odd size ", n, " have no pairs (", heads, " heads in ", x.shape(), ")");
   check(std::isfinite(theta) && theta > 0, "rope: theta must be positive, got ", theta);
   check(offset >= 0 && offset < (int64_t(1) << 40), "rope: offset ", offset, " is not a position");
-  const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
+  const Tensor in = with_uniform_rows(x);
   Tensor y = x.like(x.shape(), x.dtype());
   const RopeTable table = table_for(offset, time, n, theta, compute_dtype(x.dtype()), x.device());
   if (y.numel() > 0)
-    cpu::rope({in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1), time, heads, n,
-               in.row_stride(), y.size(-1), x.dtype(), false, false});
+    kernel::rope(x.device(), {in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1),
+                              time, heads, n, in.row_stride(), y.size(-1), x.dtype(), false, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<RopeNode>({&in}, {&y});
     node.cos = table.cos, node.sin = table.sin, node.time = time, node.heads = heads, node.n = n;

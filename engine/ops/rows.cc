@@ -1,8 +1,8 @@
-// Read first: rows_kernels.h. Counting sort of ids: O(ids + rows), on one thread (a few microseconds per
+// Read first: rows.h. Counting sort of ids: O(ids + rows), on one thread (a few microseconds per
 // thousand).
-#include <utility>
+#include "engine/ops/rows.h"
 
-#include "engine/ops/rows_kernels.h"
+#include <utility>
 
 namespace engine {
 

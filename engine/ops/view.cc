@@ -124,6 +124,8 @@ Tensor contiguous(const Tensor& x) {
   return y;
 }
 
+Tensor with_uniform_rows(const Tensor& x) { return x.has_uniform_rows() ? x : contiguous(x); }
+
 Tensor concat(const std::vector<Tensor>& parts, int axis) {
   check(!parts.empty(), "concat: needs at least one tensor");
   const int a = axis < 0 ? axis + parts[0].rank() : axis;

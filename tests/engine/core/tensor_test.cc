@@ -4,8 +4,8 @@
 
 #include "engine/core/allocator.h"
 #include "engine/core/tensor.h"
-#include "engine/cpu/isa.h"
 #include "engine/cpu/parallel.h"
+#include "engine/kernel/isa.h"
 
 using namespace engine;
 using Catch::Matchers::Contains;

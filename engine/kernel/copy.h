@@ -4,7 +4,7 @@
 
 #include "engine/core/dtype.h"
 #include "engine/core/shape.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -17,8 +17,6 @@ struct CopyArgs {
   bool accumulate;                                                     // floating only
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(copy, CopyArgs)
-}
+ENGINE_KERNEL(copy, CopyArgs)
 
 }  // namespace engine

@@ -1,5 +1,5 @@
 // Read first: copy.h.
-#include "engine/cpu/copy.h"
+#include "engine/kernel/copy.h"
 
 #include "engine/core/tensor.h"
 
@@ -29,7 +29,7 @@ void Tensor::copy_from(const Tensor& source, bool accumulate) const {
       a.size[a.rank] = n, a.from_stride[a.rank] = step, a.to_stride[a.rank++] = to_step;
     }
   }
-  cpu::copy(a);
+  kernel::copy(device(), a);
 }
 
 }  // namespace engine
