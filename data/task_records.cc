@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "data/byte_source.h"
+#include "data/csv.h"
 #include "data/json_record.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
@@ -16,31 +17,6 @@ using engine::Json;
 
 constexpr size_t kMostBytes = size_t(1) << 30;  // of one file, which is read whole
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
-
-/// Fields of one record of a CSV file with quotes (RFC 4180). A quoted field may hold line ends, so `text` is
-/// the whole file and `at` moves behind the record; false at the end.
-bool read_csv_record(const std::string& text, size_t& at, std::vector<std::string>& fields,
-                     const std::string& what) {
-  fields.clear();
-  if (at >= text.size()) return false;
-  const size_t start = at;
-  for (;;) {
-    std::string& field = fields.emplace_back();
-    if (at < text.size() && text[at] == '"') {
-      for (++at;; ++at) {
-        check(at < text.size(), what, ": the quote of the record at byte ", start, " is never closed");
-        if (text[at] == '"' && (++at >= text.size() || text[at] != '"')) break;
-        field += text[at];
-      }
-    }
-    while (at < text.size() && text[at] != ',' && text[at] != '\n' && text[at] != '\r') field += text[at++];
-    if (at >= text.size()) return true;
-    const char end = text[at++];
-    if (end == ',') continue;
-    if (end == '\r' && at < text.size() && text[at] == '\n') ++at;
-    return true;
-  }
-}
 
 std::vector<Record> csv_records(const std::string& text, const std::string& path) {
   std::vector<std::string> header, fields;
@@ -121,7 +97,7 @@ std::string Record::id(Names names, size_t index) const {
 }
 
 std::vector<Record> read_records(const std::string& path) {
-  std::string text = read_all(*open_bytes(path), path, kMostBytes);
+  std::string text = read_all(*open_text(path), path, kMostBytes);
   if (text.starts_with(kByteOrderMark)) text.erase(0, 3);
   const size_t begin = text.find_first_not_of(" \t\r\n");
   check(begin != text.npos, path, ": no items in it");

@@ -60,7 +60,7 @@ void append_lower(std::string& out, uint32_t code) {
 bool is_cased(uint32_t code) {
   const auto category = utf8proc_category(utf8proc_int32_t(code));
   return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
-         category == UTF8PROC_CATEGORY_LT;
+         category == UTF8PROC_CATEGORY_LT || code == 0xAA || code == 0xBA;  // the ordinals of Latin 1
 }
 
 /// Marks, format characters, modifiers and the punctuation that stands inside words (Case_Ignorable).

@@ -322,6 +322,39 @@ TEST_CASE("every GLUE task is read by its own columns") {
   CHECK(glue_file("mnli", files.path, "dev") == "");
 }
 
+TEST_CASE("Hugging Face's GLUE is read as JSON Lines, its numbers as its own classes") {
+  Files files;
+  const auto read = [&](const std::string& task, const std::string& text) {
+    return read_glue(task, files.put("a.jsonl", text))[0];
+  };
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":0,"idx":0})").label == 2);  // entailment
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":2})").label == 0);
+  CHECK(read("mnli", R"({"sentence1":"p","sentence2":"h","gold_label":"neutral"})").label == 1);
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":-1})").label == -1);
+  CHECK(read("rte", R"({"sentence1":"p","sentence2":"h","label":0})").label == 1);
+  CHECK(read("rte", R"({"premise":"p","hypothesis":"h","label":"not_entailment"})").label == 0);
+  CHECK(read("qnli", R"({"question":"q","sentence":"s","label":1})").label == 0);
+  CHECK(read("sst2", R"({"sentence":"fine ","label":1})").first == "fine ");
+  CHECK(read("mrpc", R"({"sentence1":"p","sentence2":"h","label":1})").second == "h");
+  CHECK(read("stsb", R"({"sentence1":"p","sentence2":"h","label":3.8})").label == 3.8f);
+  CHECK(read("wnli", R"({"sentence1":"p","sentence2":"h"})").label == -1);
+  CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","sentence2":"h","label":2})"), Contains("[0, 1]"));
+  CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","label":1})"), Contains("no key \"sentence2\""));
+  CHECK(glue_file("mnli", files.path, "dev_mm") == "");
+  files.put("validation_mismatched.jsonl", "x");
+  CHECK(glue_file("mnli", files.path, "dev_mm") == files / "validation_mismatched.jsonl");
+}
+
+TEST_CASE("rows of MNLI without a majority are left out") {
+  Files files;
+  const auto items =
+      read_glue("mnli", files.put("a.tsv", "sentence1\tsentence2\tgold_label\na\tb\t-\nc\td\tneutral\n"));
+  REQUIRE(items.size() == 1);
+  CHECK(items[0].first == "c");
+  CHECK_THROWS_WITH(read_glue("rte", files.put("a.tsv", "sentence1\tsentence2\tlabel\na\tb\tmaybe\n")),
+                    Contains("\"maybe\" is not"));
+}
+
 TEST_CASE("task files that are damaged or of another task are named with the line") {
   Files files;
   const auto choice = [&](const std::string& task, const std::string& text) {
