@@ -10,7 +10,7 @@
 
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"

@@ -7,7 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"

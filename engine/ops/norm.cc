@@ -212,10 +212,7 @@ bool pair_of_dtypes(DType wide, DType low) {
   return wide == low || (wide == DType::f32 && (low == DType::bf16 || low == DType::f16));
 }
 
-const char* name_of(NormKind kind) {
-  const char* names[] = {"none", "ln", "rms", "dyt", "l2"};
-  return names[int(kind)];
-}
+const char* name_of(NormKind kind) { return norm_kind_names[size_t(kind)]; }
 
 void check_norm(const char* op, const Tensor& x, const NormArguments& n, DType dtype) {
   check(is_float(x.dtype()), op, ": needs a floating input, got ", x.dtype());

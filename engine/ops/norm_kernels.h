@@ -6,10 +6,9 @@
 #include "engine/core/dtype.h"
 #include "engine/kernel/kernel.h"
 #include "engine/ops/activation_kind.h"
+#include "engine/ops/norm_kind.h"
 
 namespace engine {
-
-enum class NormKind : uint8_t { none, ln, rms, dyt, l2 };
 
 constexpr int64_t kNormRows =
     32;  // rows that share one partial sum: fixed, so that sums do not depend on threads

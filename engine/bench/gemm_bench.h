@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "engine/bench/result.h"
 #include "engine/core/dtype.h"
-#include "engine/cpu/bench.h"
 #include "engine/kernel/kernel.h"
 
 namespace engine {

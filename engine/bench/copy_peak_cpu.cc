@@ -1,5 +1,5 @@
 // Read first: copy_peak.h.
-#include "engine/cpu/copy_peak.h"
+#include "engine/bench/copy_peak.h"
 
 #include "engine/cpu/chunk.h"
 #if defined(__SSE2__)
