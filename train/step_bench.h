@@ -1,12 +1,12 @@
 // Whole training steps on random tokens and weights, timed: `normlab bench step`. A step is the trainer's own
-// (update.h) with one micro-batch and AdamW. Read first: update.h, engine/cpu/bench.h.
+// (update.h) with one micro-batch and AdamW. Read first: update.h, engine/bench/result.h.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/bench.h"
+#include "engine/bench/result.h"
 #include "models/config.h"
 
 namespace train {
