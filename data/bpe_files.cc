@@ -22,7 +22,7 @@ namespace {
 constexpr size_t most_file_bytes = size_t(256) << 20;
 constexpr const char* end_of_text = "<|endoftext|>";
 
-std::string quoted(const std::string& text) { return engine::Json(text).dump(); }
+std::string quoted(const std::string& text) { return engine::json_text(engine::Json(text)); }
 
 // ---- the vocabulary: token text -> id, ids dense from 0 ----
 
@@ -30,10 +30,11 @@ using TextToId = std::unordered_map<std::string, TokenId>;
 
 void add_token(TextToId& ids, const std::string& text, const SortedJson& id, const std::string& what) {
   check(id.is_number_integer() && id >= 0 && id < int64_t(1) << 24, what, ": token ",
-        quoted(text).substr(0, 64), " has id ", id.dump().substr(0, 32), ", expected an integer from 0 on");
+        quoted(text).substr(0, 64), " has id ", engine::json_text(id).substr(0, 32),
+        ", expected an integer from 0 on");
   const auto [place, added] = ids.emplace(text, TokenId(id));
   check(added || place->second == TokenId(id), what, ": token ", quoted(text).substr(0, 64), " has two ids, ",
-        place->second, " and ", id.dump());
+        place->second, " and ", engine::json_text(id));
 }
 
 /// tokens[id] = text; every id from 0 to the number of tokens once.
@@ -96,9 +97,9 @@ void expect(const SortedJson& object, const std::string& key, const std::vector<
   if (!object.contains(key)) return;
   if (std::find(allowed.begin(), allowed.end(), object[key]) != allowed.end()) return;
   std::vector<std::string> names;
-  for (const SortedJson& value : allowed) names.push_back(value.dump());
-  engine::fail(what, ": \"", key, "\" is ", object[key].dump().substr(0, 64), "; this reader knows ",
-               engine::one_of(names));
+  for (const SortedJson& value : allowed) names.push_back(engine::json_text(value));
+  engine::fail(what, ": \"", key, "\" is ", engine::json_text(object[key]).substr(0, 64),
+               "; this reader knows ", engine::one_of(names));
 }
 
 void expect_object(const SortedJson& json, const std::string& key, const std::string& what) {
@@ -170,7 +171,7 @@ BpeModel bpe_from_hugging_face(const SortedJson& json, const std::string& what) 
       add_merge(model, ids, merge[0], merge[1], what);
     }
   }
-  if (json.contains("post_processor")) model.post_processor = json["post_processor"].dump();
+  if (json.contains("post_processor")) model.post_processor = engine::json_text(json["post_processor"]);
   return model;
 }
 
@@ -184,7 +185,7 @@ std::string bpe_to_hugging_face(const BpeModel& model) {
                                 {"rstrip", token.strip_right},
                                 {"normalized", false},
                                 {"special", true}};
-    added += (added.empty() ? "\n    " : ",\n    ") + entry.dump();
+    added += (added.empty() ? "\n    " : ",\n    ") + engine::json_text(entry);
   }
   std::string vocab, merges;
   const std::vector<std::string> texts = token_texts(model);
@@ -298,7 +299,7 @@ BpeModel with_fairseq_dictionary(const BpeModel& gpt2, const std::string& dictio
                            {"cls", {"<s>", 0}},
                            {"trim_offsets", true},
                            {"add_prefix_space", false}};
-  model.post_processor = post.dump();
+  model.post_processor = engine::json_text(post);
   return model;
 }
 

@@ -7,6 +7,8 @@
 #include "data/byte_source.h"
 #include "data/html_text.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 
 namespace data {
@@ -58,6 +60,17 @@ void read_html(const std::string& path, const ReadOptions&, const std::function<
   visit({html_to_text(read_all(*open_bytes(path), path, size_t(256) << 20)), path});
 }
 
+void add_files_below(const std::string& folder, std::vector<std::string>& out) {
+  for (const std::string& name : engine::list_folder(folder)) {
+    const std::string path = (fs::path(folder) / name).string();
+    if (name.starts_with(".")) continue;
+    if (engine::is_regular_file(path))
+      out.push_back(path);
+    else if (!engine::is_link(path) && engine::is_directory(path))
+      add_files_below(path, out);
+  }
+}
+
 using Reader = void (*)(const std::string&, const ReadOptions&, const std::function<void(Document&&)>&);
 constexpr std::pair<const char*, Reader> kReaders[] = {
     {".jsonl", read_jsonl}, {".ndjson", read_jsonl}, {".html", read_html}, {".htm", read_html}};
@@ -66,7 +79,7 @@ constexpr std::pair<const char*, Reader> kReaders[] = {
 
 void read_documents(const std::string& path, const ReadOptions& options,
                     const std::function<void(Document&&)>& visit) {
-  if (fs::is_directory(path)) {
+  if (engine::is_directory(path)) {
     for (const auto& file : files_below(path)) read_documents(file, options, visit);
     return;
   }
@@ -80,19 +93,10 @@ void read_documents(const std::string& path, const ReadOptions& options,
 }
 
 std::vector<std::string> files_below(const std::string& path) {
-  check(fs::exists(path), path, ": no such file or folder");
-  if (!fs::is_directory(path)) return {path};
+  check(engine::file_exists(path), path, ": no such file or folder");
+  if (!engine::is_directory(path)) return {path};
   std::vector<std::string> out;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(path, error), end; it != end; it.increment(error)) {
-    check(!error, path, ": cannot list the folder (", error.message(), ")");
-    if (it->path().filename().string().starts_with(".")) {
-      if (it->is_directory()) it.disable_recursion_pending();
-    } else if (it->is_regular_file()) {
-      out.push_back(it->path().string());
-    }
-  }
-  check(!error, path, ": cannot list the folder (", error.message(), ")");
+  add_files_below(path, out);
   check(!out.empty(), path, ": no files in this folder");
   std::sort(out.begin(), out.end());
   return out;

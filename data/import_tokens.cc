@@ -7,6 +7,7 @@
 
 #include "data/byte_source.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 
 namespace data {
 namespace {
@@ -75,9 +76,7 @@ std::vector<uint32_t> document_lengths(const std::vector<TokenId>& tokens, Token
 void read_token_file(const std::string& path, PrepareForm form, const Tokenizer& tokenizer,
                      const std::function<void(const EncodedPiece&)>& visit) {
   const auto source = open_plain_bytes(path);
-  std::error_code error;
-  const size_t size = fs::file_size(path, error);
-  check(!error, path, ": ", error.message());
+  const size_t size = engine::file_size(path);
   std::string bytes;
   TokenFile layout{};
   if (form == PrepareForm::llmc) {

@@ -7,6 +7,7 @@
 #include "data/byte_source.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/text.h"
 
@@ -61,7 +62,7 @@ Items read_hellaswag(const std::string& path) {
       if (!second.empty() && second[0] >= 'a' && second[0] <= 'z') second[0] = char(second[0] - 32);
       context = r.text("activity_label") + ": " + r.text("ctx_a") + (second.empty() ? "" : " " + second);
     }
-    ChoiceItem item{.id = r.object.contains("ind") ? r.at("ind").dump() : name_of(out.size())};
+    ChoiceItem item{.id = r.object.contains("ind") ? engine::json_text(r.at("ind")) : name_of(out.size())};
     check(r.at("endings").is_array() && r.at("endings").size() == 4, r.where,
           ": endings: expected a list of 4");
     for (const Json& ending : r.at("endings"))
@@ -81,7 +82,7 @@ Items read_piqa(const std::string& path) {
   }
   const fs::path file(path);
   const std::string labels = (file.parent_path() / (file.stem().string() + "-labels.lst")).string();
-  if (!fs::exists(labels)) return out;
+  if (!engine::file_exists(labels)) return out;
   LineReader lines(labels);
   std::string line;
   size_t n = 0;
@@ -218,9 +219,9 @@ const Task& find_task(const std::string& name) {
 
 /// `path` itself, or the first of `files` that the folder `path` has.
 std::string task_file(const std::string& path, const std::vector<std::string>& files) {
-  if (!fs::is_directory(path)) return path;
+  if (!engine::is_directory(path)) return path;
   for (const auto& file : files)
-    if (fs::exists(path + "/" + file)) return path + "/" + file;
+    if (engine::file_exists(path + "/" + file)) return path + "/" + file;
   engine::fail(path, ": no file of this task in the folder (expected ", engine::one_of(files), ")");
 }
 

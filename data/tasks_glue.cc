@@ -9,6 +9,7 @@
 #include "data/byte_source.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -139,7 +140,7 @@ std::string glue_file(const std::string& task, const std::string& folder, const 
   if (task == "mrpc" && split != "train") names.push_back("msr_paraphrase_test.txt");
   for (const auto& base : {folder, folder + "/" + layout.folder})
     for (const auto& name : names)
-      if (fs::is_regular_file(base + "/" + name)) return base + "/" + name;
+      if (engine::is_regular_file(base + "/" + name)) return base + "/" + name;
   return "";
 }
 

@@ -2,6 +2,7 @@
 #include "models/convert.h"
 
 #include "engine/base/check.h"
+#include "models/model_files.h"
 #include "models/parameter_list.h"
 
 namespace models {
@@ -25,6 +26,7 @@ PortableModel read_normlab(const std::string& folder) {
   PortableModel model;
   model.config = read_model_config(folder + "/config.json");
   const engine::Safetensors file(folder);
+  check_written_together(folder, file);
   for (const ParameterInfo& info : parameter_list(model.config)) {
     const engine::SafetensorsEntry* entry = file.find(info.name);
     const Shape shape(info.shape);
@@ -48,12 +50,17 @@ PortableModel read_normlab(const std::string& folder) {
   return model;
 }
 
+std::vector<ModelFile> with_tokenizer(const PortableModel& model, const std::string& config) {
+  std::vector<ModelFile> files = {{"config.json", config}};
+  if (!model.tokenizer.empty()) files.push_back({"tokenizer.json", engine::read_file(model.tokenizer)});
+  return files;
+}
+
 void write_normlab(const PortableModel& model, const std::string& folder) {
   std::map<std::string, std::string> metadata = {{"format", "normlab"}};
-  if (!model.kept.empty()) metadata[kept_key] = model.kept.dump();
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", model.tensors, metadata);
-  engine::write_file(folder + "/config.json", to_json(model.config).dump(1) + "\n");
+  if (!model.kept.empty()) metadata[kept_key] = engine::json_text(model.kept);
+  write_model_directory(folder, model.tensors, metadata,
+                        with_tokenizer(model, engine::json_text(to_json(model.config), 1) + "\n"));
 }
 
 /// torch's name of an element type.
@@ -74,9 +81,8 @@ void write_hf(const PortableModel& model, const std::string& folder) {
     for (auto& part : take_apart(map[i], model.tensors[i].second)) tensors.push_back(std::move(part));
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", tensors, {{"format", "pt"}});
-  engine::write_file(folder + "/config.json", written.json.dump(2) + "\n");
+  write_model_directory(folder, tensors, {{"format", "pt"}},
+                        with_tokenizer(model, engine::json_text(written.json, 2) + "\n"));
 }
 
 }  // namespace
@@ -93,8 +99,6 @@ void write_portable(const PortableModel& model, const std::string& folder, Model
     write_hf(model, folder);
   else
     write_normlab(model, folder);
-  if (!model.tokenizer.empty())
-    engine::write_file(folder + "/tokenizer.json", engine::read_file(model.tokenizer));
 }
 
 }  // namespace models

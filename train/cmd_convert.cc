@@ -3,9 +3,9 @@
 #include "models/convert.h"
 
 #include <cstdio>
-#include <filesystem>
 
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 #include "train/cli.h"
 #include "train/commands.h"
 
@@ -29,17 +29,12 @@ ModelFormat format_of(const std::string& name) {
   return name == "hf" ? ModelFormat::hf : ModelFormat::normlab;
 }
 
-bool same_folder(const std::string& a, const std::string& b) {
-  std::error_code ignored;
-  return std::filesystem::equivalent(a, b, ignored);
-}
-
 }  // namespace
 
 int cmd_convert(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const std::string in = args.positional(0), out = args.positional(1);
-  engine::check(!same_folder(in, out), out, ": IN and OUT are the same folder");
+  engine::check(!engine::same_file(in, out), out, ": IN and OUT are the same folder");
   const models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
   models::write_portable(model, out, format_of(args.text("to")));
   for (const models::DroppedTensor& tensor : model.dropped)

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
 #include "engine/cpu/gemm_bench.h"
@@ -168,7 +169,7 @@ double Trainer::accumulate_gradients(int64_t& scored) {
 
 Trainer::UpdateResult Trainer::update() {
   batches_.clear();
-  for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
+  read_batches();
   rng_before_ = state_.rng;
   RunCounters& c = state_.counters;
 
@@ -209,6 +210,16 @@ Trainer::UpdateResult Trainer::update() {
   return result;
 }
 
+/// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
+void Trainer::read_batches() {
+  try {
+    for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
+  } catch (const engine::Error&) {
+    if (saved_step_ != state_.counters.step) save_last_checkpoint();
+    throw;
+  }
+}
+
 void Trainer::watch_layers(double factor) {
   ActivationProbe probe;
   nn::Context context = model_->context();
@@ -235,7 +246,7 @@ void Trainer::report_bad_update(double norm) {
     if (!where.empty()) break;
   }
   if (where.empty()) where = "the gradients of every micro-batch are finite; their sum is not";
-  checkpoints_.finish();
+  checkpoints_.wait();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(
       "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
@@ -258,38 +269,47 @@ RunEnd Trainer::run() {
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
-  bool interrupted = false;
-  while (!spent() && !stalled() && !(interrupted = signals.raised())) {
+  // A validation that a signal cut off is made up for first, so that the run has every one that is due.
+  if (validation_due() && c.validated_at != c.step && !spent()) validate();
+  while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
-    const bool due = config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0;
-    const bool best = due && validate() && config_.checkpoint.keep_best > 0;
+    const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    say_trouble();
     const double pause = now() - before;
     paused += pause;
     last_log_time_ += pause;
   }
-  const RunEnd end = interrupted ? RunEnd::interrupted : stalled() ? RunEnd::stopped_early : RunEnd::finished;
+  RunEnd end = signals.raised() ? RunEnd::interrupted : stalled() ? RunEnd::stopped_early : RunEnd::finished;
   if (end == RunEnd::stopped_early)
     progress_.note(
         engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
-  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) validate();
-  if (saved_step_ != c.step) save_checkpoint();
-  checkpoints_.finish();
-  progress_.finish();
+  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) {
+    validate();
+    if (c.validated_at != c.step) end = RunEnd::interrupted;
+  }
+  save_last_checkpoint();
+  metrics_->file().finish();
+  if (tensorboard_) tensorboard_->file().finish();
   return end;
+}
+
+bool Trainer::validation_due() const {
+  const int64_t step = state_.counters.step;
+  return config_.eval.every > 0 && data_.validation && step > 0 && step % config_.eval.every == 0;
 }
 
 bool Trainer::stalled() const {
   return config_.eval.patience > 0 && state_.counters.evaluations_without_gain >= config_.eval.patience;
 }
 
-bool Trainer::validate() {
+std::optional<Evaluation> Trainer::evaluate_average() {
   nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
@@ -298,11 +318,22 @@ bool Trainer::validate() {
     parameters.values().copy_from(state_.average);
     parameters.refresh_copies();
   }
-  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  std::optional<Evaluation> evaluation;
+  try {
+    evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  } catch (const engine::Stopped&) {
+  }
   if (raw.defined()) {
     parameters.values().copy_from(raw);
     parameters.refresh_copies();
   }
+  return evaluation;
+}
+
+bool Trainer::validate() {
+  const std::optional<Evaluation> whole = evaluate_average();
+  if (!whole) return false;
+  const Evaluation& evaluation = *whole;
   RunCounters& c = state_.counters;
   c.last_loss = evaluation.loss;
   c.validated_at = c.step;
@@ -325,12 +356,38 @@ bool Trainer::validate() {
 }
 
 void Trainer::save_checkpoint() {
+  checkpoints_.wait();  // before there are two copies of everything
+  say_trouble();
+  metrics_->file().sync();  // the checkpoint must not outlive the lines before it
   const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
   checkpoints_.write(
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
       config_.checkpoint.keep, config_.checkpoint.keep_best);
   last_checkpoint_time_ = now();
   saved_step_ = state_.counters.step;
+}
+
+/// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
+void Trainer::save_last_checkpoint() {
+  progress_.finish();
+  checkpoints_.wait();
+  say_trouble();
+  if (saved_step_ != state_.counters.step) save_checkpoint();
+  checkpoints_.wait();
+  const std::string error = checkpoints_.take_error();
+  check(error.empty(), error);
+}
+
+/// A disk that does not take what it is given is no reason to stop: there may be room by the next time.
+void Trainer::say_trouble() {
+  if (const std::string error = checkpoints_.take_error(); !error.empty()) {
+    saved_step_ = -1;
+    progress_.note("warning: " + error + "; training goes on, the next checkpoint is the next attempt");
+  }
+  const std::string& trouble = metrics_->file().trouble();
+  if (!trouble.empty() && !metrics_wait_)
+    progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
+  metrics_wait_ = !trouble.empty();
 }
 
 /// What holds for all of the run, for its first line.
