@@ -4,7 +4,7 @@ SHELL := /bin/bash -o pipefail
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
-  libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
+  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
 FUZZ_SECONDS ?= 60
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)

@@ -1,4 +1,5 @@
-# box(NAME FOLDER [KERNELS] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc.
+# box(NAME FOLDER [KERNELS] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc and from the rooms that
+# the box is divided into, FOLDER/*/*.cc.
 #
 # A box sees the headers of itself and of the boxes it links, and no others: its include path is a folder that holds
 # one symbolic link to FOLDER, and linked boxes add theirs.
@@ -18,7 +19,8 @@ endif()
 
 function(box name folder)
   cmake_parse_arguments(arg "KERNELS" "" "EXCLUDE;LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*/*.cc
+    ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_cpu.cc)
   if(kernels)
     list(REMOVE_ITEM sources ${kernels})

@@ -4,14 +4,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
 
+#include "data/decompress.h"
+#include "data/file_kind.h"
 #include "engine/base/check.h"
 #include "engine/base/stop.h"
 
@@ -75,94 +75,14 @@ class Peeked : public ByteSource {
   std::unique_ptr<ByteSource> rest_;
 };
 
-class GzipSource : public ByteSource {
- public:
-  GzipSource(std::string path, std::unique_ptr<ByteSource> inner)
-      : path_(std::move(path)), inner_(std::move(inner)) {
-    check(inflateInit2(&stream_, 15 + 32) == Z_OK, path_,
-          ": zlib does not start");  // + 32: gzip or zlib header
+/// The first `bytes` of a source, or all that it has; it gives them once more.
+std::string peek(std::unique_ptr<ByteSource>& source, size_t bytes) {
+  std::string head;
+  while (head.size() < bytes && source->read(head)) {
   }
-  ~GzipSource() override { inflateEnd(&stream_); }
-  bool read(std::string& out) override {
-    const size_t before = out.size();
-    while (out.size() == before) {
-      if (at_ == input_.size() && !refill()) {
-        check(between_members_, path_, ": truncated gzip data");
-        return false;
-      }
-      inflate_some(out);
-    }
-    return true;
-  }
-
- private:
-  bool refill() {
-    input_.clear();
-    at_ = 0;
-    return inner_->read(input_);
-  }
-  void inflate_some(std::string& out) {
-    const size_t before = out.size();
-    out.resize(before + kPiece);
-    stream_.next_in = reinterpret_cast<Bytef*>(input_.data() + at_);
-    stream_.avail_in = uInt(input_.size() - at_);
-    stream_.next_out = reinterpret_cast<Bytef*>(out.data() + before);
-    stream_.avail_out = uInt(kPiece);
-    const int status = inflate(&stream_, Z_NO_FLUSH);
-    at_ = input_.size() - stream_.avail_in;
-    out.resize(out.size() - stream_.avail_out);
-    between_members_ = status == Z_STREAM_END;
-    if (between_members_) inflateReset(&stream_);  // gzip files may be joined end to end
-    check(status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR, path_, ": damaged gzip data (",
-          stream_.msg ? stream_.msg : "zlib error", ")");
-  }
-
-  std::string path_;
-  std::unique_ptr<ByteSource> inner_;
-  z_stream stream_{};
-  std::string input_;
-  size_t at_ = 0;
-  bool between_members_ = false;
-};
-
-class ZstdSource : public ByteSource {
- public:
-  ZstdSource(std::string path, std::unique_ptr<ByteSource> inner)
-      : path_(std::move(path)), inner_(std::move(inner)), stream_(ZSTD_createDStream()) {
-    check(stream_ != nullptr, path_, ": zstd does not start");
-  }
-  ~ZstdSource() override { ZSTD_freeDStream(stream_); }
-  bool read(std::string& out) override {
-    const size_t before = out.size();
-    while (out.size() == before) {
-      if (at_ == input_.size()) {
-        input_.clear();
-        at_ = 0;
-        if (!inner_->read(input_)) {
-          check(between_frames_, path_, ": truncated zstd data");
-          return false;
-        }
-      }
-      out.resize(before + kPiece);
-      ZSTD_inBuffer in{input_.data(), input_.size(), at_};
-      ZSTD_outBuffer to{out.data() + before, kPiece, 0};
-      const size_t status = ZSTD_decompressStream(stream_, &to, &in);
-      at_ = in.pos;
-      out.resize(before + to.pos);
-      check(!ZSTD_isError(status), path_, ": damaged zstd data (", ZSTD_getErrorName(status), ")");
-      between_frames_ = status == 0;
-    }
-    return true;
-  }
-
- private:
-  std::string path_;
-  std::unique_ptr<ByteSource> inner_;
-  ZSTD_DStream* stream_;
-  std::string input_;
-  size_t at_ = 0;
-  bool between_frames_ = false;
-};
+  source = std::make_unique<Peeked>(head, std::move(source));
+  return head;
+}
 
 }  // namespace
 
@@ -173,15 +93,15 @@ std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path) {
 }
 
 std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
-  const std::string name = path == "-" ? "stdin" : path;
   auto plain = open_plain_bytes(path);
-  std::string head;
-  while (head.size() < 4 && plain->read(head)) {
-  }
-  auto whole = std::make_unique<Peeked>(head, std::move(plain));
-  if (head.starts_with("\x1f\x8b")) return std::make_unique<GzipSource>(name, std::move(whole));
-  if (head.starts_with("\x28\xb5\x2f\xfd")) return std::make_unique<ZstdSource>(name, std::move(whole));
-  return whole;
+  const std::string head = peek(plain, 6);
+  return decompressed(path == "-" ? "stdin" : path, head, std::move(plain));
+}
+
+std::unique_ptr<ByteSource> open_text(const std::string& path) {
+  auto bytes = open_bytes(path);
+  check_is_text(peek(bytes, kSampledBytes), path == "-" ? "stdin" : path);
+  return bytes;
 }
 
 std::string read_all(ByteSource& source, const std::string& what, size_t max_bytes) {
@@ -200,12 +120,11 @@ std::string inflate_bytes(const std::string& bytes, const std::string& what, siz
     const std::string& bytes_;
     bool done_ = false;
   };
-  GzipSource source(what, std::make_unique<Memory>(bytes));
-  return read_all(source, what, max_bytes);
+  return read_all(*inflated(what, std::make_unique<Memory>(bytes)), what, max_bytes);
 }
 
 LineReader::LineReader(const std::string& path, size_t max_bytes)
-    : path_(path == "-" ? "stdin" : path), max_bytes_(max_bytes), source_(open_bytes(path)) {}
+    : path_(path == "-" ? "stdin" : path), max_bytes_(max_bytes), source_(open_text(path)) {}
 
 bool LineReader::next(std::string& line) {
   size_t scanned = at_;

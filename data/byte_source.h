@@ -1,5 +1,5 @@
-// Bytes of a file, a gzip or zstd file (told by its first bytes, not by its name) or stdin, a piece at a
-// time.
+// Bytes of a file or stdin, a piece at a time; compressed ones (gzip, zstd, xz: told by their first bytes,
+// not by the name) are expanded. Read next: decompress.h, file_kind.h.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class ByteSource {
 
 /// `path` "-" is stdin.
 std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+/// The same of a text; an error when the first bytes are those of something else (file_kind.h).
+std::unique_ptr<ByteSource> open_text(const std::string& path);
 /// The file's own bytes, whatever they look like: for binary formats.
 std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path);
 
@@ -26,7 +28,7 @@ std::string read_all(ByteSource& source, const std::string& what, size_t max_byt
 /// Expands one zlib or gzip stream of at most `max_bytes`.
 std::string inflate_bytes(const std::string& bytes, const std::string& what, size_t max_bytes);
 
-/// Lines without their '\n'; a line above `max_bytes` is an error.
+/// Lines of a text without their '\n'; a line above `max_bytes` is an error.
 class LineReader {
  public:
   LineReader(const std::string& path, size_t max_bytes = size_t(1) << 30);

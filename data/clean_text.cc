@@ -18,8 +18,9 @@ const utf8proc_uint8_t* bytes_of(std::string_view text) {
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
-/// One line end for \r\n, \r and the Unicode line and paragraph separators; no other control characters but
-/// tabs.
+/// One line end for whatever ends a line in some system: \r\n, \r, vertical tab, form feed, the file, group
+/// and record separators, U+0085, U+2028, U+2029. A unit separator is a space. No other control characters
+/// but tabs.
 std::string plain_lines(const std::string& text) {
   std::string out;
   out.reserve(text.size());
@@ -32,8 +33,14 @@ std::string plain_lines(const std::string& text) {
       if (at(1) != '\n') out += '\n';
     } else if (c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7f)) {
       out += text[i];
+    } else if (c == '\v' || c == '\f' || (c >= 0x1c && c <= 0x1e)) {
+      out += '\n';
+    } else if (c == 0x1f) {
+      out += ' ';
+    } else if (c == 0xc2 && at(1) == 0x85) {
+      out += '\n', ++i;
     } else if (c == 0xc2 && at(1) >= 0x80 && at(1) <= 0x9f) {
-      ++i;  // U+0080 to U+009F
+      ++i;  // the other controls from U+0080 to U+009F
     } else if (c == 0xe2 && at(1) == 0x80 && (at(2) == 0xa8 || at(2) == 0xa9)) {
       out += '\n', i += 2;  // U+2028, U+2029
     } else if (c == 0xef && at(1) == 0xbb && at(2) == 0xbf) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "data/shuffle.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
@@ -20,10 +21,6 @@ constexpr const char* kParts[] = {"train", "valid", "test"};
 /// A piece of one document in one part: whole documents, or slices of them when the text is cut at its end.
 using Part = std::vector<std::string_view>;
 
-int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
-}
-
 int64_t count_words(std::string_view text) {
   int64_t words = 0;
   bool inside = false;
@@ -35,14 +32,24 @@ int64_t count_words(std::string_view text) {
   return words;
 }
 
-/// The first line end at or after `at`, as an offset behind it.
-size_t next_line(std::string_view text, size_t at) {
-  const size_t newline = text.find('\n', at);
-  return newline == std::string_view::npos ? text.size() : newline + 1;
+/// The first byte at or after `at` that `marks` has, as an offset behind it.
+size_t behind_next(std::string_view text, size_t at, const char* marks) {
+  const size_t found = text.find_first_of(marks, at);
+  return found == std::string_view::npos ? text.size() : found + 1;
 }
 
-/// Cuts the documents, taken as one text, at the line ends nearest after the shares' bounds.
-std::vector<Part> cut_at_line_ends(const std::deque<std::string>& texts, double valid, double test) {
+/// Where to cut at or after `at`, before `limit`: behind a line end; where the line is longer, as in a text
+/// that is one line, behind white space; else between two characters.
+size_t place_to_cut(std::string_view text, size_t at, double limit) {
+  for (const char* marks : {"\n", " \t\n"})
+    if (const size_t end = behind_next(text, at, marks); double(end) < limit) return end;
+  do ++at;
+  while (at < text.size() && (text[at] & 0xc0) == 0x80);
+  return at;
+}
+
+/// Cuts the documents, taken as one text, at the places nearest after the shares' bounds.
+std::vector<Part> cut_by_position(const std::deque<std::string>& texts, double valid, double test) {
   size_t total = 0;
   for (const auto& text : texts) total += text.size();
   const double bounds[] = {double(total) * (1 - valid - test), double(total) * (1 - test), double(total)};
@@ -53,8 +60,11 @@ std::vector<Part> cut_at_line_ends(const std::deque<std::string>& texts, double 
     for (size_t at = 0; at < text.size();) {
       while (part < 2 && double(before + at) >= bounds[part] - 0.5) ++part;
       const double room = bounds[part] - double(before + at);
-      const size_t end =
-          part == 2 || room >= double(text.size() - at) ? text.size() : next_line(text, at + size_t(room));
+      // A cut behind the next bound would leave a part empty that is to have a share.
+      const double limit = (bounds[part] < bounds[1] - 0.5 ? bounds[1] : bounds[2]) - double(before);
+      const size_t end = part == 2 || room >= double(text.size() - at)
+                             ? text.size()
+                             : place_to_cut(text, at + size_t(room), limit);
       parts[size_t(part)].push_back(std::string_view(text).substr(at, end - at));
       at = end;
     }
@@ -73,7 +83,7 @@ Json write_part(engine::AtomicFile& out, const std::string& file, const Part& pa
     sha.update(bytes);
   };
   for (size_t i = 0; i < part.size(); ++i) {
-    characters += count_characters(part[i]), words += count_words(part[i]);
+    characters += int64_t(count_characters(part[i])), words += count_words(part[i]);
     lines += std::count(part[i].begin(), part[i].end(), '\n');
     if (jsonl) {
       put(engine::json_text(Json{{"text", part[i]}}) + "\n");
@@ -150,7 +160,7 @@ Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source)
     const std::vector<int> where = split_documents(sizes, options_.valid, options_.test, options_.seed);
     for (size_t i = 0; i < texts_.size(); ++i) parts[size_t(where[i])].push_back(texts_[i]);
   } else {
-    parts = cut_at_line_ends(texts_, options_.valid, options_.test);
+    parts = cut_by_position(texts_, options_.valid, options_.test);
   }
   engine::make_directories(folder);
   const engine::FolderLock lock(folder);

@@ -65,8 +65,9 @@ std::vector<std::string> corpus_files(const std::string& folder);
 /// order until a part has its share of the bytes; each part that has a share gets at least one document.
 std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid, double test, uint64_t seed);
 
-/// Fewer documents than this are not dealt out; their text is cut at line ends instead, the last parts to
-/// valid and test, which is how a single book or tiny Shakespeare is split.
+/// Fewer documents than this are not dealt out; their text is cut at line ends instead (in a text of one long
+/// line at white space), the last parts to valid and test, which is how a single book, tiny Shakespeare or
+/// text8 is split.
 constexpr size_t kFewestDocumentsToDeal = 20;
 
 }  // namespace data

@@ -2,10 +2,13 @@
 #include "data/documents.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "data/byte_source.h"
+#include "data/csv.h"
 #include "data/html_text.h"
+#include "data/json_record.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
@@ -22,15 +25,53 @@ bool is_separator(std::string_view line) {
   return line == kSeparatorLine;
 }
 
-void read_text(const std::string& path, const ReadOptions&, const std::function<void(Document&&)>& visit) {
+using Visit = std::function<void(Document&&)>;
+constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
+constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a file that cannot be read in pieces
+
+std::string read_whole(const std::string& path) {
+  std::string text = read_all(*open_text(path), path, kMostWholeBytes);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, 3);
+  return text;
+}
+
+/// The text of one JSON object.
+Document document_of(const engine::Json& object, const std::string& field, const std::string& where) {
+  check(object.is_object(), where, ": expected a JSON object, got ", object.type_name());
+  const auto found = object.find(field);
+  check(found != object.end(), where, ": no key \"", field, "\" (--field names another one)");
+  return {found->is_null() ? "" : engine::json_string(*found, where + ": \"" + field + "\""), where};
+}
+
+/// JSON under the name of a text would become tokens of braces and keys.
+void check_not_json(const std::string& first_line, const ReadOptions& options, const std::string& path) {
+  if (!first_line.starts_with('{') && !first_line.starts_with('[')) return;
+  engine::Json json;
+  try {
+    json = parse_record(first_line, path);
+  } catch (const engine::Error&) {
+    return;
+  }
+  const engine::Json& object = json.is_array() && !json.empty() ? json[0] : json;
+  check(!object.is_object() || !object.contains(options.field), path, ": this is JSON, not text; ",
+        path == "stdin"
+            ? "--field " + options.field + " reads it as JSON Lines"
+            : std::string("under a name that ends in .jsonl (a list: .json) its documents are read"));
+}
+
+void read_text(const std::string& path, const ReadOptions& options, const Visit& visit) {
   LineReader lines(path);
-  Document document{.where = lines.path() + ":1"};
+  Document document{.text = "", .where = lines.path() + ":1"};
   std::string line;
   bool separated = false;  // does a separator line stand right before this point?
   while (lines.next(line)) {
+    if (lines.line_number() == 1) {
+      if (line.starts_with(kByteOrderMark)) line.erase(0, 3);
+      check_not_json(line, options, lines.path());
+    }
     if (is_separator(line)) {
       visit(std::move(document));
-      document = {.where = lines.path() + ":" + std::to_string(lines.line_number() + 1)};
+      document = {.text = "", .where = lines.path() + ":" + std::to_string(lines.line_number() + 1)};
       separated = true;
       continue;
     }
@@ -41,39 +82,93 @@ void read_text(const std::string& path, const ReadOptions&, const std::function<
   if (!separated && lines.line_number() > 0) visit(std::move(document));
 }
 
-void read_jsonl(const std::string& path, const ReadOptions& options,
-                const std::function<void(Document&&)>& visit) {
+void read_jsonl(const std::string& path, const ReadOptions& options, const Visit& visit) {
   LineReader lines(path);
   std::string line;
   while (lines.next(line)) {
+    if (lines.line_number() == 1 && line.starts_with(kByteOrderMark)) line.erase(0, 3);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = lines.path() + ":" + std::to_string(lines.line_number());
-    const engine::Json object = engine::parse_json(line, where);
-    check(object.is_object(), where, ": expected a JSON object on every line, got ", object.type_name());
-    check(object.contains(options.field), where, ": no key \"", options.field,
-          "\" (--field names another one)");
-    visit({engine::json_string(object[options.field], where + ": \"" + options.field + "\""), where});
+    visit(document_of(parse_record(line, where), options.field, where));
   }
 }
 
-void read_html(const std::string& path, const ReadOptions&, const std::function<void(Document&&)>& visit) {
-  visit({html_to_text(read_all(*open_bytes(path), path, size_t(256) << 20)), path});
+/// Does the first line hold an object of its own, and do others follow?
+bool is_json_lines(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n"), end = text.find('\n', begin);
+  if (end == text.npos || text.find_first_not_of(" \t\r\n", end) == text.npos) return false;
+  return text[begin] == '{' && engine::Json::accept(text.substr(begin, end - begin));
 }
 
-void add_files_below(const std::string& folder, std::vector<std::string>& out) {
+void read_json(const std::string& path, const ReadOptions& options, const Visit& visit) {
+  std::string text = read_whole(path);
+  if (is_json_lines(text)) return read_jsonl(path, options, visit);
+  const engine::Json json = parse_record(std::move(text), path);
+  if (!json.is_array()) return visit(document_of(json, options.field, path));
+  for (size_t i = 0; i < json.size(); ++i)
+    visit(document_of(json[i], options.field, path + ": item " + std::to_string(i + 1)));
+}
+
+void read_csv(const std::string& path, const ReadOptions& options, const Visit& visit) {
+  const std::string text = read_whole(path);
+  std::vector<std::string> header, fields;
+  size_t at = 0, record = 0;
+  check(read_csv_record(text, at, header, path), path, ": the file is empty");
+  const auto column = std::find(header.begin(), header.end(), options.field) - header.begin();
+  check(size_t(column) < header.size(), path, ": the first line names no column \"", options.field,
+        "\" (--field names another one)");
+  while (read_csv_record(text, at, fields, path)) {
+    const std::string where = path + ": record " + std::to_string(++record);
+    if (fields.size() == 1 && fields[0].empty() && header.size() > 1) continue;  // a blank line
+    check(fields.size() == header.size(), where, " has ", fields.size(), " fields, the first line ",
+          header.size());
+    visit({std::move(fields[size_t(column)]), where});
+  }
+}
+
+[[noreturn]] void refuse_tsv(const std::string& path, const ReadOptions&, const Visit&) {
+  engine::fail(
+      path,
+      ": tab-separated values are not read as text; cut the text's column out (cut -f N) or write it "
+      "as .csv or .jsonl");
+}
+
+void read_html(const std::string& path, const ReadOptions&, const Visit& visit) {
+  visit({html_to_text(read_all(*open_text(path), path, size_t(256) << 20)), path});
+}
+
+using Reader = void (*)(const std::string&, const ReadOptions&, const Visit&);
+constexpr std::pair<const char*, Reader> kReaders[] = {
+    {".jsonl", read_jsonl}, {".ndjson", read_jsonl}, {".json", read_json}, {".csv", read_csv},
+    {".tsv", refuse_tsv},   {".html", read_html},    {".htm", read_html}};
+
+/// The file's name in lower case, without the ending of a compressed file.
+std::string plain_name(std::string name) {
+  for (char& c : name) c = char(std::tolower(uint8_t(c)));
+  for (const char* compressed : {".gz", ".zst", ".xz"})
+    if (name.ends_with(compressed)) return name.substr(0, name.size() - std::string_view(compressed).size());
+  return name;
+}
+
+/// `open`: the folders that hold this one, resolved. A link to one of them would never end.
+void add_files_below(const std::string& folder, std::vector<std::string>& open,
+                     std::vector<std::string>& out) {
+  const std::string resolved = engine::resolved_path(folder);
+  check(std::find(open.begin(), open.end(), resolved) == open.end(), folder,
+        ": a link to a folder that holds it, ", resolved);
+  open.push_back(resolved);
   for (const std::string& name : engine::list_folder(folder)) {
     const std::string path = (fs::path(folder) / name).string();
     if (name.starts_with(".")) continue;
-    if (engine::is_regular_file(path))
+    check(engine::file_exists(path), path,
+          engine::is_link(path) ? ": a link that leads nowhere" : ": cannot be looked at");
+    if (engine::is_directory(path))
+      add_files_below(path, open, out);
+    else if (engine::is_regular_file(path))
       out.push_back(path);
-    else if (!engine::is_link(path) && engine::is_directory(path))
-      add_files_below(path, out);
   }
+  open.pop_back();
 }
-
-using Reader = void (*)(const std::string&, const ReadOptions&, const std::function<void(Document&&)>&);
-constexpr std::pair<const char*, Reader> kReaders[] = {
-    {".jsonl", read_jsonl}, {".ndjson", read_jsonl}, {".html", read_html}, {".htm", read_html}};
 
 }  // namespace
 
@@ -84,9 +179,7 @@ void read_documents(const std::string& path, const ReadOptions& options,
     return;
   }
   if (path == "-" && options.stdin_is_jsonl) return read_jsonl(path, options, visit);
-  std::string name = path;
-  for (const char* compressed : {".gz", ".zst"})
-    if (name.ends_with(compressed)) name.resize(name.size() - std::string_view(compressed).size());
+  const std::string name = plain_name(path);
   for (const auto& [ending, reader] : kReaders)
     if (name.ends_with(ending)) return reader(path, options, visit);
   read_text(path, options, visit);
@@ -95,8 +188,8 @@ void read_documents(const std::string& path, const ReadOptions& options,
 std::vector<std::string> files_below(const std::string& path) {
   check(engine::file_exists(path), path, ": no such file or folder");
   if (!engine::is_directory(path)) return {path};
-  std::vector<std::string> out;
-  add_files_below(path, out);
+  std::vector<std::string> open, out;
+  add_files_below(path, open, out);
   check(!out.empty(), path, ": no files in this folder");
   std::sort(out.begin(), out.end());
   return out;

@@ -1,12 +1,15 @@
 // Text files as documents: what `normlab corpus` and `normlab prepare` read.
 //
 //   *.jsonl, *.ndjson  one JSON object a line; the document is its `field`
+//   *.json             a list of such objects, one object, or JSON Lines
+//   *.csv              the column that the first line calls `field`
 //   *.html, *.htm      one document, tags removed (html_text.h)
 //   anything else      text; a line that says only <|endoftext|> ends a document (the convention of
-//   TinyStories and of
-//                      many others); without such a line the file is one document
+//   TinyStories and
+//                      of many others); without such a line the file is one document
 //
-// Every kind may be compressed (.gz, .zst). A folder is all its files, in the order of their names.
+// Every kind may be compressed (.gz, .zst, .xz). What is not text is refused by its content (file_kind.h),
+// and so is JSON under the name of a text. A folder is all its files, in the order of their names.
 #pragma once
 
 #include <functional>
@@ -23,15 +26,17 @@ struct Document {
 };
 
 struct ReadOptions {
-  std::string field = "text";   // of JSONL objects
+  std::string field = "text";   // of JSON objects, and the column of a CSV file
   bool stdin_is_jsonl = false;  // else text
 };
 
-/// Calls visit(document) for each document of `path` ("-": stdin) in order. An empty document is one too.
+/// Calls visit(document) for each document of `path` ("-": stdin) in order. An empty document is one too; a
+/// null in place of a text is an empty one.
 void read_documents(const std::string& path, const ReadOptions& options,
                     const std::function<void(Document&&)>& visit);
 
-/// The files of a folder, below it too, sorted; a file itself. Names that begin with a dot are skipped.
+/// The files of a folder, below it and behind links too, sorted; a file itself. Names that begin with a dot
+/// are skipped; a link that leads nowhere or to a folder that holds it is an error.
 std::vector<std::string> files_below(const std::string& path);
 
 /// Can this text stand in a text file whose documents are ended by separator lines?

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "data/parallel.h"
-#include "data/utf8.h"
+#include "data/text_case.h"
 #include "engine/base/check.h"
 
 namespace data {
@@ -23,12 +23,17 @@ void add_unit(EncodedPiece& piece, const std::vector<TokenId>& tokens, const Doc
   if (piece.tokens.size() > before) piece.unit_lengths.push_back(uint32_t(piece.tokens.size() - before));
 }
 
+/// As fairseq's multiprocessing_bpe_encoder.py reads a file: each line without the white space at its ends,
+/// and none where nothing is left. A carriage return ends a line too.
 EncodedPiece encode_lines(const Tokenizer& tokenizer, SpecialText special, std::string_view text) {
   const DocumentEnd end = document_end(tokenizer);
   EncodedPiece out;
-  each_line(text, [&](std::string_view line) {
-    if (line.find_first_not_of(" \t\r") != line.npos) add_unit(out, tokenizer.encode(line, special), end);
-  });
+  while (!text.empty()) {
+    const size_t line_end = std::min(text.find_first_of("\r\n"), text.size());
+    const std::string_view line = strip(text.substr(0, line_end));
+    if (!line.empty()) add_unit(out, tokenizer.encode(line, special), end);
+    text.remove_prefix(std::min(line_end + 1, text.size()));
+  }
   return out;
 }
 

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "data/byte_source.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
+#include "engine/base/log.h"
 
 namespace data {
 namespace {
 
 using engine::check;
-namespace fs = std::filesystem;
 
 constexpr size_t kPartTokens = size_t(1) << 20;
 
@@ -51,9 +50,27 @@ TokenFile llmc_file(const std::string& bytes, size_t size, const std::string& pa
   return {kLlmcHeaderBytes, form->token_bytes, size_t(head[2])};
 }
 
-TokenFile nanogpt_file(size_t size, const std::string& path) {
-  check(size % 2 == 0, path, ": ", size, " bytes, which is no whole number of nanoGPT's 2-byte tokens");
-  return {0, 2, size / 2};
+/// Is every second 2-byte number zero? In a file of 2-byte ids that would be a token between any two others.
+bool has_empty_halves(std::string_view bytes) {
+  constexpr size_t fewest = 8;  // ids of 4 bytes: three could be chance
+  if (bytes.size() < 4 * fewest) return false;
+  bool lower = false;
+  for (size_t i = 0; i + 4 <= bytes.size(); i += 4) {
+    if (bytes[i + 2] != 0 || bytes[i + 3] != 0) return false;
+    lower = lower || bytes[i] != 0 || bytes[i + 1] != 0;
+  }
+  return lower;
+}
+
+/// `bytes`: of the file's `size`, those at its beginning.
+TokenFile nanogpt_file(std::string_view bytes, size_t size, size_t vocabulary, const std::string& path) {
+  const bool wide = vocabulary > 65536, empty_halves = !wide && size % 4 == 0 && has_empty_halves(bytes);
+  if (empty_halves)
+    engine::log_warning(path, ": the upper halves of its numbers are zero: read as 4-byte ids");
+  const size_t token_bytes = wide || empty_halves ? 4 : 2;
+  check(size % token_bytes == 0, path, ": ", size, " bytes, which is no whole number of ", token_bytes,
+        "-byte tokens (for a vocabulary of ", vocabulary, ")");
+  return {0, token_bytes, size / token_bytes};
 }
 
 /// The lengths of documents in `tokens`, where a document begins or ends with `separator`.
@@ -77,6 +94,7 @@ void read_token_file(const std::string& path, PrepareForm form, const Tokenizer&
                      const std::function<void(const EncodedPiece&)>& visit) {
   const auto source = open_plain_bytes(path);
   const size_t size = engine::file_size(path);
+  const size_t vocabulary = tokenizer.vocab_size();
   std::string bytes;
   TokenFile layout{};
   if (form == PrepareForm::llmc) {
@@ -86,9 +104,9 @@ void read_token_file(const std::string& path, PrepareForm form, const Tokenizer&
     layout = llmc_file(bytes, size, path);
     bytes.erase(0, layout.offset);
   } else {
-    layout = nanogpt_file(size, path);
+    read_up_to(*source, bytes, std::min(size, kPartTokens), path);
+    layout = nanogpt_file(bytes, size, vocabulary, path);
   }
-  const size_t vocabulary = tokenizer.vocab_size();
   const DocumentEnd end = document_end(tokenizer);
   const TokenId separator = end.role == DocumentEnd::special ? end.id : no_token;
   const bool begins_with_it = form == PrepareForm::llmc;

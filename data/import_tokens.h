@@ -2,7 +2,9 @@
 //
 //   llm.c    256 int32 of header (magic 20240520, version 1: uint16 ids; magic 20240801, version 7: uint32
 //            ids; the number of tokens third), then the ids. A document begins with its separator.
-//   nanoGPT  uint16 ids and nothing else. A document ends with its separator.
+//   nanoGPT  ids and nothing else. A document ends with its separator. An id has 2 bytes, or 4 where the
+//            vocabulary does not fit into 2, or where all upper halves are zero: many programs always
+//            write 4.
 //
 // Neither says which tokenizer made it: the caller does, and every id is checked against its vocabulary.
 // Read first: prepare.h.

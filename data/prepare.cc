@@ -31,8 +31,10 @@ constexpr const char* kFormNames[] = {"documents", "raw", "llmc", "nanogpt"};
 struct SetWord {
   const char *word, *set;
 };
-constexpr SetWord kSetWords[] = {{"train", "train"},      {"valid", "valid"}, {"val", "valid"},
-                                 {"validation", "valid"}, {"dev", "valid"},   {"test", "test"}};
+constexpr SetWord kSetWords[] = {{"train", "train"}, {"training", "train"},   {"valid", "valid"},
+                                 {"val", "valid"},   {"validation", "valid"}, {"dev", "valid"},
+                                 {"eval", "valid"},  {"evaluation", "valid"}, {"test", "test"},
+                                 {"testing", "test"}};
 
 enum class Part { whole, head, tail };  // of a raw file
 
@@ -189,7 +191,9 @@ void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOpt
     case PrepareForm::documents:
       return read_documents(input.path, options.read, [&](Document&& d) { encoder.add(std::move(d)); });
     case PrepareForm::raw: {
-      std::string text = read_all(*open_bytes(input.path), input.path, kMostRawBytes);
+      // To a tokenizer of bytes any file is text.
+      const bool any = tokenizer.kind() == TokenizerKind::byte;
+      std::string text = read_all(*(any ? open_bytes : open_text)(input.path), input.path, kMostRawBytes);
       return encoder.add({take_part(std::move(text), input.part, options.valid), input.path});
     }
     case PrepareForm::llmc:

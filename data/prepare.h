@@ -5,7 +5,7 @@
 //
 //   documents  (documents.h says how files are cut into them) are each followed by the end-of-document token;
 //              a unit (for masked LMs) is a document with that token, or a line with it: RoBERTa's form, in
-//              which each line is encoded alone, blank lines left out
+//              which each line is encoded alone, stripped, blank lines left out
 //   raw        a file's tokens and nothing else, in order: for character-level models, perplexity of a file
 //   llmc, nanogpt  token files of those programs, checked against the tokenizer's vocabulary
 //
@@ -52,8 +52,8 @@ struct DocumentEnd {
 };
 DocumentEnd document_end(const Tokenizer& tokenizer);
 
-/// "train", "valid" or "test": the last word of the file's name that says so (val, validation and dev are
-/// valid), else "train".
+/// "train", "valid" or "test": the last word of the file's name that says so (val, validation, dev and eval
+/// are valid), else "train".
 std::string set_of_file(const std::string& path);
 
 /// The files of a folder that `normlab corpus` made, or whose files' names say train and valid or test;

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "data/byte_source.h"
+#include "data/task_records.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
@@ -17,32 +18,59 @@ namespace {
 
 using engine::check;
 namespace fs = std::filesystem;
+using engine::Json;
 using Fields = std::vector<std::string>;
 
-/// How one task's files are laid out. Columns are found by their names in the first line.
+constexpr char kNoMajority[] = "-";  // MNLI's gold label where no three annotators agreed
+
+/// How one task's files are laid out: a column or key is the first of its names that the file has.
 struct Layout {
   GlueTask task;
-  std::string first, second;       // columns of the sentences
-  std::vector<std::string> label;  // of the label: the first name that the header has
-  std::string folder;              // GLUE's name for the task
+  std::vector<std::string> first, second;  // of the sentences
+  std::vector<std::string> label;
+  std::string folder;            // GLUE's name for the task
+  std::vector<std::string> hub;  // what the numbers 0, 1, ... of Hugging Face's copy mean
 };
 
 const std::vector<Layout>& layouts() {
   const std::vector<std::string> binary{"0", "1"}, entailment{"not_entailment", "entailment"};
+  const std::vector<std::string> hub_entailment{"entailment", "not_entailment"};
+  const std::vector<std::string> premise{"sentence1", "premise"}, hypothesis{"sentence2", "hypothesis"};
   static const std::vector<Layout> table = {
-      {{"cola", binary, GlueMetric::matthews}, "sentence", "", {"label"}, "CoLA"},
+      {{"cola", binary, GlueMetric::matthews}, {"sentence"}, {}, {"label"}, "CoLA", binary},
       {{"mnli", {"contradiction", "neutral", "entailment"}, GlueMetric::accuracy},
-       "sentence1",
-       "sentence2",
-       {"gold_label"},
-       "MNLI"},
-      {{"mrpc", binary, GlueMetric::accuracy_and_f1}, "#1 String", "#2 String", {"Quality"}, "MRPC"},
-      {{"qnli", entailment, GlueMetric::accuracy}, "question", "sentence", {"label"}, "QNLI"},
-      {{"qqp", binary, GlueMetric::accuracy_and_f1}, "question1", "question2", {"is_duplicate"}, "QQP"},
-      {{"rte", entailment, GlueMetric::accuracy}, "sentence1", "sentence2", {"label"}, "RTE"},
-      {{"sst2", binary, GlueMetric::accuracy}, "sentence", "", {"label"}, "SST-2"},
-      {{"stsb", {}, GlueMetric::pearson_and_spearman}, "sentence1", "sentence2", {"score"}, "STS-B"},
-      {{"wnli", binary, GlueMetric::accuracy}, "sentence1", "sentence2", {"label"}, "WNLI"}};
+       premise,
+       hypothesis,
+       {"gold_label", "label"},
+       "MNLI",
+       {"entailment", "neutral", "contradiction"}},
+      {{"mrpc", binary, GlueMetric::accuracy_and_f1},
+       {"#1 String", "sentence1"},
+       {"#2 String", "sentence2"},
+       {"Quality", "label"},
+       "MRPC",
+       binary},
+      {{"qnli", entailment, GlueMetric::accuracy},
+       {"question"},
+       {"sentence"},
+       {"label"},
+       "QNLI",
+       hub_entailment},
+      {{"qqp", binary, GlueMetric::accuracy_and_f1},
+       {"question1"},
+       {"question2"},
+       {"is_duplicate", "label"},
+       "QQP",
+       binary},
+      {{"rte", entailment, GlueMetric::accuracy}, premise, hypothesis, {"label"}, "RTE", hub_entailment},
+      {{"sst2", binary, GlueMetric::accuracy}, {"sentence"}, {}, {"label"}, "SST-2", binary},
+      {{"stsb", {}, GlueMetric::pearson_and_spearman},
+       {"sentence1"},
+       {"sentence2"},
+       {"score", "label"},
+       "STS-B",
+       {}},
+      {{"wnli", binary, GlueMetric::accuracy}, premise, hypothesis, {"label"}, "WNLI", binary}};
   return table;
 }
 
@@ -55,6 +83,10 @@ const Layout& find_layout(const std::string& name) {
   engine::fail("GLUE task \"", name, "\": expected ", engine::one_of(names),
                " (nearest: ", engine::nearest_word(name, names), ")");
 }
+
+/// A few rows of QQP's train file have too few fields; its readers pass over them. Elsewhere a wrong count is
+/// damage.
+bool may_skip(const std::string& task) { return task == "qqp"; }
 
 Fields split_tabs(std::string line) {
   if (line.ends_with('\r')) line.pop_back();
@@ -76,21 +108,21 @@ struct Columns {
 };
 
 Columns find_columns(const Layout& layout, const Fields& line, const std::string& path) {
-  const auto column = [&](const std::string& name) {
-    const auto found = std::find(line.begin(), line.end(), name);
-    return found == line.end() || name.empty() ? -1 : int(found - line.begin());
+  const auto column = [&](const std::vector<std::string>& names) {
+    for (const auto& name : names)
+      if (const auto found = std::find(line.begin(), line.end(), name); found != line.end())
+        return int(found - line.begin());
+    return -1;
   };
-  Columns out{.first = column(layout.first), .second = column(layout.second), .count = line.size()};
-  for (const auto& name : layout.label)
-    if (out.label < 0) out.label = column(name);
+  Columns out{column(layout.first), column(layout.second), column(layout.label), line.size()};
   // CoLA's train and dev files have no header: source, label, the author's mark, sentence.
   if (layout.task.name == "cola" && out.first < 0 && line.size() == 4) {
     out.first = 3, out.label = 1, out.header = false;
     return out;
   }
-  check(out.first >= 0, path, ": no column \"", layout.first, "\" in the first line: not a file of ",
+  check(out.first >= 0, path, ": no column \"", layout.first[0], "\" in the first line: not a file of ",
         layout.task.name);
-  check(layout.second.empty() || out.second >= 0, path, ": no column \"", layout.second,
+  check(layout.second.empty() || out.second >= 0, path, ": no column \"", layout.second[0],
         "\" in the first line: not a file of ", layout.task.name);
   return out;
 }
@@ -110,9 +142,62 @@ float parse_label(const Layout& layout, const std::string& text, const std::stri
   return score;
 }
 
-/// A few rows of QQP's train file have too few fields; its readers pass over them. Elsewhere a wrong count is
-/// damage.
-bool may_skip(const std::string& task) { return task == "qqp"; }
+/// The label of a JSON object: a class by its name or by Hugging Face's number, or a score.
+float json_label(const Layout& layout, const Json& label, const std::string& where) {
+  if (label.is_null() || label == -1 || label == -1.0) return -1;
+  const std::string text = label.is_string() ? label.get<std::string>() : engine::json_text(label);
+  const auto& classes = layout.task.classes;
+  if (classes.empty() || std::find(classes.begin(), classes.end(), text) != classes.end())
+    return parse_label(layout, text, where);
+  if (label.is_string()) return parse_label(layout, text, where);
+  return parse_label(
+      layout, layout.hub[size_t(engine::json_int(label, where, 0, int64_t(layout.hub.size()) - 1))], where);
+}
+
+std::vector<GlueItem> read_json(const Layout& layout, const std::string& path) {
+  std::vector<GlueItem> out;
+  for (const Record& r : read_records(path)) {
+    const auto find = [&](const std::vector<std::string>& names) {
+      const Json* found = nullptr;
+      for (const auto& name : names)
+        if (found == nullptr) found = r.find({name.c_str()});
+      return found;
+    };
+    const auto text = [&](const std::vector<std::string>& names) -> std::string {
+      if (names.empty()) return "";
+      const Json* found = find(names);
+      check(found != nullptr, r.where, ": no key \"", names[0], "\": not a file of ", layout.task.name);
+      return engine::json_string(*found, r.where + ": " + names[0]);
+    };
+    const Json* label = find(layout.label);
+    if (label != nullptr && *label == kNoMajority) continue;
+    out.push_back({text(layout.first), text(layout.second),
+                   label == nullptr ? -1 : json_label(layout, *label, r.where + ": " + layout.label[0])});
+  }
+  return out;
+}
+
+std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::string line) {
+  const std::string& path = lines.path();
+  if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+  const Columns columns = find_columns(layout, split_tabs(line), path);
+  std::vector<GlueItem> out;
+  for (bool more = columns.header ? lines.next(line) : true; more; more = lines.next(line)) {
+    if (line.empty()) continue;
+    const std::string where = path + ":" + std::to_string(lines.line_number());
+    check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
+    const Fields fields = split_tabs(line);
+    if (fields.size() != columns.count && may_skip(layout.task.name)) continue;
+    check(fields.size() == columns.count, where, ": ", fields.size(), " fields, the first line has ",
+          columns.count);
+    if (columns.label >= 0 && fields[size_t(columns.label)] == kNoMajority) continue;
+    GlueItem item{.first = fields[size_t(columns.first)]};
+    if (columns.second >= 0) item.second = fields[size_t(columns.second)];
+    if (columns.label >= 0) item.label = parse_label(layout, fields[size_t(columns.label)], where);
+    out.push_back(std::move(item));
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -138,6 +223,15 @@ std::string glue_file(const std::string& task, const std::string& folder, const 
   if (task == "cola" && split == "dev") names.insert(names.end(), {"glue_dev.tsv", "in_domain_dev.tsv"});
   if (task == "mrpc" && split == "train") names.push_back("msr_paraphrase_train.txt");
   if (task == "mrpc" && split != "train") names.push_back("msr_paraphrase_test.txt");
+  const size_t originals = names.size();
+  for (size_t i = 0; i < originals; ++i)
+    if (names[i].ends_with(".tsv")) names.push_back(names[i].substr(0, names[i].size() - 4) + ".jsonl");
+  if (split.starts_with("dev")) {  // Hugging Face's word
+    const bool mnli = task == "mnli";
+    names.push_back(!mnli            ? "validation.jsonl"
+                    : split == "dev" ? "validation_matched.jsonl"
+                                     : "validation_mismatched.jsonl");
+  }
   for (const auto& base : {folder, folder + "/" + layout.folder})
     for (const auto& name : names)
       if (engine::is_regular_file(base + "/" + name)) return base + "/" + name;
@@ -149,22 +243,8 @@ std::vector<GlueItem> read_glue(const std::string& task, const std::string& path
   LineReader lines(path, size_t(16) << 20);
   std::string line;
   check(lines.next(line), path, ": the file is empty");
-  if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
-  const Columns columns = find_columns(layout, split_tabs(line), path);
-  std::vector<GlueItem> out;
-  for (bool more = columns.header ? lines.next(line) : true; more; more = lines.next(line)) {
-    if (line.empty()) continue;
-    const std::string where = path + ":" + std::to_string(lines.line_number());
-    check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
-    const Fields fields = split_tabs(line);
-    if (fields.size() != columns.count && may_skip(task)) continue;
-    check(fields.size() == columns.count, where, ": ", fields.size(), " fields, the first line has ",
-          columns.count);
-    GlueItem item{.first = fields[size_t(columns.first)]};
-    if (columns.second >= 0) item.second = fields[size_t(columns.second)];
-    if (columns.label >= 0) item.label = parse_label(layout, fields[size_t(columns.label)], where);
-    out.push_back(std::move(item));
-  }
+  const bool json = line.starts_with('{') || line.starts_with('[');
+  std::vector<GlueItem> out = json ? read_json(layout, path) : read_tsv(layout, lines, line);
   check(!out.empty(), path, ": no items in it");
   return out;
 }

@@ -1,5 +1,6 @@
 // GLUE (Wang et al., ICLR 2019) in its original files: tab-separated, no quoting, each task with columns of
-// its own.
+// its own. Hugging Face's copy is read as JSON Lines; it numbers the classes in another order than ours,
+// which the reader puts right.
 #pragma once
 
 #include <string>
@@ -27,7 +28,7 @@ const GlueTask& glue_task(const std::string& name);
 /// the names that GLUE and the tasks' authors use; "" when there is none.
 std::string glue_file(const std::string& task, const std::string& folder, const std::string& split);
 
-/// Reads one file.
+/// Reads one file. Rows of MNLI whose annotators did not agree ("-") are left out, as everybody does.
 std::vector<GlueItem> read_glue(const std::string& task, const std::string& path);
 
 }  // namespace data

@@ -9,11 +9,31 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
+#include "engine/base/text.h"
 
 namespace data {
 
 using engine::check;
 namespace fs = std::filesystem;
+
+namespace {
+
+/// A folder may be named in place of its only set. Training text and what is held out of it are no one
+/// stream.
+void check_one_set(const std::string& folder, const std::vector<std::string>& files) {
+  std::vector<std::string> sets;
+  for (const std::string& file : files) {
+    const std::string name = fs::path(file).stem().string();
+    const size_t digits = name.find_last_not_of("0123456789");  // what prepare counts with follows a hyphen
+    const bool counted = digits + 1 < name.size() && name[digits] == '-';
+    const std::string set = counted ? name.substr(0, digits) : name;
+    if (std::find(sets.begin(), sets.end(), set) == sets.end()) sets.push_back(set);
+  }
+  check(sets.size() < 2, folder, ": holds the sets ", engine::one_of(sets), "; name one of them: ", folder,
+        "/", sets.back());
+}
+
+}  // namespace
 
 std::vector<std::string> shard_files(const std::string& path) {
   if (engine::is_regular_file(path)) return {path};
@@ -26,6 +46,7 @@ std::vector<std::string> shard_files(const std::string& path) {
   for (const std::string& name : names)
     if (folder ? name.ends_with(".bin") : set_of_shard(name) == set) out.push_back((parent / name).string());
   check(!out.empty(), path, ": no token shard there (expected a shard, a folder of shards, or FOLDER/NAME)");
+  if (folder) check_one_set(path, out);
   return out;
 }
 

@@ -114,4 +114,8 @@ size_t valid_utf8_prefix(std::string_view text) {
   }
 }
 
+size_t count_characters(std::string_view text) {
+  return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (uint8_t(c) & 0xC0) != 0x80; }));
+}
+
 }  // namespace data

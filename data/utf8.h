@@ -51,6 +51,9 @@ size_t ascii_prefix(std::string_view text);
 /// The offset of the first byte outside well-formed UTF-8, or text.size().
 size_t valid_utf8_prefix(std::string_view text);
 
+/// Characters of UTF-8 text: the bytes that continue none.
+size_t count_characters(std::string_view text);
+
 /// Calls visit(line without its '\n') for each line; a last one without '\n' is a line too.
 template <class Visit>
 void each_line(std::string_view text, const Visit& visit) {

@@ -80,6 +80,7 @@ std::vector<Candidate> candidates(std::span<const double> logits, const Sampling
   std::vector<int32_t> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i) {
     check(!std::isnan(logits[i]), "generate: the logit of token ", i, " is not a number");
+    check(logits[i] != INFINITY, "generate: the logit of token ", i, " is infinite");
     order[i] = int32_t(i);
   }
   const bool greedy = sampling.temperature == 0;
@@ -90,6 +91,7 @@ std::vector<Candidate> candidates(std::span<const double> logits, const Sampling
     return logits[size_t(a)] != logits[size_t(b)] ? logits[size_t(a)] > logits[size_t(b)] : a < b;
   };
   std::partial_sort(order.begin(), order.begin() + ptrdiff_t(kept), order.end(), before);
+  check(logits[size_t(order[0])] != -INFINITY, "generate: every token's logit is -inf");
   if (greedy) return {{order[0], 1}};
 
   std::vector<Candidate> out;

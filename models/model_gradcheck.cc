@@ -106,9 +106,9 @@ engine::GradcheckResult gradcheck_model(const ModelConfig& config, const engine:
   const TokenBatch batch = random_batch(config, 2, options.seed);
   const auto loss = [&] {
     std::vector<Tensor> auxiliary;
-    nn::Context context = model.context();
-    context.auxiliary_losses = &auxiliary;
-    Tensor sum = model.loss(model.hidden(batch.tokens, context), batch.labels);
+    const nn::Context context = model.context();
+    Tensor sum =
+        model.loss(model.hidden(batch.tokens, context, context.precision.stream, &auxiliary), batch.labels);
     for (const Tensor& term : auxiliary) sum = engine::add(sum, term);
     return sum;
   };

@@ -147,30 +147,37 @@ Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context) con
   return hidden(tokens, context, precision_.stream);
 }
 
-Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& outer, DType dtype) const {
+Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& outer, DType dtype,
+                           std::vector<Tensor>* auxiliary) const {
   nn::Context context = outer;
   context.key_mask = tokens.key_mask;
   const Tensor x = embed(tokens, context);
   const bool two = config_.norms.stream.kind == nn::StreamKind::residual;
-  nn::Streams streams{nn::ResidualStream(x), two ? engine::affine(x, config_.norms.stream.c) : Tensor()};
+  nn::Streams streams{nn::ResidualStream(x), two ? engine::affine(x, config_.norms.stream.c) : Tensor(),
+                      auxiliary};
   for (const nn::Block& layer : layers_) {
     if (!context.checkpointing) {
       layer(streams, context);
       continue;
     }
-    // A checkpoint keeps only the joined streams at the layer's entrance.
+    // A checkpoint keeps only the joined streams at the layer's entrance. Out of it come those at its exit,
+    // and what the layer adds to the loss.
     std::vector<Tensor> inputs = {streams.main.joined()};
     if (two) inputs.push_back(streams.second);
-    const auto segment = [&layer, context, two](const std::vector<Tensor>& in) {
-      nn::Streams s{nn::ResidualStream(in[0]), two ? in[1] : Tensor()};
+    const auto segment = [&layer, context, two,
+                          wanted = auxiliary != nullptr](const std::vector<Tensor>& in) {
+      std::vector<Tensor> terms;
+      nn::Streams s{nn::ResidualStream(in[0]), two ? in[1] : Tensor(), wanted ? &terms : nullptr};
       layer(s, context);
       std::vector<Tensor> out = {s.main.joined()};
       if (two) out.push_back(s.second);
+      out.insert(out.end(), terms.begin(), terms.end());
       return out;
     };
     const std::vector<Tensor> outputs = engine::checkpoint(segment, inputs, context.rng);
     streams.main.replace(outputs[0]);
     if (two) streams.second = outputs[1];
+    if (auxiliary) auxiliary->insert(auxiliary->end(), outputs.begin() + (two ? 2 : 1), outputs.end());
   }
   if (two)
     return engine::cast(engine::add(streams.main.joined(), final_norm_(streams.second, precision_.stream)),

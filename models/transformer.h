@@ -38,9 +38,10 @@ class Transformer {
 
   /// What the head reads, [B, T, d] in `dtype` (by default the stream's): after the final norm.
   /// With context.cache, the tokens continue the cached ones. Errors: ids outside the vocabulary, too many
-  /// positions.
+  /// positions. The auxiliary losses of routers are appended to `auxiliary` unless it is null.
   Tensor hidden(const Tokens& tokens, const nn::Context& context) const;
-  Tensor hidden(const Tokens& tokens, const nn::Context& context, engine::DType dtype) const;
+  Tensor hidden(const Tokens& tokens, const nn::Context& context, engine::DType dtype,
+                std::vector<Tensor>* auxiliary = nullptr) const;
 
   /// clm, mlm: [..., V], at least f32. classify: [B, classes] from hidden [B, T, d].
   Tensor logits(const Tensor& hidden) const;

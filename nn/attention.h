@@ -22,8 +22,8 @@ class Attention {
   Attention(const AttnSlots& slots, const AttentionSizes& sizes, const Scope& scope,
             const NormDefaults& defaults);
 
-  /// u [B, T, d] in the compute dtype; the branch's output before the `out` norm, [B, T, d], in the stream's dtype. `layer` picks
-  /// the cache.
+  /// u [B, T, d] in the compute dtype; the branch's output before the `out` norm, [B, T, d], in the stream's
+  /// dtype. `layer` picks the cache.
   Tensor operator()(const Tensor& u, const Context& context, int64_t layer) const;
 
  private:

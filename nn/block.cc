@@ -76,7 +76,7 @@ void Block::operator()(Streams& streams, const Context& context) const {
   sublayer(attention_frame_, streams, context, {},
            [&](const Tensor& u) { return attention_(u, context, index_); });
   sublayer(feed_forward_frame_, streams, context, bypass,
-           [&](const Tensor& u) { return feed_forward_(u, context); });
+           [&](const Tensor& u) { return feed_forward_(u, context, streams.auxiliary); });
 }
 
 }  // namespace nn

@@ -3,6 +3,8 @@
 // models/transformer.h.
 #pragma once
 
+#include <vector>
+
 #include "nn/attention.h"
 #include "nn/feed_forward.h"
 #include "nn/residual_stream.h"
@@ -26,10 +28,12 @@ struct LayerSizes {
   double step_factor = 1;    // nGPT: effective step = |stored| * factor
 };
 
-/// The streams that flow through the layers: one, or two for ResiDual.
+/// The streams that flow through the layers: one, or two for ResiDual. Beside them, where routers leave their
+/// auxiliary losses, scalars that training adds to its loss (null: they form none).
 struct Streams {
   ResidualStream main;
   Tensor second;
+  std::vector<Tensor>* auxiliary = nullptr;
 };
 
 class Block {

@@ -1,5 +1,6 @@
 // What a forward pass is told besides its input: dtypes, dropout, random numbers, checkpointing, keys and
-// values cached from earlier tokens, and where auxiliary losses go.
+// values cached from earlier tokens. Results are returned, never left in here: a checkpointed layer runs
+// twice.
 #pragma once
 
 #include <vector>
@@ -35,8 +36,7 @@ struct Context {
   bool checkpointing = false;  // recompute each layer in backward
   Tensor key_mask;             // u8 [B, T], undefined: every key counts
   bool causal = true;
-  std::vector<KvCache>* cache = nullptr;            // one a layer, when generating
-  std::vector<Tensor>* auxiliary_losses = nullptr;  // scalars that training adds to the loss
+  std::vector<KvCache>* cache = nullptr;  // one a layer, when generating
   Probe* probe = nullptr;
 };
 

@@ -31,7 +31,7 @@ void add_auxiliary_losses(const Tensor& logits, const Tensor& probabilities, con
 
 }  // namespace
 
-Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, const Context& context) {
+Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, std::vector<Tensor>* auxiliary) {
   const DType wide = engine::compute_dtype(u.dtype());
   const int64_t d = u.size(-1), tokens = u.numel() / d;
   const Tensor x = engine::reshape(engine::contiguous(u), {tokens, d});
@@ -45,8 +45,7 @@ Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, const Conte
       a.gate ? engine::glu(engine::grouped_linear(rows, use(*a.gate), routing.offsets), up, a.activation)
              : engine::activate(up, a.activation);
   const Tensor y = engine::grouped_linear(h, use(*a.down), routing.offsets);
-  if (context.auxiliary_losses)
-    add_auxiliary_losses(logits, probabilities, routing, *context.auxiliary_losses);
+  if (auxiliary) add_auxiliary_losses(logits, probabilities, routing, *auxiliary);
   return engine::reshape(engine::scatter_rows(y, routing.rows, routing.weights, tokens), u.shape());
 }
 

@@ -22,7 +22,7 @@ struct ExpertArguments {
 constexpr double kLoadBalanceWeight = 0.01, kRouterZWeight = 0.001;
 
 /// u [..., d] in the compute dtype. Auxiliary losses, times the number of tokens (losses are sums over
-/// tokens), are appended to context.auxiliary_losses when that is set.
-Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, const Context& context);
+/// tokens), are appended to `auxiliary` unless that is null.
+Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, std::vector<Tensor>* auxiliary);
 
 }  // namespace nn

@@ -59,8 +59,9 @@ Tensor FeedForward::hidden(const Tensor& u, DType dtype) const {
   return gate.defined() ? engine::glu(gate, up, act) : engine::activate(up, act);
 }
 
-Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
-  if (sizes_.experts > 0) return experts(u, context);
+Tensor FeedForward::operator()(const Tensor& u, const Context& context,
+                               std::vector<Tensor>* auxiliary) const {
+  if (sizes_.experts > 0) return experts(u, auxiliary);
   const DType compute = context.precision.compute, wide = context.precision.stream;
   // In a 16-bit model what products do not read stays f32 where there is little of it (engine/cpu/wide.h).
   const int64_t elements = u.numel() / u.size(-1) * up_.weight->value.size(0);
@@ -77,7 +78,7 @@ Tensor FeedForward::operator()(const Tensor& u, const Context& context) const {
   return down_(h, {.dtype = wide});
 }
 
-Tensor FeedForward::experts(const Tensor& u, const Context& context) const {
+Tensor FeedForward::experts(const Tensor& u, std::vector<Tensor>* auxiliary) const {
   return mixture_of_experts(u,
                             {.router = router_.weight,
                              .up = expert_up_,
@@ -86,7 +87,7 @@ Tensor FeedForward::experts(const Tensor& u, const Context& context) const {
                              .activation = engine_activation(sizes_.activation),
                              .experts_per_token = sizes_.experts_per_token,
                              .normalize = sizes_.router_normalize},
-                            context);
+                            auxiliary);
 }
 
 }  // namespace nn

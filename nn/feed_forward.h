@@ -26,11 +26,11 @@ class FeedForward {
 
   /// u [..., d] in the compute dtype; the branch's output before the `out` norm, in the stream's dtype
   /// (experts: u's).
-  Tensor operator()(const Tensor& u, const Context& context) const;
+  Tensor operator()(const Tensor& u, const Context& context, std::vector<Tensor>* auxiliary) const;
 
  private:
   Tensor hidden(const Tensor& u, DType dtype) const;  // act(up u), or act(gate u) * up u
-  Tensor experts(const Tensor& u, const Context& context) const;
+  Tensor experts(const Tensor& u, std::vector<Tensor>* auxiliary) const;
 
   FeedForwardSizes sizes_;
   NormLayer mid_norm_;

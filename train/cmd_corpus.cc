@@ -20,11 +20,10 @@ std::string notes() {
   std::string out = "names:\n";
   for (const auto& recipe : data::recipes()) out += "  " + recipe.name + ": " + recipe.about + "\n";
   return out +
-         "\nA PATH is a text file (a line <|endoftext|> ends a document), *.jsonl, *.html, any of them as "
-         ".gz or .zst,\n"
-         "a folder of such files, or - for stdin. With fewer than 20 documents the split is by position: the "
-         "end of\n"
-         "the text is validation and test.\n"
+         "\nA PATH is a text file (a line <|endoftext|> ends a document), *.jsonl, *.json, *.csv,\n"
+         "*.html, any of them as .gz, .zst or .xz, a folder of such files, or - for stdin. With\n"
+         "fewer than 20 documents the split is by position: the end of the text is validation\n"
+         "and test.\n"
          "Example: normlab corpus janeausten --out corpus\n";
 }
 
@@ -33,7 +32,8 @@ Usage usage() {
           "fetches or reads text, cleans it and splits it into train, valid and test",
           {{"NAME|PATH", "a corpus by name (below), or text", Count::many}},
           {{"out", "DIR", "folder to write", "", Arity::required},
-           {"field", "NAME", "key of the text in JSONL objects; given, stdin is JSONL", "text"},
+           {"field", "NAME", "key of the text in JSON objects, column of a CSV file; given, stdin is JSONL",
+            "text"},
            {"valid", "SHARE", "share of the text for validation", "0.05"},
            {"test", "SHARE", "share of the text for the final test", "0.05"},
            {"seed", "N", "of the split", "1"},

@@ -1,13 +1,15 @@
-// normlab eval: what a model scores. `eval ppl` is perplexity on shards or on a text.
-// Read first: perplexity.h, open_model.h.
+// normlab eval: what a model scores. `eval ppl` is perplexity on shards or on a text; cmd_eval_task.cc has
+// the zero-shot tasks. Read first: perplexity.h, open_model.h.
 #include <cmath>
 #include <cstdio>
 
+#include "data/tasks.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/text.h"
 #include "train/cli.h"
 #include "train/commands.h"
+#include "train/evaluation/json_numbers.h"
 #include "train/open_model.h"
 #include "train/perplexity.h"
 #include "train/run_data.h"
@@ -164,12 +166,13 @@ int eval_ppl(int argc, char** argv) {
   check(sum.scored > 0, path, ": nothing to score");
   Json result = result_json(sum, material, causal);
   result["unigram_entropy"] = unigram_entropy(*material.tokens, open.tokenizer.get());
-  Json out = {{"model", open.folder},
+  Json out = result_of("eval ppl");
+  out.update({{"model", open.folder},
               {"data", path},
               {"kind", material.kind},
               {"objective", models::objective_names[size_t(config.objective)]},
               {"precision", args.text("precision")},
-              {"context", windows.context}};
+              {"context", windows.context}});
   if (causal) out["window"] = args.text("window"), out["stride"] = windows.stride;
   out["results"] = Json::array({result});
   if (args.on("json"))
@@ -182,9 +185,11 @@ int eval_ppl(int argc, char** argv) {
 }  // namespace
 
 int cmd_eval(int argc, char** argv) {
-  return run_commands(
-      {"normlab eval", "scores a model", {{"ppl", "perplexity a token, a word and a byte", eval_ppl}}, ""},
-      argc, argv);
+  std::vector<Command> commands = {{"ppl", "perplexity a token, a word and a byte", eval_ppl}};
+  for (const data::ChoiceTask& task : data::choice_tasks())
+    commands.push_back({task.name, "choosing among continuations, zero-shot", eval_task});
+  commands.push_back({"lambada", "guessing the last word of a passage, zero-shot", eval_task});
+  return run_commands({"normlab eval", "scores a model", commands, ""}, argc, argv);
 }
 
 }  // namespace train

@@ -28,18 +28,17 @@ Usage usage() {
        {"valid", "SHARE", "with --raw: the end of each file's characters becomes the set valid", "0"},
        {"import", "llmc|nanogpt", "inputs are token files of these programs, made with this tokenizer"},
        {"special", "", "find special tokens in the text; otherwise their text is ordinary text"},
-       {"field", "NAME", "key of the text in JSONL objects; given, standard input is JSONL", "text"},
+       {"field", "NAME",
+        "key of the text in JSON objects, column of a CSV file; given, standard input is JSONL", "text"},
        {"shard-tokens", "N", "most tokens in a shard", "100000000"},
        {"threads", "N", "0: all processors; the result does not depend on it", "0"},
        {"force", "", "replace shards that were made from something else"}},
-      "A file's set is the last word of its name that says train, valid (val, validation, dev) or test; "
-      "else\n"
-      "train. A folder whose files' names say train and valid or test is split by them, any other is one "
-      "input.\nDocuments (*.jsonl, *.html, text with lines <|endoftext|> between them; .gz and .zst too) "
-      "are\n"
-      "each followed by the tokenizer's <|endoftext|> or </s>; without one, kind word relies on its <eos> "
-      "and\n"
-      "the others on a newline. Stopped, the same command goes on where it was.\n"
+      "A file's set is the last word of its name that says train, valid (val, validation,\n"
+      "dev, eval) or test; else train. A folder whose files' names say train and valid or\n"
+      "test is split by them, any other is one input. Documents (*.jsonl, *.json, *.csv,\n"
+      "*.html, text with lines <|endoftext|> between them; .gz, .zst and .xz too) are each\n"
+      "followed by the tokenizer's <|endoftext|> or </s>; without one, kind word relies on\n"
+      "its <eos> and the others on a newline. Stopped, the same command goes on where it was.\n"
       "Tiny Shakespeare as nanoGPT has it: normlab prepare --tokenizer T --input input.txt --raw --valid 0.1 "
       "--out DIR\n"};
 }

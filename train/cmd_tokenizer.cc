@@ -89,7 +89,8 @@ int train_command(int argc, char** argv) {
        {"input", "FILE",
         "text to learn from: a file, a folder, or - for standard input (also without --input)", "",
         Arity::repeated},
-       {"field", "NAME", "key of the text in JSONL objects; given, standard input is JSONL", "text"},
+       {"field", "NAME",
+        "key of the text in JSON objects, column of a CSV file; given, standard input is JSONL", "text"},
        {"kind", "bpe|byte|char|word", "what tokens are", "bpe"},
        {"vocab-size", "N",
         "tokens in all, special ones included (0: 32768 for bpe, no limit for char and word)", "0"},
@@ -98,9 +99,8 @@ int train_command(int argc, char** argv) {
        {"threads", "N", "threads to count with (0: all processors); the result does not depend on it", "0"}},
       "bpe is GPT-2's byte-level byte-pair encoding; its tokenizer.json can be read by Hugging Face "
       "tokenizers.\n"
-      "Files are read as `normlab prepare` reads them: text with lines <|endoftext|> between documents, "
-      "*.jsonl,\n"
-      "*.html, .gz and .zst; of a folder with train, valid and test, only train.\n"};
+      "Files are read as `normlab prepare` reads them; of a folder with train, valid and\n"
+      "test, only train.\n"};
   const Arguments args(usage, argc, argv);
   data::TrainOptions options;
   options.kind = data::parse_kind(args.text("kind"));

@@ -141,9 +141,8 @@ Trainer::BatchLoss Trainer::batch_loss(const data::Batch& batch, bool checkpoint
   context.rng = &state_.rng;
   context.checkpointing = checkpointing;
   std::vector<Tensor> auxiliary;
-  if (model_->config().experts > 0) context.auxiliary_losses = &auxiliary;
   const double scale = scaler_ ? scaler_->scale() : 1;
-  const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute);
+  const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute, &auxiliary);
   const Tensor nats =
       model_->loss(hidden, to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
   Tensor total = nats;

@@ -69,10 +69,12 @@ std::vector<Tensor> checkpoint(const Segment& segment, const std::vector<Tensor>
   std::vector<Tensor> outputs;
   std::vector<Parameter*> used;
   {
-    const TapeScope off(nullptr);
+    const TapeSuspension off(*tape);
     const DepthScope inside;
     ParameterLog log;
-    outputs = segment(inputs);
+    std::vector<Tensor> untracked;
+    for (const Tensor& x : inputs) untracked.push_back(x.detach());
+    outputs = segment(untracked);
     used = std::move(log.parameters);
   }
   // The parameters count as inputs of this node, so that their gradients are announced after it.

@@ -18,8 +18,10 @@ namespace engine {
 using Segment = std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs)>;
 
 /// outputs = segment(inputs), with only `inputs` kept for backward. `rng` (may be null) is what the segment
-/// draws from. The segment must compute the same outputs each time it is called, and must outlive the
-/// backward.
+/// draws from. The segment must compute the same outputs each time it is called, and what it refers to must
+/// outlive the backward. Every tensor that needs a gradient comes in through `inputs` (one that is captured
+/// instead is an Error) and every one that is differentiated goes out through the outputs; parameters are
+/// found wherever they are used.
 std::vector<Tensor> checkpoint(const Segment& segment, const std::vector<Tensor>& inputs, Rng* rng = nullptr);
 
 /// True while a checkpointed segment runs, in its first run or again.

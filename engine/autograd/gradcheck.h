@@ -3,11 +3,11 @@
 //   auto result = gradcheck([](const std::vector<Tensor>& x) { return std::vector{my_op(x[0], x[1])}; }, {a,
 //   b}); if (!result.ok) std::cerr << result.text;
 //
-// The function's outputs are reduced to one number with random cotangents of order 1 (1 for a scalar), L = sum <c_i, y_i>;
-// each checked element x of an input is moved by +-eps, and (L(x+eps) - L(x-eps)) / 2 eps is compared with
-// dL/dx from the tape. Where the two one-sided differences disagree far beyond curvature the function has a
-// kink within eps (relu at 0, the top k of a router): the element is skipped and counted, provided that the
-// analytic value lies between the two.
+// The function's outputs are reduced to one number with random cotangents of order 1 (1 for a scalar), L =
+// sum <c_i, y_i>; each checked element x of an input is moved by +-eps, and (L(x+eps) - L(x-eps)) / 2 eps is
+// compared with dL/dx from the tape. Where the two one-sided differences disagree far beyond curvature the
+// function has a kink within eps (relu at 0, the top k of a router): the element is skipped and counted,
+// provided that the analytic value lies between the two.
 #pragma once
 
 #include <functional>

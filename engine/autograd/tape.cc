@@ -10,12 +10,18 @@ namespace engine {
 namespace {
 
 thread_local Tape* current_tape = nullptr;
+thread_local Tape* suspended_tape = nullptr;  // by the TapeSuspension that is the innermost scope
 thread_local std::vector<Parameter*>* parameter_log = nullptr;
 std::atomic<uint32_t> tape_numbers{0};
 
 struct Mutation {
   const char* name = nullptr;
   double factor = 1;
+  BackwardMutation::Of of = BackwardMutation::Of::received;
+
+  bool meets(const char* node, BackwardMutation::Of what) const {
+    return name && of == what && std::strcmp(name, node) == 0;
+  }
 };
 Mutation mutation;
 
@@ -40,13 +46,23 @@ Tape::~Tape() { clear_nodes(); }
 
 Tape* Tape::current() { return current_tape; }
 
-TapeScope::TapeScope(Tape* tape) : previous_(current_tape) { current_tape = tape; }
-TapeScope::~TapeScope() { current_tape = previous_; }
+TapeScope::TapeScope(Tape* tape) : previous_(current_tape), previous_suspended_(suspended_tape) {
+  current_tape = tape;
+  suspended_tape = nullptr;
+}
+TapeScope::~TapeScope() { current_tape = previous_, suspended_tape = previous_suspended_; }
+
+TapeSuspension::TapeSuspension(Tape& tape) : off_(nullptr) { suspended_tape = &tape; }
+TapeSuspension::~TapeSuspension() = default;  // off_ puts both back
 
 ParameterLog::ParameterLog() : previous_(parameter_log) { parameter_log = &parameters; }
 ParameterLog::~ParameterLog() { parameter_log = previous_; }
 
 Tape* recording(std::initializer_list<const Tensor*> inputs) {
+  if (suspended_tape)
+    for (const Tensor* x : inputs)
+      check(!suspended_tape->tracks(*x), "checkpoint: the segment reads a tensor ", x->shape(),
+            " that needs a gradient and is not among its inputs");
   Tape* tape = current_tape;
   if (!tape) return nullptr;
   for (const Tensor* x : inputs)
@@ -176,7 +192,7 @@ void Tape::run(size_t index) {
     SlotState& slot = slots_[size_t(links_[size_t(node.first_output_ + i)])];
     any = any || slot.grad.defined();
     if (observer && slot.grad.defined()) observer->on_gradient(index, node.name(), slot.grad);
-    if (mutation.name && slot.grad.defined() && std::strcmp(mutation.name, node.name()) == 0)
+    if (slot.grad.defined() && mutation.meets(node.name(), BackwardMutation::Of::received))
       slot.grad = scaled_copy(slot.grad, mutation.factor);
   }
   if (any) {
@@ -205,6 +221,11 @@ void Tape::release_uses(Node& node) {
   }
 }
 
+Tensor Tape::offered_buffer(const SlotState& slot) {
+  const Tensor buffer = slot.producer ? slot.producer->gradient_buffer(slot.output) : Tensor();
+  return buffer.defined() && buffer.has_uniform_rows() ? buffer : Tensor();
+}
+
 void Tape::accumulate(int32_t index, const Tensor& g) {
   SlotState& slot = slots_[size_t(index)];
   assert(g.shape() == slot.shape);
@@ -213,7 +234,7 @@ void Tape::accumulate(int32_t index, const Tensor& g) {
     copy_elements(g, p.grad, p.grad_written);
     p.grad_written = true;
   } else if (!slot.grad.defined()) {
-    const Tensor buffer = slot.producer ? slot.producer->gradient_buffer(slot.output) : Tensor();
+    const Tensor buffer = offered_buffer(slot);
     if (!buffer.defined() && g.is_contiguous() && g.dtype() == slot.dtype) {
       slot.grad = g.detach();  // shared; copied on the next write
       return;
@@ -268,8 +289,7 @@ Into Backward::request(int input, bool rows) {
     return {slot.grad, accumulate};
   }
   if (!slot.grad.defined()) {
-    if (rows && slot.producer) slot.grad = slot.producer->gradient_buffer(slot.output);
-    if (slot.grad.defined() && !slot.grad.has_uniform_rows()) slot.grad = {};
+    if (rows) slot.grad = Tape::offered_buffer(slot);
     if (!slot.grad.defined()) slot.grad = Tensor::empty(slot.shape, slot.dtype);
     return {slot.grad, false};
   }
@@ -287,10 +307,14 @@ Into Backward::into(int input) { return request(input, false); }
 Into Backward::into_rows(int input) { return request(input, true); }
 
 void Backward::pass(int input, const Tensor& g) {
-  if (wants(input)) tape_.accumulate(input_slot(input), g);
+  if (!wants(input)) return;
+  const bool wrong = mutation.meets(node_.name(), BackwardMutation::Of::passed);
+  tape_.accumulate(input_slot(input), wrong ? scaled_copy(g, mutation.factor) : g);
 }
 
-BackwardMutation::BackwardMutation(const char* node_name, double factor) { mutation = {node_name, factor}; }
+BackwardMutation::BackwardMutation(const char* node_name, double factor, Of of) {
+  mutation = {node_name, factor, of};
+}
 BackwardMutation::~BackwardMutation() { mutation = {}; }
 
 }  // namespace engine

@@ -55,7 +55,8 @@ class Node {
   virtual const char* name() const = 0;
   virtual int64_t saved_bytes() = 0;
   /// Where the gradient of output i should be formed, when the node wants it inside a larger buffer of its
-  /// own (split); an undefined tensor means: anywhere.
+  /// own (split); an undefined tensor means: anywhere. Used when it has uniform rows; else the gradient is
+  /// formed elsewhere.
   virtual Tensor gradient_buffer(int output) { return {}; }
 
  private:
@@ -155,8 +156,8 @@ class Tape {
   bool is_parameter(const Tensor& x) const {
     return tracks(x) && slots_[size_t(x.slot.index)].parameter != nullptr;
   }
-  /// The gradient buffer of a parameter, as Backward::into() gives it, for an op that forms gradients while it
-  /// runs forward (linear_cross_entropy). Requires is_parameter(x).
+  /// The gradient buffer of a parameter, as Backward::into() gives it, for an op that forms gradients while
+  /// it runs forward (linear_cross_entropy). Requires is_parameter(x).
   Into into_now(const Tensor& x);
 
   /// Appends a node and gives the outputs their slots. Returns the node, to fill in its saved fields.
@@ -203,6 +204,9 @@ class Tape {
   void append(Node& node, std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs);
   void run(size_t index);
   void accumulate(int32_t slot, const Tensor& g);
+  /// Where the producer of a slot wants its gradient formed: undefined when it does not care, or when the
+  /// place has no uniform rows, which is what kernels that write a gradient later on the slot's account need.
+  static Tensor offered_buffer(const SlotState& slot);
   void release_uses(Node& node);
   void clear_nodes();
 
@@ -223,7 +227,21 @@ class TapeScope {
   TapeScope& operator=(const TapeScope&) = delete;
 
  private:
-  Tape* previous_;
+  Tape *previous_, *previous_suspended_;
+};
+
+/// While it lives nothing is recorded, and an op that reads a tensor of `tape` is an Error that says so: what
+/// runs here is recorded later, from copies of its inputs, and would lose the gradient of anything else it
+/// reads.
+class TapeSuspension {
+ public:
+  explicit TapeSuspension(Tape& tape);
+  ~TapeSuspension();
+  TapeSuspension(const TapeSuspension&) = delete;
+  TapeSuspension& operator=(const TapeSuspension&) = delete;
+
+ private:
+  TapeScope off_;
 };
 
 /// Notes every parameter that is used while it lives, on a tape or not (a parameter used twice is noted
@@ -242,11 +260,12 @@ class ParameterLog {
 /// recording({&x, &w}))`.
 Tape* recording(std::initializer_list<const Tensor*> inputs);
 
-/// For the mutation tests: while it lives, every backward of nodes with this name gets gradients scaled by
-/// `factor`.
+/// For the mutation tests: while it lives, nodes with this name have the gradients that they get, or those
+/// that they pass() on, scaled by `factor`.
 class BackwardMutation {
  public:
-  BackwardMutation(const char* node_name, double factor);
+  enum class Of { received, passed };
+  BackwardMutation(const char* node_name, double factor, Of of = Of::received);
   ~BackwardMutation();
 };
 

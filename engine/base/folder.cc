@@ -67,6 +67,13 @@ std::string absolute_path(const std::string& path) {
   return full.lexically_normal().string();
 }
 
+std::string resolved_path(const std::string& path) {
+  std::error_code error;
+  const fs::path full = fs::canonical(path, error);
+  check(!error, path, ": ", error.message());
+  return full.string();
+}
+
 void move_path(const std::string& from, const std::string& to) {
   check(::rename(from.c_str(), to.c_str()) == 0, to, ": cannot move ", from, " there (", std::strerror(errno),
         ")");

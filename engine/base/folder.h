@@ -21,6 +21,9 @@ bool same_file(const std::string& a, const std::string& b);
 /// The path from the root on, without "." and "..".
 std::string absolute_path(const std::string& path);
 
+/// The same without links; an Error where it leads nowhere.
+std::string resolved_path(const std::string& path);
+
 void move_path(const std::string& from, const std::string& to);
 /// Remove what is there, as far as that goes: for what nobody will miss.
 void remove_file(const std::string& path) noexcept;

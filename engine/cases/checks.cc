@@ -119,7 +119,8 @@ CaseReport check_value(const OpCase& c) {
 CaseReport check_gradients(const OpCase& c, GradcheckResult* details) {
   std::vector<std::string> names;
   for (const CaseInput& input : c.inputs) names.push_back(input.name);
-  GradcheckResult result = gradcheck(c.run, draw_inputs(c, DType::f64), {.unit_cotangents = c.unit_upstream}, names);
+  GradcheckResult result =
+      gradcheck(c.run, draw_inputs(c, DType::f64), {.unit_cotangents = c.unit_upstream}, names);
   CaseReport report{result.ok, result.text};
   if (details) *details = std::move(result);
   return report;
@@ -194,13 +195,29 @@ CaseReport check_threads(const OpCase& c) {
   return report;
 }
 
-CaseReport check_mutation(const OpCase& c) {
-  const BackwardMutation mutation(c.node.c_str(), 1.01);
-  try {
-    if (!check_gradients(c).ok) return {};
-  } catch (const Error&) {
-    return {};  // a node that checks its upstream gradient noticed
+CaseReport check_poison(const OpCase& c) {
+  struct Poisoning {
+    Poisoning() { set_poisoning(true); }
+    ~Poisoning() { set_poisoning(false); }
+  };
+  for (DType dtype : c.dtypes) {
+    const std::vector<Tensor> inputs = draw_inputs(c, dtype);
+    const Evaluation plain = evaluate(c, inputs);
+    const Evaluation poisoned = [&] {
+      const Poisoning on;
+      return evaluate(c, inputs);
+    }();
+    const CaseReport report = compare_bits(plain, poisoned, join_text("from poisoned memory in ", dtype));
+    if (!report.ok) return report;
   }
+  return {};
+}
+
+CaseReport check_mutation(const OpCase& c) {
+  // An op that takes no upstream gradient but 1 has formed its gradients by then: those are made wrong.
+  const BackwardMutation mutation(
+      c.node.c_str(), 1.01, c.unit_upstream ? BackwardMutation::Of::passed : BackwardMutation::Of::received);
+  if (!check_gradients(c).ok) return {};
   return {false, "a backward of " + c.node + " scaled by 1.01 passed the gradient check"};
 }
 

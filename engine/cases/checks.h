@@ -22,7 +22,9 @@ CaseReport check_dtypes(const OpCase& c);
 CaseReport check_strides(const OpCase& c);
 /// The same bits, value and gradients, from 1, 2, 3 and 8 threads.
 CaseReport check_threads(const OpCase& c);
-/// The row's gradcheck fails when its node's backward is scaled by 1.01.
+/// The same bits when uninitialised memory and scratch memory are full of NaNs (set_poisoning()).
+CaseReport check_poison(const OpCase& c);
+/// The row's gradcheck finds wrong numbers when its node's backward is scaled by 1.01; an Error is no finding.
 CaseReport check_mutation(const OpCase& c);
 
 }  // namespace engine

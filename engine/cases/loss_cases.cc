@@ -57,36 +57,39 @@ struct ProjectionCase {
   double softcap = 0;
 };
 
+// A label of `vocabulary` stands for a row that is not scored; a single row is scored.
 void add_projection(std::vector<OpCase>& cases, const ProjectionCase& c) {
-  OpCase op{.op = "linear_cross_entropy",
-            .node = "linear_cross_entropy",
-            .detail = join_text(c.what, " [", c.rows, ", ", c.width, "] to ", c.classes),
-            .inputs = {{"x", {c.rows, c.width}},
-                       {"weight", {c.classes, c.width}},
-                       {.name = "labels", .shape = {c.rows}, .draw = Draw::ids, .limit = c.vocabulary + 1}},
-            .run =
-                [c](const auto& t) {
-                  return std::vector{linear_cross_entropy(
-                      t[0], t[1], c.bias ? t[3] : Tensor(), labels_of(t[2], c.vocabulary),
-                      {.softcap = c.softcap, .vocabulary = c.vocabulary})};
-                },
-            .reference =
-                [c](const auto& t) {
-                  double sum = 0;
-                  for (int64_t r = 0; r < c.rows; ++r) {
-                    if (int64_t(t[2].v[size_t(r)]) == c.vocabulary) continue;
-                    std::vector<double> z;
-                    for (int64_t j = 0; j < c.vocabulary; ++j) {
-                      double value = c.bias ? t[3].v[size_t(j)] : 0;
-                      for (int64_t i = 0; i < c.width; ++i) value += t[0].row(r)[i] * t[1].row(j)[i];
-                      z.push_back(c.softcap > 0 ? c.softcap * std::tanh(value / c.softcap) : value);
-                    }
-                    sum += row_loss(z, int64_t(t[2].v[size_t(r)]));
-                  }
-                  return std::vector{scalar(sum)};
-                },
-            .reduction = c.width + c.classes,
-            .unit_upstream = true};
+  OpCase op{
+      .op = "linear_cross_entropy",
+      .node = "linear_cross_entropy",
+      .detail = join_text(c.what, " [", c.rows, ", ", c.width, "] to ", c.classes),
+      .inputs =
+          {{"x", {c.rows, c.width}},
+           {"weight", {c.classes, c.width}},
+           {.name = "labels", .shape = {c.rows}, .draw = Draw::ids, .limit = c.vocabulary + (c.rows > 1)}},
+      .run =
+          [c](const auto& t) {
+            return std::vector{linear_cross_entropy(t[0], t[1], c.bias ? t[3] : Tensor(),
+                                                    labels_of(t[2], c.vocabulary),
+                                                    {.softcap = c.softcap, .vocabulary = c.vocabulary})};
+          },
+      .reference =
+          [c](const auto& t) {
+            double sum = 0;
+            for (int64_t r = 0; r < c.rows; ++r) {
+              if (int64_t(t[2].v[size_t(r)]) == c.vocabulary) continue;
+              std::vector<double> z;
+              for (int64_t j = 0; j < c.vocabulary; ++j) {
+                double value = c.bias ? t[3].v[size_t(j)] : 0;
+                for (int64_t i = 0; i < c.width; ++i) value += t[0].row(r)[i] * t[1].row(j)[i];
+                z.push_back(c.softcap > 0 ? c.softcap * std::tanh(value / c.softcap) : value);
+              }
+              sum += row_loss(z, int64_t(t[2].v[size_t(r)]));
+            }
+            return std::vector{scalar(sum)};
+          },
+      .reduction = c.width + c.classes,
+      .unit_upstream = true};
   if (c.rows == 1)
     op.low_precision_factor = 8, op.reason = "one number: the yardstick's own rounding is luck";
   if (c.bias) op.inputs.push_back({.name = "bias", .shape = {c.classes}, .parameter = true});

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -71,6 +72,8 @@ void to_system(void* block, size_t size) {
     std::free(block);
 }
 
+std::atomic<bool> poisoning_on{false};
+
 void drop_cache(Pool& p) {
   for (auto& [size, blocks] : p.free_blocks) {
     for (void* block : blocks) to_system(block, size);
@@ -109,7 +112,14 @@ void* allocate(size_t bytes, Contents contents) {
   if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
   lock.unlock();
   if (clear) std::memset(block, 0, size);
+  if (contents == Contents::any) poison(block, size);
   return block;
+}
+
+void set_poisoning(bool on) { poisoning_on.store(on); }
+bool poisoning() { return poisoning_on.load(std::memory_order_relaxed); }
+void poison(void* block, size_t bytes) {
+  if (poisoning()) std::memset(block, 0xff, bytes);
 }
 
 void release(void* block, size_t bytes) {

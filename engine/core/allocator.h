@@ -25,6 +25,13 @@ void* allocate(size_t bytes, Contents contents = Contents::any);
 /// Gives a block back for reuse; `bytes` is what was asked for.
 void release(void* block, size_t bytes);
 
+/// For tests: from now on memory whose contents are nobody's business is handed out full of NaNs (of every floating
+/// dtype), scratch memory of kernels too, so that what reads it before writing it is seen.
+void set_poisoning(bool on);
+bool poisoning();
+/// Fills memory so when poisoning is on.
+void poison(void* block, size_t bytes);
+
 MemoryStatistics memory_statistics();
 void reset_peak_memory();
 /// Returns every cached block to the system.

@@ -22,7 +22,9 @@ void copy_elements(const Tensor& from, const Tensor& to, bool accumulate) {
       a.size[a.rank] = n, a.from_stride[a.rank] = step, a.to_stride[a.rank++] = to_step;
     }
   }
-  if (from.numel() > 0) cpu::copy(a);
+  if (from.numel() == 0) return;
+  ++to.storage()->version;
+  cpu::copy(a);
 }
 
 }  // namespace engine

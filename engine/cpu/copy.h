@@ -20,7 +20,8 @@ namespace cpu {
 ENGINE_CPU_KERNEL(copy, CopyArgs)
 }
 
-/// to = from or to += from, any strides and floating dtypes, equal shapes. Not recorded.
+/// to = from or to += from, any strides and floating dtypes, equal shapes. Not recorded; counts as
+/// an overwrite of `to` (Storage::version).
 void copy_elements(const Tensor& from, const Tensor& to, bool accumulate);
 
 }  // namespace engine

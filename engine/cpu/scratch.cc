@@ -28,6 +28,7 @@ void* thread_scratch(size_t bytes, int slot) {
     block.data = allocate(bytes);
     block.bytes = bytes;
   }
+  poison(block.data, block.bytes);
   return block.data;
 }
 

@@ -32,7 +32,8 @@ ENGINE_INLINE void stream_packet(T* p, const Packet<Compute<T>>& x) {
 enum class Delivery { stored, streamed, added };
 
 /// For `rows` rows of n elements, `stride` apart: streamed when there is much of them and their packets lie
-/// on multiples of their own size.
+/// on multiples of their own size. A row here is whatever the kernel begins a new packet at: a block of a norm
+/// in groups is one.
 ENGINE_INLINE Delivery delivery(const void* to, DType dtype, int64_t rows, int64_t n, int64_t stride,
                                 bool accumulate) {
   if (accumulate) return Delivery::added;

@@ -16,7 +16,7 @@ struct HeadScaleNode : NodeOf<HeadScaleNode> {
 
   void backward(Backward& b) override {
     const Tensor& in = x.get();
-    const int64_t heads = gain.get().numel(), rows = in.numel() / in.size(-1);
+    const int64_t heads = gain.get().numel(), rows = in.shape().leading().numel();
     HeadScaleBackward a{.x = in.raw(),
                         .gain = gain.get().raw(),
                         .dy = b.dy().raw(),

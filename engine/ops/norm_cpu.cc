@@ -195,8 +195,11 @@ ENGINE_INLINE void keep_sums(const JoinBackward& a, int64_t chunk, const ScaleSu
   if (!a.branch.vector) set_section<C>(a.dbranch, chunk, a.partial_stride, sums.branch);
 }
 
-// Where a norm's result goes.
+// Where a norm's result goes. Packets begin at each block's first element where blocks are formed in place, and
+// at each row's where a row is rounded (norm_row).
+template <class C>
 ENGINE_INLINE Delivery delivery_of(const NormForward& a) {
+  if (a.y_dtype == dtype_of<C>()) return delivery(a.y, a.y_dtype, a.rows * a.groups, a.n, a.n, false);
   const int64_t width = a.groups * a.n;
   return delivery(a.y, a.y_dtype, a.rows, width, width, false);
 }
@@ -204,7 +207,7 @@ ENGINE_INLINE Delivery delivery_of(const NormForward& a) {
 template <class C, class W>
 void forward(const NormForward& a) {
   const int64_t width = a.groups * a.n;
-  const Delivery how = delivery_of(a);
+  const Delivery how = delivery_of<C>(a);
   parallel_chunks(a.rows, forward_rows(width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(3, width);
     const C* gain = gain_of<C>(a.weight, a.gain_offset, a.n, b[2]);
@@ -223,7 +226,7 @@ void forward(const JoinForward& a) {
 
 template <class C, class W>
 void forward(const JoinNormForward& a) {
-  const Delivery how = delivery_of(a.norm);
+  const Delivery how = delivery_of<C>(a.norm);
   parallel_chunks(a.join.rows, forward_rows(a.join.width), [&](int64_t begin, int64_t end) {
     const RowBuffers<C> b(4, a.join.width);
     const C* gain = gain_of<C>(a.norm.weight, a.norm.gain_offset, a.norm.n, b[3]);

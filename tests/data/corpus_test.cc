@@ -133,6 +133,33 @@ TEST_CASE("few documents are cut by position, at line ends, nothing lost") {
   CHECK(std::abs(double(valid.size()) / double(text.size()) - 0.1) < 0.01);
 }
 
+TEST_CASE("a text of one line is cut at white space, and one of a single word between characters") {
+  const TemporaryFolder folder;
+  const auto parts = [&](const std::string& text, double test) {
+    build(folder.path, {text}, {.cleaning = Cleaning::utf8_only, .valid = 0.1, .test = test});
+    std::vector<std::string> out;
+    for (const char* part : {"/train.txt", "/valid.txt", "/test.txt"})
+      if (test > 0 || std::string(part) != "/test.txt") out.push_back(engine::read_file(folder.path + part));
+    return out;
+  };
+  std::string words, letters;
+  for (int i = 0; i < 1000; ++i) words += "word" + std::to_string(i) + " ", letters += "\u00e9";
+  for (const double test : {0.1, 0.0}) {
+    const auto by_words = parts(words, test), by_letters = parts(letters, test);
+    std::string all_words, all_letters;
+    for (size_t i = 0; i < by_words.size(); ++i) {
+      const double share = i > 0 ? 0.1 : 0.9 - test;
+      all_words += by_words[i], all_letters += by_letters[i];
+      CHECK(by_words[i].ends_with(' '));
+      CHECK(std::abs(double(by_words[i].size()) / double(words.size()) - share) < 0.01);
+      CHECK(by_letters[i].size() % 2 == 0);
+      CHECK(std::abs(double(by_letters[i].size()) / double(letters.size()) - share) < 0.01);
+    }
+    CHECK(all_words == words);
+    CHECK(all_letters == letters);
+  }
+}
+
 TEST_CASE("documents that hold a separator line make the corpus JSONL") {
   const TemporaryFolder folder;
   auto documents = numbered(30);

@@ -81,13 +81,13 @@ TEST_CASE("documents are each followed by the end-of-document token") {
   CHECK(TokenStream::open(folder / "special/train")->size() == 8 + 1 + 32 - 12 + 1);
 }
 
-TEST_CASE("lines as units are encoded alone, blank ones left out") {
+TEST_CASE("lines as units are encoded alone and stripped, blank ones left out") {
   const TemporaryFolder folder;
   const auto tokenizer = bytes_with({"<s>", "</s>"});
-  engine::write_file(folder / "a.txt", "one\n\ntwo  \r\n \n<|endoftext|>\nthree");
+  engine::write_file(folder / "a.txt", "one\n\n two  \r\n \n<|endoftext|>\nthree\rfour\u00a0\n\u3000\f\n");
   prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .units = Units::line});
-  CHECK(tokenizer->decode(tokens_of(folder / "out/train")) == "one</s>two  \r</s>three</s>");
-  CHECK(TokenStream::open(folder / "out/train")->unit_lengths() == std::vector<uint32_t>{4, 7, 6});
+  CHECK(tokenizer->decode(tokens_of(folder / "out/train")) == "one</s>two</s>three</s>four</s>");
+  CHECK(TokenStream::open(folder / "out/train")->unit_lengths() == std::vector<uint32_t>{4, 4, 6, 5});
 }
 
 TEST_CASE("without a special token kind word relies on its line ends, other kinds on a newline") {
@@ -140,6 +140,8 @@ TEST_CASE("a file's set is the last word of its name that says so") {
   CHECK(set_of_file("test/Dev-02.jsonl.gz") == "valid");
   CHECK(set_of_file("my test") == "test");
   CHECK(set_of_file("latest.txt") == "train");
+  CHECK(set_of_file("eval.jsonl") == "valid");
+  CHECK(set_of_file("medieval.txt") == "train");
 }
 
 TEST_CASE("a corpus folder gives its three sets") {
@@ -318,6 +320,44 @@ TEST_CASE("a vocabulary above 65536 takes 4 bytes a token") {
   prepare(*tokenizer, {folder / "a.txt"}, {.folder = folder / "out", .form = PrepareForm::raw});
   CHECK(tokens_of(folder / "out/train") == std::vector<TokenId>{70000, 0});
   CHECK(ShardReader(folder / "out/train-00000.bin").info().token_bytes == 4);
+  // nanoGPT's files of such a vocabulary have 4 bytes too.
+  const uint32_t ids[] = {5, 69999, 7};
+  engine::write_file(folder / "b.bin", std::string_view(reinterpret_cast<const char*>(ids), sizeof ids));
+  prepare(*tokenizer, {folder / "b.bin"}, {.folder = folder / "wide", .form = PrepareForm::nanogpt});
+  CHECK(tokens_of(folder / "wide/train") == std::vector<TokenId>{5, 69999, 7});
+  engine::write_file(folder / "b.bin", "abcdef");
+  CHECK_THROWS_WITH(
+      prepare(*tokenizer, {folder / "b.bin"}, {.folder = folder / "odd", .form = PrepareForm::nanogpt}),
+      Contains("4-byte tokens"));
+}
+
+TEST_CASE("nanoGPT's ids of 4 bytes are told by their empty halves where 2 bytes would do") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  std::vector<TokenId> ids;
+  for (uint32_t i = 0; i < 40; ++i) ids.push_back((7 * i) % 257);
+  engine::write_file(folder / "a.bin",
+                     std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * 4));
+  prepare(*tokenizer, {folder / "a.bin"}, {.folder = folder / "out", .form = PrepareForm::nanogpt});
+  CHECK(tokens_of(folder / "out/train") == ids);
+  const std::vector<uint16_t> zeros(40, 0);  // a token like any other
+  engine::write_file(folder / "a.bin", std::string_view(reinterpret_cast<const char*>(zeros.data()), 80));
+  prepare(*tokenizer, {folder / "a.bin"}, {.folder = folder / "zeros", .form = PrepareForm::nanogpt});
+  CHECK(tokens_of(folder / "zeros/train").size() == 40);
+}
+
+TEST_CASE("raw files must be text, except for a tokenizer of bytes") {
+  const TemporaryFolder folder;
+  const std::string noise("\x01\x02\0\xff", 4);
+  engine::write_file(folder / "a.bin", noise);
+  prepare(*bytes_with({}), {folder / "a.bin"}, {.folder = folder / "out", .form = PrepareForm::raw});
+  CHECK(tokens_of(folder / "out/train") == std::vector<TokenId>{1, 2, 0, 255});
+  const auto characters = parse_tokenizer(
+      R"({"format": "normlab-tokenizer", "version": 1, "kind": "char", "special": [], "characters": ["\n", "a"]})",
+      "c");
+  CHECK_THROWS_WITH(
+      prepare(*characters, {folder / "a.bin"}, {.folder = folder / "no", .form = PrepareForm::raw}),
+      Contains("this is not text"));
 }
 
 TEST_CASE("what cannot be prepared is one clear line") {

@@ -149,7 +149,12 @@ TEST_CASE("several shards are one stream") {
   CHECK(std::accumulate(units.begin(), units.end(), 0u) == 1000);
   CHECK(TokenStream::open(folder / "valid")->size() == 3);
   CHECK(TokenStream::open(folder / "valid-00000.bin")->size() == 3);
-  CHECK(TokenStream::open(folder.path)->size() == 1003);
+  // Training text and what is held out of it are no one stream.
+  CHECK_THROWS_WITH(TokenStream::open(folder.path), Contains("holds the sets train or valid"));
+  engine::make_directories(folder / "alone");
+  write(folder / "alone/train-00000.bin", {1, 2}, 50);
+  write(folder / "alone/train-00001.bin", {3}, 50);
+  CHECK(TokenStream::open(folder / "alone")->size() == 3);
   CHECK_THROWS_WITH(TokenStream::open(folder / "test"), Contains("no token shard"));
   CHECK_THROWS_WITH(stream->check_tokenizer(hash_of(8)), Contains("another tokenizer"));
   CHECK_NOTHROW(stream->check_tokenizer(hash_of(7)));

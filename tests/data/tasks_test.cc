@@ -5,8 +5,10 @@
 #include <map>
 
 #include "data/tasks_glue.h"
+#include "data/text_case.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -86,6 +88,164 @@ TEST_CASE("the published GLUE files are read whole") {
   CHECK(glue_file("qnli", glue, "train") == "");
 }
 
+TEST_CASE("requests are those of lm-evaluation-harness, byte for byte") {
+  const std::string reference = shared_path("reference/zeroshot"), published = shared_path("data");
+  if (reference.empty() || published.empty()) return;
+  const engine::Json expected = engine::read_json(reference + "/requests.json");
+  const std::string own = reference + "/own_rows/";
+  const std::map<std::string, std::string> own_files = {{"hellaswag_raw", "hellaswag_raw.jsonl"},
+                                                        {"piqa", "piqa.jsonl"},
+                                                        {"winogrande", "winogrande.jsonl"},
+                                                        {"arc", "arc.jsonl"},
+                                                        {"boolq", "boolq.jsonl"},
+                                                        {"copa", "copa.jsonl"},
+                                                        {"sciq", "sciq.json"},
+                                                        {"storycloze", "storycloze.csv"},
+                                                        {"lambada", "lambada.jsonl"}};
+  size_t compared = 0;
+  for (const auto& [key, documents] : expected.items()) {
+    CAPTURE(key);
+    const bool is_own = key.starts_with("own/");
+    const std::string name = is_own ? key.substr(4) : key;
+    const std::string task = name == "hellaswag_raw" ? "hellaswag" : name;
+    const std::string path = is_own ? own + own_files.at(name) : published + "/" + name;
+    engine::Json got = engine::Json::array();
+    if (task == "lambada") {
+      for (const auto& item : read_lambada(path))
+        got.push_back({{"requests", engine::Json::array({engine::Json::array({item.context, item.target})})},
+                       {"gold", nullptr}});
+    } else {
+      for (const auto& item : read_choice_task(task, path)) {
+        engine::Json requests = engine::Json::array();
+        for (const Choice& choice : item.choices)
+          requests.push_back(engine::Json::array({choice.context, choice.continuation}));
+        got.push_back({{"requests", requests}, {"gold", item.label}});
+      }
+    }
+    REQUIRE(got.size() >= documents.size());
+    for (size_t i = 0; i < documents.size(); ++i, ++compared) CHECK(got[i] == documents[i]);
+  }
+  CHECK(compared == 534);
+}
+
+TEST_CASE("capitals, lower case and white space are Python's") {
+  CHECK(capitalized("she asks NASA") == "She asks nasa");
+  CHECK(capitalized("ßIGN") == "Ssign");
+  CHECK(capitalized("ﬁRST") == "First");
+  CHECK(capitalized("ǆ") == "ǅ");
+  CHECK(capitalized("ΟΔΥΣΣΕΥΣ ΣΣ. Σ") == "Οδυσσευς σς. σ");
+  CHECK(capitalized("İİ") == "İi\xcc\x87");
+  CHECK(capitalized("") == "");
+  CHECK(lower_first("It BROKE") == "it BROKE");
+  CHECK(lower_first("") == "");
+  CHECK(strip("\xc2\xa0\x1c x\xe3\x80\x80\n\xc2\x85") == "x");
+  CHECK(strip_left(" x ") == "x ");
+  CHECK(strip_right(" x ") == " x");
+  CHECK(strip("\xe2\x80\x8bx") == "\xe2\x80\x8bx");  // a zero width space is no white space
+}
+
+TEST_CASE("HellaSwag's raw texts lose their brackets as in the harness") {
+  Files files;
+  const auto context = [&](const std::string& activity, const std::string& first, const std::string& second) {
+    const engine::Json row = {{"activity_label", activity},
+                              {"ctx_a", first},
+                              {"ctx_b", second},
+                              {"endings", {"[step]", "a [title] b", "x    y", " z"}}};
+    return read_choice_task("hellaswag", files.put("a.jsonl", row.dump()))[0];
+  };
+  const ChoiceItem item =
+      context("Home", "[header] Boil an egg [title] Fill a pot. [step] Use [cold\nor", "wARM] water");
+  CHECK(item.choices[0].context == "Home: Boil an egg. Fill a pot. Use [cold\nor Warm] water");
+  CHECK(item.choices[0].continuation == " ");  // an empty choice is legal
+  CHECK(choice_length(item.choices[0]) == 0);
+  CHECK(item.choices[1].continuation == " a. b");
+  CHECK(item.choices[2].continuation == " x  y");  // one pass over pairs of spaces
+  CHECK(item.choices[3].continuation == " z");
+  CHECK(item.label == -1);
+  CHECK(context("[a]b", "[c", "]").choices[0].context == "b: ");
+}
+
+TEST_CASE("Hugging Face's copies of the tasks are read") {
+  Files files;
+  const auto read = [&](const std::string& task, const std::string& text) {
+    return read_choice_task(task, files.put("copy.jsonl", text));
+  };
+  for (const char* label : {"2", "\"2\"", "2.0"}) {
+    const auto items =
+        read("hellaswag", std::string(R"({"query":"q","endings":["a","b","c","d"],"label":)") + label + "}");
+    CHECK(items[0].label == 2);
+    CHECK(items[0].id == "0");
+  }
+  for (const char* none : {"-1", "null", "\"\"", "\"-1\""}) {
+    CAPTURE(none);
+    CHECK(read("piqa", std::string(R"({"goal":"g","sol1":"a","sol2":"b","label":)") + none + "}")[0].label ==
+          -1);
+  }
+  CHECK(read("piqa", R"({"goal":"g","sol1":"a","sol2":"b","label":1})")[0].label == 1);
+  files.put("copy-labels.lst", "0\n");
+  CHECK_THROWS_WITH(read("piqa", R"({"goal":"g","sol1":"a","sol2":"b","label":1})"),
+                    Contains("itself says 1"));
+  const auto sun =
+      read("openbookqa", R"({"id":"7","question_stem":"The sun is","choices":{"text":["star","rock"],)"
+                         R"("label":["A","B"]},"answerKey":"B"})");
+  CHECK((sun[0].choices[0].context == "The sun is" && sun[0].choices[0].continuation == " star" &&
+         sun[0].label == 1));
+  const auto arc =
+      read("arc", R"({"id":"7","question":"Why?","choices":{"text":["p","q","r"],"label":["1","2","3"]},)"
+                  R"("answerKey":"3"})");
+  CHECK((arc[0].choices[2].context == "Question: Why?\nAnswer:" && arc[0].label == 2));
+  CHECK(read("winogrande", R"({"sentence":"A _ x","option1":"a","option2":"b","answer":""})")[0].label == -1);
+  CHECK(read("boolq", R"({"question":"q","passage":"p","idx":5,"label":true})")[0].label == 1);
+  CHECK(read("boolq", R"({"question":"q","passage":"p","answer":"False"})")[0].label == 0);
+  CHECK(read("boolq", R"({"question":"q","passage":"p"})")[0].label == -1);
+  const auto story = read("storycloze",
+                          "story_id,input_sentence_1,input_sentence_2,input_sentence_3,input_sentence_4,"
+                          "sentence_quiz1,sentence_quiz2,answer_right_ending\ns,A.,B.,C.,D.,E.,F.,2\n\n");
+  CHECK((story.size() == 1 && story[0].label == 1 && story[0].choices[1].continuation == " F."));
+  // A JSON array in place of lines, and what json.dumps writes beyond JSON.
+  const auto array = read("piqa",
+                          "\xef\xbb\xbf[\n"
+                          R"({"goal":"g\ud83d","sol1":"a","sol2":"b","score":NaN})"
+                          "\n]");
+  CHECK((array.size() == 1 && array[0].choices[0].context == "Question: g\xef\xbf\xbd\nAnswer:"));
+}
+
+TEST_CASE("GPT-3's prompts differ in piqa, boolq and copa") {
+  Files files;
+  const auto read = [&](const std::string& task, const std::string& text) {
+    return read_choice_task(task, files.put("g.jsonl", text), {.protocol = Protocol::gpt3})[0].choices[1];
+  };
+  CHECK(read("piqa", R"({"goal":"g","sol1":"a","sol2":"b"})").context == "g");
+  CHECK(read("boolq", R"({"question":"q","passage":"p"})").context == "p\nquestion: q?\nanswer:");
+  const Choice copa =
+      read("copa", R"({"premise":" It fell. ","choice1":"A","choice2":"It BROKE.","question":"cause"})");
+  CHECK((copa.context == "It fell because" && copa.continuation == " it BROKE."));
+  CHECK(choice_task("winogrande").gpt3_rule == "acc");
+}
+
+TEST_CASE("of a folder the split that is scored is read, and no other") {
+  Files files;
+  files.put("dev.jsonl", "x");
+  CHECK(task_file("winogrande", files.path) == files / "dev.jsonl");
+  CHECK_THROWS_WITH(task_file("openbookqa", files.path), Contains("expected test.jsonl"));
+  CHECK_THROWS_WITH(task_file("arc", files.path), Contains("easy or challenge"));
+  CHECK_THROWS_WITH(task_file("piqa", files.path, "easy"), Contains("no variants"));
+  files.put("ARC-Easy-Test.jsonl", "x");
+  CHECK(task_file("arc", files.path, "easy") == files / "ARC-Easy-Test.jsonl");
+  CHECK_THROWS_WITH(task_file("arc", files.path, "challenge"), Contains("ARC-Challenge-Test.jsonl"));
+  CHECK(task_file("arc", files / "dev.jsonl") == files / "dev.jsonl");
+}
+
+TEST_CASE("LAMBADA's target begins at the last space") {
+  Files files;
+  const auto read = [&](const std::string& name, const std::string& text) {
+    return read_lambada(files.put(name, text))[0];
+  };
+  CHECK(read("a.jsonl", R"({"text": "one two\nthree"})").target == " two\nthree");
+  CHECK(read("a.jsonl", R"({"text": " alone"})").context == "");
+  CHECK(read("a.txt", "the old clock stopped \n").target == " stopped");
+}
+
 TEST_CASE("HellaSwag's original form joins its two contexts") {
   Files files;
   const auto items = read_choice_task(
@@ -128,7 +288,7 @@ TEST_CASE("StoryCloze is CSV with quotes") {
   CHECK_THROWS_WITH(read(header + "1,A"), Contains("2 fields"));
   CHECK_THROWS_WITH(read(header + "1,A,B,C,D,E,F,3"), Contains("got \"3\""));
   CHECK_THROWS_WITH(read(header), Contains("no items"));
-  CHECK_THROWS_WITH(read("a,b\n"), Contains("no column InputSentence1"));
+  CHECK_THROWS_WITH(read("a,b\n1,2\n"), Contains("no key \"InputSentence1\""));
 }
 
 TEST_CASE("every GLUE task is read by its own columns") {
@@ -162,6 +322,39 @@ TEST_CASE("every GLUE task is read by its own columns") {
   CHECK(glue_file("mnli", files.path, "dev") == "");
 }
 
+TEST_CASE("Hugging Face's GLUE is read as JSON Lines, its numbers as its own classes") {
+  Files files;
+  const auto read = [&](const std::string& task, const std::string& text) {
+    return read_glue(task, files.put("a.jsonl", text))[0];
+  };
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":0,"idx":0})").label == 2);  // entailment
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":2})").label == 0);
+  CHECK(read("mnli", R"({"sentence1":"p","sentence2":"h","gold_label":"neutral"})").label == 1);
+  CHECK(read("mnli", R"({"premise":"p","hypothesis":"h","label":-1})").label == -1);
+  CHECK(read("rte", R"({"sentence1":"p","sentence2":"h","label":0})").label == 1);
+  CHECK(read("rte", R"({"premise":"p","hypothesis":"h","label":"not_entailment"})").label == 0);
+  CHECK(read("qnli", R"({"question":"q","sentence":"s","label":1})").label == 0);
+  CHECK(read("sst2", R"({"sentence":"fine ","label":1})").first == "fine ");
+  CHECK(read("mrpc", R"({"sentence1":"p","sentence2":"h","label":1})").second == "h");
+  CHECK(read("stsb", R"({"sentence1":"p","sentence2":"h","label":3.8})").label == 3.8f);
+  CHECK(read("wnli", R"({"sentence1":"p","sentence2":"h"})").label == -1);
+  CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","sentence2":"h","label":2})"), Contains("[0, 1]"));
+  CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","label":1})"), Contains("no key \"sentence2\""));
+  CHECK(glue_file("mnli", files.path, "dev_mm") == "");
+  files.put("validation_mismatched.jsonl", "x");
+  CHECK(glue_file("mnli", files.path, "dev_mm") == files / "validation_mismatched.jsonl");
+}
+
+TEST_CASE("rows of MNLI without a majority are left out") {
+  Files files;
+  const auto items =
+      read_glue("mnli", files.put("a.tsv", "sentence1\tsentence2\tgold_label\na\tb\t-\nc\td\tneutral\n"));
+  REQUIRE(items.size() == 1);
+  CHECK(items[0].first == "c");
+  CHECK_THROWS_WITH(read_glue("rte", files.put("a.tsv", "sentence1\tsentence2\tlabel\na\tb\tmaybe\n")),
+                    Contains("\"maybe\" is not"));
+}
+
 TEST_CASE("task files that are damaged or of another task are named with the line") {
   Files files;
   const auto choice = [&](const std::string& task, const std::string& text) {
@@ -187,7 +380,8 @@ TEST_CASE("task files that are damaged or of another task are named with the lin
   CHECK_THROWS_WITH(read_choice_task("piqa", files / "p.jsonl"), Contains("more labels than the 1 items"));
   files.put("p-labels.lst", "2\n");
   CHECK_THROWS_WITH(read_choice_task("piqa", files / "p.jsonl"), Contains("expected 0 or 1"));
-  CHECK_THROWS_WITH(read_lambada(files.put("l.jsonl", "{\"text\": \"word\"}")), Contains("two words"));
+  CHECK_THROWS_WITH(read_lambada(files.put("l.jsonl", "{\"text\": \"word\"}")),
+                    Contains("a space before its last word"));
 
   const auto glue = [&](const std::string& task, const std::string& text) {
     return read_glue(task, files.put("a.tsv", text));

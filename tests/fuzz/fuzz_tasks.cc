@@ -12,12 +12,16 @@ struct TaskFile {
 const TaskFile kExamples[] = {
     {"arc", R"({"id":"x","question":{"stem":"Why?","choices":[{"text":"p","label":"A"},)"
             R"({"text":"q","label":"B"}]},"answerKey":"B"})"},
+    {"boolq", R"({"passage":"Salt dissolves.","question":"is it so","answer":true})"},
+    {"copa", R"({"premise":"It fell.","choice1":"A","choice2":"B","question":"effect","label":0,"idx":0})"},
     {"hellaswag", R"({"ind":4,"activity_label":"Roof","ctx_a":"A man.","ctx_b":"he","endings":["a","b","c",)"
                   R"("d"],"label":2})"},
     {"hellaswag", R"({"query":"x","endings":["a","b","c","d"],"label":0})"},
     {"openbookqa", R"({"id":"7","question":{"stem":"The sun","choices":[{"text":"p","label":"A"},)"
                    R"({"text":"q","label":"B"}]},"answerKey":"A"})"},
     {"piqa", R"({"goal":"g","sol1":"a","sol2":"b"})"},
+    {"sciq", R"([{"question":"q","distractor1":"a","distractor2":"b","distractor3":"c","correct_answer":"d",)"
+             R"("support":"s"}])"},
     {"storycloze",
      "InputStoryid,InputSentence1,InputSentence2,InputSentence3,InputSentence4,"
      "RandomFifthSentenceQuiz1,RandomFifthSentenceQuiz2,AnswerRightEnding\r\n"
@@ -37,7 +41,8 @@ const TaskFile kExamples[] = {
 /// Multiple choice, then GLUE, then LAMBADA.
 const std::vector<std::string>& names() {
   static const std::vector<std::string> all = [] {
-    std::vector<std::string> out = data::choice_task_names();
+    std::vector<std::string> out;
+    for (const auto& task : data::choice_tasks()) out.push_back(task.name);
     for (const auto& task : data::glue_tasks()) out.push_back(task.name);
     out.push_back("lambada");
     return out;
@@ -57,7 +62,7 @@ std::vector<std::string> fuzz_seeds() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (size == 0) return 0;
-  const size_t which = bytes[0] % names().size(), choices = data::choice_task_names().size();
+  const size_t which = bytes[0] % names().size(), choices = data::choice_tasks().size();
   const std::string path = input_file(input_text(bytes + 1, size - 1), "input");
   return fuzz_one([&] {
     if (which < choices) {

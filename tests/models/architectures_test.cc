@@ -142,6 +142,38 @@ TEST_CASE("checkpointing gives the same gradients bit for bit, with and without 
   }
 }
 
+TEST_CASE("routers keep their auxiliary losses and gradients in a checkpointed layer") {
+  const OneThread one;
+  ModelConfig config = gradcheck_config("pre_rms", Objective::clm);
+  config.experts = 3, config.experts_per_token = 2, config.bias = {false, false, false};
+  Transformer model(config, nn::Precision::of(DType::f32));
+  draw_generic_values(model, 6);
+  const TokenBatch batch = random_batch(model.config(), 3, 8);
+  const auto run = [&](bool checkpointing) {
+    nn::Context context = model.context();
+    context.checkpointing = checkpointing;
+    model.parameters().clear_gradients();
+    Tape tape;
+    std::vector<double> values;
+    // The scope of the layers ends before backward, as it does in the trainer.
+    const Tensor total = [&] {
+      const TapeScope scope(tape);
+      std::vector<Tensor> auxiliary;
+      const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute, &auxiliary);
+      Tensor sum = model.loss(hidden, batch.labels);
+      for (const Tensor& term : auxiliary) values.push_back(term.item()), sum = add(sum, affine(term, 50));
+      return sum;
+    }();
+    CHECK(values.size() == size_t(2 * config.layers));
+    tape.backward(total);
+    model.parameters().complete_gradients();
+    return std::pair(values, all_gradients(model));
+  };
+  const auto plain = run(false), again = run(true);
+  CHECK(plain.first == again.first);
+  CHECK(plain.second == again.second);
+}
+
 TEST_CASE("dropout is a function of the seed") {
   const OneThread one;
   Transformer model(gradcheck_config("normformer", Objective::clm), nn::Precision::of(DType::f32));

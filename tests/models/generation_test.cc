@@ -229,11 +229,16 @@ TEST_CASE("fill-mask ranks the tokens of each mask") {
 }
 
 TEST_CASE("sampling settings and tokens that make no sense are refused") {
-  const std::vector<double> logits = {0, 1}, broken = {0, NAN};
+  const std::vector<double> logits = {0, 1}, broken = {0, NAN}, overflown = {0, 1, INFINITY}, none(2, -INFINITY);
   CHECK_THROWS_WITH(candidates(logits, {.temperature = -1}), "generate: temperature -1 must be 0 or more");
   CHECK_THROWS_WITH(candidates(logits, {.top_k = -2}), "generate: top-k -2 must be 0 (all) or more");
   CHECK_THROWS_WITH(candidates(logits, {.top_p = 0}), "generate: top-p 0 must be above 0 and at most 1");
   CHECK_THROWS_WITH(candidates(broken, {}), "generate: the logit of token 1 is not a number");
+  CHECK_THROWS_WITH(candidates(overflown, {}), "generate: the logit of token 2 is infinite");
+  CHECK_THROWS_WITH(candidates(none, {.top_k = 1}), "generate: every token's logit is -inf");
+  const std::vector<double> masked = {-INFINITY, 1};
+  CHECK(candidates(masked, {})[0].probability == 1);
+  CHECK(candidates(masked, {})[1].probability == 0);
   const auto model = tiny({});
   Decoder decoder(*model);
   CHECK_THROWS_WITH(decoder.read({}),

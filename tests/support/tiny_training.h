@@ -12,10 +12,10 @@
 
 /// The summed loss of a batch, with the auxiliary losses of routers.
 inline engine::Tensor summed_loss(const models::Transformer& model, const models::TokenBatch& batch,
-                                  nn::Context context) {
+                                  const nn::Context& context) {
   std::vector<engine::Tensor> auxiliary;
-  context.auxiliary_losses = &auxiliary;
-  engine::Tensor loss = model.loss(model.hidden(batch.tokens, context), batch.labels);
+  const engine::Tensor hidden = model.hidden(batch.tokens, context, context.precision.stream, &auxiliary);
+  engine::Tensor loss = model.loss(hidden, batch.labels);
   for (const engine::Tensor& term : auxiliary) loss = engine::add(loss, term);
   return loss;
 }

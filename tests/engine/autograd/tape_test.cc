@@ -3,9 +3,12 @@
 
 #include "engine/autograd/checkpoint.h"
 #include "engine/autograd/gradcheck.h"
+#include "engine/cpu/copy.h"
+#include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
 #include "engine/ops/optimizer.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
 
 using namespace engine;
@@ -103,6 +106,7 @@ TEST_CASE("a saved tensor that is overwritten before backward is an error") {
   const std::function<void(const Tensor&)> writes[] = {
       [](const Tensor& t) { t.fill(3); },
       [&](const Tensor& t) { t.copy_from(other); },
+      [&](const Tensor& t) { copy_elements(other, t, true); },
       [&](const Tensor& t) { sgd_step(t, other, {}, {.lr = 0.1}); },
   };
   for (const auto& write : writes) {
@@ -198,6 +202,69 @@ TEST_CASE("a checkpointed segment gives the same gradients and announces its par
       CHECK(tied.grad.to_vector() == plain_tied);
     }
   }
+}
+
+TEST_CASE("a checkpointed segment that captures a tensor with a gradient is an error") {
+  Tape tape;
+  const TapeScope scope(tape);
+  Tensor x = ones({4}), gain = ones({2});
+  tape.watch(x);
+  tape.watch(gain);
+  const Tensor scaled = affine(gain, 2);
+  const char* message =
+      "checkpoint: the segment reads a tensor [2] that needs a gradient and is not among its inputs";
+  const auto reads = [](const Tensor& g) {
+    return [g](const std::vector<Tensor>& t) { return std::vector{head_scale(t[0], g)}; };
+  };
+  CHECK_THROWS_WITH(checkpoint(reads(gain), {x}), message);
+  CHECK_THROWS_WITH(checkpoint(reads(scaled), {x}), message);
+  // A segment inside a segment that captures what the outer one was given.
+  CHECK_THROWS_WITH(
+      checkpoint([&](const std::vector<Tensor>& t) { return checkpoint(reads(gain), {t[0]}); }, {x}),
+      message);
+  // Without a gradient it may, and with recording off nothing is lost.
+  CHECK_NOTHROW(checkpoint(reads(ones({2})), {x}));
+  CHECK_NOTHROW(checkpoint(
+      [&](const std::vector<Tensor>& t) {
+        const TapeScope off(nullptr);
+        head_scale(x, gain);
+        return std::vector{affine(t[0], 2)};
+      },
+      {x}));
+  CHECK_NOTHROW(affine(gain, 2));
+}
+
+TEST_CASE("the outputs of a checkpointed segment are its inputs, scalars, or the same tensor twice") {
+  Tape tape;
+  Tensor x = Tensor::from({1, 2, 3}, {3}), total;
+  {
+    const TapeScope scope(tape);
+    tape.watch(x);
+    const auto y = checkpoint(
+        [](const std::vector<Tensor>& t) {
+          const Tensor twice = affine(t[0], 2);
+          return std::vector{t[0], sum_all(square(t[0])), twice, twice};
+        },
+        {x});
+    total = add(add(sum_all(y[0]), y[1]), add(sum_all(y[2]), affine(sum_all(y[3]), 10)));
+  }
+  tape.backward(total);
+  CHECK(gradient_of(tape, x) == std::vector<double>{1 + 2 + 22, 1 + 4 + 22, 1 + 6 + 22});
+}
+
+TEST_CASE("a part with a gradient in hand before a row kernel adds to it") {
+  // Rows [:, 2:4] of x have no one distance, so the gradient of q must not be formed inside that of x:
+  // attention adds to what add() has handed over.
+  const Tensor x =
+      Tensor::from({.1, -.4, .3, .2, .5, -.2, .1, .7, -.6, .3, .2, .1, .4, -.1, .6, .2}, {2, 4, 2});
+  const auto result = gradcheck(
+      [](const std::vector<Tensor>& t) {
+        const Tensor q = slice(t[0], 1, 2, 4);
+        return std::vector{add(q, attention(q, t[0], affine(t[0], 2), {.causal = true}))};
+      },
+      {x});
+  INFO(result.text);
+  CHECK(result.ok);
 }
 
 TEST_CASE("saved_bytes counts what nodes keep alive") {

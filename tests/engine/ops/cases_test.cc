@@ -34,11 +34,13 @@ TEST_CASE("every op passes the gradient check") {
 TEST_CASE("every op keeps its precision in f32, bf16 and f16") { run_all(check_dtypes); }
 TEST_CASE("every op gives the same bits for non-contiguous inputs") { run_all(check_strides); }
 TEST_CASE("every op gives the same bits for any number of threads") { run_all(check_threads); }
+TEST_CASE("no op reads memory that nobody has written") { run_all(check_poison); }
 TEST_CASE("every op keeps all that where no f32 work counts as small") {
   const WideWorkScope none(0);
   run_all(check_dtypes);
   run_all(check_strides);
   run_all(check_threads);
+  run_all(check_poison);
 }
 TEST_CASE("every op's own row notices a backward that is 1 percent off") {
   run_all([](const OpCase& c) { return has_elements(c) ? check_mutation(c) : CaseReport{}; });
