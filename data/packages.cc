@@ -64,9 +64,7 @@ std::string run_program(const std::vector<std::string>& arguments, const std::st
   int out[2];
   check(::pipe2(out, O_CLOEXEC) == 0, arguments[0], ": no pipe (", std::strerror(errno), ")");
   // Errors go to a file, not to a second pipe, so that neither can fill up while the other is read.
-  const char* folder_of_temporaries = std::getenv("TMPDIR");
-  std::string errors_path =
-      std::string(folder_of_temporaries ? folder_of_temporaries : "/tmp") + "/normlab-stderr-XXXXXX";
+  std::string errors_path = engine::temporaries_folder() + "/normlab-stderr-XXXXXX";
   const int errors = ::mkostemp(errors_path.data(), O_CLOEXEC);
   check(errors >= 0, arguments[0], ": no temporary file (", std::strerror(errno), ")");
   ::unlink(errors_path.c_str());

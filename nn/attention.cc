@@ -66,15 +66,16 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
     std::tie(k, v) = extend(*cache, k, v);
     cache->length += u.size(1);
   }
-  Tensor o = engine::attention(q, k, v,
-                               {.heads = sizes_.heads,
-                                .kv_heads = sizes_.kv_heads,
-                                .causal = context.causal,
-                                .scale = sizes_.scale,
-                                .softcap = sizes_.softcap,
-                                .dropout = context.dropout.attention,
-                                .rng = context.rng,
-                                .key_mask = context.key_mask});
+  const engine::AttentionOptions options{.heads = sizes_.heads,
+                                         .kv_heads = sizes_.kv_heads,
+                                         .causal = context.causal,
+                                         .scale = sizes_.scale,
+                                         .softcap = sizes_.softcap,
+                                         .dropout = context.dropout.attention,
+                                         .rng = context.rng,
+                                         .key_mask = context.key_mask};
+  if (context.probe) context.probe->on_attention(layer, q, k, options);
+  Tensor o = engine::attention(q, k, v, options);
   if (gain_kind_ == HeadGain::inner)
     o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
   if (ctx_norm_) o = ctx_norm_(o, dtype);

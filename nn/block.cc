@@ -51,6 +51,7 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
   Tensor o = branch(u);
   if (sizes_.stream == StreamKind::ngpt) {
     stream.replace(sphere_step(stream.joined(), o, *frame.step, sizes_.step_factor));
+    if (context.probe) context.probe->on_join(index_, &frame == &feed_forward_frame_, stream.joined());
     return;
   }
   if (frame.out) o = frame.out(o, wide);
@@ -67,6 +68,7 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
   if (bypass.defined()) stream.replace(engine::add(stream.joined(), bypass));
   stream.leave(o, join);
   if (frame.post) stream.replace(stream.read(frame.post, wide));
+  if (context.probe) context.probe->on_join(index_, &frame == &feed_forward_frame_, stream.joined());
 }
 
 void Block::operator()(Streams& streams, const Context& context) const {

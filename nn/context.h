@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/philox.h"
+#include "engine/ops/attention.h"
 #include "nn/parameters.h"
 #include "nn/precision.h"
 
@@ -22,11 +23,17 @@ struct KvCache {
   int64_t length = 0;
 };
 
-/// Shown what joins at every sublayer, outside the tape: for statistics and Admin's profiling.
+/// Shown what goes on in every sublayer, outside the tape: for statistics and Admin's profiling.
 struct Probe {
   virtual ~Probe() = default;
   /// `residual` is the joined stream before this branch, `branch` the branch's output.
-  virtual void on_branch(int64_t layer, bool feed_forward, const Tensor& residual, const Tensor& branch) = 0;
+  virtual void on_branch(int64_t, bool /*feed_forward*/, const Tensor& /*residual*/,
+                         const Tensor& /*branch*/) {}
+  /// Queries and keys as the scores see them: normed, rotated, with the cached ones.
+  virtual void on_attention(int64_t, const Tensor& /*q*/, const Tensor& /*k*/,
+                            const engine::AttentionOptions&) {}
+  /// The stream behind the sublayer: joined, and normed where a norm stands there.
+  virtual void on_join(int64_t, bool /*feed_forward*/, const Tensor& /*stream*/) {}
 };
 
 struct Context {

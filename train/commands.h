@@ -15,6 +15,7 @@ int cmd_generate(int argc, char** argv);
 int cmd_gradcheck(int argc, char** argv);
 int cmd_inspect(int argc, char** argv);
 int cmd_prepare(int argc, char** argv);
+int cmd_probe(int argc, char** argv);
 int cmd_report(int argc, char** argv);
 int cmd_tokenizer(int argc, char** argv);
 int cmd_train(int argc, char** argv);

@@ -13,22 +13,7 @@ using engine::Tensor;
 
 namespace {
 
-// The layer that a parameter belongs to; -1: none.
-int64_t layer_of(const std::string& name) {
-  return name.starts_with("layers.") ? std::stoll(name.substr(7)) : -1;
-}
-
-// Name below its layer: "ffn.mid_norm.weight".
-std::string local_name(const std::string& name) { return name.substr(name.find('.', 7) + 1); }
-
 Tensor flat(const Tensor& t) { return t.reshape({t.numel()}); }
-
-double mean_absolute(const Tensor& t) {
-  const std::vector<double> values = t.to_vector();
-  double sum = 0;
-  for (double x : values) sum += std::fabs(x);
-  return values.empty() ? 0 : sum / double(values.size());
-}
 
 double squared_distance(const Tensor& a, const Tensor& b) {
   double sum = 0;
@@ -52,17 +37,14 @@ void ActivationProbe::on_branch(int64_t layer, bool feed_forward, const Tensor& 
 }
 
 void LayerStatistics::before_update(double factor, const ActivationProbe& probe) {
+  gradients_ = layer_gradients(model_, factor);
   layers_.assign(size_t(model_.config().layers), {});
   for (const engine::Parameter* p : model_.parameters().all()) {
     const int64_t layer = layer_of(p->name);
     if (layer < 0) continue;
-    Layer& l = layers_[size_t(layer)];
-    l.grad_norm += engine::sum_of_squares(flat(p->grad)) * factor * factor;
-    l.weight_norm += engine::sum_of_squares(flat(p->value));
-    if (local_name(p->name) == "ffn.down.weight") l.w2_grad = mean_absolute(p->grad) * factor;
+    layers_[size_t(layer)].weight_norm += engine::sum_of_squares(flat(p->value));
   }
   for (size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i].grad_norm = std::sqrt(layers_[i].grad_norm);
     layers_[i].weight_norm = std::sqrt(layers_[i].weight_norm);
     if (i < probe.rms.size()) layers_[i].activation_rms = probe.rms[i];
   }
@@ -80,28 +62,24 @@ Json LayerStatistics::after_update() {
     const Tensor& v = p->value;
     moved[size_t(layer)] +=
         squared_distance(v, previous_.strided(v.shape(), engine::contiguous_strides(v.shape()), v.offset()));
-    const auto group = model_.parameters().group(*p);
-    const bool gain = group == nn::ParameterGroup::gain ||
-                      (group == nn::ParameterGroup::norm && !p->name.ends_with(".bias"));
-    if (!gain) continue;
-    const std::vector<double> values = v.to_vector();
-    double sum = 0;
-    for (double x : values) sum += x;
-    gains.push_back({{"layer", layer},
-                     {"name", local_name(p->name)},
-                     {"mean", sum / double(values.size())},
-                     {"min", *std::min_element(values.begin(), values.end())},
-                     {"max", *std::max_element(values.begin(), values.end())}});
   }
+  for (const LayerGain& gain : layer_gains(model_))
+    gains.push_back({{"layer", gain.layer},
+                     {"name", gain.name},
+                     {"mean", gain.mean},
+                     {"sd", gain.sd},
+                     {"min", gain.min},
+                     {"max", gain.max},
+                     {"rms", gain.rms}});
   Json layers = Json::array();
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& l = layers_[i];
     layers.push_back({{"layer", i},
-                      {"grad_norm", l.grad_norm},
+                      {"grad_norm", gradients_[i].grad_norm},
                       {"weight_norm", l.weight_norm},
                       {"update_ratio", l.weight_norm > 0 ? std::sqrt(moved[i]) / l.weight_norm : 0},
                       {"activation_rms", l.activation_rms},
-                      {"w2_grad", l.w2_grad}});
+                      {"w2_grad", gradients_[i].w2_grad}});
   }
   previous_ = {};
   return {{"layers", layers}, {"gains", gains}};

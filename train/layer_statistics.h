@@ -7,6 +7,7 @@
 
 #include "engine/base/json.h"
 #include "models/transformer.h"
+#include "train/probes/layer_values.h"
 
 namespace train {
 
@@ -21,16 +22,18 @@ class LayerStatistics {
  public:
   explicit LayerStatistics(const models::Transformer& model) : model_(model) {}
 
-  /// Before the optimizer: gradient norms (times `factor`), weight norms, a copy of the weights.
+  /// Before the optimizer: gradient norms, weight norms, a copy of the weights. `factor` makes the gradients
+  /// those of the mean loss: neither scaled nor clipped.
   void before_update(double factor, const ActivationProbe& probe);
   /// After it: the sizes of the update. Returns {"layers": [...], "gains": [...]}.
   engine::Json after_update();
 
  private:
   struct Layer {
-    double grad_norm = 0, weight_norm = 0, w2_grad = 0, activation_rms = 0;
+    double weight_norm = 0, activation_rms = 0;
   };
   const models::Transformer& model_;
+  std::vector<LayerGradient> gradients_;
   std::vector<Layer> layers_;
   engine::Tensor previous_;
 };

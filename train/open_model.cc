@@ -9,10 +9,11 @@ namespace train {
 
 using engine::check;
 
-OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer) {
+OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
+                     nn::Gradients gradients) {
   OpenModel open;
   open.folder = resolve_model(path);
-  open.model = models::load_any(open.folder, nn::Precision::of(precision)).model;
+  open.model = models::load_any(open.folder, nn::Precision::of(precision), gradients).model;
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
   } else if (data::has_tokenizer(open.folder)) {
@@ -26,8 +27,7 @@ OpenModel open_model(const std::string& path, engine::DType precision, const std
 }
 
 const data::Tokenizer& text_tokenizer(const OpenModel& model) {
-  check(model.tokenizer != nullptr, model.folder,
-        ": no tokenizer there; name a tokenizer with --tokenizer");
+  check(model.tokenizer != nullptr, model.folder, ": no tokenizer there; name a tokenizer with --tokenizer");
   return *model.tokenizer;
 }
 

@@ -186,6 +186,11 @@ Trainer::UpdateResult Trainer::update() {
   GradientFactor factor(scaler_ ? scaler_->scale() : 1);
   factor.multiply(1.0 / double(scored));
   result.norm = factor.norm(std::sqrt(engine::sum_of_squares(model_->parameters().grads())));
+  const double to_mean = factor.value();
+  if (watch_ && !watch_({c.step + 1, result.loss, result.norm, result.lr, to_mean, *model_})) {
+    watch_ended_ = true;
+    return result;
+  }
   if (scaler_) {
     factor.clip(result.norm, config_.optim.clip);
   } else {
@@ -196,7 +201,7 @@ Trainer::UpdateResult Trainer::update() {
   if (event == ScaleEvent::abort) report_bad_update(result.norm);
   result.applied = event == ScaleEvent::apply;
   if (result.applied) {
-    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(factor.value());
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(to_mean);
     optimizer_->step(result.lr, factor.value());
     models::normalize_ngpt(*model_);
     if (state_.average.defined())
@@ -272,6 +277,7 @@ RunEnd Trainer::run() {
   if (validation_due() && c.validated_at != c.step && !spent()) validate();
   while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
+    if (watch_ended_) break;
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
@@ -285,8 +291,10 @@ RunEnd Trainer::run() {
     paused += pause;
     last_log_time_ += pause;
   }
-  RunEnd end = signals.raised() ? RunEnd::interrupted : stalled() ? RunEnd::stopped_early : RunEnd::finished;
-  if (end == RunEnd::stopped_early)
+  RunEnd end = signals.raised()            ? RunEnd::interrupted
+               : stalled() || watch_ended_ ? RunEnd::stopped_early
+                                           : RunEnd::finished;
+  if (end == RunEnd::stopped_early && !watch_ended_)
     progress_.note(
         engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
   if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) {

@@ -7,6 +7,7 @@
 // training_state.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -24,6 +25,17 @@
 
 namespace train {
 
+/// An update before the optimizer makes it.
+struct UpdateView {
+  int64_t step = 0;           // from 1
+  double loss = 0, norm = 0;  // nats a scored token; of the mean gradient, before clipping
+  double lr = 0;
+  double factor = 1;  // makes the gradients in the model's arena those of the mean loss
+  const models::Transformer& model;
+};
+/// False ends the run without the update.
+using UpdateWatch = std::function<bool(const UpdateView&)>;
+
 /// How a run ended.
 enum class RunEnd { finished, stopped_early, interrupted };
 
@@ -38,6 +50,8 @@ class Trainer {
   /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
   /// the loss scale reached its minimum.
   RunEnd run();
+  /// Has each update shown to `watch`, also one whose numbers are beyond repair.
+  void watch(UpdateWatch watch) { watch_ = std::move(watch); }
 
   const models::Transformer& model() const { return *model_; }
   const RunCounters& counters() const { return state_.counters; }
@@ -93,6 +107,8 @@ class Trainer {
   std::unique_ptr<EventWriter> tensorboard_;
   std::unique_ptr<LayerStatistics> statistics_;
   Progress progress_;
+  UpdateWatch watch_;
+  bool watch_ended_ = false;
   std::vector<data::Batch> batches_;  // of the update that is being made; with rng_before_ for diagnosis
   engine::Rng rng_before_;
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,

@@ -31,6 +31,8 @@ void remove_tree(const std::string& path) noexcept;
 
 /// Whether `name` names a file of the folder it is joined to, and leads nowhere else.
 bool is_plain_file_name(const std::string& name);
+/// Where programs put what they need for a while: $TMPDIR, or /tmp.
+std::string temporaries_folder();
 /// The folder that `path` is in: "." when it has no other.
 std::string folder_of(const std::string& path);
 

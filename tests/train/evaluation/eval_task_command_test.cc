@@ -1,0 +1,165 @@
+// `normlab eval TASK` on the command line: JSON, lines for documents, stops, and the message for each
+// mistake.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+
+#include "data/tokenizer.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "models/init.h"
+#include "models/model_files.h"
+#include "run_binary.h"
+#include "temporary_folder.h"
+
+using Catch::Matchers::Contains;
+using engine::Json;
+
+namespace {
+
+struct Files : TemporaryFolder {
+  /// A tiny model with a byte tokenizer; `overrides` change its config.
+  std::string model(const std::string& name, const Json& overrides = Json::object()) {
+    Json section = {{"objective", "clm"},    {"vocab_size", 258}, {"context", 48},
+                    {"layers", 1},           {"width", 16},       {"heads", 2},
+                    {"ffn_width", 32},       {"norms", "pre_ln"}, {"activation", "gelu"},
+                    {"positions", "learned"}};
+    section.update(overrides);
+    models::Transformer model(models::model_config_from_section(section, "test"),
+                              nn::Precision::of(engine::DType::f32), nn::Gradients::none);
+    models::initialise(model, "", 3);
+    models::save_model(model, *this / name);
+    data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = {"<s>", "</s>"}})
+        ->save(*this / name);
+    return *this / name;
+  }
+  std::string put(const std::string& name, const std::string& text) {
+    engine::write_file(*this / name, text);
+    return *this / name;
+  }
+  std::string piqa(const std::string& name, int documents, bool answers = true) {
+    std::string text, labels;
+    for (int i = 0; i < documents; ++i) {
+      text += Json({{"goal", "g" + std::to_string(i)},
+                    {"sol1", "one"},
+                    {"sol2", std::string(size_t(i % 5) + 1, 'x')}})
+                  .dump() +
+              "\n";
+      labels += std::to_string(i % 2) + "\n";
+    }
+    put(name + ".jsonl", text);
+    if (answers) put(name + "-labels.lst", labels);
+    return *this / (name + ".jsonl");
+  }
+};
+
+Json json_of(const Output& out) {
+  INFO(out.text);
+  REQUIRE(out.code == 0);
+  return engine::parse_json(out.text, "stdout");
+}
+
+}  // namespace
+
+TEST_CASE("eval TASK gives one JSON object and a line for each document") {
+  Files files;
+  const std::string model = files.model("m"), data = files.piqa("valid", 7);
+  const std::string common = " --model " + model + " --data " + data + " --json";
+  const Json all = json_of(run_binary("eval piqa" + common + " --out " + (files / "lines.jsonl")));
+  CHECK(all["command"] == "eval piqa");
+  for (const char* key : {"version", "model", "data", "precision", "seconds"}) CHECK(all.contains(key));
+  const Json& result = all["results"][0];
+  CHECK(result["documents"] == 7);
+  CHECK(result["answered"] == 7);
+  CHECK(result["headline"] == "acc_norm");
+  CHECK(result["chance"] == 0.5);
+  CHECK(result["metrics"].begin().key() == "acc_norm");
+  std::istringstream lines(engine::read_file(files / "lines.jsonl"));
+  int right = 0, count = 0;
+  for (std::string text; std::getline(lines, text); ++count) {
+    const Json line = engine::parse_json(text, "line");
+    CHECK(line["requests"][0][0] == "Question: g" + std::to_string(count) + "\nAnswer:");
+    CHECK(line["tokens"][0] == Json({20, 4}));
+    CHECK(line["gold"] == count % 2);
+    CHECK(line["pred"]["acc"] == int(line["ll"][1].get<double>() > line["ll"][0].get<double>()));
+    right += line["pred"]["acc"] == line["gold"];
+  }
+  CHECK(count == 7);
+  CHECK(result["metrics"]["acc"].get<double>() == Approx(right / 7.0));
+
+  const Json limited = json_of(run_binary("eval piqa --limit 3 --batch 1 --threads 1" + common));
+  CHECK(limited["results"][0]["documents"] == 3);
+  const Json gpt3 = json_of(run_binary("eval piqa --protocol gpt3" + common));
+  CHECK(gpt3["results"][0]["headline"] == "acc_token");
+  const Json cut = json_of(run_binary("eval piqa --context 8" + common));
+  CHECK(cut["results"][0]["context"] == 8);
+  CHECK(cut["results"][0]["cut"] == 14);
+  CHECK_THAT(run_binary("eval piqa --model " + model + " --data " + data).text,
+             Contains("piqa         lm-eval, 7 documents, context 48") && Contains("acc_norm     0."));
+}
+
+TEST_CASE("one document has no standard error, and documents without answers are predicted only") {
+  Files files;
+  const std::string model = files.model("m");
+  const Json one =
+      json_of(run_binary("eval piqa --json --limit 1 --model " + model + " --data " + files.piqa("a", 2)));
+  CHECK(one["results"][0]["metrics"]["acc_stderr"].is_null());
+  const std::string unanswered = "eval piqa --json --model " + model + " --data " + files.piqa("b", 3, false);
+  const Output refused = run_binary(unanswered);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.text, Contains("no document has an answer"));
+  const Json kept = json_of(run_binary(unanswered + " --out " + (files / "b.out")));
+  CHECK(kept["results"][0]["answered"] == 0);
+  CHECK(kept["results"][0]["metrics"].empty());
+  CHECK(kept["results"][0]["chance"].is_null());
+  CHECK_THAT(engine::read_file(files / "b.out"), Contains("\"gold\":null"));
+}
+
+TEST_CASE("a model without numbers makes no choice and no number") {
+  Files files;
+  const std::string folder = files.model("m");
+  const auto model = models::load_model(folder, nn::Precision::of(engine::DType::f32));
+  model->parameters().values().fill(NAN);
+  models::save_model(*model, folder);
+  const std::string common = " --json --model " + folder + " --data ";
+  const Json result = json_of(run_binary("eval piqa" + common + files.piqa("a", 2)))["results"][0];
+  CHECK(result["metrics"]["acc"] == 0);
+  const std::string passages = files.put("l.jsonl", "{\"text\": \"a b c\"}\n{\"text\": \"d e f\"}\n");
+  const Json lambada = json_of(run_binary("eval lambada" + common + passages))["results"][0];
+  CHECK(lambada["metrics"]["perplexity"].is_null());
+  CHECK(lambada["metrics"]["perplexity_stderr"].is_null());
+  CHECK(lambada["metrics"]["acc"] == 0);
+}
+
+TEST_CASE("each mistake of eval TASK has its line") {
+  Files files;
+  const std::string model = files.model("m"), data = files.piqa("valid", 2);
+  const auto refused = [&](const std::string& arguments, const std::string& message) {
+    const Output out = run_binary("eval " + arguments);
+    INFO(arguments << "\n" << out.text);
+    CHECK(out.code == 2);
+    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
+    CHECK_THAT(out.text, Contains(message));
+  };
+  const std::string with = " --model " + model + " --data ";
+  refused("piqaa" + with + data, "nearest: piqa");
+  refused("piqa" + with + data + " --context 49",
+          "--context 49 is more than the model's 48 learned positions");
+  refused("piqa" + with + data + " --protocol gpt2", "is not lm-eval or gpt3");
+  refused("piqa" + with + data + " --batch 0", "--batch");
+  refused("piqa" + with + data + " --variant easy", "unknown flag --variant");
+  refused("piqa" + with + (files / "absent.jsonl"), "absent.jsonl");
+  refused("arc" + with + files.path, "variant");
+  refused("piqa --model " + files.model("mlm", {{"objective", "mlm"}}) + " --data " + data, "no causal one");
+  std::filesystem::remove(files.model("bare") + "/tokenizer.json");
+  refused("piqa --model " + (files / "bare") + " --data " + data, "no tokenizer");
+  refused("piqa" + with + files.put("cut.jsonl", "{\"goal\": \"a\", \"sol1\": \"b\", \"so"), "cut.jsonl:1");
+  refused("winogrande" + with + data, "valid.jsonl:1");
+  refused("lambada" + with + files.put("word.jsonl", "{\"text\": \"word\"}\n"), "word.jsonl:1");
+  const std::string context = "{\"text\": \"" + std::string(20, 'a') + " " + std::string(60, 'b') + "\"}\n";
+  refused("lambada" + with + files.put("long.jsonl", context),
+          "long.jsonl: document 1: a continuation has 61 tokens; a context of 48 takes at most as many");
+  refused("piqa" + with + data + " --out " + files.path + "/no/such/folder/x", "no/such/folder");
+  refused("piqa" + with + data + " --device cuda", "this build computes on the cpu only");
+}

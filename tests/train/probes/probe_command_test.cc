@@ -1,0 +1,154 @@
+// `normlab probe` on the command line: the static forms on a run's checkpoints, the forms that train, and the
+// message for each mistake.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+
+#include "../training_support.h"
+#include "engine/base/file.h"
+#include "run_binary.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct ProbeJob : Job {
+  /// The job's config as a file, with changes by path.
+  std::string config_file(const Json& changes = Json::object()) {
+    Json changed = config;
+    changed.merge_patch(changes);
+    engine::write_file(folder / "config.json", changed.dump());
+    return folder / "config.json";
+  }
+};
+
+Json json_of(const Output& out) {
+  INFO(out.text);
+  REQUIRE(out.code == 0);
+  return engine::parse_json(out.text.substr(out.text.find("{\n")), "stdout");
+}
+
+}  // namespace
+
+TEST_CASE("metrics have gradients from before clipping") {
+  ProbeJob job;
+  for (const char* clip : {"0", "1e-3"})
+    REQUIRE(run_binary("train --config " + job.config_file() +
+                       " --set log.layers=1 --set log.every=1 --set budget.steps=1" +
+                       " --set optim.clip=" + clip + " --out " + (job.folder / ("clip" + std::string(clip))))
+                .code == 0);
+  const auto first = [&](const std::string& run) {
+    return read_metrics(job.folder / (run + "/metrics.jsonl"))[0];
+  };
+  const Json free = first("clip0"), clipped = first("clip1e-3");
+  CHECK(free["grad_norm"].get<double>() > 1e-3);
+  for (size_t l = 0; l < 2; ++l)
+    for (const char* key : {"w2_grad", "grad_norm"})
+      CHECK(clipped["layers"][l][key] == free["layers"][l][key]);
+}
+
+TEST_CASE("probe gradients over training is what metrics record, by update, window and baseline") {
+  ProbeJob job;
+  const std::string config = job.config_file();
+  REQUIRE(run_binary("train --config " + config +
+                     " --set log.layers=1 --set seed=2 --set budget.steps=6 --out " + (job.folder / "run"))
+              .code == 0);
+  const Json out =
+      json_of(run_binary("probe gradients --json --config " + config +
+                         " --steps 6 --seeds 2 --window 3..6 --at 1,5 --relative-to pre_ln normformer"));
+  CHECK(out["command"] == "probe gradients");
+  REQUIRE(out["results"].size() == 4);
+  CHECK(out["results"][0]["placement"] == "pre_ln");
+  CHECK(!out["results"][0].contains("relative"));
+  const Json& result = out["results"][3];
+  CHECK(result["placement"] == "normformer");
+  CHECK(result["seed"] == 2);
+  CHECK(result["layers"] == 2);
+  const auto metrics = read_metrics(job.folder / "run/metrics.jsonl");
+  double mean = 0;
+  size_t update = 0;
+  for (const Json& line : metrics) {
+    if (!line.contains("layers")) continue;
+    for (size_t l = 0; l < 2; ++l) {
+      CHECK(result["w2_grad"][update][l] == line["layers"][l]["w2_grad"]);
+      CHECK(result["grad_norm"][update][l] == line["layers"][l]["grad_norm"]);
+    }
+    if (++update >= 3) mean += line["layers"][0]["w2_grad"].get<double>() / 4;
+  }
+  CHECK(update == 6);
+  CHECK(result["window"]["w2_grad"][0].get<double>() == Approx(mean).epsilon(1e-12));
+  CHECK(result["at"][1]["update"] == 5);
+  CHECK(result["at"][1]["grad_norm"] == result["grad_norm"][4]);
+  CHECK(result["relative"]["baseline"] == "pre_ln");
+  CHECK(result["relative"]["normalise"] == "loss");
+  CHECK(result["relative"]["ratios"][0]["ffn.mid_norm.weight"].is_null());
+  CHECK(result["relative"]["ratios"][0]["ffn.down.weight"].get<double>() > 0);
+}
+
+TEST_CASE("static probes read a run, and gains every checkpoint of it") {
+  ProbeJob job;
+  const std::string run = job.folder / "run";
+  REQUIRE(run_binary("train --config " + job.config_file() +
+                     " --set budget.steps=6 --set checkpoint.every=2 --set checkpoint.keep=9 --out " + run)
+              .code == 0);
+  const Json gains = json_of(run_binary("probe gains --json --all-checkpoints --model " + run));
+  REQUIRE(gains["results"].size() == 3);
+  CHECK(gains["results"][2]["means"]["attn.head_gain"].size() == 2);
+  CHECK(gains["results"][2]["depth"] == Json({0.0, 0.5}));
+  const std::string rows = " --model " + run + " --data " + (job.folder / "train.bin");
+  const Json five = json_of(run_binary("probe gradients --json --rows 5 --batch 2" + rows));
+  const Json whole = json_of(run_binary("probe gradients --json --rows 5 --batch 5" + rows));
+  CHECK(five["placement"] == whole["results"][0]["placement"]);
+  for (size_t l = 0; l < 2; ++l)
+    CHECK(five["results"][0]["w2_grad"][l].get<double>() ==
+          Approx(whole["results"][0]["w2_grad"][l].get<double>()).epsilon(1e-5));
+  const Json attention = json_of(run_binary("probe attention --json --rows 4" + rows));
+  for (const Json& relative : attention["results"][0]["relative"])
+    CHECK((relative.get<double>() > 0 && relative.get<double>() <= 1));
+  CHECK_THAT(run_binary("probe attention --rows 4" + rows).text, Contains("logit_max"));
+}
+
+TEST_CASE("a ramp breaks a run, or is said to have broken none") {
+  ProbeJob job;
+  const std::string config = job.config_file({{"optim", {{"clip", 0}}}});
+  const Json broken = json_of(
+      run_binary("probe stability --json --seeds 2 --ramp 0.05 --max-lr 20 pre_ln --config " + config));
+  const Json& result = broken["results"][0];
+  REQUIRE(result["runs"].size() == 2);
+  for (const Json& r : result["runs"]) {
+    CHECK(r["lr"].get<double>() == Approx((r["step"].get<double>() - 1) * 0.05));
+    CHECK(r["detected_at"].get<int64_t>() >= r["step"].get<int64_t>());
+  }
+  CHECK(result["median_lr"].get<double>() ==
+        Approx((result["runs"][0]["lr"].get<double>() + result["runs"][1]["lr"].get<double>()) / 2));
+  const Output held =
+      run_binary("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
+  CHECK(held.code == 0);
+  CHECK_THAT(held.text, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
+}
+
+TEST_CASE("each mistake of probe has its line") {
+  ProbeJob job;
+  const std::string config = " --config " + job.config_file();
+  const auto refused = [&](const std::string& arguments, const std::string& message) {
+    const Output out = run_binary("probe " + arguments);
+    INFO(arguments << "\n" << out.text);
+    CHECK(out.code == 2);
+    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
+    CHECK_THAT(out.text, Contains(message));
+  };
+  refused("gradients", "give a saved model (--model DIR) or a config to train (--config FILE)");
+  refused("gradients" + config, "SPEC is missing");
+  refused("gradients pre_lm" + config, "nearest");
+  refused("gradients pre_ln --window 5..30" + config, "--window ends at update 30, training at 24");
+  refused("gradients pre_ln --window 5-6" + config, "expected A..B");
+  refused("gradients pre_ln --window 6..5" + config, "ends before it begins");
+  refused("gradients pre_ln --at 25" + config, "--at: 25 is outside [1, 24]");
+  refused("gradients pre_ln --relative-to post_ln" + config, "--window ends at update 1000, training at 24");
+  refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
+  refused("attention --model " + job.folder.path, "config.json");
+  refused("gains --all-checkpoints --model " + job.folder.path, "no checkpoints there");
+  refused("stability pre_ln --ramp 0" + config, "--ramp");
+  refused("stability" + config, "SPEC is missing");
+}
