@@ -150,6 +150,11 @@ class XzSource : public ByteSource {
   bool end_ = false, finished_ = false;
 };
 
+/// What pzstd begins its files with: one of 16 numbers, then the frame's size.
+bool is_skippable_frame(std::string_view head) {
+  return head.size() >= 4 && (uint8_t(head[0]) & 0xf0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18";
+}
+
 }  // namespace
 
 std::unique_ptr<ByteSource> inflated(const std::string& path, std::unique_ptr<ByteSource> inner) {
@@ -160,7 +165,8 @@ std::unique_ptr<ByteSource> decompressed(const std::string& path, std::string_vi
                                          std::unique_ptr<ByteSource> inner) {
   using namespace std::string_view_literals;
   if (head.starts_with("\x1f\x8b")) return inflated(path, std::move(inner));
-  if (head.starts_with("\x28\xb5\x2f\xfd")) return std::make_unique<ZstdSource>(path, std::move(inner));
+  if (head.starts_with("\x28\xb5\x2f\xfd") || is_skippable_frame(head))
+    return std::make_unique<ZstdSource>(path, std::move(inner));
   if (head.starts_with("\xfd"
                        "7zXZ\0"sv))
     return std::make_unique<XzSource>(path, std::move(inner));

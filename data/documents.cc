@@ -27,7 +27,7 @@ bool is_separator(std::string_view line) {
 
 using Visit = std::function<void(Document&&)>;
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
-constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a file that cannot be read in pieces
+constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a JSON or CSV file; .jsonl is read line by line
 
 std::string read_whole(const std::string& path) {
   std::string text = read_all(*open_text(path), path, kMostWholeBytes);

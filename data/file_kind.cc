@@ -90,15 +90,16 @@ bool is_a_word(std::string_view bytes) {
 
 bool is_printable(uint8_t c) { return (c >= 0x20 && c != 0x7f) || (c >= '\t' && c <= '\r'); }
 
-/// UTF-16 without its mark: letters and NUL by turns.
-bool looks_like_utf16(std::string_view head) {
+/// iconv's name of UTF-16 without its mark, letters and NUL by turns; nullptr for anything else.
+const char* unmarked_utf16(std::string_view head) {
   size_t nul[2] = {0, 0}, printable = 0;
   for (size_t i = 0; i < head.size(); ++i) {
     nul[i % 2] += head[i] == 0;
     printable += is_printable(uint8_t(head[i]));
   }
   const auto most = [&](size_t n) { return n * 10 >= head.size() * 4; };
-  return most(printable) && (most(nul[0]) || most(nul[1]));
+  if (!most(printable) || most(nul[0]) == most(nul[1])) return nullptr;
+  return most(nul[0]) ? "UTF-16BE" : "UTF-16LE";
 }
 
 }  // namespace
@@ -113,7 +114,8 @@ void check_is_text(std::string_view head, const std::string& path) {
   for (const Signature& s : kSignatures)
     engine::check(!has(head, s) || (is_a_word(s.bytes) && !binary), path, ": this is ", s.kind,
                   ", which is not read as text; ", s.advice);
-  engine::check(!binary || !looks_like_utf16(head), path, ": this is text in UTF-16; ", kIconv16);
+  if (const char* encoding = binary ? unmarked_utf16(head) : nullptr)
+    engine::fail(path, ": this is text in ", encoding, "; convert it: iconv -f ", encoding, " -t UTF-8");
   engine::check(!binary, path, ": this is not text (of its first ", head.size(), " bytes ", nul,
                 " are NUL and ", control,
                 " control characters); token files are read by `normlab prepare --import`");

@@ -62,8 +62,22 @@ bool has_empty_halves(std::string_view bytes) {
   return lower;
 }
 
+/// nanoGPT's files have no header, so that one of another format reads as tokens.
+void check_no_header(std::string_view bytes, const std::string& path) {
+  for (const LlmcForm& form : kLlmcForms) {
+    const int32_t head[2] = {form.magic, form.version};
+    check(!bytes.starts_with(std::string_view(reinterpret_cast<const char*>(head), sizeof head)), path,
+          ": this is a token file of llm.c; --import llmc reads it");
+  }
+  check(!bytes.starts_with("\x93NUMPY"), path,
+        ": this is a NumPy array with its header; write the ids with tofile()");
+  check(!bytes.starts_with("NLTOKENS"), path,
+        ": this is a shard of `normlab prepare`, which needs no import");
+}
+
 /// `bytes`: of the file's `size`, those at its beginning.
 TokenFile nanogpt_file(std::string_view bytes, size_t size, size_t vocabulary, const std::string& path) {
+  check_no_header(bytes, path);
   const bool wide = vocabulary > 65536, empty_halves = !wide && size % 4 == 0 && has_empty_halves(bytes);
   if (empty_halves)
     engine::log_warning(path, ": the upper halves of its numbers are zero: read as 4-byte ids");

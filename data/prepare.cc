@@ -206,10 +206,13 @@ void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOpt
 }  // namespace
 
 DocumentEnd document_end(const Tokenizer& tokenizer) {
-  for (const char* text : {"<|endoftext|>", "</s>"})
-    if (const TokenId id = tokenizer.special_id(text); id != no_token) return {id, DocumentEnd::special};
-  if (tokenizer.kind() == TokenizerKind::word)
-    return {tokenizer.special_id("<eos>"), DocumentEnd::end_of_line};
+  const bool words =
+      tokenizer.kind() == TokenizerKind::word;  // its <eos> is a line end, and in the text already
+  for (const char* text : {"<|endoftext|>", "</s>", "<|end_of_text|>", "[SEP]", "<eos>"})
+    if (const TokenId id = tokenizer.special_id(text);
+        id != no_token && !(words && text == std::string_view("<eos>")))
+      return {id, DocumentEnd::special};
+  if (words) return {tokenizer.special_id("<eos>"), DocumentEnd::end_of_line};
   try {
     const std::vector<TokenId> newline = tokenizer.encode("\n");
     if (newline.size() == 1) return {newline[0], DocumentEnd::newline};
@@ -239,10 +242,10 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
   check(options.units == Units::document || options.form == PrepareForm::documents,
         "prepare: units are lines only where text is read as documents");
   const DocumentEnd end = document_end(tokenizer);
-  check(end.role != DocumentEnd::none || options.form != PrepareForm::documents,
-        "prepare: this tokenizer has no token to end documents with (\"<|endoftext|>\", \"</s>\" or a "
-        "newline); "
-        "train it with --special '<|endoftext|>', or use --raw");
+  check(
+      end.role != DocumentEnd::none || options.form != PrepareForm::documents,
+      "prepare: this tokenizer has no token to end documents with (such as \"<|endoftext|>\", \"</s>\" or a "
+      "newline); train it with --special '<|endoftext|>', or use --raw");
   const int32_t separator = end.id == no_token ? 0 : int32_t(end.id);
   std::vector<PreparedSet> out;
   const std::vector<Set> sets = sets_of(inputs, options);

@@ -44,8 +44,9 @@ struct PrepareOptions {
   std::function<void(const PrepareProgress&)> progress = [](const PrepareProgress&) {};
 };
 
-/// The token that ends documents: "<|endoftext|>" or "</s>" if the tokenizer has it; for kind word the line's
-/// "<eos>", which is there already; else the newline's token. no_token: none of them.
+/// The token that ends documents: the first special token that the tokenizer has of "<|endoftext|>", "</s>",
+/// "<|end_of_text|>", "[SEP]" and "<eos>"; for kind word the line's "<eos>", which is there already; else the
+/// newline's token. no_token: none of them.
 struct DocumentEnd {
   TokenId id = no_token;
   enum { special, end_of_line, newline, none } role = none;

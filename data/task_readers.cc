@@ -215,7 +215,10 @@ Items read_piqa(const std::string& path, Protocol protocol) {
                    r.answer({"label"}, 0, 1)});
   }
   const std::filesystem::path file(path);
-  const std::string labels = (file.parent_path() / (file.stem().string() + "-labels.lst")).string();
+  const std::string name =
+      file.filename().string();  // up to its endings, of which one may say how it is packed
+  const std::string labels =
+      (file.parent_path() / (name.substr(0, name.rfind(".json")) + "-labels.lst")).string();
   if (engine::file_exists(labels)) read_labels(path, labels, out);
   return out;
 }

@@ -10,6 +10,7 @@
 #include "train/cli.h"
 #include "train/commands.h"
 #include "train/evaluation/json_numbers.h"
+#include "train/evaluation/material.h"
 #include "train/open_model.h"
 #include "train/perplexity.h"
 #include "train/run_data.h"
@@ -17,7 +18,6 @@
 namespace train {
 namespace {
 
-using data::TokenStream;
 using engine::check;
 using engine::Json;
 
@@ -26,7 +26,10 @@ const Usage ppl_usage = {
     "perplexity a token, a word and a byte",
     {},
     {{"model", "DIR", "a run, a model directory or a Hugging Face directory", "", Arity::required},
-     {"data", "PATH", "token shards made by `normlab prepare`, or a text file", "", Arity::required},
+     {"data", "PATH", "token shards made by `normlab prepare`, or text as it reads it; -: standard input", "",
+      Arity::required},
+     {"field", "NAME",
+      "key of the text in JSON objects, column of a CSV file; given, standard input is JSONL", "text"},
      {"window", "blocked|strided", "windows side by side, or overlapping ones that advance by --stride",
       "blocked"},
      {"context", "T", "tokens in a window; 0: the model's context", "0"},
@@ -36,63 +39,12 @@ const Usage ppl_usage = {
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
      {"json", "", "one JSON object in place of a table"}},
-    "A causal model scores every token but the first; a text is scored from its first token on, with the\n"
-    "end-of-text token before it when the tokenizer has one. Words are separated by white space.\n"
+    "A causal model scores every token but the first. Texts are read as `normlab prepare`\n"
+    "reads them; each document is scored from its first token on, with the end-of-text\n"
+    "token before it when the tokenizer has one; a masked LM's units are lines. Words are\n"
+    "separated by white space.\n"
     "A masked LM is scored on 15 % of the tokens, masked as in validation: a pseudo-perplexity, which is\n"
     "not to be compared with a causal model's.\n"};
-
-// What is scored, and its text where it is known.
-struct Material {
-  std::shared_ptr<const TokenStream> tokens;
-  TextSize text;  // bytes 0: not known
-  const char* kind = "";
-};
-
-std::shared_ptr<const TokenStream> in_memory(const std::vector<data::TokenId>& ids,
-                                             const data::Tokenizer& tokenizer,
-                                             std::vector<uint32_t> units = {}) {
-  const data::TokenId end = find_special(tokenizer, end_names);
-  return TokenStream::of({ids.begin(), ids.end()}, int64_t(tokenizer.vocab_size()),
-                         end == data::no_token ? 0 : int32_t(end), std::move(units));
-}
-
-// A causal model reads the text behind one end-of-text token; a masked LM reads its lines as units.
-std::shared_ptr<const TokenStream> tokens_of_text(const std::string& text, const OpenModel& open) {
-  const data::Tokenizer& tokenizer = text_tokenizer(open);
-  std::vector<data::TokenId> ids;
-  std::vector<uint32_t> units;
-  if (open.model->config().causal()) {
-    if (const data::TokenId end = find_special(tokenizer, end_names); end != data::no_token)
-      ids.push_back(end);
-    const auto body = tokenizer.encode(text, data::SpecialText::ordinary, 0);
-    ids.insert(ids.end(), body.begin(), body.end());
-    return in_memory(ids, tokenizer);
-  }
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
-    const auto line = tokenizer.encode(std::string_view(text).substr(at, end - at));
-    ids.insert(ids.end(), line.begin(), line.end());
-    if (!line.empty()) units.push_back(uint32_t(line.size()));
-    at = end;
-  }
-  return in_memory(ids, tokenizer, std::move(units));
-}
-
-bool is_shard(const std::string& path) {
-  const engine::MappedFile file(path);
-  return file.size() >= 8 && std::string_view(reinterpret_cast<const char*>(file.data()), 8) == "NLTOKENS";
-}
-
-Material open_material(const std::string& path, const OpenModel& open) {
-  if (!engine::file_exists(path) || engine::is_directory(path) || is_shard(path)) {
-    Material m{open_tokens(path, open.tokenizer.get()), {}, "shards"};
-    if (open.tokenizer) m.text = text_size(*m.tokens, *open.tokenizer);
-    return m;
-  }
-  const std::string text = engine::read_file(path);
-  check(!text.empty(), path, ": the file is empty");
-  return {tokens_of_text(text, open), text_size(text), "text"};
-}
 
 LossSum masked_loss(const OpenModel& open, const Material& material, const Windows& windows, uint64_t seed) {
   const auto rows = masked_rows({}, text_tokenizer(open), material.tokens, windows.context, seed + 1);
@@ -157,7 +109,7 @@ int eval_ppl(int argc, char** argv) {
                                 : std::max<int64_t>(1, windows.context / 2);
 
   const std::string path = args.text("data");
-  const Material material = open_material(path, open);
+  const Material material = open_material(path, open, {args.text("field"), args.given("field")});
   check(material.tokens->vocabulary() <= config.vocab_size, path, ": a vocabulary of ",
         material.tokens->vocabulary(), ", the model's is ", config.vocab_size);
   const LossSum sum =

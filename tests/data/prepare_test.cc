@@ -289,6 +289,8 @@ TEST_CASE("token files of llm.c and nanoGPT come in with every id checked") {
   CHECK_THROWS_WITH(bad(""), Contains("no tokens"));
   CHECK_THROWS_WITH(bad(std::string("\x01\x00\x02\x01", 4)),
                     Contains("token 1 is 258, outside the tokenizer's vocabulary of 257"));
+  CHECK_THROWS_WITH(bad(head + body), Contains("--import llmc"));
+  CHECK_THROWS_WITH(bad("\x93NUMPY\x01" + body.substr(0, 101)), Contains("NumPy"));
   options.form = PrepareForm::llmc;
   CHECK_THROWS_WITH(bad(body), Contains("not a token file of llm.c (magic "));
   CHECK_THROWS_WITH(bad(head + body + "xx"), Contains("too long"));

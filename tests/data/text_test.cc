@@ -67,7 +67,8 @@ TEST_CASE("gzip, zstd, xz and plain files give the same bytes, also when joined 
   for (const auto& packed :
        {text, gzip(text), zstd(text), gzip(text.substr(0, 1000)) + gzip(text.substr(1000)),
         zstd(text.substr(0, 1000)) + zstd(text.substr(1000)), xz(text),
-        xz(text.substr(0, 1000)) + xz(text.substr(1000)) + std::string(4, '\0')}) {
+        xz(text.substr(0, 1000)) + xz(text.substr(1000)) + std::string(4, '\0'),
+        "\x50\x2a\x4d\x18\x01" + std::string(3, '\0') + "x" + zstd(text)}) {
     engine::write_file(folder / "a", packed);
     CHECK(read_all(*open_bytes(folder / "a"), "a") == text);
   }
@@ -226,7 +227,7 @@ TEST_CASE("what is not text is told by its bytes") {
       {"BZh91AY&SY" + noise, "bzip2"},
       {"7z\xbc\xaf\x27\x1c" + noise, "7z"},
       {"\xff\xfeh\0i\0"s, "iconv -f UTF-16"},
-      {"\xfe\xff\0h\0i"s, "iconv -f UTF-16"},
+      {"\xfe\xff\0h\0i"s, "iconv -f UTF-16 "},
       {"h\0e\0l\0l\0o\0"s, "iconv -f UTF-16"},
       {"\xff\xfe\0\0h\0\0\0"s, "iconv -f UTF-32"},
       {"NLTOKENS" + noise, "shard of tokens"},
