@@ -40,7 +40,7 @@ void make_roberta(BpeModel& model, const std::function<TokenId(const std::string
                                    {"cls", {"<s>", id_of("<s>")}},
                                    {"trim_offsets", true},
                                    {"add_prefix_space", false}};
-  model.post_processor = post.dump();
+  model.post_processor = engine::json_text(post);
 }
 
 void find_special(BpeModel& model, const Vocabulary& vocabulary) {

@@ -16,6 +16,7 @@
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/base/stop.h"
 
 namespace data {
 namespace {
@@ -33,12 +34,9 @@ class PlainSource : public ByteSource {
   bool read(std::string& out) override {
     const size_t before = out.size();
     out.resize(before + kPiece);
-    ssize_t n;
-    do n = ::read(file_.fd, out.data() + before, kPiece);
-    while (n < 0 && errno == EINTR);
-    out.resize(before + size_t(n > 0 ? n : 0));
-    check(n >= 0, path_, ": cannot read (", std::strerror(errno), ")");
-    bytes_ += n;
+    const size_t n = engine::read_or_stop(file_.fd, out.data() + before, kPiece, path_);
+    out.resize(before + n);
+    bytes_ += int64_t(n);
     if (n == 0) check_unchanged();
     return n > 0;
   }

@@ -31,7 +31,7 @@ std::unique_ptr<Tokenizer> ByteTokenizer::from_json(const engine::SortedJson& js
 }
 
 std::string ByteTokenizer::to_json() const {
-  return tokenizer_header(kind(), special_tokens()).dump(1) + "\n";
+  return engine::exact_json_text(tokenizer_header(kind(), special_tokens()), "tokenizer.json", 1) + "\n";
 }
 
 void ByteTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

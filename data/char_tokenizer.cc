@@ -81,7 +81,7 @@ std::string CharTokenizer::to_json() const {
     append_utf8(text, code);
     json["characters"].push_back(text);
   }
-  return json.dump(1) + "\n";
+  return engine::exact_json_text(json, "tokenizer.json", 1) + "\n";
 }
 
 void CharTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

@@ -10,6 +10,8 @@
 #include "data/html_text.h"
 #include "data/json_record.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 
 namespace data {
@@ -154,24 +156,20 @@ std::string plain_name(std::string name) {
 /// `open`: the folders that hold this one, resolved. A link to one of them would never end.
 void add_files_below(const std::string& folder, std::vector<std::string>& open,
                      std::vector<std::string>& out) {
-  std::error_code error;
-  const std::string resolved = fs::canonical(folder, error).string();
-  check(!error, folder, ": cannot list the folder (", error.message(), ")");
+  const std::string resolved = engine::resolved_path(folder);
   check(std::find(open.begin(), open.end(), resolved) == open.end(), folder,
         ": a link to a folder that holds it, ", resolved);
   open.push_back(resolved);
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string path = it->path().string();
-    if (it->path().filename().string().starts_with(".")) continue;
-    const fs::file_status status = fs::status(path, error);
-    check(status.type() != fs::file_type::not_found, path, ": a link that leads nowhere");
-    check(!error, path, ": cannot be looked at (", error.message(), ")");
-    if (fs::is_directory(status))
+  for (const std::string& name : engine::list_folder(folder)) {
+    const std::string path = (fs::path(folder) / name).string();
+    if (name.starts_with(".")) continue;
+    check(engine::file_exists(path), path,
+          engine::is_link(path) ? ": a link that leads nowhere" : ": cannot be looked at");
+    if (engine::is_directory(path))
       add_files_below(path, open, out);
-    else if (fs::is_regular_file(status))
+    else if (engine::is_regular_file(path))
       out.push_back(path);
   }
-  check(!error, folder, ": cannot list the folder (", error.message(), ")");
   open.pop_back();
 }
 
@@ -179,7 +177,7 @@ void add_files_below(const std::string& folder, std::vector<std::string>& open,
 
 void read_documents(const std::string& path, const ReadOptions& options,
                     const std::function<void(Document&&)>& visit) {
-  if (fs::is_directory(path)) {
+  if (engine::is_directory(path)) {
     for (const auto& file : files_below(path)) read_documents(file, options, visit);
     return;
   }
@@ -191,8 +189,8 @@ void read_documents(const std::string& path, const ReadOptions& options,
 }
 
 std::vector<std::string> files_below(const std::string& path) {
-  check(fs::exists(path), path, ": no such file or folder");
-  if (!fs::is_directory(path)) return {path};
+  check(engine::file_exists(path), path, ": no such file or folder");
+  if (!engine::is_directory(path)) return {path};
   std::vector<std::string> open, out;
   add_files_below(path, open, out);
   check(!out.empty(), path, ": no files in this folder");

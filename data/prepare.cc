@@ -9,11 +9,13 @@
 #include <new>
 
 #include "data/byte_source.h"
+#include "data/corpus.h"
 #include "data/encode_documents.h"
 #include "data/import_tokens.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/base/folder.h"
 
 namespace data {
 namespace {
@@ -241,19 +243,9 @@ std::string set_of_file(const std::string& path) {
 }
 
 std::vector<std::string> files_of_sets(const std::string& path) {
-  if (!fs::is_directory(path)) return {path};
-  const std::string manifest = path + "/manifest.json";
-  if (!engine::file_exists(manifest)) return split_by_names(path);
-  const Json json = engine::read_json(manifest);
-  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus")
-    return split_by_names(path);
-  check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
-  std::vector<std::string> out;
-  for (const Json& file : json["files"]) {
-    check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
-    out.push_back(path + "/" + json_string(file["file"], manifest + ": \"file\""));
-  }
-  return out;
+  if (!engine::is_directory(path)) return {path};
+  const std::vector<std::string> corpus = corpus_files(path);
+  return corpus.empty() ? split_by_names(path) : corpus;
 }
 
 std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,
@@ -275,6 +267,8 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
   const std::vector<Set> sets = sets_of(inputs, options);
   std::vector<Json> sources;  // of all sets before the first is read: they may share files
   for (const Set& set : sets) sources.push_back(describe(set, options));
+  engine::make_directories(options.folder);
+  const engine::FolderLock lock(options.folder);
   for (size_t i = 0; i < sets.size(); ++i) {
     const Set& set = sets[i];
     ShardSet shards({options.folder, set.name, options.shard_tokens, sources[i], options.existing}, tokenizer,

@@ -11,6 +11,7 @@
 #include "data/r_data.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -78,9 +79,10 @@ void read_pages(const std::string& folder, const Visit& visit) {
 
 /// The one folder below `root`/usr/share/doc that has `html` in it: its name carries a version.
 std::string html_folder(const std::string& root) {
-  for (const auto& entry : fs::directory_iterator(root + "/usr/share/doc")) {
-    const fs::path html = entry.path() / "html";
-    if (fs::is_directory(html) && !fs::is_symlink(html)) return html.string();
+  const std::string documents = root + "/usr/share/doc/";
+  for (const std::string& name : engine::list_folder(documents)) {
+    const std::string html = documents + name + "/html";
+    if (engine::is_directory(html) && !engine::is_link(html)) return html;
   }
   engine::fail(root, ": no folder usr/share/doc/*/html in the package");
 }

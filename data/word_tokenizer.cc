@@ -90,7 +90,7 @@ std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& js
 std::string WordTokenizer::to_json() const {
   engine::Json json = tokenizer_header(kind(), special_tokens());
   json["words"] = words_;
-  return json.dump(1) + "\n";
+  return engine::exact_json_text(json, "tokenizer.json", 1) + "\n";
 }
 
 void WordTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

@@ -2,6 +2,7 @@
 #include "models/convert.h"
 
 #include "engine/base/check.h"
+#include "models/model_files.h"
 #include "models/parameter_list.h"
 
 namespace models {
@@ -33,6 +34,7 @@ PortableModel read_normlab(const std::string& folder) {
   PortableModel model;
   model.config = read_model_config(folder + "/config.json");
   const engine::Safetensors file(folder);
+  check_written_together(folder, file);
   for (const ParameterInfo& info : parameter_list(model.config)) {
     const engine::SafetensorsEntry* entry = file.find(info.name);
     const Shape shape(info.shape);
@@ -53,17 +55,18 @@ PortableModel read_normlab(const std::string& folder) {
   return model;
 }
 
-void write_companions(const PortableModel& model, const std::string& folder) {
-  for (const CompanionFile& file : model.companions) engine::write_file(folder + "/" + file.name, file.text);
+/// What stands beside the weights.
+std::vector<ModelFile> with_companions(const PortableModel& model, const std::string& config) {
+  std::vector<ModelFile> files = {{"config.json", config}};
+  for (const CompanionFile& file : model.companions) files.push_back({file.name, file.text});
+  return files;
 }
 
 void write_normlab(const PortableModel& model, const std::string& folder) {
   std::map<std::string, std::string> metadata = {{"format", "normlab"}};
-  if (!model.kept.empty()) metadata[kept_key] = model.kept.dump();
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", model.tensors, metadata);
-  write_companions(model, folder);
-  engine::write_file(folder + "/config.json", to_json(model.config).dump(1) + "\n");
+  if (!model.kept.empty()) metadata[kept_key] = engine::json_text(model.kept);
+  write_model_directory(folder, model.tensors, metadata,
+                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"));
 }
 
 /// torch's name of an element type.
@@ -101,10 +104,8 @@ void write_hf(const PortableModel& given, const std::string& folder) {
     for (auto& part : take_apart(map[i], model.tensors[i].second)) tensors.push_back(std::move(part));
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", tensors, {{"format", "pt"}});
-  write_companions(model, folder);
-  engine::write_file(folder + "/config.json", written.json.dump(2) + "\n");
+  write_model_directory(folder, tensors, {{"format", "pt"}},
+                        with_companions(model, engine::json_text(written.json, 2) + "\n"));
 }
 
 }  // namespace

@@ -243,7 +243,7 @@ HfKey hf_only(const char* name, Json only, const char* why) {
           only,
           [=](ModelConfig&, const HfValue& v) {
             const bool same = v.value == only || (v.value.is_null() && only == false);
-            check(same, v.what, " ", v.value.dump().substr(0, 60), " cannot be said here: ", why);
+            check(same, v.what, " ", engine::json_text(v.value).substr(0, 60), " cannot be said here: ", why);
           },
           {},
           Keep::yes};

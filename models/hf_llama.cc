@@ -39,11 +39,11 @@ HfKey default_size(const char* name, int64_t ModelConfig::*member) {
 
 void check_plain_rope(const Json& rope, const std::string& what) {
   if (rope.is_null()) return;
-  check(rope.is_object(), what, ": expected an object, got ", rope.dump().substr(0, 40));
+  check(rope.is_object(), what, ": expected an object, got ", engine::json_text(rope).substr(0, 40));
   for (const auto& [key, value] : rope.items()) {
     const bool plain = key == "rope_theta" || ((key == "rope_type" || key == "type") && value == "default") ||
                        (key == "partial_rotary_factor" && value == 1);
-    check(plain, what, ".", key, " ", value.dump().substr(0, 40),
+    check(plain, what, ".", key, " ", engine::json_text(value).substr(0, 40),
           " cannot be said here: rotary positions are plain (rope_type \"default\")");
   }
 }
@@ -247,7 +247,8 @@ HfKey layer_types() {
                   c.layers, " words");
             for (const Json& type : v.value)
               check(type == "full_attention" || type == "sliding_attention", v.what, ": ",
-                    type.dump().substr(0, 40), " is neither \"full_attention\" nor \"sliding_attention\"");
+                    engine::json_text(type).substr(0, 40),
+                    " is neither \"full_attention\" nor \"sliding_attention\"");
           },
           [](const C& c) {
             const char* type = c.longest_row > 0 ? "sliding_attention" : "full_attention";

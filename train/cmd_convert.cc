@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
 #include "data/load_tokenizer.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
+#include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "train/checkpoint_dir.h"
 #include "train/cli.h"
@@ -35,11 +36,6 @@ const Usage usage = {
 
 ModelFormat format_of(const std::string& name) {
   return name == "hf" ? ModelFormat::hf : ModelFormat::normlab;
-}
-
-bool same_folder(const std::string& a, const std::string& b) {
-  std::error_code ignored;
-  return std::filesystem::equivalent(a, b, ignored);
 }
 
 /// Says in Hugging Face's files which tokens begin, end and pad a text, of a model whose files do not say it
@@ -70,7 +66,7 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
                        [&](const models::CompanionFile& file) { return file.name == name; });
   };
   if (has("tokenizer.json") && !has("tokenizer_config.json"))
-    model.companions.push_back({"tokenizer_config.json", config.dump(2) + "\n"});
+    model.companions.push_back({"tokenizer_config.json", engine::json_text(config, 2) + "\n"});
 }
 
 }  // namespace
@@ -78,7 +74,7 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
 int cmd_convert(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const std::string in = resolve_model(args.positional(0)), out = args.positional(1);
-  engine::check(!same_folder(in, out), out, ": IN and OUT are the same folder");
+  engine::check(!engine::same_file(in, out), out, ": IN and OUT are the same folder");
   models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
   const ModelFormat to = format_of(args.text("to"));
   if (to == ModelFormat::hf) name_special_tokens(model, in);

@@ -129,7 +129,7 @@ int eval_ppl(int argc, char** argv) {
   if (causal) out["window"] = args.text("window"), out["stride"] = windows.stride;
   out["results"] = Json::array({result});
   if (args.on("json"))
-    std::printf("%s\n", out.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
   else
     print_table(out);
   return 0;

@@ -67,7 +67,7 @@ std::string filled(std::string text, const std::string& own, const std::vector<s
 }
 
 // Quoted, so that spaces and line ends are seen.
-std::string quoted(const std::string& text) { return engine::printable(Json(text).dump()); }
+std::string quoted(const std::string& text) { return engine::printable(engine::json_text(Json(text))); }
 
 }  // namespace
 
@@ -106,7 +106,7 @@ int cmd_fill_mask(int argc, char** argv) {
     results.push_back({{"position", m.position}, {"candidates", list}});
   }
   const Json out = {{"model", open.folder}, {"text", data::well_formed(text)}, {"results", results}};
-  std::printf("%s\n", out.dump(1).c_str());
+  std::printf("%s\n", engine::json_text(out, 1).c_str());
   return 0;
 }
 

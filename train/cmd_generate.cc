@@ -158,7 +158,7 @@ int cmd_generate(int argc, char** argv) {
     const Json out = {{"model", open.folder}, {"prompt", data::well_formed(prompt)},
                       {"samples", texts},     {"tokens", total},
                       {"seconds", seconds},   {"tokens_per_second", speed}};
-    std::printf("%s\n", out.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
   }
   std::fprintf(stderr, "%lld tokens in %.2f s, %.1f tokens/s\n", (long long)total, seconds, speed);
   return signals.raised() ? 130 : 0;

@@ -133,7 +133,7 @@ int cmd_gradcheck(int argc, char** argv) {
       norms.empty() ? check_ops(chosen_rows(op), !json) : check_placement(norms, !json);
   const auto failed = std::count_if(all.begin(), all.end(), [](const Checked& c) { return !c.result.ok; });
   if (json)
-    std::printf("%s\n", to_json(all).dump(1).c_str());
+    std::printf("%s\n", engine::json_text(to_json(all), 1).c_str());
   else
     std::printf("\n%zu rows, %ld failed\n", all.size(), long(failed));
   return failed == 0 ? 0 : 1;

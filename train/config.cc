@@ -25,7 +25,7 @@ template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 
 /// The shortest text that reads back as the same double.
-std::string short_number(double x) { return Json(x).dump(); }
+std::string short_number(double x) { return engine::json_text(Json(x)); }
 
 void check_range(double x, const Field& field, const std::string& name) {
   check(x >= field.range.low && x <= field.range.high, name, ": ", short_number(x), " is outside [",
@@ -43,7 +43,7 @@ void read_field(const Field& field, const Json& json, const std::string& what) {
                  [&](std::string* p) { *p = engine::json_string(json, name); },
                  [&](std::array<double, 2>* p) {
                    check(json.is_array() && json.size() == 2, name, ": expected two numbers, got ",
-                         json.dump().substr(0, 64));
+                         engine::json_text(json).substr(0, 64));
                    for (size_t i : {0, 1})
                      check_range((*p)[i] = engine::json_number(json[i], name), field, name);
                  },
@@ -292,7 +292,7 @@ std::string config_help() {
     if (const Choice* c = std::get_if<Choice>(&field.value)) doc += " [" + engine::one_of(c->words) + "]";
     const Json value = write_field(field);
     if (!value.empty() && value != "")
-      doc += " (default: " + (value.is_string() ? value.get<std::string>() : value.dump()) + ")";
+      doc += " (default: " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) + ")";
     rows.push_back({field.path, doc});
   }
   return "Keys of the config file and of --set KEY=VALUE:\n\n" + two_columns(rows);

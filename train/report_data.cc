@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 #include "train/metrics.h"
 
@@ -140,8 +141,7 @@ void flatten(const Json& json, const std::string& path, std::map<std::string, st
   if (json.is_object() && !json.empty()) {
     for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, out);
   } else {
-    out[path] = json.is_string() ? json.get<std::string>()
-                                 : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    out[path] = json.is_string() ? json.get<std::string>() : engine::json_text(json);
   }
 }
 
@@ -226,8 +226,7 @@ RunReport read_run(const std::string& path) {
 void name_runs(std::vector<RunReport>& runs, const std::vector<std::string>& paths) {
   std::map<std::string, int> times;
   for (size_t i = 0; i < runs.size(); ++i) {
-    namespace fs = std::filesystem;
-    fs::path full = fs::absolute(paths[i]).lexically_normal();
+    const std::filesystem::path full = engine::absolute_path(paths[i]);
     runs[i].name = full.has_filename() ? full.filename().string() : full.parent_path().filename().string();
     ++times[runs[i].name];
   }

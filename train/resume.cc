@@ -54,7 +54,9 @@ void check_same_model(const models::ModelConfig& checkpoint, const models::Model
   const auto compare = [&](const std::string& key) {
     const Json a = at_key(theirs, key), b = at_key(ours, key);
     if (a == b) return;
-    const auto value = [](const Json& v) { return v.is_null() ? std::string("the default") : v.dump(); };
+    const auto value = [](const Json& v) {
+      return v.is_null() ? std::string("the default") : engine::json_text(v);
+    };
     differing += (differing.empty() ? "" : ", ") +
                  engine::join_text("model.", key, " is ", value(b), ", the checkpoint's ", value(a));
   };
@@ -69,8 +71,9 @@ ChangedSettings changed_settings(const Json& before, const TrainConfig& now) {
   const auto compare = [&](const std::string& path, const Json& old_value, const Json& new_value) {
     if (old_value.is_null() || old_value == new_value || unheard(path)) return;
     std::string& list = alters_losses(path, now) ? changed.numbers : changed.others;
-    list += (list.empty() ? "" : ", ") + engine::join_text(path, " ", old_value.dump().substr(0, 80), " -> ",
-                                                           new_value.dump().substr(0, 80));
+    list +=
+        (list.empty() ? "" : ", ") + engine::join_text(path, " ", engine::json_text(old_value).substr(0, 80),
+                                                       " -> ", engine::json_text(new_value).substr(0, 80));
   };
   const Json after = settings_json(now);
   for (const auto& [key, value] : after.items()) {

@@ -3,13 +3,14 @@
 
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/core/allocator.h"
 #include "engine/bench/gemm_bench.h"
+#include "engine/core/allocator.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
 #include "models/init.h"
@@ -122,9 +123,9 @@ void Trainer::say_changes() {
 /// checkpoints may have been lost.
 void Trainer::set_metrics_aside() const {
   const std::string metrics = run_.metrics_path(), aside = metrics + ".old";
-  if (!engine::file_exists(metrics) || std::filesystem::file_size(metrics) == 0) return;
+  if (!engine::file_exists(metrics) || engine::file_size(metrics) == 0) return;
   const bool keep = !engine::file_exists(aside);
-  if (keep) std::filesystem::rename(metrics, aside);
+  if (keep) engine::move_path(metrics, aside);
   engine::log_warning(run_.path(), ": no checkpoint to go on from, so the run begins at step 0",
                       keep ? "; what it had logged is now " + aside : "");
 }
@@ -170,12 +171,7 @@ double Trainer::learning_rate() const {
 
 Trainer::UpdateResult Trainer::update() {
   RunCounters& c = state_.counters;
-  batches_.clear();
-  for (int64_t i = 0; i < config_.data.accumulate; ++i) {
-    const data::Batch batch = data_.training->next();
-    batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
-    c.tokens += batch.rows * batch.length * communicator_->size();
-  }
+  read_batches();
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
   const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
   const double lr = learning_rate();
@@ -197,6 +193,23 @@ Trainer::UpdateResult Trainer::update() {
   return {gradients.loss, gradients.norm, lr, applied};
 }
 
+/// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
+void Trainer::read_batches() {
+  batches_.clear();
+  int64_t tokens = 0;
+  try {
+    for (int64_t i = 0; i < config_.data.accumulate; ++i) {
+      const data::Batch batch = data_.training->next();
+      batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
+      tokens += batch.rows * batch.length * communicator_->size();
+    }
+  } catch (const engine::Error&) {
+    if (saved_step_ != state_.counters.step) save_last_checkpoint();
+    throw;
+  }
+  state_.counters.tokens += tokens;
+}
+
 void Trainer::watch_layers(double factor) {
   ActivationProbe probe;
   nn::Context context = model_->context();
@@ -210,7 +223,7 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
   const std::string where = update_->find_bad_number(batches_, first_micro_batch);
-  checkpoints_.finish();
+  checkpoints_.wait();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(
       "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
@@ -233,41 +246,50 @@ RunEnd Trainer::run() {
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
-  bool interrupted = false;
-  while (!spent() && !stalled() && !(interrupted = signals.raised())) {
+  // A validation that a signal cut off is made up for first, so that the run has every one that is due.
+  if (validation_due() && c.validated_at != c.step && !spent()) validate();
+  while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
     if (watch_ended_) break;
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
-    const bool due = config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0;
-    const bool best = due && validate() && config_.checkpoint.keep_best > 0;
+    const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    say_trouble();
     const double pause = now() - before;
     paused += pause;
     last_log_time_ += pause;
   }
-  const RunEnd end = interrupted                 ? RunEnd::interrupted
-                     : stalled() || watch_ended_ ? RunEnd::stopped_early
-                                                 : RunEnd::finished;
+  RunEnd end = signals.raised()            ? RunEnd::interrupted
+               : stalled() || watch_ended_ ? RunEnd::stopped_early
+                                           : RunEnd::finished;
   if (end == RunEnd::stopped_early && !watch_ended_)
     progress_.note(
         engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
-  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) validate();
-  if (saved_step_ != c.step) save_checkpoint();
-  checkpoints_.finish();
-  progress_.finish();
+  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) {
+    validate();
+    if (c.validated_at != c.step) end = RunEnd::interrupted;
+  }
+  save_last_checkpoint();
+  metrics_->file().finish();
+  if (tensorboard_) tensorboard_->file().finish();
   return end;
+}
+
+bool Trainer::validation_due() const {
+  const int64_t step = state_.counters.step;
+  return config_.eval.every > 0 && data_.validation && step > 0 && step % config_.eval.every == 0;
 }
 
 bool Trainer::stalled() const {
   return config_.eval.patience > 0 && state_.counters.evaluations_without_gain >= config_.eval.patience;
 }
 
-bool Trainer::validate() {
+std::optional<Evaluation> Trainer::evaluate_average() {
   nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
@@ -276,11 +298,22 @@ bool Trainer::validate() {
     parameters.values().copy_from(state_.average);
     parameters.refresh_copies();
   }
-  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  std::optional<Evaluation> evaluation;
+  try {
+    evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  } catch (const engine::Stopped&) {
+  }
   if (raw.defined()) {
     parameters.values().copy_from(raw);
     parameters.refresh_copies();
   }
+  return evaluation;
+}
+
+bool Trainer::validate() {
+  const std::optional<Evaluation> whole = evaluate_average();
+  if (!whole) return false;
+  const Evaluation& evaluation = *whole;
   RunCounters& c = state_.counters;
   c.last_loss = evaluation.loss;
   c.validated_at = c.step;
@@ -303,12 +336,38 @@ bool Trainer::validate() {
 }
 
 void Trainer::save_checkpoint() {
+  checkpoints_.wait();  // before there are two copies of everything
+  say_trouble();
+  metrics_->file().sync();  // the checkpoint must not outlive the lines before it
   const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
   checkpoints_.write(
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
       config_.checkpoint.keep, config_.checkpoint.keep_best);
   last_checkpoint_time_ = now();
   saved_step_ = state_.counters.step;
+}
+
+/// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
+void Trainer::save_last_checkpoint() {
+  progress_.finish();
+  checkpoints_.wait();
+  say_trouble();
+  if (saved_step_ != state_.counters.step) save_checkpoint();
+  checkpoints_.wait();
+  const std::string error = checkpoints_.take_error();
+  check(error.empty(), error);
+}
+
+/// A disk that does not take what it is given is no reason to stop: there may be room by the next time.
+void Trainer::say_trouble() {
+  if (const std::string error = checkpoints_.take_error(); !error.empty()) {
+    saved_step_ = -1;
+    progress_.note("warning: " + error + "; training goes on, the next checkpoint is the next attempt");
+  }
+  const std::string& trouble = metrics_->file().trouble();
+  if (!trouble.empty() && !metrics_wait_)
+    progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
+  metrics_wait_ = !trouble.empty();
 }
 
 /// What holds for all of the run, for its first line.

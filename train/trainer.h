@@ -66,11 +66,17 @@ class Trainer {
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
+  void read_batches();
   void watch_layers(double factor);
   [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
+  bool validation_due() const;
+  /// Of the weights that people will use; nothing when a signal cut it off.
+  std::optional<Evaluation> evaluate_average();
   /// Whether the loss is the best so far.
   bool validate();
   void save_checkpoint();
+  void save_last_checkpoint();
+  void say_trouble();
   void log_update(const UpdateResult& result);
   engine::Json constants() const;
   double done() const;
@@ -101,6 +107,7 @@ class Trainer {
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint
+  bool metrics_wait_ = false;                      // whether that was said
 };
 
 }  // namespace train

@@ -1,9 +1,12 @@
 // Read first: training_state.h.
 #include "train/training_state.h"
 
+#include <memory>
+
 #include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/cpu/isa.h"
+#include "engine/base/thread.h"
 #include "train/checkpoint_dir.h"
 
 namespace train {
@@ -102,7 +105,7 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
   snapshot.run = run;
   snapshot.step = state.counters.step;
   if (state.counters.validated_at == state.counters.step) snapshot.valid_loss = state.counters.last_loss;
-  snapshot.training_json = training_json(state, scaler).dump(1) + "\n";
+  snapshot.training_json = engine::json_text(training_json(state, scaler), 1) + "\n";
   for (const auto& [name, tensor] : optimizer.state()) snapshot.optimizer.emplace_back(name, copy_of(tensor));
   // With an average, the model that people load is the average; the raw weights go beside the moments.
   const Tensor values = copy_of(model.parameters().values());
@@ -116,7 +119,7 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
 std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best) {
   CheckpointWriter writer(snapshot.run, snapshot.step);
   const std::string folder = writer.folder() + "/";
-  engine::write_file(folder + "config.json", models::to_json(snapshot.config).dump(1) + "\n");
+  engine::write_file(folder + "config.json", engine::json_text(models::to_json(snapshot.config), 1) + "\n");
   engine::write_safetensors(folder + "model.safetensors", snapshot.weights, {{"format", "normlab"}});
   engine::write_safetensors(folder + "optimizer.safetensors", snapshot.optimizer);
   engine::write_file(folder + "training.json", snapshot.training_json);
@@ -148,24 +151,34 @@ void restore_checkpoint(const std::string& folder, models::Transformer& model, O
   read_training_json(folder + "/training.json", state, scaler);
 }
 
-CheckpointQueue::~CheckpointQueue() {
-  if (thread_.joinable()) thread_.join();
-}
+CheckpointQueue::~CheckpointQueue() { wait(); }
 
-void CheckpointQueue::finish() {
+void CheckpointQueue::wait() {
   if (thread_.joinable()) thread_.join();
-  if (!error_.empty()) throw engine::Error(std::exchange(error_, {}));
 }
 
 void CheckpointQueue::write(Snapshot snapshot, int64_t keep, int64_t keep_best) {
-  finish();
-  thread_ = std::thread([this, keep, keep_best, snapshot = std::move(snapshot)] {
+  const auto held = std::make_shared<const Snapshot>(std::move(snapshot));
+  const auto work = [this, held, keep, keep_best] {
+    std::string error;
     try {
-      write_snapshot(snapshot, keep, keep_best);
+      write_snapshot(*held, keep, keep_best);
     } catch (const std::exception& e) {
-      error_ = e.what();
+      error = e.what();
     }
-  });
+    const std::lock_guard lock(mutex_);
+    error_ = error;
+  };
+  try {
+    thread_ = engine::start_thread(work);
+  } catch (const engine::Error&) {  // then training waits for it
+    work();
+  }
+}
+
+std::string CheckpointQueue::take_error() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(error_, {});
 }
 
 }  // namespace train

@@ -2,6 +2,7 @@
 // and the thread that writes checkpoints while training goes on. Read first: checkpoint_dir.h, optimizer.h.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -63,18 +64,21 @@ std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
                         TrainingState& state, LossScaler* scaler);
 
-/// Writes snapshots on a thread of its own, one at a time, in order.
+/// Writes snapshots on a thread of its own, one at a time. A write that fails (a full disk) is no reason to
+/// stop training: the caller says it, and the next checkpoint is another attempt.
 class CheckpointQueue {
  public:
   ~CheckpointQueue();
-  /// Waits for the previous one, then returns while `snapshot` is being written. Errors of the previous write
-  /// are thrown.
+  /// Waits until no snapshot is being written: before the next one is taken, so that memory never holds two.
+  void wait();
+  /// Returns while `snapshot` is being written; nothing else may be.
   void write(Snapshot snapshot, int64_t keep, int64_t keep_best);
-  /// Waits for the last one; throws its error.
-  void finish();
+  /// What went wrong with the last snapshot, once; empty: nothing so far.
+  std::string take_error();
 
  private:
   std::thread thread_;
+  std::mutex mutex_;  // of error_
   std::string error_;
 };
 

@@ -209,7 +209,7 @@ std::unique_ptr<PieceModel> make_bpe(const JsonPart& part, bool bytes) {
   part.only({"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
              "byte_fallback", "ignore_merges", "vocab", "merges"});
   check(!part.has("dropout") || part.json()["dropout"] == 0.0, part.what(), ": \"dropout\" is ",
-        part.json().value("dropout", engine::SortedJson()).dump().substr(0, 64),
+        engine::json_text(part.json().value("dropout", engine::SortedJson())).substr(0, 64),
         "; encoding that draws lots is not done here, give null");
   BpeOptions options;
   options.unknown = part.text_or("unk_token", "");

@@ -13,7 +13,7 @@ using engine::check;
 
 namespace {
 
-std::string shown(const engine::SortedJson& value) { return value.dump().substr(0, 64); }
+std::string shown(const engine::SortedJson& value) { return engine::json_text(value).substr(0, 64); }
 
 }  // namespace
 

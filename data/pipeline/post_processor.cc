@@ -16,7 +16,8 @@ namespace {
 TokenId read_pair(const JsonPart& part, const std::string& key) {
   const engine::SortedJson& value = part.json().value(key, engine::SortedJson());
   const bool good = value.is_array() && value.size() == 2 && value[0].is_string();
-  check(good, part.what(), ": \"", key, "\" must be [token, id], got ", value.dump().substr(0, 64));
+  check(good, part.what(), ": \"", key, "\" must be [token, id], got ",
+        engine::json_text(value).substr(0, 64));
   return checked_id(value[1], 0, part.what() + ": \"" + key + "\"");
 }
 

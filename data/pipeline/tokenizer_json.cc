@@ -16,7 +16,8 @@ namespace {
 /// that lost its end would be trained on in silence.
 void check_no_truncation(const JsonPart& file) {
   for (const char* key : {"truncation", "padding"})
-    check(!file.has(key), file.what(), ": \"", key, "\" is ", file.json()[key].dump().substr(0, 64),
+    check(!file.has(key), file.what(), ": \"", key, "\" is ",
+          engine::json_text(file.json()[key]).substr(0, 64),
           "; texts are neither cut off nor filled up here: set it to null");
 }
 
@@ -65,7 +66,7 @@ std::string spaced(const SortedJson& json) {
     for (const auto& value : json) out += (out.empty() ? "" : ", ") + spaced(value);
     return "[" + out + "]";
   }
-  return json.dump();
+  return engine::json_text(json);
 }
 
 }  // namespace
@@ -103,7 +104,7 @@ std::string pipeline_to_json(const Pipeline& pipeline, const std::vector<AddedTo
                                 {"rstrip", token.strip_right},
                                 {"normalized", token.normalized},
                                 {"special", token.special}};
-    added += (added.empty() ? "\n    " : ",\n    ") + entry.dump();
+    added += (added.empty() ? "\n    " : ",\n    ") + engine::json_text(entry);
   }
   return R"({
   "version": "1.0",
@@ -116,7 +117,7 @@ std::string pipeline_to_json(const Pipeline& pipeline, const std::vector<AddedTo
   "pre_tokenizer": )" +
          spaced(pipeline.json.pre_tokenizer) + R"(,
   "post_processor": )" +
-         pipeline.json.post_processor.dump() + R"(,
+         engine::json_text(pipeline.json.post_processor) + R"(,
   "decoder": )" +
          spaced(pipeline.json.decoder) + R"(,
   "model": )" +

@@ -31,7 +31,7 @@ Scored read_scored(const JsonPart& part) {
   for (const auto& entry : list) {
     const bool good = entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number();
     check(good, part.what(), ".vocab[", out.texts.size(), "]: expected [token, score], got ",
-          entry.dump().substr(0, 64));
+          engine::json_text(entry).substr(0, 64));
     out.texts.push_back(entry[0]);
     out.scores.push_back(entry[1]);
     check(std::isfinite(out.scores.back()), part.what(), ".vocab[", out.texts.size() - 1,
@@ -80,7 +80,7 @@ class Unigram final : public PieceModel {
     std::string entries;
     for (TokenId id = 0; id < vocabulary().size(); ++id)
       entries += (id == 0 ? "\n      [" : ",\n      [") + json_quoted(vocabulary().text(id)) + ", " +
-                 engine::Json(scores_[id]).dump() + "]";
+                 engine::json_text(engine::Json(scores_[id])) + "]";
     return R"({
     "type": "Unigram", "unk_id": )" +
            (unknown_ == no_token ? "null" : std::to_string(unknown_)) + R"(, "byte_fallback": )" +

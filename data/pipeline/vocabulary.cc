@@ -9,15 +9,13 @@ namespace data {
 
 using engine::check;
 
-std::string json_quoted(const std::string& text) {
-  return engine::Json(text).dump(-1, ' ', false, engine::Json::error_handler_t::replace);
-}
+std::string json_quoted(const std::string& text) { return engine::json_text(engine::Json(text)); }
 
 TokenId checked_id(const engine::SortedJson& id, size_t tokens, const std::string& what) {
   // Holes cost memory: there may be some, and not sixteen for each token.
   const uint64_t limit = std::max<uint64_t>(uint64_t(1) << 20, 16 * uint64_t(tokens));
   check(id.is_number_integer() && id >= 0 && id < std::min<uint64_t>(limit, uint64_t(1) << 24), what,
-        " has id ", id.dump().substr(0, 32), ", expected an integer from 0 to ",
+        " has id ", engine::json_text(id).substr(0, 32), ", expected an integer from 0 to ",
         std::min<uint64_t>(limit, uint64_t(1) << 24) - 1);
   return TokenId(id);
 }

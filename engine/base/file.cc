@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 
 namespace engine {
 namespace {
@@ -23,11 +24,6 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
-
-std::string folder_of(const std::string& path) {
-  const auto parent = std::filesystem::path(path).parent_path();
-  return parent.empty() ? "." : parent.string();
-}
 
 /// What a clone without Git LFS has in place of a large file: three lines of text that nobody means to be
 /// read.
@@ -104,12 +100,12 @@ void write_file(const std::string& path, std::string_view bytes) {
 }
 
 bool file_exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
 }
 bool is_directory(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::is_directory(path, error);
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 void make_directories(const std::string& path) {
   std::error_code error;
@@ -122,20 +118,17 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   struct stat info {};
   if (::stat(path_.c_str(), &info) == 0)
     check(S_ISREG(info.st_mode) || S_ISDIR(info.st_mode), path_, ": not a regular file");
-  temporary_ = path_ + ".tmp-XXXXXX";
-  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-  check(fd_ >= 0, path_, ": cannot create a file in its folder (", std::strerror(errno), ")");
-  ::fchmod(fd_, 0644);
+  temporary_ = temporary_file(path_);
 }
 
 AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (temporary_.fd < 0) return;
+  ::unlink(temporary_.name.c_str());
+  ::close(temporary_.fd);
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
-  write_all(fd_, data, bytes, path_);
+  write_all(temporary_.fd, data, bytes, path_);
   size_ += bytes;
 }
 
@@ -143,21 +136,22 @@ void AtomicFile::write_at(uint64_t offset, const void* data, size_t bytes) {
   check(bytes <= size_ && offset <= size_ - bytes, path_, ": write_at past the end");
   const char* p = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t n = ::pwrite(fd_, p, bytes, off_t(offset));
+    const ssize_t n = ::pwrite(temporary_.fd, p, bytes, off_t(offset));
     if (n < 0 && errno == EINTR) continue;
     check(n > 0, path_, ": cannot write (", std::strerror(errno), ")");
     p += n, offset += uint64_t(n), bytes -= size_t(n);
   }
 }
 
+void AtomicFile::flush() {
+  check(::fsync(temporary_.fd) == 0, path_, ": cannot flush to disk (", std::strerror(errno), ")");
+}
+
 void AtomicFile::commit() {
-  check(::fsync(fd_) == 0, path_, ": cannot flush to disk (", std::strerror(errno), ")");
-  const int closed = ::close(std::exchange(fd_, -1));
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const std::string reason = std::strerror(errno);
-    ::unlink(temporary_.c_str());
-    fail(path_, ": cannot move the finished file into place (", reason, ")");
-  }
+  flush();
+  check(::rename(temporary_.name.c_str(), path_.c_str()) == 0, path_,
+        ": cannot move the finished file into place (", std::strerror(errno), ")");
+  ::close(std::exchange(temporary_.fd, -1));
   const Descriptor folder{::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (folder.fd >= 0) ::fsync(folder.fd);
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/temporary.h"
+
 namespace engine {
 
 /// An existing regular file, open for reading. Anything else is an Error at once, never a wait: a pipe
@@ -46,7 +48,8 @@ bool is_directory(const std::string& path);
 void make_directories(const std::string& path);
 
 /// A file being written. Every failure (disk full, say) is an Error that names the target; without commit()
-/// the destructor removes the temporary file.
+/// the destructor removes the temporary file, and a program that was killed leaves one that the next program
+/// to write into the folder removes (temporary.h).
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -59,11 +62,15 @@ class AtomicFile {
   /// Overwrites bytes already written: a header whose fields are known only at the end.
   void write_at(uint64_t offset, const void* data, size_t bytes);
   uint64_t size() const { return size_; }
+  const std::string& path() const { return path_; }
+  /// Puts all that was written on the disk, still under the temporary name. What makes several files flushes
+  /// them all before it commits the first: then only the moves are left, and a full disk is known before.
+  void flush();
   void commit();
 
  private:
-  std::string path_, temporary_;
-  int fd_ = -1;
+  std::string path_;
+  Temporary temporary_;
   uint64_t size_ = 0;
 };
 

@@ -18,6 +18,7 @@
 #endif
 
 #include "engine/base/limits.h"
+#include "engine/base/thread.h"
 
 namespace engine::cpu {
 namespace {
@@ -53,7 +54,7 @@ class Pool {
       for (int64_t task = 0; task < tasks; ++task) function(context, task);
       return;
     }
-    for (; started_ < threads - 1; ++started_) std::thread([this, i = started_] { work(i); }).detach();
+    for (; started_ < threads - 1; ++started_) start_thread([this, i = started_] { work(i); }).detach();
     job_ = {tasks, function, context, int(std::min<int64_t>(threads, tasks)) - 1};
     next_.store(0, std::memory_order_relaxed);
     joined_.fetch_and(~kClosed);  // from here on workers may join

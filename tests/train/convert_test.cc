@@ -105,3 +105,22 @@ TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
     CHECK_FALSE(engine::is_directory(out));
   }
 }
+
+TEST_CASE("convert: files of two conversions side by side are told wherever the model is read") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  const std::string ours = tmp / "ours", back = tmp / "back", config = ours + "/config.json";
+  REQUIRE(convert("--from hf --to normlab " + (tmp / "hf") + " " + ours).code == 0);
+  engine::write_file(tmp / "tokens.json", R"({"input_ids": [[1, 2]]})");
+  const std::string forward =
+      "forward --model " + ours + " --tokens " + (tmp / "tokens.json") + " --out " + (tmp / "o");
+  CHECK(run_binary(forward).text.find("warning") == std::string::npos);
+  engine::write_file(config, engine::read_file(config) + " ");
+  const std::string told = "warning: " + config + ": is not the file that model.safetensors was written with";
+  CHECK(run_binary(forward).text.find(told) != std::string::npos);
+  CHECK(convert("--from normlab --to hf " + ours + " " + back).text.find(told) != std::string::npos);
+  engine::write_file(back + "/config.json", engine::read_file(back + "/config.json") + " ");
+  const std::string told_back = "warning: " + back + "/config.json: is not the file";
+  CHECK(convert("--from hf --to normlab " + back + " " + (tmp / "again")).text.find(told_back) !=
+        std::string::npos);
+}

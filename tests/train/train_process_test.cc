@@ -120,7 +120,7 @@ TEST_CASE("Ctrl-C leaves a checkpoint and 130") {
   Job job;
   job.set("budget.steps", 1000000).set("checkpoint.every", 0).set("eval.every", 0);
   Process process(job);
-  const int signal = GENERATE(SIGINT, SIGTERM);
+  const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
   const pid_t pid = process.begin("run");
   for (int i = 0; i < 2000 && lines(job.run("run")) < 5; ++i) ::usleep(5000);
   ::kill(pid, signal);

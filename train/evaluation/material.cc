@@ -1,11 +1,11 @@
 // Read first: material.h.
 #include "train/evaluation/material.h"
 
-#include <filesystem>
-
 #include "data/byte_source.h"
 #include "data/encode_documents.h"
 #include "data/prepare.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "train/run_data.h"
 
 namespace train {
@@ -13,7 +13,6 @@ namespace {
 
 using data::TokenStream;
 using engine::check;
-namespace fs = std::filesystem;
 
 bool is_shard(const std::string& file) {
   // A shard whose first bytes are damaged is a damaged shard, and no text.
@@ -26,11 +25,10 @@ bool is_shard(const std::string& file) {
 }
 
 bool names_shards(const std::string& path) {
-  std::error_code error;
-  if (fs::is_regular_file(path, error)) return is_shard(path);
-  if (!fs::is_directory(path, error)) return !fs::exists(path, error);  // FOLDER/NAME, or nothing
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
-    if (it->path().extension() == ".bin") return true;
+  if (engine::is_regular_file(path)) return is_shard(path);
+  if (!engine::is_directory(path)) return !engine::file_exists(path);  // FOLDER/NAME, or nothing
+  for (const std::string& name : engine::list_folder(path))
+    if (name.ends_with(".bin")) return true;
   return false;
 }
 
