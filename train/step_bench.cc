@@ -10,7 +10,7 @@
 
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"
@@ -188,7 +188,8 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
                        median(ratios)});
   else
     results.insert(results.end(), {part("from nothing to the end of the first step", first),
-                                   memory("peak memory of tensors", double(engine::memory_statistics().peak)),
+                                   memory("peak memory of tensors",
+                                          double(engine::memory_statistics(engine::Device::cpu).peak)),
                                    memory("peak memory of the process", peak_resident_bytes())});
   return results;
 }

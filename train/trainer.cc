@@ -7,7 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
@@ -374,7 +374,7 @@ void Trainer::log_update(const UpdateResult& result) {
                  {"applied", result.applied},
                  {"tokens_per_second", speed},
                  {"mfu", speed * flops_per_token_ / peak_flops_},
-                 {"peak_memory", engine::memory_statistics().peak}};
+                 {"peak_memory", engine::memory_statistics(engine::Device::cpu).peak}};
   if (metrics_->empty()) record.update(constants());
   if (watched) record.update(layers);
   metrics_->write(record);

@@ -11,8 +11,8 @@ LogLevel log_level() {
   static const LogLevel level = [] {
     const char* text = std::getenv("NORMLAB_LOG");
     if (!text) return LogLevel::info;
-    const char* names[] = {"quiet", "warning", "info", "debug"};
-    for (int i = 0; i < 4; ++i)
+    const char* names[] = {"quiet", "warning", "info"};
+    for (int i = 0; i < 3; ++i)
       if (std::strcmp(text, names[i]) == 0) return static_cast<LogLevel>(i);
     return LogLevel::info;
   }();

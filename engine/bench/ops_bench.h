@@ -1,6 +1,6 @@
 // `normlab bench ops`: how fast the ops that wait for memory run, against the memory.
 //
-// Every row moves a known number of bytes; beside it a copy (engine/cpu/copy_peak.h) on the same threads
+// Every row moves a known number of bytes; beside it a copy (engine/bench/copy_peak.h) on the same threads
 // moves as many between two arrays that have been touched before: half of them read, half written. Samples of
 // the two alternate. What counts is the fraction of the copy's bandwidth, because machines differ and
 // neighbours disturb. Over 100 %: an update in place or an op that mostly reads, where fewer lines are
@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "engine/cpu/bench.h"
+#include "engine/bench/result.h"
 
 namespace engine {
 

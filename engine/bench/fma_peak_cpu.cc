@@ -1,5 +1,5 @@
 // Read first: gemm_bench.h. Multiply-adds that never leave the registers: the ceiling of every product.
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -19,8 +19,6 @@ struct CopyPeak {
   bool streaming;  // no effect on processors for which we have no such store
 };
 
-namespace cpu {
 ENGINE_CPU_KERNEL(copy_peak, CopyPeak)
-}  // namespace cpu
 
 }  // namespace engine

@@ -1,12 +1,12 @@
 // Read first: gemm_bench.h, gemm.h.
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
+#include "engine/bench/gemm_peers.h"
+#include "engine/bench/timing.h"
 #include "engine/core/tensor.h"
-#include "engine/cpu/gemm_peers.h"
 #include "engine/cpu/parallel.h"
 
 namespace engine {
@@ -23,21 +23,15 @@ constexpr Layer kLayers[] = {
     {"fc2", 3072, 768, 12}, {"head", 768, 50304, 1},
 };
 
-template <class F>
-double seconds(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // The three products of a layer at kTokens tokens, with gradients and results in f32 as peers give them.
 struct Operands {
   Operands(const Layer& l, DType dtype)
       : layer(l),
-        x(Tensor::full({kTokens, l.in}, 0.01, dtype)),
-        w(Tensor::full({l.out, l.in}, 0.01, dtype)),
-        y(Tensor::full({kTokens, l.out}, 0.01, dtype)),
-        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32)) {}
+        x(Tensor::full({kTokens, l.in}, 0.01, dtype, Device::cpu)),
+        w(Tensor::full({l.out, l.in}, 0.01, dtype, Device::cpu)),
+        y(Tensor::full({kTokens, l.out}, 0.01, dtype, Device::cpu)),
+        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32,
+                             Device::cpu)) {}
 
   double flops() const { return 2.0 * double(kTokens * layer.in * layer.out); }
   std::vector<std::pair<const char*, Gemm>> products() const {
@@ -72,7 +66,7 @@ std::vector<std::vector<double>> best_times(const std::vector<Product>& products
   for (int round = -1; round < repeats; ++round)  // the first touches memory and is not counted
     for (size_t w = 0; w < ways.size(); ++w)
       for (size_t p = 0; p < products.size(); ++p) {
-        const double t = seconds([&] { ways[w](products[p].gemm); });
+        const double t = seconds_of([&] { ways[w](products[p].gemm); });
         if (round >= 0) best[w][p] = std::min(best[w][p], t);
         if (round >= 0 && w == 0) between();
       }
@@ -87,7 +81,7 @@ double multiply_add_peak(DType dtype) {
   const bool pairs = dtype == DType::bf16 && cpu::bf16_product() == cpu::Bf16Product::pairs;
   FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, pairs};
   for (int i = 0; i < 3; ++i) {
-    const double t = seconds([&] { cpu::fma_peak(a); });
+    const double t = seconds_of([&] { cpu::fma_peak(a); });
     best = std::max(best, flops * double(a.rounds * a.tasks) / t * 1e-9);
   }
   return best;

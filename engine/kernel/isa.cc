@@ -1,5 +1,5 @@
 // Read first: isa.h.
-#include "engine/cpu/isa.h"
+#include "engine/kernel/isa.h"
 
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,5 @@
 // Read first: gemm_peers.h.
-#include "engine/cpu/gemm_peers.h"
+#include "engine/bench/gemm_peers.h"
 
 #if defined(ENGINE_ONEDNN)
 #include <oneapi/dnnl/dnnl.hpp>

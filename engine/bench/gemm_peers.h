@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "engine/cpu/gemm.h"
+#include "engine/kernel/gemm.h"
 
 namespace engine {
 

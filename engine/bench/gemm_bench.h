@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "engine/bench/result.h"
 #include "engine/core/dtype.h"
-#include "engine/cpu/bench.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -28,8 +28,6 @@ struct FmaPeak {
   bool bf16_pairs;
 };
 
-namespace cpu {
 ENGINE_CPU_KERNEL(fma_peak, FmaPeak)
-}  // namespace cpu
 
 }  // namespace engine

@@ -1,7 +1,7 @@
 // Read first: copy_peak.h.
-#include "engine/cpu/copy_peak.h"
+#include "engine/bench/copy_peak.h"
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif

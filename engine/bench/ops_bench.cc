@@ -1,13 +1,14 @@
-// Read first: bench.h. Sizes are those of GPT-2 124M with 8 x 1024 tokens, so that nothing fits in a cache.
-#include "engine/cases/bench.h"
+// Read first: ops_bench.h. Sizes are those of GPT-2 124M with 8 x 1024 tokens, so that nothing fits in a
+// cache.
+#include "engine/bench/ops_bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <memory>
 
 #include "engine/base/text.h"
-#include "engine/cpu/copy_peak.h"
+#include "engine/bench/copy_peak.h"
+#include "engine/bench/timing.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"
@@ -22,17 +23,6 @@ namespace {
 
 constexpr int64_t kTokens = 8192, kContext = 1024, kWidth = 768, kHidden = 3072, kHeads = 12;
 constexpr int64_t kVocabulary = 50304, kParameters = int64_t(16) << 20;
-
-double seconds(const std::function<void()>& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + int64_t(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 // Normal numbers, 4099 of them over and over: drawing millions takes longer than the benchmark.
 Tensor normals(const Shape& shape, DType dtype) {
@@ -172,11 +162,11 @@ BenchResult measure(const Row& row, DType dtype, const BenchOptions& options) {
   for (int i = -1; i < options.repeats; ++i) {  // the first round touches memory and is not counted
     for (const bool streaming : {false, true}) {
       copy.streaming = streaming;
-      const double t = seconds([&] { cpu::copy_peak(copy); });
+      const double t = seconds_of([&] { cpu::copy_peak(copy); });
       if (i >= 0) copy_seconds[streaming].push_back(t);
     }
     if (work.before) work.before();
-    const double op = seconds(work.run);
+    const double op = seconds_of(work.run);
     if (i >= 0) op_seconds.push_back(op);
   }
   const double value = double(work.bytes) / median(op_seconds) * 1e-9;

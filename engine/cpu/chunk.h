@@ -9,9 +9,9 @@
 #include <Eigen/Core>
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
 #include "engine/cpu/lanes.h"
 #include "engine/cpu/parallel.h"
+#include "engine/kernel/isa.h"
 
 namespace engine::cpu {
 /// Scratch memory of the calling thread, 64-byte aligned, valid until the thread asks for the same slot
