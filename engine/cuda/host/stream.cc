@@ -84,6 +84,13 @@ void Stream::fill(void* to, int byte, size_t bytes, Where where) {
   push(std::move(work));
 }
 
+void Stream::call(std::function<void()> f, Where where) {
+  Work work;
+  work.where = where;
+  work.run = std::move(f);
+  push(std::move(work));
+}
+
 void Stream::release(void* p) {
   if (!p) return;
   if (capturing_) {

@@ -58,6 +58,8 @@ class Stream {
   /// the copy is done, not now.
   void copy(void* to, const void* from, size_t bytes, Where where = Where::here());
   void fill(void* to, int byte, size_t bytes, Where where = Where::here());
+  /// Calls f on the host in the order of the stream.
+  void call(std::function<void()> f, Where where = Where::here());
   /// device_release() after everything that is queued now.
   void release(void* p);
 

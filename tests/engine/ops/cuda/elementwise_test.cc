@@ -1,7 +1,7 @@
 // Copies, elementwise ops and reductions: CUDA kernels on the stand-in against the CPU's.
 #include <catch2/catch.hpp>
 
-#include "engine/cpu/copy.h"
+#include "engine/kernel/copy.h"
 #include "engine/ops/elementwise_kernels.h"
 #include "engine/ops/reduce_kernels.h"
 #include "twin.h"

@@ -1,7 +1,7 @@
-// Read first: engine/cpu/copy.h, engine/cuda/vectors.h. A thread copies one element, or a pack of them where
-// both sides have whole rows of packs.
-#include "engine/cpu/copy.h"
+// Read first: engine/kernel/copy.h, engine/cuda/vectors.h. A thread copies one element, or a pack of them
+// where both sides have whole rows of packs.
 #include "engine/cuda/vectors.h"
+#include "engine/kernel/copy.h"
 
 namespace engine::ENGINE_GPU {
 namespace {
@@ -47,6 +47,41 @@ __global__ void __launch_bounds__(kThreads, 1) move_kernel(CopyPlan plan) {
   global(static_cast<T*>(plan.a.to))[at.to] = bits;
 }
 
+// Numbers of files, between any two dtypes.
+template <class F>
+GPU_INLINE void visit_any(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f64: return f(double());
+    case DType::bf16: return f(bf16());
+    case DType::f16: return f(f16());
+    case DType::i32: return f(int32_t());
+    case DType::i64: return f(int64_t());
+    case DType::u8: return f(uint8_t());
+    default: return f(float());
+  }
+}
+__global__ void __launch_bounds__(kThreads, 1) convert_kernel(CopyPlan plan) {
+  const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= plan.n) return;
+  const CopyPlace at(plan.a, i, 1);
+  double value = 0;
+  visit_any(plan.a.from_dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T stored = global(static_cast<const T*>(plan.a.from))[at.from];
+    if constexpr (std::is_integral_v<T>)
+      value = double(stored);
+    else
+      value = double(as_compute(stored));
+  });
+  visit_any(plan.a.to_dtype, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_integral_v<T>)
+      global(static_cast<T*>(plan.a.to))[at.to] = T(value);
+    else
+      global(static_cast<T*>(plan.a.to))[at.to] = as_stored<T>(value);
+  });
+}
+
 bool rows_of_packs(const CopyArgs& a, int elements) {
   if (a.rank == 0 || a.from_stride[a.rank - 1] != 1 || a.to_stride[a.rank - 1] != 1) return false;
   if (!packs(elements, {a.from, a.to}, {a.size[a.rank - 1]})) return false;
@@ -78,6 +113,8 @@ void copy(const CopyArgs& a) {
     launch<NoShared>(move_kernel<decltype(bits)>, blocks_for(plan.n, kThreads), kThreads, current_stream(),
                      plan);
   };
+  if (a.from_dtype != a.to_dtype && !(is_float(a.from_dtype) && is_float(a.to_dtype)))
+    return launch<NoShared>(convert_kernel, blocks_for(plan.n, kThreads), kThreads, current_stream(), plan);
   if (a.from_dtype == DType::i32) return move(int32_t());
   if (a.from_dtype == DType::i64) return move(int64_t());
   if (a.from_dtype == DType::u8) return move(uint8_t());
