@@ -5,7 +5,7 @@
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
 #include "train/cli.h"

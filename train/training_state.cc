@@ -5,8 +5,8 @@
 
 #include "engine/base/json.h"
 #include "engine/base/log.h"
-#include "engine/cpu/isa.h"
 #include "engine/base/thread.h"
+#include "engine/kernel/isa.h"
 #include "train/checkpoint_dir.h"
 
 namespace train {

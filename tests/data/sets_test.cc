@@ -13,6 +13,7 @@
 #include "data/prepare.h"
 #include "data/shard_record.h"
 #include "data/token_stream.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
