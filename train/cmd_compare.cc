@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "engine/base/file.h"
+#include "engine/base/limits.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
@@ -104,7 +105,7 @@ void print_plan(const CompareRequest& r) {
     seconds += one * double(runs);
     std::printf("%s: %lld runs of %lld updates, about %s each\n  %s\n", placement.c_str(), (long long)runs,
                 (long long)r.steps, engine::human_seconds(one).c_str(),
-                check_memory(config, model, context, available_memory()).c_str());
+                check_memory(config, model, context, engine::available_memory()).c_str());
   }
   std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n",
               (long long)(runs * int64_t(r.placements.size())), engine::human_seconds(seconds).c_str(),

@@ -89,11 +89,11 @@ Measured measure(const Kind& kind) {
   const TrainConfig config = parse_config(job.config, "test");
   const models::ModelConfig model = models::model_config_from_section(config.model, "model");
   RunDir dir(job.run("run"), RunStart::fresh);
-  engine::trim_memory();
-  engine::reset_peak_memory();
-  const int64_t before = engine::memory_statistics().in_use;
+  engine::trim_memory(engine::Device::cpu);
+  engine::reset_peak_memory(engine::Device::cpu);
+  const int64_t before = engine::memory_statistics(engine::Device::cpu).in_use;
   Trainer(config, model, dir).run();
-  const double peak = double(engine::memory_statistics().peak - before);
+  const double peak = double(engine::memory_statistics(engine::Device::cpu).peak - before);
   return {planned_memory(config, model, model.context), peak};
 }
 
