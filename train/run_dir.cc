@@ -36,6 +36,14 @@ bool RunDir::holds_run() const {
   return engine::file_exists(config_path()) || !list_checkpoints(path_).empty();
 }
 
+bool RunDir::in_use(const std::string& path) {
+  const int lock = ::open((path + "/.lock").c_str(), O_RDWR | O_CLOEXEC);
+  if (lock < 0) return false;
+  const bool free = ::flock(lock, LOCK_EX | LOCK_NB) == 0;
+  ::close(lock);
+  return !free;
+}
+
 void RunDir::write_config(const engine::Json& config) const {
   engine::write_file(config_path(), config.dump(1) + "\n");
 }
