@@ -112,7 +112,7 @@ TEST_CASE("tokens of SentencePiece and BERT begin words where a space would stan
     const auto tokenizer = parse_tokenizer(all["tokenizers"][name]["file"].dump(), name);
     return word_edges(*tokenizer).at(tokenizer->encode(text).back());
   };
-  CHECK(edge("xglm", "cat the") == WordEdge::before);
+  CHECK(edge("xglm", "a ca") == WordEdge::before);  // "▁ca"
   CHECK(edge("llama2", "the cat") == WordEdge::inside);  // "at"
   CHECK(edge("bert", "cat the") == WordEdge::before);
   CHECK(edge("bert", "newest lowers") == WordEdge::inside);  // "##s"
