@@ -18,6 +18,10 @@ if(NORMLAB_ONEDNN AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)
 endif()
 message(STATUS "oneDNN: ${onednn_found}; CPU levels: ${NORMLAB_ISA_LEVELS}")
 
+if(NOT ENGINE_CUDA STREQUAL "off")
+  find_package(Boost 1.74 REQUIRED COMPONENTS context)  # the stand-in's fibers
+endif()
+
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
