@@ -145,10 +145,10 @@ int cmd_compare(int argc, char** argv) {
     return 130;
   }
   const Json result = comparison_json(comparison, work.threads);
-  engine::write_file(work.out + "/compare.json", result.dump(1) + "\n");
+  engine::write_file(work.out + "/compare.json", engine::json_text(result, 1) + "\n");
   write_page(comparison, result, work.out + "/report.html");
   if (args.on("json"))
-    std::printf("%s\n", result.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(result, 1).c_str());
   else
     print_comparison(result);
   return 0;
