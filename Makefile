@@ -4,12 +4,12 @@ SHELL := /bin/bash -o pipefail
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
-  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
+  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libboost-context-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
 FUZZ_SECONDS ?= 60
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 demo demo-mlm format clean
+.PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 cuda-archs demo demo-mlm format clean
 help:
 	@echo "make build      build/normlab, Release"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
 	@echo "make check-arm64   does the engine, with all above it, compile for 64-bit Arm"
+	@echo "make cuda-archs    CUDA kernels by nvcc for 80 86 89 90a 100: no spills (needs CUDA)"
 	@echo "make fuzz       hostile files, a minute for each target (FUZZ_SECONDS=60), two at a time"
 
 # Installs only what is missing, so that a machine which has everything needs no network.
@@ -122,6 +123,14 @@ check-arm64: setup
 	find engine nn models data train -name '*_cpu.cc' -print0 | xargs -0 -n1 -P$(JOBS) $(ARM64) -O1 -S -o /dev/null
 	find engine nn models data train -name '*.cc' ! -name '*_cpu.cc' $(patsubst %,! -path %,$(ARM64_SKIPPED)) -print0 | \
 	  xargs -0 -n1 -P$(JOBS) $(ARM64) -fsyntax-only
+
+# Every kernel file by nvcc, for every card that we build for: no spilled registers, no local memory.
+CUDA_ARCHS := 80 86 89 90a 100
+NVCC := nvcc -std=c++20 -O3 --expt-relaxed-constexpr -DENGINE_GPU=cuda -I. -Xptxas -warn-spills,-warn-lmem-usage,-Werror
+cuda-archs:
+	@command -v nvcc >/dev/null || { echo "make cuda-archs needs CUDA's nvcc (12.8 or later) on PATH"; exit 1; }
+	for arch in $(CUDA_ARCHS); do for file in $(wildcard engine/*/*_cuda.cu); do echo "$$arch $$file"; done; done | \
+	  xargs -P$(JOBS) -L1 sh -c '$(NVCC) -gencode arch=compute_$$0,code=sm_$$0 -c -o /dev/null $$1 || { echo "$$1 for $$0" >&2; exit 255; }'
 
 fuzz: PACKAGES += $(FUZZ_PACKAGES)
 fuzz: setup

@@ -1,4 +1,4 @@
-# box(NAME FOLDER [KERNELS] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc and from the rooms that
+# box(NAME FOLDER [KERNELS] [CUDA] [EXCLUDE file...] [LINK target...]): a static library from FOLDER/*.cc and from the rooms that
 # the box is divided into, FOLDER/*/*.cc.
 #
 # A box sees the headers of itself and of the boxes it links, and no others: its include path is a folder that holds
@@ -6,6 +6,9 @@
 #
 # KERNELS: FOLDER/*_cpu.cc are compiled once per processor level, each in a namespace of that level, with Eigen's
 # namespace renamed too, so that no template is shared between levels (the linker would keep one copy for all).
+#
+# CUDA: FOLDER/*_cuda.cu are compiled for the stand-in (engine/cuda/host), unless ENGINE_CUDA is off: as C++, which CMake
+# does not do to a .cu file, so a file of one #include is written for each.
 set(flags_base "")
 set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
 set(flags_avx512 -march=x86-64-v4 -mtune=generic)
@@ -17,8 +20,15 @@ elseif(NORMLAB_TSAN OR NORMLAB_FUZZ)
   set(kernel_optimization -O1)
 endif()
 
+# Kernels on the stand-in: pragmas meant for nvcc are no mistake, and a product and a sum are two roundings everywhere.
+# Fibers confuse ThreadSanitizer, and what kernels may race in is checked by the stand-in itself.
+function(cuda_host_options target)
+  target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda_host)
+  target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -ffp-contract=off $<$<BOOL:${NORMLAB_TSAN}>:-fno-sanitize=thread>)
+endfunction()
+
 function(box name folder)
-  cmake_parse_arguments(arg "KERNELS" "" "EXCLUDE;LINK" ${ARGN})
+  cmake_parse_arguments(arg "KERNELS;CUDA" "" "EXCLUDE;LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc ${CMAKE_SOURCE_DIR}/${folder}/*/*.cc
     ${CMAKE_SOURCE_DIR}/${folder}/*.proto)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_cpu.cc)
@@ -52,8 +62,31 @@ function(box name folder)
       target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_${level}>)
     endforeach()
   endif()
+
+  file(GLOB cuda_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_cuda.cu)
+  if(arg_CUDA AND cuda_kernels AND NOT ENGINE_CUDA STREQUAL "off")
+    set(wrappers "")
+    foreach(kernel ${cuda_kernels})
+      get_filename_component(stem ${kernel} NAME_WE)
+      set(wrapper ${CMAKE_BINARY_DIR}/generated/cuda_host/${folder}/${stem}_host.cc)
+      file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"${folder}/${stem}.cu\"\n" @ONLY)
+      list(APPEND wrappers ${wrapper})
+    endforeach()
+    add_library(${name}_cuda_host OBJECT ${wrappers})
+    target_include_directories(${name}_cuda_host PRIVATE ${include})
+    if(NOT name STREQUAL engine_cuda)
+      target_link_libraries(${name}_cuda_host PRIVATE engine_cuda)
+      target_link_libraries(${name} PRIVATE engine_cuda)
+    endif()
+    target_link_libraries(${name}_cuda_host PRIVATE ${arg_LINK})
+    cuda_host_options(${name}_cuda_host)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_cuda_host>)
+  endif()
 endfunction()
 
 foreach(level ${NORMLAB_ISA_LEVELS})
   add_compile_definitions(ENGINE_HAS_${level}=1)
 endforeach()
+if(NOT ENGINE_CUDA STREQUAL "off")
+  add_compile_definitions(ENGINE_HAS_cuda_host=1)
+endif()

@@ -4,6 +4,7 @@ find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(Threads REQUIRED)
 
 set(ENGINE_CPU_LIBRARIES Eigen3::Eigen Threads::Threads)
+set(ENGINE_BENCH_LIBRARIES "")  # peers that are timed beside our own products
 set(onednn_found OFF)
 if(NORMLAB_ONEDNN AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)
   # Not by its own CMake package, which insists on OpenCL's headers.
@@ -11,11 +12,15 @@ if(NORMLAB_ONEDNN AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)
   find_library(ONEDNN_LIBRARY dnnl)
   if(ONEDNN_INCLUDE AND ONEDNN_LIBRARY)
     set(onednn_found ON)
-    list(APPEND ENGINE_CPU_LIBRARIES ${ONEDNN_LIBRARY})
+    list(APPEND ENGINE_BENCH_LIBRARIES ${ONEDNN_LIBRARY})
     add_compile_definitions(ENGINE_ONEDNN=1)
   endif()
 endif()
 message(STATUS "oneDNN: ${onednn_found}; CPU levels: ${NORMLAB_ISA_LEVELS}")
+
+if(NOT ENGINE_CUDA STREQUAL "off")
+  find_package(Boost 1.74 REQUIRED COMPONENTS context)  # the stand-in's fibers
+endif()
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)

@@ -15,6 +15,19 @@ else()
 endif()
 set(NORMLAB_ISA_LEVELS "${default_levels}" CACHE STRING "CPU kernel levels to build: base, avx2, avx512")
 
+# CUDA kernels: `host` compiles them for the stand-in (engine/cuda/host), which runs them on any processor; `off` leaves
+# them out.
+if(NORMLAB_FUZZ)
+  set(default_cuda off)
+else()
+  set(default_cuda host)
+endif()
+set(ENGINE_CUDA ${default_cuda} CACHE STRING "CUDA kernels: host (the stand-in) or off")
+set_property(CACHE ENGINE_CUDA PROPERTY STRINGS host off)
+if(NOT ENGINE_CUDA MATCHES "^(host|off)$")
+  message(FATAL_ERROR "ENGINE_CUDA=${ENGINE_CUDA}: expected host or off")
+endif()
+
 add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -fno-math-errno)
 if(NORMLAB_ASAN OR NORMLAB_TSAN)
   set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")  # compiles several times faster than -O2 under a sanitizer; assert()s stay

@@ -1,7 +1,6 @@
 // Read first: attention.h.
 #include "nn/attention.h"
 
-#include "engine/cpu/copy.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
@@ -17,8 +16,8 @@ std::pair<Tensor, Tensor> extend(KvCache& cache, const Tensor& k, const Tensor& 
   const int64_t total = cache.length + k.size(1);
   engine::check(total <= cache.keys.size(1), "attention: ", total, " tokens, the cache holds ",
                 cache.keys.size(1));
-  engine::copy_elements(k, cache.keys.slice(1, cache.length, total), false);
-  engine::copy_elements(v, cache.values.slice(1, cache.length, total), false);
+  cache.keys.slice(1, cache.length, total).copy_from(k);
+  cache.values.slice(1, cache.length, total).copy_from(v);
   return {cache.keys.slice(1, 0, total), cache.values.slice(1, 0, total)};
 }
 

@@ -20,7 +20,7 @@ void add_auxiliary_losses(const Tensor& logits, const Tensor& probabilities, con
   for (int64_t e = 0; e < experts; ++e)
     share[size_t(e)] =
         double(routing.offsets[size_t(e) + 1] - routing.offsets[size_t(e)]) / double(routing.offsets.back());
-  const Tensor f = Tensor::from(share, {experts}, probabilities.dtype());
+  const Tensor f = Tensor::from(share, {experts}, probabilities.dtype()).to(probabilities.device());
   // tokens * E * sum_e f_e mean(p_e) = E * sum over tokens and experts of f_e p_e
   losses.push_back(
       engine::affine(engine::sum_all(engine::mul(probabilities, f)), kLoadBalanceWeight * double(experts)));

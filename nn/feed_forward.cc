@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "engine/cpu/wide.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "nn/experts.h"
@@ -63,9 +62,9 @@ Tensor FeedForward::operator()(const Tensor& u, const Context& context,
                                std::vector<Tensor>* auxiliary) const {
   if (sizes_.experts > 0) return experts(u, auxiliary);
   const DType compute = context.precision.compute, wide = context.precision.stream;
-  // In a 16-bit model what products do not read stays f32 where there is little of it (engine/cpu/wide.h).
+  // In a 16-bit model what products do not read stays f32 where there is little of it (engine::keeps_wide).
   const int64_t elements = u.numel() / u.size(-1) * up_.weight->value.size(0);
-  const DType between = elements <= engine::wide_elements() ? wide : compute;
+  const DType between = engine::keeps_wide(u.device(), elements) ? wide : compute;
   if (!is_glu(sizes_.activation) && !uv_scale_ && context.dropout.activation == 0) {
     // What comes next takes the pre-activation: nothing else is kept of it.
     const engine::Activation act = engine_activation(sizes_.activation);

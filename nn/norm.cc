@@ -2,21 +2,6 @@
 #include "nn/norm.h"
 
 namespace nn {
-namespace {
-
-engine::NormKind engine_kind(NormKind kind) {
-  switch (kind) {
-    case NormKind::ln: return engine::NormKind::ln;
-    case NormKind::rms: return engine::NormKind::rms;
-    case NormKind::dyt: return engine::NormKind::dyt;
-    case NormKind::l2: return engine::NormKind::l2;
-    case NormKind::none: break;
-  }
-  return engine::NormKind::none;
-}
-
-}  // namespace
-
 NormLayer::NormLayer(const Norm& spec, const Scope& scope, const NormDefaults& defaults, int64_t heads)
     : spec_(spec), eps_(spec.eps.value_or(defaults.eps)), gain_offset_(defaults.gain_offset) {
   if (!spec) return;
@@ -27,7 +12,7 @@ NormLayer::NormLayer(const Norm& spec, const Scope& scope, const NormDefaults& d
 }
 
 engine::NormArguments NormLayer::arguments() const {
-  return {.kind = engine_kind(spec_.kind),
+  return {.kind = spec_.kind,
           .weight = use(*weight_),
           .bias = use_optional(bias_),
           .alpha = use_optional(alpha_),

@@ -54,7 +54,7 @@ constexpr const auto& slot_table() {
 }
 
 /// Words of the enums, in the order of their values.
-inline constexpr std::array<const char*, 5> norm_kind_names = {"none", "ln", "rms", "dyt", "l2"};
+using engine::norm_kind_names;
 inline constexpr std::array<const char*, 3> norm_span_names = {"row", "head", "full"};
 inline constexpr std::array<const char*, 5> scale_kind_names = {"none", "constant", "vector", "scalar",
                                                                 "shared"};

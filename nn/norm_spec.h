@@ -14,10 +14,11 @@
 #include <vector>
 
 #include "engine/base/json.h"
+#include "engine/ops/norm_kind.h"
 
 namespace nn {
 
-enum class NormKind { none, ln, rms, dyt, l2 };
+using engine::NormKind;
 /// What a norm runs over: the whole row; or, for projections, each head (one gain shared by all) or the full
 /// width.
 enum class NormSpan { row, head, full };

@@ -39,8 +39,8 @@ void Parameters::lay_out(const std::vector<Declaration>& declarations, Gradients
     }
     ranges_[group].second = end;
   }
-  values_ = engine::Arena(end, precision_.master);
-  if (gradients == Gradients::allocated) grads_ = engine::Arena(end, precision_.grad);
+  values_ = engine::Arena(end, precision_.master, precision_.device);
+  if (gradients == Gradients::allocated) grads_ = engine::Arena(end, precision_.grad, precision_.device);
 
   // Ops read matrices and embeddings in the compute dtype, vectors (gains, biases) in at least f32.
   const int64_t matrices_end = ranges_[int(ParameterGroup::embedding)].second;
@@ -50,7 +50,8 @@ void Parameters::lay_out(const std::vector<Declaration>& declarations, Gradients
     copies_end_ = matrices_end, copy_dtype = precision_.compute;
   else if (precision_.master != vectors)
     copies_begin_ = matrices_end, copies_end_ = end, copy_dtype = vectors;
-  if (copies_end_ > copies_begin_) copies_ = engine::Arena(copies_end_ - copies_begin_, copy_dtype);
+  if (copies_end_ > copies_begin_)
+    copies_ = engine::Arena(copies_end_ - copies_begin_, copy_dtype, precision_.device);
 
   for (size_t i = 0; i < declarations.size(); ++i) {
     Parameter& p = *declared_[i];

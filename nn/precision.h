@@ -1,6 +1,7 @@
-// Precision: which dtype each kind of number has in a run.
+// Precision: which dtype each kind of number has in a run, and on which device it lives.
 #pragma once
 
+#include "engine/core/device.h"
 #include "engine/core/dtype.h"
 
 namespace nn {
@@ -13,6 +14,7 @@ using engine::DType;
 /// double in f64.
 struct Precision {
   DType compute = DType::f32, stream = DType::f32, master = DType::f32, grad = DType::f32;
+  engine::Device device = engine::Device::cpu;
 
   static Precision of(DType compute) {
     const DType wide = engine::compute_dtype(compute);
@@ -20,7 +22,6 @@ struct Precision {
   }
   /// fairseq's memory-efficient fp16: parameters and gradients in f16 too, no f32 masters.
   static Precision memory_efficient_f16() { return {DType::f16, DType::f32, DType::f16, DType::f16}; }
-  bool mixed() const { return master != compute; }
 };
 
 }  // namespace nn

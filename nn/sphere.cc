@@ -11,13 +11,13 @@ namespace {
 Tensor absolute(const Tensor& x) {
   std::vector<double> signs = x.to_vector();
   for (double& s : signs) s = s < 0 ? -1 : 1;
-  return engine::mul(x, Tensor::from(signs, x.shape(), x.dtype()));
+  return engine::mul(x, Tensor::from(signs, x.shape(), x.dtype()).to(x.device()));
 }
 
 }  // namespace
 
 Tensor unit(const Tensor& x, int64_t groups) {
-  const Tensor ones = Tensor::full({x.size(-1) / groups}, 1, engine::compute_dtype(x.dtype()));
+  const Tensor ones = Tensor::full({x.size(-1) / groups}, 1, engine::compute_dtype(x.dtype()), x.device());
   return engine::norm(x, {.kind = engine::NormKind::l2, .weight = ones, .eps = 1e-30, .groups = groups},
                       x.dtype());
 }

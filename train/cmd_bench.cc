@@ -1,14 +1,14 @@
 // normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
-// run. Read first: engine/cases/bench.h, engine/cpu/gemm_bench.h, step_bench.h.
+// run. Read first: engine/bench/ops_bench.h, engine/bench/gemm_bench.h, step_bench.h.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 #include "engine/base/file.h"
 #include "engine/base/json.h"
-#include "engine/cases/bench.h"
+#include "engine/bench/ops_bench.h"
 #include "engine/core/dtype.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "train/cli.h"
 #include "train/commands.h"
@@ -50,7 +50,7 @@ void print(const std::vector<BenchResult>& results, bool json) {
                       {"unit", r.unit},
                       {"ceiling", r.ceiling},
                       {"fraction", r.fraction}});
-    std::printf("%s\n", Json({{"machine", machine()}, {"results", list}}).dump(1).c_str());
+    std::printf("%s\n", engine::json_text(Json({{"machine", machine()}, {"results", list}}), 1).c_str());
     return;
   }
   const Json m = machine();

@@ -3,9 +3,10 @@
 #include <cstdio>
 
 #include "engine/base/file.h"
+#include "engine/base/limits.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
-#include "engine/cpu/gemm_bench.h"
+#include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
 #include "train/cli.h"
@@ -104,7 +105,7 @@ void print_plan(const CompareRequest& r) {
     seconds += one * double(runs);
     std::printf("%s: %lld runs of %lld updates, about %s each\n  %s\n", placement.c_str(), (long long)runs,
                 (long long)r.steps, engine::human_seconds(one).c_str(),
-                check_memory(config, model, context, available_memory()).c_str());
+                check_memory(config, model, context, engine::available_memory()).c_str());
   }
   std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n",
               (long long)(runs * int64_t(r.placements.size())), engine::human_seconds(seconds).c_str(),
@@ -145,10 +146,10 @@ int cmd_compare(int argc, char** argv) {
     return 130;
   }
   const Json result = comparison_json(comparison, work.threads);
-  engine::write_file(work.out + "/compare.json", result.dump(1) + "\n");
+  engine::write_file(work.out + "/compare.json", engine::json_text(result, 1) + "\n");
   write_page(comparison, result, work.out + "/report.html");
   if (args.on("json"))
-    std::printf("%s\n", result.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(result, 1).c_str());
   else
     print_comparison(result);
   return 0;

@@ -192,7 +192,7 @@ int eval_task(int argc, char** argv) {
   json["precision"] = args.text("precision");
   json["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   json["results"] = Json::array({result});
-  std::printf("%s\n", json.dump(1, ' ', false, Json::error_handler_t::replace).c_str());
+  std::printf("%s\n", engine::json_text(json, 1).c_str());
   return 0;
 }
 

@@ -152,7 +152,7 @@ std::string escape_html(std::string_view text) {
 std::string script_json(const Json& json) {
   std::string out;
   // ASCII only, so that no line separator or broken UTF-8 is left; then nothing in it can end the element.
-  for (char c : json.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace)) {
+  for (char c : engine::ascii_json_text(json)) {
     if (c == '<')
       out += "\\u003c";
     else if (c == '>')

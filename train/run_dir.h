@@ -25,7 +25,6 @@ class RunDir {
   const std::string& path() const { return path_; }
   std::string config_path() const { return path_ + "/config.json"; }
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
-  std::string sample_path() const { return path_ + "/sample.txt"; }
   /// Whether a config or a checkpoint is there, that is, whether there is something to resume.
   bool holds_run() const;
   /// Whether a process holds the folder at `path`.

@@ -1,11 +1,11 @@
 // Speed of a byte-pair tokenizer on one text: `normlab bench tokenizer`. Read first: data/tokenizer.h,
-// engine/cpu/bench.h. tests/bench/compare_tokenizers.py sets the same work of other programs beside it.
+// engine/bench/result.h. tests/bench/compare_tokenizers.py sets the same work of other programs beside it.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "engine/cpu/bench.h"
+#include "engine/bench/result.h"
 
 namespace train {
 

@@ -101,7 +101,7 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
           input.dtype());
     Tensor x = input.detach();
     if (is_float(x.dtype()) && !x.is_contiguous()) {
-      x = Tensor::empty(input.shape(), DType::f64);
+      x = input.like(input.shape(), DType::f64);
       x.copy_from(input);
     }
     xs.push_back(x);
@@ -118,7 +118,7 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
   std::vector<Tensor> tracked, tracked_cotangents;
   for (const Tensor& y : outputs) {
     check(y.dtype() == DType::f64, "gradcheck: the function must return f64, got ", y.dtype());
-    const Tensor c = Tensor::empty(y.shape(), DType::f64);
+    const Tensor c = y.like(y.shape(), DType::f64);
     for (int64_t i = 0; i < c.numel(); ++i) c.data<double>()[i] = 0.5 + rng.uniform();
     for (int64_t i = 0; i < c.numel(); ++i)
       if (rng.below(2)) c.data<double>()[i] *= -1;

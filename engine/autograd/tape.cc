@@ -4,8 +4,6 @@
 #include <atomic>
 #include <cstring>
 
-#include "engine/cpu/copy.h"
-
 namespace engine {
 namespace {
 
@@ -28,7 +26,7 @@ Mutation mutation;
 Tensor scaled_copy(const Tensor& g, double factor) {
   std::vector<double> values = g.to_vector();
   for (double& value : values) value *= factor;
-  return Tensor::from(values, g.shape(), g.dtype());
+  return Tensor::from(values, g.shape(), g.dtype()).to(g.device());
 }
 
 }  // namespace
@@ -74,6 +72,7 @@ int32_t Tape::new_slot(const Tensor& x) {
   SlotState slot;
   slot.shape = x.shape();
   slot.dtype = x.dtype();
+  slot.device = x.device();
   slots_.push_back(std::move(slot));
   return int32_t(slots_.size()) - 1;
 }
@@ -164,7 +163,7 @@ void Tape::clear_nodes() {
 
 void Tape::backward(const Tensor& scalar) {
   check(scalar.numel() == 1, "backward: needs a scalar, got ", scalar.shape());
-  const Tensor one = Tensor::full(scalar.shape(), 1, scalar.dtype());
+  const Tensor one = Tensor::full(scalar.shape(), 1, scalar.dtype(), scalar.device());
   backward(std::span(&scalar, 1), std::span(&one, 1));
 }
 
@@ -231,7 +230,7 @@ void Tape::accumulate(int32_t index, const Tensor& g) {
   assert(g.shape() == slot.shape);
   if (slot.parameter) {
     Parameter& p = *slot.parameter;
-    copy_elements(g, p.grad, p.grad_written);
+    p.grad.copy_from(g, p.grad_written);
     p.grad_written = true;
   } else if (!slot.grad.defined()) {
     const Tensor buffer = offered_buffer(slot);
@@ -239,15 +238,15 @@ void Tape::accumulate(int32_t index, const Tensor& g) {
       slot.grad = g.detach();  // shared; copied on the next write
       return;
     }
-    slot.grad = buffer.defined() ? buffer : Tensor::empty(slot.shape, slot.dtype);
-    copy_elements(g, slot.grad, false);
+    slot.grad = buffer.defined() ? buffer : slot.empty();
+    slot.grad.copy_from(g);
   } else {
     if (slot.grad.storage().use_count() > 1 && slot.grad.is_contiguous()) {  // somebody else holds it too
-      const Tensor own = Tensor::empty(slot.shape, slot.dtype);
-      copy_elements(slot.grad, own, false);
+      const Tensor own = slot.empty();
+      own.copy_from(slot.grad);
       slot.grad = own;
     }
-    copy_elements(g, slot.grad, true);
+    slot.grad.copy_from(g, true);
   }
 }
 
@@ -285,19 +284,19 @@ Into Backward::request(int input, bool rows) {
   if (slot.parameter) {
     if (!forms_wider(slot.dtype, slot.parameter->grad.dtype())) return into_arena(*slot.parameter);
     const bool accumulate = slot.grad.defined();
-    if (!accumulate) slot.grad = Tensor::empty(slot.shape, slot.dtype);
+    if (!accumulate) slot.grad = slot.empty();
     return {slot.grad, accumulate};
   }
   if (!slot.grad.defined()) {
     if (rows) slot.grad = Tape::offered_buffer(slot);
-    if (!slot.grad.defined()) slot.grad = Tensor::empty(slot.shape, slot.dtype);
+    if (!slot.grad.defined()) slot.grad = slot.empty();
     return {slot.grad, false};
   }
   // Copy on write: a gradient that was passed on without a copy may be in two slots. A buffer inside a wider
   // tensor (split) is referenced by that tensor too, so it is told apart by not being contiguous.
   if (slot.grad.is_contiguous() ? slot.grad.storage().use_count() > 1 : !rows) {
-    const Tensor own = Tensor::empty(slot.shape, slot.dtype);
-    copy_elements(slot.grad, own, false);
+    const Tensor own = slot.empty();
+    own.copy_from(slot.grad);
     slot.grad = own;
   }
   return {slot.grad, true};

@@ -192,12 +192,15 @@ class Tape {
     Tensor grad;
     Shape shape;
     DType dtype = DType::f32;
+    Device device = Device::cpu;
     Parameter* parameter = nullptr;
     Slot outer;  // of a parameter: its slot on the tape that this one is nested in
     Node* producer = nullptr;
     int32_t output = 0;
     int32_t uses = 0;
     bool keep = false;
+
+    Tensor empty() const { return Tensor::empty(shape, dtype, device); }  // a buffer for the gradient
   };
 
   int32_t new_slot(const Tensor& x);

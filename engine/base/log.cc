@@ -5,14 +5,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/base/text.h"
+
 namespace engine {
 
 LogLevel log_level() {
   static const LogLevel level = [] {
     const char* text = std::getenv("NORMLAB_LOG");
     if (!text) return LogLevel::info;
-    const char* names[] = {"quiet", "warning", "info", "debug"};
-    for (int i = 0; i < 4; ++i)
+    const char* names[] = {"quiet", "warning", "info"};
+    for (int i = 0; i < 3; ++i)
       if (std::strcmp(text, names[i]) == 0) return static_cast<LogLevel>(i);
     return LogLevel::info;
   }();
@@ -21,7 +23,7 @@ LogLevel log_level() {
 
 void write_log(LogLevel level, const std::string& line) {
   const char* prefix = level == LogLevel::warning ? "warning: " : "";
-  std::fprintf(stderr, "%s%s\n", prefix, line.c_str());  // one call, so that threads do not mix their lines
+  std::fprintf(stderr, "%s%s\n", prefix, message_line(line).c_str());  // one call, so that threads do not mix their lines
 }
 
 }  // namespace engine

@@ -7,9 +7,9 @@
 
 namespace engine {
 
-enum class LogLevel { quiet, warning, info, debug };
+enum class LogLevel { quiet, warning, info };
 
-/// The level comes from NORMLAB_LOG (quiet, warning, info, debug); info without it.
+/// The level comes from NORMLAB_LOG (quiet, warning, info); info without it.
 LogLevel log_level();
 void write_log(LogLevel level, const std::string& line);
 
@@ -20,10 +20,6 @@ void log_info(const Parts&... parts) {
 template <class... Parts>
 void log_warning(const Parts&... parts) {
   if (log_level() >= LogLevel::warning) write_log(LogLevel::warning, join_text(parts...));
-}
-template <class... Parts>
-void log_debug(const Parts&... parts) {
-  if (log_level() >= LogLevel::debug) write_log(LogLevel::debug, join_text(parts...));
 }
 
 }  // namespace engine

@@ -1,11 +1,10 @@
-// Memory for tensors, kept for reuse. Fresh pages from the operating system cost many times what reused ones
-// do (every first touch is a page fault), and a training step asks for the same sizes again and again; so
-// freed blocks go to a list by size and are handed out again, and nothing is returned to the system until it
-// is asked for or memory runs out.
+// Memory for tensors, kept for reuse, a pool for each device. Fresh pages from the operating system cost many
+// times what reused ones do (every first touch is a page fault), and a training step asks for the same sizes
+// again and again; so freed blocks go to a list by size and are handed out again, and nothing is returned to
+// the system until it is asked for or memory runs out.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include "engine/core/memory.h"
 
 namespace engine {
 
@@ -16,25 +15,20 @@ struct MemoryStatistics {
   int64_t allocations = 0;  // blocks that came from the system
 };
 
-constexpr size_t kAlignment = 64;
-
-enum class Contents { any, zeros };
-
-/// At least `bytes` bytes aligned to 64. An Error when the system has no more.
-void* allocate(size_t bytes, Contents contents = Contents::any);
+/// At least `bytes` bytes aligned to 64. An Error when the device has no more.
+void* allocate(Device device, size_t bytes, Contents contents = Contents::any);
 /// Gives a block back for reuse; `bytes` is what was asked for.
-void release(void* block, size_t bytes);
+void release(Device device, void* block, size_t bytes);
 
-/// For tests: from now on memory whose contents are nobody's business is handed out full of NaNs (of every floating
-/// dtype), scratch memory of kernels too, so that what reads it before writing it is seen.
+/// For tests: from now on memory whose contents are nobody's business is handed out full of NaNs (of every
+/// floating dtype), scratch memory of kernels too, so that what reads it before writing it is seen.
 void set_poisoning(bool on);
-bool poisoning();
 /// Fills memory so when poisoning is on.
-void poison(void* block, size_t bytes);
+void poison(Device device, void* block, size_t bytes);
 
-MemoryStatistics memory_statistics();
-void reset_peak_memory();
+MemoryStatistics memory_statistics(Device device);
+void reset_peak_memory(Device device);
 /// Returns every cached block to the system.
-void trim_memory();
+void trim_memory(Device device);
 
 }  // namespace engine

@@ -10,8 +10,7 @@ class Arena {
  public:
   Arena() = default;
   /// A zeroed arena of `elements` elements.
-  Arena(int64_t elements, DType dtype, Device device = Device::cpu)
-      : flat_(Tensor::zeros({elements}, dtype, device)) {}
+  Arena(int64_t elements, DType dtype, Device device) : flat_(Tensor::zeros({elements}, dtype, device)) {}
 
   bool defined() const { return flat_.defined(); }
   const Tensor& flat() const { return flat_; }

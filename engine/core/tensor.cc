@@ -5,11 +5,9 @@
 
 namespace engine {
 
-Storage::Storage(size_t n, Device d, Contents contents) : bytes(n), device(d) {
-  check(d == Device::cpu, "this build has no ", d, " memory");
-  data = allocate(n, contents);
-}
-Storage::~Storage() { release(data, bytes); }
+Storage::Storage(size_t n, Device d, Contents contents)
+    : data(allocate(d, n, contents)), bytes(n), device(d) {}
+Storage::~Storage() { release(device, data, bytes); }
 
 Shape contiguous_strides(const Shape& shape) {
   Shape strides = shape;
@@ -58,8 +56,6 @@ void visit(DType dtype, F f) {
     default: visit_float(dtype, f);
   }
 }
-
-constexpr int64_t kCopiedAtOnce = 1024;
 
 // Elements [begin, begin + n) of any dtype, as double.
 void load_elements(const void* base, DType dtype, int64_t begin, int64_t n, double* to) {
@@ -149,6 +145,7 @@ int64_t Tensor::row_stride() const {
 }
 
 std::vector<double> Tensor::to_vector() const {
+  if (device() != Device::cpu) return to(Device::cpu).to_vector();
   std::vector<double> out(static_cast<size_t>(numel_));
   if (is_contiguous())
     load_elements(raw(), dtype_, 0, numel_, out.data());
@@ -161,9 +158,7 @@ std::vector<double> Tensor::to_vector() const {
 
 double Tensor::item() const {
   check(numel_ == 1, "item: needs a tensor of one element, got ", shape_);
-  double value;
-  load_elements(raw(), dtype_, 0, 1, &value);
-  return value;
+  return to_vector()[0];
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
@@ -213,37 +208,35 @@ Tensor Tensor::detach() const {
   return t;
 }
 
+Tensor Tensor::to(Device device) const {
+  if (!defined() || device == this->device()) return *this;
+  int64_t span = numel_ > 0;  // elements from the first to the last
+  for (int axis = 0; axis < rank() && numel_ > 0; ++axis) span += (shape_[axis] - 1) * strides_[axis];
+  Tensor t = *this;
+  t.slot = {};
+  t.offset_ = 0;
+  t.storage_ = std::make_shared<Storage>(size_t(span * size_of(dtype_)), device, Contents::any);
+  const void* from = raw();
+  void* to = t.raw();
+  const size_t bytes = size_t(span * size_of(dtype_));
+  if (this->device() == Device::cpu)
+    memory_of(device).copy(to, from, bytes, Transfer::from_host);
+  else if (device == Device::cpu)
+    memory_of(this->device()).copy(to, from, bytes, Transfer::to_host);
+  else
+    return this->to(Device::cpu).to(device);
+  return t;
+}
+
 void Tensor::fill(double value) const {
   check(is_contiguous(), "fill: needs a contiguous tensor, got ", shape_);
   ++storage_->version;
-  if (value == 0) {
-    std::memset(raw(), 0, size_t(bytes()));
-    return;
+  if (value == 0) return memory_of(device()).fill(raw(), 0, size_t(bytes()));
+  if (device() != Device::cpu) {
+    const Tensor host = full(shape_, value, dtype_, Device::cpu);
+    return memory_of(device()).copy(raw(), host.raw(), size_t(bytes()), Transfer::from_host);
   }
   for (int64_t i = 0; i < numel_; ++i) store_elements(raw(), dtype_, i, 1, &value);
-}
-
-void Tensor::copy_from(const Tensor& source) const {
-  check(source.shape() == shape_, "copy: ", source.shape(), " into ", shape_);
-  if (numel_ == 0) return;
-  ++storage_->version;
-  if (source.dtype() == dtype_ && is_contiguous() && source.is_contiguous()) {
-    std::memcpy(raw(), source.raw(), size_t(bytes()));
-    return;
-  }
-  if (is_contiguous() && source.is_contiguous()) {
-    double values[kCopiedAtOnce];
-    for (int64_t i = 0; i < numel_; i += kCopiedAtOnce) {
-      const int64_t n = std::min(numel_ - i, kCopiedAtOnce);
-      load_elements(source.raw(), source.dtype(), i, n, values);
-      store_elements(raw(), dtype_, i, n, values);
-    }
-    return;
-  }
-  const std::vector<double> values = source.to_vector();
-  each_element(shape_, strides_, [&](int64_t i, int64_t offset) {
-    store_elements(raw(), dtype_, offset, 1, &values[size_t(i)]);
-  });
 }
 
 }  // namespace engine

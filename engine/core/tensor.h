@@ -42,11 +42,16 @@ struct Slot {
 class Tensor {
  public:
   Tensor() = default;  // undefined: no storage
-  /// Uninitialised elements.
+  /// Uninitialised elements. In the boxes below models every call names its device
+  /// (tests/lint/devices_test.cc), mostly by like().
   static Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
   static Tensor zeros(const Shape& shape, DType dtype, Device device = Device::cpu);
   static Tensor full(const Shape& shape, double value, DType dtype, Device device = Device::cpu);
-  /// Copies host values (cast to `dtype`) into a new contiguous tensor.
+  /// Uninitialised elements, or zeros, on this tensor's device.
+  Tensor like(const Shape& shape, DType dtype, Contents contents = Contents::any) const {
+    return allocated(shape, dtype, device(), contents);
+  }
+  /// Copies host values (cast to `dtype`) into a new contiguous tensor on the host.
   static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f64);
   static Tensor from_ids(const std::vector<int32_t>& ids, const Shape& shape);
 
@@ -72,10 +77,12 @@ class Tensor {
     assert(dtype_of<T>() == dtype_);
     return static_cast<T*>(raw());
   }
-  /// All elements in row-major order, widened to double: for tests, messages and files.
+  /// All elements in row-major order, widened to double: for tests, messages and files. Waits for the device.
   std::vector<double> to_vector() const;
-  /// The one element of a tensor of one element.
+  /// The one element of a tensor of one element. Waits for the device.
   double item() const;
+  /// The same elements on `device`, with the same strides; this tensor itself when it is there already.
+  Tensor to(Device device) const;
 
   // Views: new handles on the same storage, without a slot.
   Tensor reshape(const Shape& shape) const;  // contiguous only
@@ -85,8 +92,12 @@ class Tensor {
                  int64_t offset) const;  // offset from this tensor's first element
   Tensor detach() const;                 // the same view without a slot
 
-  void fill(double value) const;               // contiguous only
-  void copy_from(const Tensor& source) const;  // same shape; any strides, any dtypes
+  // Overwrites: they count as such (Storage::version).
+  void fill(double value) const;  // contiguous only
+  /// These elements = those of `source`, or += them: the one copy there is. Equal shapes, any strides,
+  /// devices and dtypes (floating ones to add). Defined beside the kernel that it runs,
+  /// engine/kernel/copy.cc.
+  void copy_from(const Tensor& source, bool accumulate = false) const;
 
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   int64_t offset() const { return offset_; }

@@ -1,10 +1,10 @@
 // Loads and stores whose dtype is known at run time, a chunk at a time: for kernels whose operands may differ
 // in dtype, so that they are compiled once per compute type (float, double) and not per combination.
 //
-// Read first: kernel.h. Included by kernel files only.
+// Read first: chunk.h. Included by kernel files only.
 #pragma once
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "engine/cpu/isa.h"
+#include "engine/kernel/isa.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -1,7 +1,7 @@
-// Read first: copy.h, kernel.h.
-#include "engine/cpu/copy.h"
+// Read first: copy.h, chunk.h.
+#include "engine/kernel/copy.h"
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -28,6 +28,26 @@ void copy_row(const From* from, int64_t from_stride, To* to, int64_t to_stride, 
     const auto x = Compute<To>(widen(from[i * from_stride]));
     To& y = to[i * to_stride];
     y = narrow<To>(accumulate ? Compute<To>(widen(y)) + x : x);
+  }
+}
+
+// One element of any dtype, by way of double.
+double element(const void* p, DType dtype, int64_t i) {
+  switch (dtype) {
+    case DType::i32: return double(static_cast<const int32_t*>(p)[i]);
+    case DType::i64: return double(static_cast<const int64_t*>(p)[i]);
+    case DType::u8: return double(static_cast<const uint8_t*>(p)[i]);
+    default:
+      return visit_float(dtype, [&](auto t) { return double(widen(static_cast<const decltype(t)*>(p)[i])); });
+  }
+}
+void set_element(void* p, DType dtype, int64_t i, double value) {
+  switch (dtype) {
+    case DType::i32: static_cast<int32_t*>(p)[i] = int32_t(value); return;
+    case DType::i64: static_cast<int64_t*>(p)[i] = int64_t(value); return;
+    case DType::u8: static_cast<uint8_t*>(p)[i] = uint8_t(value); return;
+    default:
+      visit_float(dtype, [&](auto t) { static_cast<decltype(t)*>(p)[i] = narrow<decltype(t)>(value); });
   }
 }
 
@@ -60,12 +80,20 @@ void each_row(const CopyArgs& a, Row row) {
 void copy(const CopyArgs& a) {
   const int64_t from_stride = a.rank ? a.from_stride[a.rank - 1] : 1,
                 to_stride = a.rank ? a.to_stride[a.rank - 1] : 1;
-  if (!is_float(a.from_dtype)) {  // ids and masks: move bytes
+  if (!is_float(a.from_dtype) && a.from_dtype == a.to_dtype) {  // ids and masks: move bytes
     const int64_t size = size_of(a.from_dtype);
     each_row(a, [&](int64_t from, int64_t to, int64_t n) {
       for (int64_t i = 0; i < n; ++i)
         __builtin_memcpy(static_cast<char*>(a.to) + (to + i * to_stride) * size,
                          static_cast<const char*>(a.from) + (from + i * from_stride) * size, size_t(size));
+    });
+    return;
+  }
+  if (!is_float(a.from_dtype) || !is_float(a.to_dtype)) {  // numbers of files, between any two dtypes
+    each_row(a, [&](int64_t from, int64_t to, int64_t n) {
+      for (int64_t i = 0; i < n; ++i)
+        set_element(a.to, a.to_dtype, to + i * to_stride,
+                    element(a.from, a.from_dtype, from + i * from_stride));
     });
     return;
   }

@@ -2,11 +2,11 @@
 //
 // Element e of a tensor (row-major index) is decided by word e % 4 of Philox block offset + e / 4 (philox.h):
 // dropped when that word as a number in [0, 1) is below p. So forward, backward and a recomputed forward, on
-// any number of threads, agree. Included by x_cpu.cc files only, like kernel.h.
+// any number of threads, agree. Included by x_cpu.cc files only, like chunk.h.
 #pragma once
 
 #include "engine/base/philox.h"
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 

@@ -1,4 +1,5 @@
-// Read first: gemm.h, gemm_pack.h. Few rows on the left take another way: gemm_few.h.
+// Read first: engine/kernel/gemm.h, finished_gemm.h, gemm_pack.h. Few rows on the left take another way:
+// gemm_few.h.
 //
 // A packed product in the manner of Goto and van de Geijn ("Anatomy of high-performance matrix
 // multiplication", ACM TOMS 34(3), 2008):
@@ -12,12 +13,10 @@
 // What is packed for one strip is written and read in L2 and travels no further; what is shared is the
 // smaller of the two. All sizes follow from the product's shape, and every element adds up its slices in
 // order: bits do not depend on threads.
-#include "engine/cpu/gemm.h"
 
 #include "engine/cpu/gemm_few.h"
 #include "engine/cpu/gemm_jobs.h"
 #include "engine/cpu/gemm_pack.h"
-#include "engine/cpu/wide.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -106,7 +105,7 @@ void round_sums(C* sums, int64_t rows, int64_t cols, int64_t stride) {
 
 /// A finished tile goes to the caller, or into C.
 template <class C>
-void deliver(const Gemm& g, const GemmTile& t) {
+void deliver(const FinishedGemm& g, const GemmTile& t) {
   if (g.finish) return g.finish(g.context, t);
   const auto store_tile = [&](auto element) {
     using T = decltype(element);
@@ -131,9 +130,9 @@ struct Product {
   using R = typename M::Result;
   using P = typename M::Packed;
 
-  Product(const Gemm& gemm, bool all_threads) : g(gemm), parallel(all_threads) {}
+  Product(const FinishedGemm& gemm, bool all_threads) : g(gemm), parallel(all_threads) {}
 
-  const Gemm& g;
+  const FinishedGemm& g;
   const bool parallel;
   int64_t batch = 0;  // the matrix at work
   GemmOperand a, b;
@@ -291,7 +290,7 @@ struct Product {
 };
 
 template <class C>
-void run_few(const Gemm& g, bool parallel) {
+void run_few(const FinishedGemm& g, bool parallel) {
   const auto with = [&](auto element) {
     using T = decltype(element);
     const auto tile_done = [&](const GemmTile& t) { deliver<C>(g, t); };
@@ -319,39 +318,37 @@ constexpr int64_t kSmallBatch = int64_t(1) << 22, kSmall = int64_t(1) << 17;
 int64_t work_of(const Gemm& g) { return g.m * g.n * g.k; }
 
 template <class M>
-void run(const Gemm& g, bool parallel) {
+void run(const FinishedGemm& g) {
   const int64_t work = work_of(g);
-  if (parallel && g.batch > 1 && work < kSmallBatch && work * g.batch >= kSmall) {
+  if (g.batch > 1 && work < kSmallBatch && work * g.batch >= kSmall) {
     parallel_for(g.batch, [&](int64_t i) { Product<M>(g, false).run_matrix(i); });
   } else {
-    Product<M> product(g, parallel && work >= kSmall);
+    Product<M> product(g, work >= kSmall);
     for (int64_t i = 0; i < g.batch; ++i) product.run_matrix(i);
   }
 }
 
-void choose(const Gemm& g, bool parallel) {
+}  // namespace
+
+void finished_gemm(const FinishedGemm& g) {
   if (g.m == 0 || g.n == 0) return;
   const bool is_double = g.a.dtype == DType::f64;
   if (has_few_rows(g)) {
-    parallel = parallel && work_of(g) >= kSmall;
+    const bool parallel = work_of(g) >= kSmall;
     return is_double ? run_few<double>(g, parallel) : run_few<float>(g, parallel);
   }
-  if (is_double) return run<Widened<double>>(g, parallel);
-  if ((g.a.dtype == DType::f32 || g.b.dtype == DType::f32) && work_of(g) * g.batch <= wide_work())
-    return run<Widened<double, float>>(g, parallel);
+  if (is_double) return run<Widened<double>>(g);
+  if (g.wide && (g.a.dtype == DType::f32 || g.b.dtype == DType::f32)) return run<Widened<double, float>>(g);
 #if defined(__AVX512F__)
   if (g.a.dtype == DType::bf16 && g.b.dtype == DType::bf16) {
     const Bf16Product way = bf16_product();
-    if (way == Bf16Product::pairs) return run<Bf16Pairs<false>>(g, parallel);
-    if (way == Bf16Product::emulated_pairs) return run<Bf16Pairs<true>>(g, parallel);
+    if (way == Bf16Product::pairs) return run<Bf16Pairs<false>>(g);
+    if (way == Bf16Product::emulated_pairs) return run<Bf16Pairs<true>>(g);
   }
 #endif
-  run<Widened<float>>(g, parallel);
+  run<Widened<float>>(g);
 }
 
-}  // namespace
-
-void gemm(const Gemm& g) { choose(g, true); }
-void gemm_tile(const Gemm& g) { choose(g, false); }
+void gemm(const Gemm& g) { finished_gemm({g}); }
 
 }  // namespace engine::cpu::ENGINE_ISA

@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "engine/cpu/finished_gemm.h"
 #include "engine/cpu/gemm_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {

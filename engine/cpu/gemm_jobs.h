@@ -7,7 +7,7 @@
 
 #include <atomic>
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "engine/cpu/bf16_pairs.h"
-#include "engine/cpu/gemm.h"
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
+#include "engine/kernel/gemm.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -3,13 +3,13 @@
 // Eigen's packets carry the arithmetic; what it has not are 16-bit loads and stores for every processor
 // level. bf16 is the upper half of an f32: widening is a shift, narrowing rounds to nearest even in integer
 // arithmetic and keeps NaN, or has an instruction. f16 has instructions from AVX2 on. All give the bits of
-// widen() and narrow() (dtype.h), but for denormals. Included by kernel files only (kernel.h says why).
+// widen() and narrow() (dtype.h), but for denormals. Included by kernel files only (chunk.h says why).
 #pragma once
 
 #include <Eigen/Core>
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/isa.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "engine/cpu/denormals.h"
+#include "engine/kernel/denormals.h"
 
 namespace engine::cpu {
 

@@ -2,10 +2,10 @@
 //
 // A row kernel is a template of the compute type only: it loads a row (the memory itself, or widened into a
 // buffer), works on it while it is in the L1 cache, and stores the result (nothing to do when it was computed
-// in place). The dtype is looked at once per row. Included by x_cpu.cc files only, like kernel.h.
+// in place). The dtype is looked at once per row. Included by x_cpu.cc files only, like chunk.h.
 #pragma once
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 

@@ -1,4 +1,4 @@
-// Scratch memory for kernels (kernel.h): one growing block per thread and slot, from the caching allocator.
+// Scratch memory for kernels (chunk.h): one growing block per thread and slot, from the caching allocator.
 #include <array>
 #include <cassert>
 #include <cstddef>
@@ -12,7 +12,7 @@ struct Block {
   void* data = nullptr;
   size_t bytes = 0;
   ~Block() {
-    if (data) release(data, bytes);
+    if (data) release(Device::cpu, data, bytes);
   }
 };
 
@@ -23,12 +23,12 @@ void* thread_scratch(size_t bytes, int slot) {
   assert(slot >= 0 && slot < 8);
   Block& block = blocks[size_t(slot)];
   if (bytes > block.bytes) {
-    if (block.data) release(block.data, block.bytes);
+    if (block.data) release(Device::cpu, block.data, block.bytes);
     block = {};
-    block.data = allocate(bytes);
+    block.data = allocate(Device::cpu, bytes);
     block.bytes = bytes;
   }
-  poison(block.data, block.bytes);
+  poison(Device::cpu, block.data, block.bytes);
   return block.data;
 }
 

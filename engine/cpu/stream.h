@@ -3,7 +3,7 @@
 // An ordinary store reads its cache line from memory before it writes it, so an op of one input and one
 // output moves half as much again as it has to. An output too large to be found in a cache by whoever reads
 // it next is better written past them. Smaller ones stay where their reader finds them. Also here, for the
-// same kind of op: asking for rows in advance. Included by kernel files only (kernel.h says why).
+// same kind of op: asking for rows in advance. Included by kernel files only (chunk.h says why).
 #pragma once
 
 #include "engine/cpu/row.h"
@@ -32,8 +32,8 @@ ENGINE_INLINE void stream_packet(T* p, const Packet<Compute<T>>& x) {
 enum class Delivery { stored, streamed, added };
 
 /// For `rows` rows of n elements, `stride` apart: streamed when there is much of them and their packets lie
-/// on multiples of their own size. A row here is whatever the kernel begins a new packet at: a block of a norm
-/// in groups is one.
+/// on multiples of their own size. A row here is whatever the kernel begins a new packet at: a block of a
+/// norm in groups is one.
 ENGINE_INLINE Delivery delivery(const void* to, DType dtype, int64_t rows, int64_t n, int64_t stride,
                                 bool accumulate) {
   if (accumulate) return Delivery::added;

@@ -5,7 +5,7 @@
 //   else          sign(x) (1 - 2 / (exp(2|x|) + 1))
 #pragma once
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 

@@ -155,7 +155,7 @@ Tensor Safetensors::load(const std::string& name) const {
   const ElementType* type = find_type(entry->dtype);
   check(type->dtype >= 0, path_, ": tensor \"", name, "\" has element type ", entry->dtype,
         ", which is not supported");
-  Tensor t = Tensor::empty(entry->shape, DType(type->dtype));
+  Tensor t = Tensor::empty(entry->shape, DType(type->dtype), Device::cpu);
   if (t.numel() > 0)
     std::memcpy(t.raw(), files_[entry->file].data() + data_offsets_[entry->file] + entry->begin,
                 size_t(t.bytes()));
@@ -167,13 +167,14 @@ Tensor Safetensors::load(const std::string& name, DType dtype) const {
   if (stored.dtype() == dtype) return stored;
   check(is_float(stored.dtype()) == is_float(dtype), path_, ": tensor \"", name, "\" is ", stored.dtype(),
         ", expected ", dtype);
-  Tensor t = Tensor::empty(stored.shape(), dtype);
+  Tensor t = stored.like(stored.shape(), dtype);
   t.copy_from(stored);
   return t;
 }
 
-void write_safetensors(const std::string& path, const NamedTensors& tensors,
+void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
+  const std::string& path = file.path();
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
@@ -185,20 +186,25 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
                     {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // data begins at a multiple of eight bytes
   const uint64_t length = text.size();
-  AtomicFile file(path);
   file.write(&length, 8);
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
-    Tensor t = tensor;
+    Tensor t = tensor.to(Device::cpu);
     if (!t.is_contiguous()) {
-      t = Tensor::empty(tensor.shape(), tensor.dtype());
+      t = t.like(tensor.shape(), tensor.dtype());
       t.copy_from(tensor);
     }
     if (t.numel() > 0) file.write(t.raw(), size_t(t.bytes()));
   }
+}
+
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  write_safetensors(file, tensors, metadata);
   file.commit();
 }
 

@@ -15,8 +15,6 @@ bool flat(const T&... tensors) {
 int64_t row_length(const Tensor& x, bool is_flat) { return is_flat ? x.numel() : x.size(-1); }
 int64_t stride_of(const Tensor& x, bool is_flat) { return is_flat ? x.numel() : x.row_stride(); }
 
-Tensor with_rows(const Tensor& x) { return x.has_uniform_rows() ? x : contiguous(x); }
-
 //   y = act(x)        dx = act'(x) dy
 struct ActivateNode : NodeOf<ActivateNode> {
   static constexpr const char* kName = "activate";
@@ -31,8 +29,9 @@ struct ActivateNode : NodeOf<ActivateNode> {
     const Into dx = b.into_rows(0);
     const bool f = flat(in, dx.buffer);
     const int64_t n = row_length(in, f);
-    cpu::activate_backward({in.raw(), dy.raw(), dx.buffer.raw(), in.numel() / n, n, stride_of(in, f),
-                            stride_of(dx.buffer, f), in.dtype(), activation, dx.accumulate});
+    kernel::activate_backward(in.device(),
+                              {in.raw(), dy.raw(), dx.buffer.raw(), in.numel() / n, n, stride_of(in, f),
+                               stride_of(dx.buffer, f), in.dtype(), activation, dx.accumulate});
   }
 };
 
@@ -56,10 +55,10 @@ struct GluNode : NodeOf<GluNode> {
       const Tensor &dg = want_gate ? dgate.buffer : g, &du = want_up ? dup.buffer : u;
       const bool f = flat(g, u, dg, du);
       const int64_t n = row_length(g, f);
-      cpu::glu_backward({g.raw(), u.raw(), dy.raw(), want_gate ? dg.raw() : nullptr,
-                         want_up ? du.raw() : nullptr, g.numel() / n, n, stride_of(g, f), stride_of(u, f),
-                         stride_of(dg, f), stride_of(du, f), g.dtype(), activation, dgate.accumulate,
-                         dup.accumulate});
+      kernel::glu_backward(g.device(), {g.raw(), u.raw(), dy.raw(), want_gate ? dg.raw() : nullptr,
+                                        want_up ? du.raw() : nullptr, g.numel() / n, n, stride_of(g, f),
+                                        stride_of(u, f), stride_of(dg, f), stride_of(du, f), g.dtype(),
+                                        activation, dgate.accumulate, dup.accumulate});
     };
     if (together) return run(true, true);
     if (b.wants(0)) run(true, false);
@@ -77,12 +76,13 @@ const char* name_of(Activation activation) {
 
 Tensor activate(const Tensor& x, Activation activation) {
   check(is_float(x.dtype()), name_of(activation), ": needs a floating input, got ", x.dtype());
-  const Tensor in = with_rows(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const Tensor in = with_uniform_rows(x);
+  Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0) {
     const bool f = flat(in);
     const int64_t n = row_length(in, f);
-    cpu::activate_forward({in.raw(), y.raw(), in.numel() / n, n, stride_of(in, f), in.dtype(), activation});
+    kernel::activate_forward(
+        in.device(), {in.raw(), y.raw(), in.numel() / n, n, stride_of(in, f), in.dtype(), activation});
   }
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<ActivateNode>({&in}, {&y});
@@ -95,13 +95,13 @@ Tensor glu(const Tensor& gate, const Tensor& up, Activation activation) {
   check(is_float(gate.dtype()) && gate.dtype() == up.dtype(), "glu: needs floating inputs of one dtype, got ",
         gate.dtype(), " and ", up.dtype());
   check(gate.shape() == up.shape(), "glu: gate ", gate.shape(), " and up ", up.shape(), " must be equal");
-  const Tensor g = with_rows(gate), u = with_rows(up);
-  Tensor y = Tensor::empty(g.shape(), g.dtype(), g.device());
+  const Tensor g = with_uniform_rows(gate), u = with_uniform_rows(up);
+  Tensor y = g.like(g.shape(), g.dtype());
   if (y.numel() > 0) {
     const bool f = flat(g, u);
     const int64_t n = row_length(g, f);
-    cpu::glu_forward({g.raw(), u.raw(), y.raw(), g.numel() / n, n, stride_of(g, f), stride_of(u, f),
-                      g.dtype(), activation});
+    kernel::glu_forward(g.device(), {g.raw(), u.raw(), y.raw(), g.numel() / n, n, stride_of(g, f),
+                                     stride_of(u, f), g.dtype(), activation});
   }
   if (Tape* tape = recording({&g, &u})) {
     auto& node = tape->record<GluNode>({&g, &u}, {&y});

@@ -1,17 +1,16 @@
 // Activations on a chunk in registers and L1: what activation_cpu.cc and the epilogue of linear apply.
 //
-//   activation_values(act, x, y, n)            y = act(x)
 //   activation_gradients(act, x, dy, dx, n)    dx = dy act'(x)
 //   each_activation(act, x, n, keep)           keep(i, count, act(x_i), act'(x_i)), a packet at a time
 //
 // All may work in place, on any floating dtype: 16 bits are widened and rounded in registers (lanes.h). float
 // runs on Eigen packets: gelu within 5e-7 of the exact value relative, tails included; double uses the C
-// library. Included by kernel files only (kernel.h says why).
+// library. Included by kernel files only (chunk.h says why).
 #pragma once
 
 #include <math.h>
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 #include "engine/cpu/normal_tail.h"
 #include "engine/cpu/tanh.h"
 #include "engine/ops/activation_kind.h"
@@ -185,12 +184,6 @@ ENGINE_INLINE void each_activation(Activation act, const T* x, int64_t n, G&& ke
     each_read<decltype(a), Compute<T>>(
         n, read, [&](int64_t i, int64_t m, const auto&, const auto& y, const auto& d) { keep(i, m, y, d); });
   });
-}
-
-template <class T>
-static inline void activation_values(Activation act, const T* x, T* y, int64_t n) {
-  each_activation(act, x, n,
-                  [&](int64_t i, int64_t m, const auto& value, const auto&) { put(y + i, m, value); });
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 #include "engine/ops/activation_kind.h"
 
 namespace engine {
@@ -46,11 +46,9 @@ struct GluBackward {
   bool accumulate_dgate, accumulate_dup;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(activate_forward, ActivateForward)
-ENGINE_CPU_KERNEL(activate_backward, ActivateBackward)
-ENGINE_CPU_KERNEL(glu_forward, GluForward)
-ENGINE_CPU_KERNEL(glu_backward, GluBackward)
-}  // namespace cpu
+ENGINE_KERNEL(activate_forward, ActivateForward)
+ENGINE_KERNEL(activate_backward, ActivateBackward)
+ENGINE_KERNEL(glu_forward, GluForward)
+ENGINE_KERNEL(glu_backward, GluBackward)
 
 }  // namespace engine

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "engine/cpu/wide.h"
+#include "engine/kernel/wide.h"
 #include "engine/ops/attention_kernels.h"
 #include "engine/ops/view.h"
 
@@ -30,9 +30,8 @@ struct AttentionNode : NodeOf<AttentionNode> {
                         .dout = b.dy().raw(),
                         .lse = lse.get().raw()};
     Tensor partials;
-    if (const int64_t parts = attention_parts(shape); parts > 1) {
-      const int64_t lanes = (shape.n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
-      partials = Tensor::empty({shape.batch * shape.kv_heads, parts, 2, shape.keys, lanes}, shape.compute);
+    if (const int64_t n = attention_scratch(b.dy().device(), a); n > 0) {
+      partials = b.dy().like({n}, shape.compute);
       a.partials = partials.raw();
     }
     // The kernel writes the three gradients together, so they must be three buffers.
@@ -41,10 +40,10 @@ struct AttentionNode : NodeOf<AttentionNode> {
     Into into[3];
     for (int i = 0; i < 3; ++i) {
       if (!b.wants(i)) continue;
-      into[i] = distinct ? b.into_rows(i) : Into{Tensor::empty(inputs[i]->shape(), shape.dtype)};
+      into[i] = distinct ? b.into_rows(i) : Into{inputs[i]->like(inputs[i]->shape(), shape.dtype)};
       *gradients[i] = {into[i].buffer.raw(), into[i].buffer.row_stride(), into[i].accumulate};
     }
-    cpu::attention_backward(a);
+    kernel::attention_backward(q.get().device(), a);
     for (int i = 0; i < 3 && !distinct; ++i)
       if (b.wants(i)) b.pass(i, into[i].buffer);
   }
@@ -105,7 +104,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
                        .compute = compute_dtype(q.dtype())};
   // A single query, whose sums are short chains (attention_one.h), stays in f32.
   if (q.dtype() == DType::f32 && shape.queries > 1 &&
-      shape.batch * shape.heads * shape.queries * shape.keys * n <= wide_work())
+      is_wide(q.device(), shape.batch * shape.heads * shape.queries * shape.keys * n))
     shape.compute = DType::f64;
   if (options.dropout > 0) {
     shape.seed = options.rng->seed;
@@ -113,13 +112,13 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
         options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
   }
   Tape* tape = recording({&in[0], &in[1], &in[2]});
-  Tensor y = Tensor::empty(q.shape(), q.dtype(), q.device()), lse, wide = y;
-  if (tape) lse = Tensor::empty({shape.batch, shape.heads, shape.queries}, shape.compute);
+  Tensor y = q.like(q.shape(), q.dtype()), lse, wide = y;
+  if (tape) lse = q.like({shape.batch, shape.heads, shape.queries}, shape.compute);
   const bool widened = tape && q.dtype() != shape.compute;
-  if (widened) wide = Tensor::empty(q.shape(), shape.compute, q.device());
+  if (widened) wide = q.like(q.shape(), shape.compute);
   if (y.numel() > 0)
-    cpu::attention_forward({shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
-                            widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});
+    kernel::attention_forward(y.device(), {shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
+                                           widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});
   if (tape) {
     auto& node = tape->record<AttentionNode>({&in[0], &in[1], &in[2]}, {&y});
     node.q = in[0], node.k = in[1], node.v = in[2], node.out = wide, node.lse = lse, node.key_mask = mask;

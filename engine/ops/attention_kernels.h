@@ -4,7 +4,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -43,9 +43,7 @@ struct AttentionBackward {
   const void* out;  // in shape.compute: D must cancel sum p dp, which rounding would spoil
   const void *dout, *lse;
   AttentionGradient dq, dk, dv;
-  /// attention_parts() > 1: [batch, kv_heads, parts, 2, keys, n rounded up to kAttentionLanes] partial sums
-  /// of dk and dv, shape.compute.
-  void* partials;
+  void* partials;  // attention_scratch() elements of shape.compute; null when that is 0
 };
 
 constexpr int64_t kAttentionQueries = 64;  // rows of queries a task works on
@@ -63,9 +61,16 @@ constexpr int64_t attention_parts(const AttentionShape& s) {
   return parts < units ? parts : units;
 }
 
-namespace cpu {
-ENGINE_CPU_KERNEL(attention_forward, AttentionForward)
-ENGINE_CPU_KERNEL(attention_backward, AttentionBackward)
-}  // namespace cpu
+/// On the CPU, with more than one part: partial sums of dk and dv, [batch, kv_heads, parts, 2, keys, n
+/// rounded up to kAttentionLanes]. Other devices may want others.
+constexpr int64_t attention_scratch(Device, const AttentionBackward& a) {
+  const AttentionShape& s = a.shape;
+  const int64_t parts = attention_parts(s),
+                lanes = (s.n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
+  return parts > 1 ? s.batch * s.kv_heads * parts * 2 * s.keys * lanes : 0;
+}
+
+ENGINE_KERNEL(attention_forward, AttentionForward)
+ENGINE_KERNEL(attention_backward, AttentionBackward)
 
 }  // namespace engine

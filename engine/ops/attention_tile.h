@@ -8,7 +8,7 @@
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments
 
 #include "engine/cpu/bf16_pairs.h"
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/cpu/copy.h"
 #include "engine/ops/elementwise_kernels.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
@@ -92,7 +91,7 @@ struct BinaryNode : NodeOf<BinaryNode> {
       } else {
         Tensor g = dy;
         if (!copies) {
-          g = Tensor::empty(dy.shape(), compute_dtype(dy.dtype()));
+          g = dy.like(dy.shape(), compute_dtype(dy.dtype()));
           gradient(dy, i, g, false);
         }
         const Into into = back.into(i);
@@ -116,13 +115,13 @@ struct BinaryNode : NodeOf<BinaryNode> {
                         .of_a = operand == 0,
                         .accumulate = accumulate};
     Walk(x, y, dy.shape()).fill(args);
-    cpu::binary_backward(args);
+    kernel::binary_backward(g.device(), args);
   }
 };
 
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   const DType dtype = wider(name_of(op), a.dtype(), b.dtype());
-  Tensor y = Tensor::empty(broadcast(name_of(op), a.shape(), b.shape()), dtype, a.device());
+  Tensor y = a.like(broadcast(name_of(op), a.shape(), b.shape()), dtype);
   if (y.numel() > 0) {
     BinaryForward args{.a = a.raw(),
                        .b = b.raw(),
@@ -132,7 +131,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
                        .y_dtype = dtype,
                        .op = op};
     Walk(a, b, y.shape()).fill(args);
-    cpu::binary_forward(args);
+    kernel::binary_forward(y.device(), args);
   }
   if (Tape* tape = recording({&a, &b})) {
     auto& node = tape->record<BinaryNode>({&a, &b}, {&y});
@@ -160,16 +159,18 @@ struct UnaryNode : NodeOf<UnaryNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into(0);
-    cpu::unary_backward({x.defined() ? x.get().raw() : nullptr, dy.raw(), dx.buffer.raw(), dy.numel(),
-                         dy.dtype(), dx.buffer.dtype(), op, factor, dx.accumulate});
+    kernel::unary_backward(dy.device(),
+                           {x.defined() ? x.get().raw() : nullptr, dy.raw(), dx.buffer.raw(), dy.numel(),
+                            dy.dtype(), dx.buffer.dtype(), op, factor, dx.accumulate});
   }
 };
 
 Tensor unary(UnaryOp op, const Tensor& x, double factor = 1, double offset = 0) {
   check(is_float(x.dtype()), name_of(op), ": needs a floating input, got ", x.dtype());
   const Tensor in = contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  if (y.numel() > 0) cpu::unary_forward({in.raw(), y.raw(), y.numel(), x.dtype(), op, factor, offset});
+  Tensor y = x.like(x.shape(), x.dtype());
+  if (y.numel() > 0)
+    kernel::unary_forward(y.device(), {in.raw(), y.raw(), y.numel(), x.dtype(), op, factor, offset});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<UnaryNode>({&in}, {&y});
     node.op = op, node.factor = factor;
@@ -185,7 +186,7 @@ struct CastNode : NodeOf<CastNode> {
   void backward(Backward& b) override {
     const Tensor dy = b.dy();
     const Into dx = b.into(0);
-    copy_elements(dy, dx.buffer, dx.accumulate);
+    dx.buffer.copy_from(dy, dx.accumulate);
   }
 };
 
@@ -199,8 +200,8 @@ struct DropoutNode : NodeOf<DropoutNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into(0);
-    cpu::dropout({dy.raw(), dx.buffer.raw(), dy.numel(), dy.dtype(), dx.buffer.dtype(), seed, first_block, p,
-                  dx.accumulate});
+    kernel::dropout(dy.device(), {dy.raw(), dx.buffer.raw(), dy.numel(), dy.dtype(), dx.buffer.dtype(), seed,
+                                  first_block, p, dx.accumulate});
   }
 };
 
@@ -227,8 +228,8 @@ Tensor cast(const Tensor& x, DType dtype) {
   check(is_float(x.dtype()) && is_float(dtype), "cast: needs floating dtypes, got ", x.dtype(), " to ",
         dtype);
   if (x.dtype() == dtype) return x;
-  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
-  copy_elements(x, y, false);
+  Tensor y = x.like(x.shape(), dtype);
+  y.copy_from(x);
   if (Tape* tape = recording({&x})) tape->record<CastNode>({&x}, {&y});
   return y;
 }
@@ -238,10 +239,11 @@ Tensor dropout(const Tensor& x, double p, Rng& rng) {
   check(p >= 0 && p < 1, "dropout: the probability must be in [0, 1), got ", p);
   if (p == 0) return x;
   const Tensor in = contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  const uint64_t first_block = rng.reserve(uint64_t(y.numel() + 3) / 4);
+  Tensor y = x.like(x.shape(), x.dtype());
+  const uint64_t first_block = rng.reserve(dropout_blocks(y.numel()));
   if (y.numel() > 0)
-    cpu::dropout({in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p, false});
+    kernel::dropout(y.device(),
+                    {in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<DropoutNode>({&in}, {&y});
     node.seed = rng.seed, node.first_block = first_block, node.p = p;

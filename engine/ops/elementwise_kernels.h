@@ -3,7 +3,7 @@
 
 #include "engine/core/dtype.h"
 #include "engine/core/shape.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -65,12 +65,10 @@ struct DropoutArgs {
   bool accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(binary_forward, BinaryForward)
-ENGINE_CPU_KERNEL(binary_backward, BinaryBackward)
-ENGINE_CPU_KERNEL(unary_forward, UnaryForward)
-ENGINE_CPU_KERNEL(unary_backward, UnaryBackward)
-ENGINE_CPU_KERNEL(dropout, DropoutArgs)
-}  // namespace cpu
+ENGINE_KERNEL(binary_forward, BinaryForward)
+ENGINE_KERNEL(binary_backward, BinaryBackward)
+ENGINE_KERNEL(unary_forward, UnaryForward)
+ENGINE_KERNEL(unary_backward, UnaryBackward)
+ENGINE_KERNEL(dropout, DropoutArgs)
 
 }  // namespace engine

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/ops/rows.h"
 #include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
@@ -22,8 +23,9 @@ struct EmbeddingNode : NodeOf<EmbeddingNode> {
     const Tensor dy = b.dy();
     const RowOrder sorted = sort_rows(ids.get(), rows);
     const Into dw = b.into(0);
-    cpu::scatter_rows({dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
-                       dw.buffer.raw(), rows, d, dy.dtype(), dw.buffer.dtype(), scale, dw.accumulate});
+    kernel::scatter_rows(dy.device(),
+                         {dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
+                          dw.buffer.raw(), rows, d, dy.dtype(), dw.buffer.dtype(), scale, dw.accumulate});
   }
 };
 
@@ -39,10 +41,10 @@ Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dt
   Shape shape = ids.shape();
   check(shape.rank() < kMaxRank, "embedding: ids ", shape, " have too many axes");
   shape.append(weight.size(1));
-  Tensor y = Tensor::empty(shape, dtype, weight.device());
+  Tensor y = weight.like(shape, dtype);
   if (y.numel() > 0)
-    cpu::gather_rows(
-        {w.raw(), i.data<int32_t>(), nullptr, y.raw(), i.numel(), w.size(1), w.dtype(), dtype, scale, false});
+    kernel::gather_rows(y.device(), {w.raw(), i.data<int32_t>(), nullptr, y.raw(), i.numel(), w.size(1),
+                                     w.dtype(), dtype, scale, false});
   if (Tape* tape = recording({&w})) {
     auto& node = tape->record<EmbeddingNode>({&w}, {&y});
     node.ids = i, node.rows = w.size(0), node.d = w.size(1), node.scale = scale;

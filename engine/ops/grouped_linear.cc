@@ -1,7 +1,7 @@
-// Read first: grouped_linear.h, engine/cpu/gemm.h.
+// Read first: grouped_linear.h, products.h.
 #include "engine/ops/grouped_linear.h"
 
-#include "engine/cpu/gemm.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -19,10 +19,6 @@ std::vector<Group> groups_of(const std::vector<int64_t>& offsets) {
   return groups;
 }
 
-GemmOperand operand(const Tensor& t, int64_t first_element, int64_t stride, bool transposed = false) {
-  return {static_cast<const char*>(t.raw()) + first_element * size_of(t.dtype()), stride, t.dtype(),
-          transposed};
-}
 void* at(const Tensor& t, int64_t element) {
   return static_cast<char*>(t.raw()) + element * size_of(t.dtype());
 }
@@ -40,28 +36,28 @@ struct GroupedLinearNode : NodeOf<GroupedLinearNode> {
     if (b.wants(0)) {
       const Into dx = b.into(0);
       for (const Group& g : groups_of(offsets))
-        cpu::gemm({.a = operand(dy, g.begin * n, n),
-                   .b = operand(w, g.e * n * k, k),
-                   .m = g.rows,
-                   .n = k,
-                   .k = n,
-                   .c = at(dx.buffer, g.begin * k),
-                   .c_stride = k,
-                   .c_dtype = dx.buffer.dtype(),
-                   .accumulate = dx.accumulate});
+        run_product(dy.device(), {.a = advanced(matrix_of(dy), g.begin * n),
+                                  .b = advanced(matrix_of(w), g.e * n * k),
+                                  .m = g.rows,
+                                  .n = k,
+                                  .k = n,
+                                  .c = at(dx.buffer, g.begin * k),
+                                  .c_stride = k,
+                                  .c_dtype = dx.buffer.dtype(),
+                                  .accumulate = dx.accumulate});
     }
     if (b.wants(1)) {
       const Into dw = b.into(1);
       for (const Group& g : groups_of(offsets))  // an expert without rows gets zeros: k = 0
-        cpu::gemm({.a = operand(dy, g.begin * n, n, true),
-                   .b = operand(in, g.begin * k, k),
-                   .m = n,
-                   .n = k,
-                   .k = g.rows,
-                   .c = at(dw.buffer, g.e * n * k),
-                   .c_stride = k,
-                   .c_dtype = dw.buffer.dtype(),
-                   .accumulate = dw.accumulate});
+        run_product(dy.device(), {.a = advanced(matrix_of(dy, true), g.begin * n),
+                                  .b = advanced(matrix_of(in), g.begin * k),
+                                  .m = n,
+                                  .n = k,
+                                  .k = g.rows,
+                                  .c = at(dw.buffer, g.e * n * k),
+                                  .c_stride = k,
+                                  .c_dtype = dw.buffer.dtype(),
+                                  .accumulate = dw.accumulate});
     }
   }
 };
@@ -80,16 +76,16 @@ Tensor grouped_linear(const Tensor& x, const Tensor& weight, const std::vector<i
     check(offsets[e] <= offsets[e + 1], "grouped_linear: offsets must ascend");
   const Tensor in = contiguous(x), w = contiguous(weight);
   const int64_t n = w.size(1), k = w.size(2);
-  Tensor y = Tensor::empty({x.size(0), n}, x.dtype(), x.device());
+  Tensor y = x.like({x.size(0), n}, x.dtype());
   for (const Group& g : groups_of(offsets))
-    cpu::gemm({.a = operand(in, g.begin * k, k),
-               .b = operand(w, g.e * n * k, k, true),
-               .m = g.rows,
-               .n = n,
-               .k = k,
-               .c = at(y, g.begin * n),
-               .c_stride = n,
-               .c_dtype = y.dtype()});
+    run_product(y.device(), {.a = advanced(matrix_of(in), g.begin * k),
+                             .b = advanced(matrix_of(w, true), g.e * n * k),
+                             .m = g.rows,
+                             .n = n,
+                             .k = k,
+                             .c = at(y, g.begin * n),
+                             .c_stride = n,
+                             .c_dtype = y.dtype()});
   if (Tape* tape = recording({&in, &w})) {
     auto& node = tape->record<GroupedLinearNode>({&in, &w}, {&y});
     node.x = in, node.weight = w, node.offsets = offsets;

@@ -33,11 +33,10 @@ struct HeadScaleNode : NodeOf<HeadScaleNode> {
     }
     if (b.wants(1)) {
       dgain = b.into(1);
-      partials =
-          Tensor::empty({(rows + kHeadScaleRows - 1) / kHeadScaleRows, heads}, compute_dtype(in.dtype()));
+      partials = in.like({head_scale_scratch(in.device(), a)}, compute_dtype(in.dtype()));
       a.dgain = dgain.buffer.raw(), a.accumulate_dgain = dgain.accumulate, a.partials = partials.raw();
     }
-    cpu::head_scale_backward(a);
+    kernel::head_scale_backward(in.device(), a);
   }
 };
 
@@ -52,11 +51,11 @@ Tensor head_scale(const Tensor& x, const Tensor& gain) {
         x.shape());
   check(gain.dtype() == compute_dtype(x.dtype()), "head_scale: gain of a ", x.dtype(), " input must be ",
         compute_dtype(x.dtype()), ", got ", gain.dtype());
-  const Tensor in = x.has_uniform_rows() ? x : contiguous(x), g = contiguous(gain);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const Tensor in = with_uniform_rows(x), g = contiguous(gain);
+  Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0)
-    cpu::head_scale_forward({in.raw(), g.raw(), y.raw(), in.numel() / in.size(-1), heads, in.size(-1) / heads,
-                             in.row_stride(), in.dtype()});
+    kernel::head_scale_forward(y.device(), {in.raw(), g.raw(), y.raw(), in.numel() / in.size(-1), heads,
+                                            in.size(-1) / heads, in.row_stride(), in.dtype()});
   if (Tape* tape = recording({&in, &g})) {
     auto& node = tape->record<HeadScaleNode>({&in, &g}, {&y});
     node.x = in, node.gain = g;

@@ -1,7 +1,7 @@
-// Read first: head_scale_kernels.h, engine/cpu/kernel.h.
+// Read first: head_scale_kernels.h, engine/cpu/chunk.h.
 #include "engine/ops/head_scale_kernels.h"
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -20,7 +20,7 @@ struct HeadScaleBackward {
   const void* dy;
   void* dx;        // null: not wanted
   void* dgain;     // [heads], compute dtype; null: not wanted
-  void* partials;  // [chunks, heads] in the compute dtype, chunks = ceil(rows / kHeadScaleRows)
+  void* partials;  // head_scale_scratch() elements in the compute dtype; null with dgain
   int64_t rows, heads, n, x_stride, dx_stride;
   DType dtype;
   bool accumulate_dx, accumulate_dgain;
@@ -28,9 +28,12 @@ struct HeadScaleBackward {
 
 constexpr int64_t kHeadScaleRows = 64;  // rows a task works on: fixed, so that sums do not depend on threads
 
-namespace cpu {
-ENGINE_CPU_KERNEL(head_scale_forward, HeadScaleForward)
-ENGINE_CPU_KERNEL(head_scale_backward, HeadScaleBackward)
-}  // namespace cpu
+/// A sum of each head for every kHeadScaleRows rows.
+constexpr int64_t head_scale_scratch(Device, const HeadScaleBackward& a) {
+  return (a.rows + kHeadScaleRows - 1) / kHeadScaleRows * a.heads;
+}
+
+ENGINE_KERNEL(head_scale_forward, HeadScaleForward)
+ENGINE_KERNEL(head_scale_backward, HeadScaleBackward)
 
 }  // namespace engine

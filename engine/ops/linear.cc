@@ -1,26 +1,22 @@
-// Read first: linear.h, linear_kernels.h, engine/cpu/gemm.h.
+// Read first: linear.h, linear_kernels.h, engine/kernel/gemm.h.
 #include "engine/ops/linear.h"
 
-#include "engine/cpu/wide.h"
 #include "engine/ops/activation_kernels.h"
 #include "engine/ops/linear_kernels.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
 namespace {
 
-GemmOperand rows_of(const Tensor& t, bool transposed = false) {
-  return {t.raw(), t.row_stride(), t.dtype(), transposed};
-}
-Tensor with_uniform_rows(const Tensor& t) { return t.has_uniform_rows() ? t : contiguous(t); }
-
 /// act(x), contiguous; x itself for the identity.
 Tensor activated(const Tensor& x, Activation activation) {
   if (activation == Activation::identity) return x;
-  Tensor h = Tensor::empty(x.shape(), x.dtype(), x.device());
+  Tensor h = x.like(x.shape(), x.dtype());
   const int64_t n = x.size(-1);
   if (x.numel() > 0)
-    cpu::activate_forward({x.raw(), h.raw(), x.numel() / n, n, x.row_stride(), x.dtype(), activation});
+    kernel::activate_forward(x.device(),
+                             {x.raw(), h.raw(), x.numel() / n, n, x.row_stride(), x.dtype(), activation});
   return h;
 }
 
@@ -39,74 +35,74 @@ struct LinearNode : NodeOf<LinearNode> {
     const Tensor dy = b.dy();
     const int64_t n = w.size(0), k = w.size(1), m = dy.shape().leading().numel();
     Tensor g = dy;
-    const bool narrower = dy.dtype() != w.dtype() && m * n * k > wide_work();
+    const bool wide = is_wide(dy.device(), m * n * k), narrower = dy.dtype() != w.dtype() && !wide;
     if (pre.defined() || narrower || b.wants(2)) {
       LinearGradient a{.dy = dy.raw(), .m = m, .n = n, .dtype = dy.dtype(), .activation = activation};
       Tensor partials;
       if (pre.defined()) a.pre = pre.get().raw();
       if (pre.defined() || narrower) {
-        g = Tensor::empty(dy.shape(), w.dtype());
+        g = dy.like(dy.shape(), w.dtype());
         a.g = g.raw(), a.g_dtype = g.dtype();
       }
       if (b.wants(2)) {
         const Into db = b.into(2);
-        partials = Tensor::empty({(m + kLinearRows - 1) / kLinearRows, n}, compute_dtype(dy.dtype()));
+        partials = dy.like({linear_gradient_scratch(dy.device(), a)}, compute_dtype(dy.dtype()));
         a.db = db.buffer.raw(), a.db_dtype = db.buffer.dtype(), a.accumulate_db = db.accumulate;
         a.partials = partials.raw();
       }
-      cpu::linear_gradient(a);
+      kernel::linear_gradient(dy.device(), a);
     }
     Tensor h = x.get();
-    const GemmOperand g_rows{g.raw(), n, g.dtype()};
-    GemmOperand g_columns = g_rows;
-    g_columns.transposed = true;
     if (b.wants(0)) {
       const Into dx = b.into_rows(0);
       if (input_activation != Activation::identity) {
-        if (b.wants(1)) h = Tensor::empty(x.get().shape(), x.get().dtype(), x.get().device());
-        cpu::linear_input_gradient({.g = g_rows,
-                                    .weight = rows_of(w),
-                                    .x = x.get().raw(),
-                                    .dx = dx.buffer.raw(),
-                                    .h = b.wants(1) ? h.raw() : nullptr,
-                                    .m = m,
-                                    .n = n,
-                                    .k = k,
-                                    .x_stride = x.get().row_stride(),
-                                    .dx_stride = dx.buffer.row_stride(),
-                                    .dtype = dx.buffer.dtype(),
-                                    .activation = input_activation,
-                                    .accumulate = dx.accumulate});
+        if (b.wants(1)) h = x.get().like(x.get().shape(), x.get().dtype());
+        kernel::linear_input_gradient(dy.device(), {.g = matrix_of(g),
+                                                    .weight = matrix_of(w),
+                                                    .x = x.get().raw(),
+                                                    .dx = dx.buffer.raw(),
+                                                    .h = b.wants(1) ? h.raw() : nullptr,
+                                                    .m = m,
+                                                    .n = n,
+                                                    .k = k,
+                                                    .x_stride = x.get().row_stride(),
+                                                    .dx_stride = dx.buffer.row_stride(),
+                                                    .dtype = dx.buffer.dtype(),
+                                                    .activation = input_activation,
+                                                    .accumulate = dx.accumulate,
+                                                    .wide = wide});
       } else {
-        cpu::gemm({.a = g_rows,
-                   .b = rows_of(w),
-                   .m = m,
-                   .n = k,
-                   .k = n,
-                   .c = dx.buffer.raw(),
-                   .c_stride = dx.buffer.row_stride(),
-                   .c_dtype = dx.buffer.dtype(),
-                   .accumulate = dx.accumulate});
+        run_product(dy.device(), {.a = matrix_of(g),
+                                  .b = matrix_of(w),
+                                  .m = m,
+                                  .n = k,
+                                  .k = n,
+                                  .c = dx.buffer.raw(),
+                                  .c_stride = dx.buffer.row_stride(),
+                                  .c_dtype = dx.buffer.dtype(),
+                                  .accumulate = dx.accumulate});
       }
     }
     if (b.wants(1)) {
       const Into dw = b.into(1);
       if (!b.wants(0)) h = activated(h, input_activation);
-      cpu::gemm({.a = g_columns,
-                 .b = rows_of(h),
-                 .m = n,
-                 .n = k,
-                 .k = m,
-                 .c = dw.buffer.raw(),
-                 .c_stride = k,
-                 .c_dtype = dw.buffer.dtype(),
-                 .accumulate = dw.accumulate});
+      run_product(dy.device(), {.a = matrix_of(g, true),
+                                .b = matrix_of(h),
+                                .m = n,
+                                .n = k,
+                                .k = m,
+                                .c = dw.buffer.raw(),
+                                .c_stride = k,
+                                .c_dtype = dw.buffer.dtype(),
+                                .accumulate = dw.accumulate});
     }
     b.pass(3, dy);
   }
 };
 
 }  // namespace
+
+bool keeps_wide(Device device, int64_t elements) { return is_wide_row_op(device, elements); }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const LinearOptions& options) {
   check(is_float(x.dtype()), "linear: needs a floating input, got ", x.dtype());
@@ -137,21 +133,22 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const L
   const Tensor w = with_uniform_rows(weight);
   const Tensor b = bias.defined() ? contiguous(bias) : Tensor();
   const Tensor residual = options.residual.defined() ? contiguous(options.residual) : Tensor();
-  Tensor y = Tensor::empty(shape, dtype, x.device());
+  Tensor y = x.like(shape, dtype);
   Tape* tape = recording({&in, &w, &b, &residual});
   Tensor pre;
-  if (tape && options.activation != Activation::identity) pre = Tensor::empty(shape, dtype, x.device());
-  cpu::linear_forward({.x = rows_of(h),
-                       .weight = rows_of(w),
-                       .bias = b.defined() ? b.raw() : nullptr,
-                       .residual = residual.defined() ? residual.raw() : nullptr,
-                       .pre = pre.defined() ? pre.raw() : nullptr,
-                       .y = y.raw(),
-                       .m = m,
-                       .n = n,
-                       .k = k,
-                       .dtype = dtype,
-                       .activation = options.activation});
+  if (tape && options.activation != Activation::identity) pre = x.like(shape, dtype);
+  kernel::linear_forward(y.device(), {.x = matrix_of(h),
+                                      .weight = matrix_of(w),
+                                      .bias = b.defined() ? b.raw() : nullptr,
+                                      .residual = residual.defined() ? residual.raw() : nullptr,
+                                      .pre = pre.defined() ? pre.raw() : nullptr,
+                                      .y = y.raw(),
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .dtype = dtype,
+                                      .activation = options.activation,
+                                      .wide = is_wide(y.device(), m * n * k)});
   if (tape) {
     auto& node = tape->record<LinearNode>({&in, &w, &b, &residual}, {&y});
     node.x = in, node.weight = w, node.activation = options.activation;

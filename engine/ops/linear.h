@@ -3,7 +3,7 @@
 //   y = act(h W^T + b) (+ residual)   h = input_act(x)
 //   dx = g W input_act'(x)   dW = g^T h   db = sum over rows of g   g = dy act'(..)
 //
-// All dtypes go through our own packed product (engine/cpu/gemm.h; docs/decisions.md says why), with sums
+// All dtypes go through our own packed product (engine/kernel/gemm.h; docs/decisions.md says why), with sums
 // whose order is fixed, so that any number of threads gives the same bits. 16-bit inputs accumulate in f32.
 // Parameter gradients are formed in the dtype of their buffer (f32 arenas), with beta = 1 when they
 // accumulate.
@@ -28,6 +28,10 @@ struct LinearOptions {
 /// x [..., in], weight [out, in] of x's dtype, bias [out] (may be undefined) in x's compute dtype. Output
 /// [..., out]. Errors name both shapes: linear: weight [768, 3072] needs input last dim 3072, got [8, 128,
 /// 768].
+/// Whether so many elements between two ops are few enough to be kept in f32 in a 16-bit model, where row ops
+/// on them are done in double anyway (engine/kernel/wide.h).
+bool keeps_wide(Device device, int64_t elements);
+
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const LinearOptions& options = {});
 

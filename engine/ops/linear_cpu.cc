@@ -1,6 +1,7 @@
-// Read first: linear_kernels.h, engine/cpu/gemm.h.
+// Read first: linear_kernels.h, engine/cpu/finished_gemm.h.
 #include "engine/ops/linear_kernels.h"
 
+#include "engine/cpu/finished_gemm.h"
 #include "engine/cpu/row.h"
 #include "engine/ops/activation_chunk.h"
 
@@ -98,14 +99,21 @@ void finish_input_tile(const void* context, const GemmTile& tile) {
 }  // namespace
 
 void linear_forward(const LinearForward& a) {
-  Gemm g{
-      .a = a.x, .b = a.weight, .m = a.m, .n = a.n, .k = a.k, .c = a.y, .c_stride = a.n, .c_dtype = a.dtype};
+  FinishedGemm g{{.a = a.x,
+                  .b = a.weight,
+                  .m = a.m,
+                  .n = a.n,
+                  .k = a.k,
+                  .c = a.y,
+                  .c_stride = a.n,
+                  .c_dtype = a.dtype,
+                  .wide = a.wide}};
   g.b.transposed = true;
   if (a.bias || a.residual || a.pre || a.activation != Activation::identity) {
     visit_float(a.dtype, [&](auto t) { g.finish = finish_tile<decltype(t)>; });
     g.context = &a;
   }
-  gemm(g);
+  finished_gemm(g);
 }
 
 void linear_gradient(const LinearGradient& a) {
@@ -113,9 +121,10 @@ void linear_gradient(const LinearGradient& a) {
 }
 
 void linear_input_gradient(const LinearInputGradient& a) {
-  Gemm g{.a = a.g, .b = a.weight, .m = a.m, .n = a.k, .k = a.n, .context = &a};
+  FinishedGemm g{{.a = a.g, .b = a.weight, .m = a.m, .n = a.k, .k = a.n, .wide = a.wide}};
+  g.context = &a;
   visit_float(a.dtype, [&](auto t) { g.finish = finish_input_tile<decltype(t)>; });
-  gemm(g);
+  finished_gemm(g);
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

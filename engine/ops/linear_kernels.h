@@ -1,7 +1,8 @@
-// Kernel arguments of linear.h. The products themselves are engine/cpu/gemm.h's; here is what surrounds them.
+// Kernel arguments of linear.h. The products themselves are engine/kernel/gemm.h's; here is what surrounds
+// them.
 #pragma once
 
-#include "engine/cpu/gemm.h"
+#include "engine/kernel/gemm.h"
 #include "engine/ops/activation_kind.h"
 
 namespace engine {
@@ -17,6 +18,7 @@ struct LinearForward {
   int64_t m, n, k;
   DType dtype;  // of y
   Activation activation;
+  bool wide;  // as Gemm::wide
 };
 
 /// g = dy act'(pre), db = sum over rows of g (before g is rounded).
@@ -25,7 +27,7 @@ struct LinearGradient {
   const void* pre;  // [m, n], dy's dtype; null: identity
   void* g;          // [m, n]; null: not wanted
   void* db;         // [n]; null: not wanted
-  void* partials;   // [ceil(m / kLinearRows), n], compute dtype
+  void* partials;   // linear_gradient_scratch() elements, compute dtype; null with db
   int64_t m, n;
   DType dtype, g_dtype, db_dtype;  // dtype: of dy
   Activation activation;
@@ -42,16 +44,19 @@ struct LinearInputGradient {
   int64_t m, n, k, x_stride, dx_stride;
   DType dtype;  // of x and dx
   Activation activation;
-  bool accumulate;
+  bool accumulate, wide;
 };
 
 constexpr int64_t kLinearRows =
     64;  // rows of a partial sum of db: fixed, so that sums do not depend on threads
 
-namespace cpu {
-ENGINE_CPU_KERNEL(linear_forward, LinearForward)
-ENGINE_CPU_KERNEL(linear_gradient, LinearGradient)
-ENGINE_CPU_KERNEL(linear_input_gradient, LinearInputGradient)
-}  // namespace cpu
+/// A row of sums for every kLinearRows rows.
+constexpr int64_t linear_gradient_scratch(Device, const LinearGradient& a) {
+  return (a.m + kLinearRows - 1) / kLinearRows * a.n;
+}
+
+ENGINE_KERNEL(linear_forward, LinearForward)
+ENGINE_KERNEL(linear_gradient, LinearGradient)
+ENGINE_KERNEL(linear_input_gradient, LinearInputGradient)
 
 }  // namespace engine

@@ -7,21 +7,19 @@
 #include <vector>
 
 #include "engine/autograd/checkpoint.h"
-#include "engine/cpu/gemm.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
 namespace {
 
-Tensor scalar(double value) { return Tensor::full({}, value, DType::f64); }
-
 /// The sum of one loss per row, in order.
 Tensor sum_of(const Tensor& losses) {
   double sum = 0;
-  for (int64_t i = 0; i < losses.numel(); ++i) sum += losses.data<double>()[i];
-  return scalar(sum);
+  for (const double loss : losses.to_vector()) sum += loss;
+  return Tensor::full({}, sum, DType::f64, losses.device());
 }
 
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
@@ -43,9 +41,10 @@ struct CrossEntropyNode : NodeOf<CrossEntropyNode> {
     const Tensor& z = logits.get();
     const Into dz = b.into_rows(0);
     if (z.numel() == 0) return;
-    cpu::cross_entropy_backward({z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(),
-                                 lse.get().numel(), z.size(-1), z.row_stride(), dz.buffer.row_stride(),
-                                 b.dy().item(), dz.accumulate, z.dtype()});
+    kernel::cross_entropy_backward(
+        z.device(),
+        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), lse.get().numel(),
+         z.size(-1), z.row_stride(), dz.buffer.row_stride(), b.dy().item(), dz.accumulate, z.dtype()});
   }
 };
 
@@ -60,8 +59,9 @@ struct SquaredErrorNode : NodeOf<SquaredErrorNode> {
       if (!b.wants(i)) continue;
       const Into g = b.into(i);
       if (g.buffer.numel() > 0)
-        cpu::squared_error_backward({x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
-                                     i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
+        kernel::squared_error_backward(
+            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
+                               i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
     }
   }
 };
@@ -104,21 +104,17 @@ void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from,
   });
 }
 
-GemmOperand operand(const Tensor& x, bool transposed = false) {
-  return {x.raw(), x.row_stride(), x.dtype(), transposed};
-}
-
 void product(const GemmOperand& a, const GemmOperand& b, int64_t m, int64_t n, int64_t k, const Tensor& c,
              bool accumulate) {
-  cpu::gemm({.a = a,
-             .b = b,
-             .m = m,
-             .n = n,
-             .k = k,
-             .c = c.raw(),
-             .c_stride = c.size(-1),
-             .c_dtype = c.dtype(),
-             .accumulate = accumulate});
+  run_product(c.device(), {.a = a,
+                           .b = b,
+                           .m = m,
+                           .n = n,
+                           .k = k,
+                           .c = c.raw(),
+                           .c_stride = c.size(-1),
+                           .c_dtype = c.dtype(),
+                           .accumulate = accumulate});
 }
 
 /// What the chunks add up to. Gradients are undefined where nobody asks for them.
@@ -136,25 +132,25 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const int64_t rows = end - begin, classes = p.weight.size(0), width = p.weight.size(1);
   const DType dtype = x.dtype(), compute = compute_dtype(dtype);
   const Tensor x_rows = x.slice(0, begin, end);
-  const Tensor logits = Tensor::empty({rows, classes}, compute);
+  const Tensor logits = x.like({rows, classes}, compute);
   if (rows > 0) {
-    product(operand(x_rows), operand(p.weight, true), rows, classes, width, logits, false);
-    cpu::score_chunk({logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
-                      losses.data<double>() + begin, rows, classes,
-                      p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap,
-                      p.options.loss_scale, gradient, dtype});
+    product(matrix_of(x_rows), matrix_of(p.weight, true), rows, classes, width, logits, false);
+    kernel::score_chunk(x.device(), {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr,
+                                     labels.data<int32_t>() + begin, losses.data<double>() + begin, rows,
+                                     classes, p.options.vocabulary > 0 ? p.options.vocabulary : classes,
+                                     p.options.softcap, p.options.loss_scale, gradient, dtype});
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
   const auto dz = [&](bool transposed) { return GemmOperand{logits.raw(), dz_stride, dtype, transposed}; };
   const bool first = begin == 0;
   if (p.dx.defined() && rows > 0)
-    product(dz(false), operand(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
+    product(dz(false), matrix_of(p.weight), rows, width, classes, p.dx.slice(0, begin, end), false);
   if (p.dweight.buffer.defined())
-    product(dz(true), operand(x_rows), classes, width, rows, p.dweight.buffer,
+    product(dz(true), matrix_of(x_rows), classes, width, rows, p.dweight.buffer,
             p.dweight.accumulate || !first);
   if (p.dbias.defined())
-    cpu::column_sums({logits.raw(), p.dbias.raw(), rows, classes, dz_stride, !first, dtype});
+    kernel::column_sums(x.device(), {logits.raw(), p.dbias.raw(), rows, classes, dz_stride, !first, dtype});
 }
 
 void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -184,13 +180,14 @@ void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
   check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
         "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
-  const Tensor labels = contiguous(labels_in), z = logits.has_uniform_rows() ? logits : contiguous(logits);
+  const Tensor labels = contiguous(labels_in), z = with_uniform_rows(logits);
   check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
-  const Tensor losses = Tensor::empty(labels.shape(), DType::f64);
-  const Tensor lse = Tensor::empty(labels.shape(), compute_dtype(z.dtype()));
+  const Tensor losses = z.like(labels.shape(), DType::f64);
+  const Tensor lse = z.like(labels.shape(), compute_dtype(z.dtype()));
   if (z.numel() > 0)
-    cpu::cross_entropy_forward({z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(),
-                                labels.numel(), z.size(-1), z.row_stride(), z.dtype()});
+    kernel::cross_entropy_forward(
+        z.device(), {z.raw(), labels.data<int32_t>(), losses.data<double>(), lse.raw(), labels.numel(),
+                     z.size(-1), z.row_stride(), z.dtype()});
   Tensor loss = sum_of(losses);
   if (Tape* tape = recording({&z})) {
     auto& node = tape->record<CrossEntropyNode>({&z}, {&loss});
@@ -219,7 +216,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   Tensor x_scored = x.detach().reshape({labels.numel(), width});
   if (!all) {
     const Tensor every_row = x_scored;
-    x_scored = Tensor::empty({rows, width}, x.dtype());
+    x_scored = x.like({rows, width}, x.dtype());
     move_rows(Move::gather, scored, every_row, x_scored);
   }
 
@@ -227,12 +224,13 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   const DType compute = compute_dtype(x.dtype());
   Projection p{weight, bias, options, {}, {}, {}};
   const bool pass_weight = tape && tape->tracks(weight) && !tape->is_parameter(weight);
-  if (tape && tape->tracks(x)) p.dx = Tensor::empty({rows, width}, x.dtype());
-  if (tape && tape->tracks(bias)) p.dbias = Tensor::empty({classes}, compute);
+  if (tape && tape->tracks(x)) p.dx = x.like({rows, width}, x.dtype());
+  if (tape && tape->tracks(bias)) p.dbias = x.like({classes}, compute);
   if (tape && tape->tracks(weight))
-    p.dweight = pass_weight ? Into{Tensor::empty(weight.shape(), compute), false} : tape->into_now(weight);
+    p.dweight = pass_weight ? Into{x.like(weight.shape(), compute), false} : tape->into_now(weight);
 
-  const Tensor losses = Tensor::empty({rows}, DType::f64), scored_labels = Tensor::from_ids(ids, {rows});
+  const Tensor losses = x.like({rows}, DType::f64),
+               scored_labels = Tensor::from_ids(ids, {rows}).to(x.device());
   const int64_t chunk = rows_per_chunk(rows, classes, width);
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
@@ -245,7 +243,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   if (!tape) return loss;
   if (p.dx.defined() && !all) {
     const Tensor dx_scored = p.dx;
-    p.dx = Tensor::zeros({labels.numel(), width}, x.dtype());
+    p.dx = x.like({labels.numel(), width}, x.dtype(), Contents::zeros);
     move_rows(Move::scatter, scored, dx_scored, p.dx);
   }
   auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});
@@ -260,10 +258,10 @@ Tensor squared_error(const Tensor& x_in, const Tensor& target_in) {
         "squared_error: needs x and target of one shape and floating dtype, got ", x_in.dtype(), " ",
         x_in.shape(), " and ", target_in.dtype(), " ", target_in.shape());
   const Tensor x = contiguous(x_in), target = contiguous(target_in);
-  const Tensor losses =
-      Tensor::empty({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
+  const Tensor losses = x.like({(x.numel() + kSquaredErrorChunk - 1) / kSquaredErrorChunk}, DType::f64);
   if (x.numel() > 0)
-    cpu::squared_error_forward({x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
+    kernel::squared_error_forward(x.device(),
+                                  {x.raw(), target.raw(), losses.data<double>(), x.numel(), x.dtype()});
   Tensor loss = sum_of(losses);
   if (Tape* tape = recording({&x, &target})) {
     auto& node = tape->record<SquaredErrorNode>({&x, &target}, {&loss});

@@ -1,9 +1,9 @@
-// Read first: loss_kernels.h, engine/cpu/kernel.h.
+// Read first: loss_kernels.h, engine/cpu/chunk.h.
 #include "engine/ops/loss_kernels.h"
 
 #include <cmath>
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -65,13 +65,11 @@ struct SquaredErrorBackward {
 
 constexpr int64_t kSquaredErrorChunk = 16384;
 
-namespace cpu {
-ENGINE_CPU_KERNEL(cross_entropy_forward, CrossEntropyForward)
-ENGINE_CPU_KERNEL(cross_entropy_backward, CrossEntropyBackward)
-ENGINE_CPU_KERNEL(score_chunk, ScoreChunk)
-ENGINE_CPU_KERNEL(column_sums, ColumnSums)
-ENGINE_CPU_KERNEL(squared_error_forward, SquaredErrorForward)
-ENGINE_CPU_KERNEL(squared_error_backward, SquaredErrorBackward)
-}  // namespace cpu
+ENGINE_KERNEL(cross_entropy_forward, CrossEntropyForward)
+ENGINE_KERNEL(cross_entropy_backward, CrossEntropyBackward)
+ENGINE_KERNEL(score_chunk, ScoreChunk)
+ENGINE_KERNEL(column_sums, ColumnSums)
+ENGINE_KERNEL(squared_error_forward, SquaredErrorForward)
+ENGINE_KERNEL(squared_error_backward, SquaredErrorBackward)
 
 }  // namespace engine

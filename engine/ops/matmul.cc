@@ -1,7 +1,6 @@
-// Read first: linear.h (the API), engine/cpu/gemm.h.
-#include "engine/cpu/copy.h"
-#include "engine/cpu/gemm.h"
+// Read first: linear.h (the API), products.h.
 #include "engine/ops/linear.h"
+#include "engine/ops/products.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -10,7 +9,7 @@ namespace {
 // The matrices of a batch: `count` of them, or one that every product of the batch shares.
 struct Matrices {
   explicit Matrices(const Tensor& t, bool transposed)
-      : operand{t.raw(), t.size(-1), t.dtype(), transposed}, size(t.size(-2) * t.size(-1)) {
+      : operand(matrix_of(t, transposed)), size(t.size(-2) * t.size(-1)) {
     if (size > 0) count = t.numel() / size;
   }
   Matrices flipped() const {
@@ -40,7 +39,7 @@ void multiply(const Matrices& a, const Matrices& b, const Into& c, int64_t batch
   Gemm g = product(a, b, c.buffer, m, n, k);
   g.accumulate = c.accumulate;
   g.batch = batch, g.a_batch = a.step(batch), g.b_batch = b.step(batch), g.c_batch = m * n;
-  cpu::gemm(g);
+  run_product(c.buffer.device(), g);
 }
 
 // C (+)= sum over the batch of A_i B_i: the gradient of an operand that the batch shares. Summed in the
@@ -48,16 +47,16 @@ void multiply(const Matrices& a, const Matrices& b, const Into& c, int64_t batch
 void multiply_sum(const Matrices& a, const Matrices& b, const Into& c, int64_t batch, int64_t m, int64_t n,
                   int64_t k) {
   const bool wide = c.buffer.dtype() == compute_dtype(c.buffer.dtype());
-  const Tensor sum = wide ? c.buffer : Tensor::empty(c.buffer.shape(), DType::f32);
+  const Tensor sum = wide ? c.buffer : c.buffer.like(c.buffer.shape(), DType::f32);
   if (batch == 0 && !(wide && c.accumulate)) sum.fill(0);
   Gemm g = product(a, b, sum, m, n, k);
   for (int64_t i = 0; i < batch; ++i) {
     g.accumulate = i > 0 || (wide && c.accumulate);
-    cpu::gemm(g);
-    g.a.data = static_cast<const char*>(g.a.data) + a.step(batch) * size_of(g.a.dtype);
-    g.b.data = static_cast<const char*>(g.b.data) + b.step(batch) * size_of(g.b.dtype);
+    run_product(c.buffer.device(), g);
+    g.a = advanced(g.a, a.step(batch));
+    g.b = advanced(g.b, b.step(batch));
   }
-  if (!wide) copy_elements(sum, c.buffer, c.accumulate);
+  if (!wide) c.buffer.copy_from(sum, c.accumulate);
 }
 
 // With C = op(A) op(B):   dA = dC op(B)^T, or its transpose op(B) dC^T
@@ -108,7 +107,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose_a, Transpose
   shape.append(n);
   if (leading_b.rank() == 0 && !ta) rows *= batch, batch = 1;  // one tall product
   const Tensor left = contiguous(a), right = contiguous(b);
-  Tensor c = Tensor::empty(shape, a.dtype(), a.device());
+  Tensor c = a.like(shape, a.dtype());
   multiply(Matrices(left, ta), Matrices(right, tb), {c, false}, batch, rows, n, k);
   if (Tape* tape = recording({&left, &right})) {
     auto& node = tape->record<MatmulNode>({&left, &right}, {&c});

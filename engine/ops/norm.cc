@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/cpu/wide.h"
+#include "engine/kernel/wide.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -12,7 +12,6 @@ namespace {
 
 constexpr int64_t chunks_of(int64_t rows) { return (rows + kNormRows - 1) / kNormRows; }
 
-Tensor with_uniform_rows(const Tensor& x) { return x.has_uniform_rows() ? x : contiguous(x); }
 Tensor contiguous_if_defined(const Tensor& x) { return x.defined() ? contiguous(x) : x; }
 
 // ------------------------------------------------------------------------------------------------- gradients
@@ -28,8 +27,9 @@ class Partials {
     sections_[count_++] = {input, width_, n};
     width_ += n;
   }
-  void allocate() {
-    if (width_ > 0) buffer_ = Tensor::empty({chunks_, width_}, dtype_);
+  /// On the device of `like`.
+  void allocate(const Tensor& like) {
+    if (width_ > 0) buffer_ = like.like({chunks_, width_}, dtype_);
   }
   int64_t stride() const { return width_; }
   /// Where chunk 0 of that section lies; null when it was not claimed.
@@ -42,14 +42,14 @@ class Partials {
   void hand_over() const {
     for (int i = 0; i < count_; ++i) {
       const Into d = b_.into(sections_[i].input);
-      cpu::sum_partials({.partials = at(sections_[i].input),
-                         .sum = d.buffer.raw(),
-                         .chunks = chunks_,
-                         .n = sections_[i].n,
-                         .stride = width_,
-                         .partial_dtype = dtype_,
-                         .dtype = d.buffer.dtype(),
-                         .accumulate = d.accumulate});
+      kernel::sum_partials(d.buffer.device(), {.partials = at(sections_[i].input),
+                                               .sum = d.buffer.raw(),
+                                               .chunks = chunks_,
+                                               .n = sections_[i].n,
+                                               .stride = width_,
+                                               .partial_dtype = dtype_,
+                                               .dtype = d.buffer.dtype(),
+                                               .accumulate = d.accumulate});
     }
   }
 
@@ -112,7 +112,7 @@ template <class Kernel>
 void backward_into_inputs(Backward& b, const SavedJoin& join, const Shape& shape, JoinBackward& a,
                           Kernel kernel) {
   if (join.shared_gradient) {
-    const Tensor d = Tensor::empty(shape, a.stream_dtype);
+    const Tensor d = b.dy(b.has(0) ? 0 : 1).like(shape, a.stream_dtype);
     a.dstream = d.raw(), a.dstream_stride = a.width;
     kernel();
     b.pass(0, d);
@@ -141,14 +141,14 @@ struct NormNode : NodeOf<NormNode> {
   void backward(Backward& b) override {
     Partials partials(b, norm.kernel.rows, norm.weight.get().dtype());
     norm.claim(partials, 1);
-    partials.allocate();
+    partials.allocate(norm.weight.get());
     NormBackward a = norm.arguments(b.dy(), partials, 1);
     Into dx;
     if (b.wants(0)) {
       dx = b.into_rows(0);
       a.dx = dx.buffer.raw(), a.dx_stride = dx.buffer.row_stride(), a.accumulate_dx = dx.accumulate;
     }
-    if (a.rows > 0) cpu::norm_backward(a);
+    if (a.rows > 0) kernel::norm_backward(b.dy().device(), a);
     partials.hand_over();
   }
 };
@@ -167,11 +167,11 @@ struct ResidualAddNode : NodeOf<ResidualAddNode> {
     }
     Partials partials(b, join.kernel.rows, compute_dtype(join.kernel.stream_dtype));
     join.claim(partials, 2);
-    partials.allocate();
+    partials.allocate(b.dy());
     JoinBackward a = join.arguments(partials, 2);
     a.djoined = b.dy().raw();
     backward_into_inputs(b, join, shape, a, [&] {
-      if (a.rows > 0) cpu::join_backward(a);
+      if (a.rows > 0) kernel::join_backward(b.dy().device(), a);
     });
     partials.hand_over();
   }
@@ -190,16 +190,17 @@ struct ResidualAddNormNode : NodeOf<ResidualAddNormNode> {
 
   void backward(Backward& b) override {
     const bool joined = b.has(0), normed = b.has(1);
+    const Device device = norm.weight.get().device();
     Partials partials(b, join.kernel.rows, norm.weight.get().dtype());
     join.claim(partials, 2);
     if (normed) norm.claim(partials, 4);
-    partials.allocate();
+    partials.allocate(norm.weight.get());
     JoinNormBackward a{.join = join.arguments(partials, 2)};
     if (joined) a.join.djoined = b.dy(0).raw();
     if (normed) a.norm = norm.arguments(b.dy(1), partials, 4);
     backward_into_inputs(b, join, shape, a.join, [&] {
       if (a.join.rows == 0) return;
-      normed ? cpu::join_norm_backward(a) : cpu::join_backward(a.join);
+      normed ? kernel::join_norm_backward(device, a) : kernel::join_backward(device, a.join);
     });
     partials.hand_over();
   }
@@ -211,10 +212,7 @@ bool pair_of_dtypes(DType wide, DType low) {
   return wide == low || (wide == DType::f32 && (low == DType::bf16 || low == DType::f16));
 }
 
-const char* name_of(NormKind kind) {
-  const char* names[] = {"none", "ln", "rms", "dyt", "l2"};
-  return names[int(kind)];
-}
+const char* name_of(NormKind kind) { return norm_kind_names[size_t(kind)]; }
 
 void check_norm(const char* op, const Tensor& x, const NormArguments& n, DType dtype) {
   check(is_float(x.dtype()), op, ": needs a floating input, got ", x.dtype());
@@ -275,12 +273,12 @@ struct NormCall {
       : weight(contiguous(n.weight)),
         bias(contiguous_if_defined(n.bias)),
         alpha(contiguous_if_defined(n.alpha)),
-        y(Tensor::empty(x.shape(), dtype, x.device())) {
+        y(x.like(x.shape(), dtype)) {
     const int64_t rows = x.numel() / x.size(-1);
     if (Tape::current() && n.kind != NormKind::dyt) {
       const DType statistics = norm_statistics(x.dtype(), dtype);
-      rstd = Tensor::empty({rows * n.groups}, statistics);
-      if (n.kind == NormKind::ln) mean = Tensor::empty({rows * n.groups}, statistics);
+      rstd = x.like({rows * n.groups}, statistics);
+      if (n.kind == NormKind::ln) mean = x.like({rows * n.groups}, statistics);
     }
     const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
     forward = {.x = x.raw(),
@@ -300,7 +298,7 @@ struct NormCall {
                .activation = n.activation,
                .eps = n.eps,
                .gain_offset = n.gain_offset,
-               .wide = x.numel() <= wide_elements()};
+               .wide = is_wide_row_op(x.device(), x.numel())};
   }
   void save(SavedNorm& s, const Tensor& x) const {
     s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha;
@@ -325,7 +323,7 @@ struct JoinCall {
         o(with_uniform_rows(b)),
         res(contiguous_if_defined(join.res.learned)),
         branch(contiguous_if_defined(join.branch.learned)),
-        joined(Tensor::empty(s.shape(), s.dtype(), s.device())) {
+        joined(s.like(s.shape(), s.dtype())) {
     // The kernels write both gradients in one pass, so the two inputs must not be one slot of the tape.
     if (stream.slot.index >= 0 && stream.slot.index == o.slot.index && stream.slot.tape == o.slot.tape)
       o = reshape(contiguous(o), o.shape());
@@ -374,7 +372,7 @@ Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype) {
   check_norm("norm", x, arguments, dtype);
   const Tensor in = with_uniform_rows(x);
   NormCall call(in, arguments, dtype);
-  if (call.forward.rows > 0) cpu::norm_forward(call.forward);
+  if (call.forward.rows > 0) kernel::norm_forward(in.device(), call.forward);
   if (Tape* tape = recording({&in, &call.weight, &call.bias, &call.alpha}))
     call.save(tape->record<NormNode>({&in, &call.weight, &call.bias, &call.alpha}, {&call.y}).norm, in);
   return call.y;
@@ -383,7 +381,7 @@ Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype) {
 Tensor residual_add(const Tensor& stream, const Tensor& o, const ResidualJoin& join) {
   check_join("residual_add", stream, o, join);
   JoinCall call(stream, o, join);
-  if (call.forward.rows > 0) cpu::join_forward(call.forward);
+  if (call.forward.rows > 0) kernel::join_forward(call.joined.device(), call.forward);
   if (Tape* tape = recording({&call.stream, &call.o, &call.res, &call.branch})) {
     auto& node =
         tape->record<ResidualAddNode>({&call.stream, &call.o, &call.res, &call.branch}, {&call.joined});
@@ -401,7 +399,7 @@ std::pair<Tensor, Tensor> residual_add_norm(const Tensor& stream, const Tensor& 
         name_of(arguments.activation));
   JoinCall j(stream, o, join);
   NormCall n(j.joined, arguments, dtype);
-  if (j.forward.rows > 0) cpu::join_norm_forward({j.forward, n.forward});
+  if (j.forward.rows > 0) kernel::join_norm_forward(j.joined.device(), {j.forward, n.forward});
   if (Tape* tape = recording({&j.stream, &j.o, &j.res, &j.branch, &n.weight, &n.bias, &n.alpha})) {
     auto& node = tape->record<ResidualAddNormNode>(
         {&j.stream, &j.o, &j.res, &j.branch, &n.weight, &n.bias, &n.alpha}, {&j.joined, &n.y});

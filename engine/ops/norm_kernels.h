@@ -4,12 +4,11 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 #include "engine/ops/activation_kind.h"
+#include "engine/ops/norm_kind.h"
 
 namespace engine {
-
-enum class NormKind : uint8_t { none, ln, rms, dyt, l2 };
 
 constexpr int64_t kNormRows =
     32;  // rows that share one partial sum: fixed, so that sums do not depend on threads
@@ -115,14 +114,12 @@ struct SumPartials {
   bool accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(norm_forward, NormForward)
-ENGINE_CPU_KERNEL(norm_backward, NormBackward)
-ENGINE_CPU_KERNEL(join_forward, JoinForward)
-ENGINE_CPU_KERNEL(join_backward, JoinBackward)
-ENGINE_CPU_KERNEL(join_norm_forward, JoinNormForward)
-ENGINE_CPU_KERNEL(join_norm_backward, JoinNormBackward)
-ENGINE_CPU_KERNEL(sum_partials, SumPartials)
-}  // namespace cpu
+ENGINE_KERNEL(norm_forward, NormForward)
+ENGINE_KERNEL(norm_backward, NormBackward)
+ENGINE_KERNEL(join_forward, JoinForward)
+ENGINE_KERNEL(join_backward, JoinBackward)
+ENGINE_KERNEL(join_norm_forward, JoinNormForward)
+ENGINE_KERNEL(join_norm_backward, JoinNormBackward)
+ENGINE_KERNEL(sum_partials, SumPartials)
 
 }  // namespace engine

@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "engine/cpu/copy.h"
 #include "engine/ops/optimizer_kernels.h"
 
 namespace engine {
@@ -85,11 +84,12 @@ double sum_of_squares(const Tensor& flat) {
   check(flat.defined() && is_float(flat.dtype()) && flat.is_contiguous(),
         "sum_of_squares: needs a contiguous floating tensor, got ",
         flat.defined() ? join_text(flat.shape(), " ", flat.dtype()) : "nothing");
-  const int64_t chunks = (flat.numel() + kSquaresGrain - 1) / kSquaresGrain;
-  const Tensor partials = Tensor::empty({chunks}, DType::f64);
-  cpu::sum_of_squares({flat.raw(), partials.data<double>(), flat.numel(), flat.dtype()});
+  SumOfSquares a{.x = flat.raw(), .n = flat.numel(), .dtype = flat.dtype()};
+  const Tensor partials = flat.like({sum_of_squares_scratch(flat.device(), a)}, DType::f64);
+  a.partials = partials.data<double>();
+  kernel::sum_of_squares(flat.device(), a);
   double sum = 0;
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partials.data<double>()[chunk];
+  for (const double partial : partials.to_vector()) sum += partial;
   return sum;
 }
 
@@ -97,26 +97,27 @@ void adamw_step(const Tensor& parameters, const Tensor& gradients, const Tensor&
                 const AdamOptions& o, const Tensor& low) {
   const FlatStep flat = adam_flat("adamw_step", parameters, gradients, m, v, o, low);
   const double t = double(o.step);
-  cpu::adam_step({.flat = flat,
-                  .decay = o.lr * o.weight_decay,
-                  .beta1 = o.beta1,
-                  .beta2 = o.beta2,
-                  .size = o.lr / (1 - std::pow(o.beta1, t)),
-                  .root_scale = 1 / std::sqrt(1 - std::pow(o.beta2, t)),
-                  .eps = o.eps});
+  kernel::adam_step(parameters.device(), {.flat = flat,
+                                          .decay = o.lr * o.weight_decay,
+                                          .beta1 = o.beta1,
+                                          .beta2 = o.beta2,
+                                          .size = o.lr / (1 - std::pow(o.beta1, t)),
+                                          .root_scale = 1 / std::sqrt(1 - std::pow(o.beta2, t)),
+                                          .eps = o.eps});
 }
 
 void fairseq_adam_step(const Tensor& parameters, const Tensor& gradients, const Tensor& m, const Tensor& v,
                        const AdamOptions& o, const Tensor& low) {
   const FlatStep flat = adam_flat("fairseq_adam_step", parameters, gradients, m, v, o, low);
   const double t = double(o.step);
-  cpu::adam_step({.flat = flat,
-                  .decay = o.lr * o.weight_decay,
-                  .beta1 = o.beta1,
-                  .beta2 = o.beta2,
-                  .size = o.lr * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t)),
-                  .root_scale = 1,
-                  .eps = o.eps});
+  kernel::adam_step(parameters.device(),
+                    {.flat = flat,
+                     .decay = o.lr * o.weight_decay,
+                     .beta1 = o.beta1,
+                     .beta2 = o.beta2,
+                     .size = o.lr * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t)),
+                     .root_scale = 1,
+                     .eps = o.eps});
 }
 
 void nag_step(const Tensor& parameters, const Tensor& gradients, const Tensor& buffer, const NagOptions& o,
@@ -130,12 +131,12 @@ void nag_step(const Tensor& parameters, const Tensor& gradients, const Tensor& b
   check_flat("nag_step", "buffer", buffer, flat.n, moment_dtype(parameters));
   flat.first = buffer.raw();
   const double rho = o.previous_lr > 0 ? o.lr / o.previous_lr : o.lr;
-  cpu::nag_step({.flat = flat,
-                 .decay = o.lr * o.weight_decay,
-                 .buffer_to_p = o.momentum * o.momentum * rho,
-                 .gradient_to_p = (1 + o.momentum) * o.lr,
-                 .buffer_keep = o.momentum * rho,
-                 .lr = o.lr});
+  kernel::nag_step(parameters.device(), {.flat = flat,
+                                         .decay = o.lr * o.weight_decay,
+                                         .buffer_to_p = o.momentum * o.momentum * rho,
+                                         .gradient_to_p = (1 + o.momentum) * o.lr,
+                                         .buffer_keep = o.momentum * rho,
+                                         .lr = o.lr});
 }
 
 void sgd_step(const Tensor& parameters, const Tensor& gradients, const Tensor& buffer, const SgdOptions& o,
@@ -149,7 +150,8 @@ void sgd_step(const Tensor& parameters, const Tensor& gradients, const Tensor& b
     check_flat("sgd_step", "buffer", buffer, flat.n, moment_dtype(parameters));
     flat.first = buffer.raw();
   }
-  cpu::sgd_step({.flat = flat, .lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
+  kernel::sgd_step(parameters.device(),
+                   {.flat = flat, .lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
 }
 
 void ema_step(const Tensor& average, const Tensor& parameters, double decay) {
@@ -162,17 +164,17 @@ void ema_step(const Tensor& average, const Tensor& parameters, double decay) {
   check_flat("ema_step", "parameters", parameters, average.numel(),
              low ? parameters.dtype() : average.dtype());
   ++average.storage()->version;
-  cpu::ema_step({.flat = {.parameters = average.raw(),
-                          .gradients = parameters.raw(),
-                          .first = nullptr,
-                          .second = nullptr,
-                          .low = nullptr,
-                          .n = average.numel(),
-                          .parameter_dtype = average.dtype(),
-                          .gradient_dtype = parameters.dtype(),
-                          .low_dtype = DType::f32,
-                          .gradient_factor = 1},
-                 .decay = decay});
+  kernel::ema_step(average.device(), {.flat = {.parameters = average.raw(),
+                                               .gradients = parameters.raw(),
+                                               .first = nullptr,
+                                               .second = nullptr,
+                                               .low = nullptr,
+                                               .n = average.numel(),
+                                               .parameter_dtype = average.dtype(),
+                                               .gradient_dtype = parameters.dtype(),
+                                               .low_dtype = DType::f32,
+                                               .gradient_factor = 1},
+                                      .decay = decay});
 }
 
 void convert(const Tensor& from, const Tensor& to) {
@@ -185,9 +187,10 @@ void convert(const Tensor& from, const Tensor& to) {
   constexpr int64_t kRow = 16384;
   const int64_t n = from.numel(), rows = n / kRow;
   const Tensor a = from.reshape({n}), b = to.reshape({n});
-  copy_elements(a.slice(0, 0, rows * kRow).reshape({rows, kRow}),
-                b.slice(0, 0, rows * kRow).reshape({rows, kRow}), false);
-  copy_elements(a.slice(0, rows * kRow, n), b.slice(0, rows * kRow, n), false);
+  b.slice(0, 0, rows * kRow)
+      .reshape({rows, kRow})
+      .copy_from(a.slice(0, 0, rows * kRow).reshape({rows, kRow}));
+  b.slice(0, rows * kRow, n).copy_from(a.slice(0, rows * kRow, n));
   ++to.storage()->version;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -47,17 +47,18 @@ constexpr int64_t kSquaresGrain = 16384;  // elements of one partial sum
 
 struct SumOfSquares {
   const void* x;
-  double* partials;  // [ceil(n / kSquaresGrain)]
+  double* partials;  // sum_of_squares_scratch() sums, to be added in order
   int64_t n;
   DType dtype;
 };
+constexpr int64_t sum_of_squares_scratch(Device, const SumOfSquares& a) {
+  return (a.n + kSquaresGrain - 1) / kSquaresGrain;
+}
 
-namespace cpu {
-ENGINE_CPU_KERNEL(adam_step, AdamStep)
-ENGINE_CPU_KERNEL(nag_step, NagStep)
-ENGINE_CPU_KERNEL(sgd_step, SgdStep)
-ENGINE_CPU_KERNEL(ema_step, EmaStep)
-ENGINE_CPU_KERNEL(sum_of_squares, SumOfSquares)
-}  // namespace cpu
+ENGINE_KERNEL(adam_step, AdamStep)
+ENGINE_KERNEL(nag_step, NagStep)
+ENGINE_KERNEL(sgd_step, SgdStep)
+ENGINE_KERNEL(ema_step, EmaStep)
+ENGINE_KERNEL(sum_of_squares, SumOfSquares)
 
 }  // namespace engine

@@ -14,7 +14,8 @@ void fill_random(const Tensor& values, Law law, double scale, Rng& rng) {
   check(std::isfinite(scale), "fill_random: scale ", scale, " is not finite");
   const int64_t n = values.numel();
   const uint64_t offset = rng.reserve((uint64_t(n) + 3) / 4);
-  cpu::random_fill({values.raw(), n, values.dtype() == DType::f64, law, scale, rng.seed, offset});
+  kernel::random_fill(values.device(),
+                      {values.raw(), n, values.dtype() == DType::f64, law, scale, rng.seed, offset});
 }
 
 }  // namespace engine

@@ -6,14 +6,9 @@
 
 #include "engine/base/philox.h"
 #include "engine/core/tensor.h"
+#include "engine/ops/random_kernels.h"  // Law
 
 namespace engine {
-
-enum class Law {
-  normal,     // N(0, 1)
-  truncated,  // N(0, 1), drawn again beyond three standard deviations
-  uniform,    // U(-1, 1)
-};
 
 /// values = scale * draws. Values are contiguous, f32 or f64. Takes ceil(n / 4) Philox blocks of `rng`:
 /// element i uses word i % 4 of block i / 4; normal draws come in pairs from two words (Box and Muller, "A

@@ -1,5 +1,5 @@
 // Read first: random.h, random_kernels.h. Bits for a chunk, then the law on the whole chunk in packet math.
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 #include "engine/ops/random_kernels.h"
 
 namespace engine::cpu::ENGINE_ISA {

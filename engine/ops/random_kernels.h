@@ -1,11 +1,17 @@
 // Kernel arguments of random.h.
 #pragma once
 
-#include "engine/base/philox.h"
-#include "engine/cpu/isa.h"
-#include "engine/ops/random.h"
+#include <cstdint>
+
+#include "engine/kernel/kernel.h"
 
 namespace engine {
+
+enum class Law {
+  normal,     // N(0, 1)
+  truncated,  // N(0, 1), drawn again beyond three standard deviations
+  uniform,    // U(-1, 1)
+};
 
 struct RandomFill {
   void* values;  // f32, or f64 when `is_double`
@@ -16,7 +22,6 @@ struct RandomFill {
   uint64_t seed, offset;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(random_fill, RandomFill)
-}  // namespace cpu
+ENGINE_KERNEL(random_fill, RandomFill)
+
 }  // namespace engine

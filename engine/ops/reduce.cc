@@ -18,9 +18,18 @@ struct Fold {
 
 void run_sum(const Tensor& x, const Tensor& y, const Fold& fold, double factor, bool accumulate) {
   if (fold.outer * fold.inner == 0) return;
-  const Tensor partials = Tensor::empty({fold.outer, sum_pieces(fold.n, fold.inner), fold.inner}, DType::f64);
-  cpu::sum({x.raw(), y.raw(), partials.data<double>(), fold.outer, fold.n, fold.inner, x.dtype(), y.dtype(),
-            factor, accumulate});
+  SumArgs a{.x = x.raw(),
+            .y = y.raw(),
+            .outer = fold.outer,
+            .n = fold.n,
+            .inner = fold.inner,
+            .x_dtype = x.dtype(),
+            .y_dtype = y.dtype(),
+            .factor = factor,
+            .accumulate = accumulate};
+  const Tensor partials = x.like({sum_scratch(x.device(), a)}, DType::f64);
+  a.partials = partials.data<double>();
+  kernel::sum(x.device(), a);
 }
 
 //   y = factor * sum over an axis of x        dx = factor * dy, repeated along the axis
@@ -34,14 +43,14 @@ struct SumNode : NodeOf<SumNode> {
     if (outer * n * inner == 0 || !b.wants(0)) return;
     const Tensor dy = b.dy();
     const Into dx = b.into(0);
-    cpu::spread(
-        {dy.raw(), dx.buffer.raw(), outer, n, inner, dy.dtype(), dx.buffer.dtype(), factor, dx.accumulate});
+    kernel::spread(dy.device(), {dy.raw(), dx.buffer.raw(), outer, n, inner, dy.dtype(), dx.buffer.dtype(),
+                                 factor, dx.accumulate});
   }
 };
 
 Tensor fold_axis(const Tensor& x, const Fold& fold, const Shape& shape, DType dtype, double factor) {
   const Tensor in = contiguous(x);
-  Tensor y = Tensor::empty(shape, dtype, x.device());
+  Tensor y = x.like(shape, dtype);
   run_sum(in, y, fold, factor, false);
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<SumNode>({&in}, {&y});
@@ -86,9 +95,10 @@ Tensor max_last(const Tensor& x) {
   check(is_float(x.dtype()), "max_last: needs a floating input, got ", x.dtype());
   check(x.rank() > 0 && x.size(-1) > 0, "max_last: needs a last axis with elements, got ", x.shape());
   const TapeScope off(nullptr);
-  const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
-  const Tensor y = Tensor::empty(x.shape().leading(), x.dtype(), x.device());
-  if (y.numel() > 0) cpu::max_last({in.raw(), y.raw(), y.numel(), x.size(-1), in.row_stride(), x.dtype()});
+  const Tensor in = with_uniform_rows(x);
+  const Tensor y = x.like(x.shape().leading(), x.dtype());
+  if (y.numel() > 0)
+    kernel::max_last(x.device(), {in.raw(), y.raw(), y.numel(), x.size(-1), in.row_stride(), x.dtype()});
   return y;
 }
 
@@ -114,7 +124,7 @@ void sum_to_shape(const Tensor& x, const Tensor& target, bool accumulate) {
   for (int axis = 0; axis <= last; ++axis) {
     if (!summed[axis]) continue;
     const Fold fold(size, axis);
-    const Tensor y = axis == last ? target : Tensor::empty({fold.outer * fold.inner}, x.dtype());
+    const Tensor y = axis == last ? target : x.like({fold.outer * fold.inner}, x.dtype());
     run_sum(rest, y, fold, 1, axis == last && accumulate);
     size[axis] = 1;
     rest = y;

@@ -90,7 +90,7 @@ void max_rows(const MaxArgs& a) {
       Compute<T> largest = widen(x[0]);
       each_chunk(0, a.n, [&](int64_t i, int64_t m) {
         const Compute<T> top = in(load(x + i, m, buffer), m).template maxCoeff<Eigen::PropagateNaN>();
-        if (!(top <= largest)) largest = top;
+        if (largest == largest && !(top <= largest)) largest = top;  // NaN stays
       });
       static_cast<T*>(a.y)[r] = narrow<T>(largest);
     }

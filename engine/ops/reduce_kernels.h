@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -10,7 +10,7 @@ namespace engine {
 struct SumArgs {
   const void* x;
   void* y;
-  double* partials;  // [outer, sum_pieces(n, inner), inner]
+  double* partials;  // [outer, sum_pieces(n, inner), inner]: sum_scratch() elements
   int64_t outer, n, inner;
   DType x_dtype, y_dtype;
   double factor;
@@ -39,11 +39,12 @@ constexpr int64_t sum_piece_rows(int64_t inner) { return inner < 512 ? 16384 / i
 constexpr int64_t sum_pieces(int64_t n, int64_t inner) {
   return inner > 0 ? (n + sum_piece_rows(inner) - 1) / sum_piece_rows(inner) : 0;
 }
+constexpr int64_t sum_scratch(Device, const SumArgs& a) {
+  return a.outer * sum_pieces(a.n, a.inner) * a.inner;
+}
 
-namespace cpu {
-ENGINE_CPU_KERNEL(sum, SumArgs)
-ENGINE_CPU_KERNEL(spread, SpreadArgs)
-ENGINE_CPU_KERNEL(max_last, MaxArgs)
-}  // namespace cpu
+ENGINE_KERNEL(sum, SumArgs)
+ENGINE_KERNEL(spread, SpreadArgs)
+ENGINE_KERNEL(max_last, MaxArgs)
 
 }  // namespace engine

@@ -17,7 +17,7 @@ struct RopeTable {
   Tensor cos, sin;
 };
 
-RopeTable make_table(int64_t first, int64_t positions, int64_t n, double theta, DType dtype) {
+RopeTable make_table(int64_t first, int64_t positions, int64_t n, double theta, DType dtype, Device device) {
   const int64_t half = n / 2;
   std::vector<double> c(size_t(positions * half)), s(c.size());
   for (int64_t i = 0; i < half; ++i) {
@@ -27,34 +27,38 @@ RopeTable make_table(int64_t first, int64_t positions, int64_t n, double theta, 
       c[size_t(t * half + i)] = std::cos(angle), s[size_t(t * half + i)] = std::sin(angle);
     }
   }
-  return {Tensor::from(c, {positions, half}, dtype), Tensor::from(s, {positions, half}, dtype)};
+  return {Tensor::from(c, {positions, half}, dtype).to(device),
+          Tensor::from(s, {positions, half}, dtype).to(device)};
 }
 
 // The table of a model is made once and grows by doubling, so that a generation step finds its position in
 // it.
-RopeTable table_for(int64_t first, int64_t positions, int64_t n, double theta, DType dtype) {
+RopeTable table_for(int64_t first, int64_t positions, int64_t n, double theta, DType dtype, Device device) {
   constexpr int64_t kLongest = 1 << 18;  // positions; beyond, a table is made for the call alone
   struct Entry {
     int64_t n;
     double theta;
     DType dtype;
+    Device device;
     RopeTable table;
   };
   static std::mutex mutex;
   static std::vector<Entry> entries;
-  if (first + positions > kLongest) return make_table(first, positions, n, theta, dtype);
+  if (first + positions > kLongest) return make_table(first, positions, n, theta, dtype, device);
 
   const std::lock_guard lock(mutex);
-  auto found = std::find_if(entries.begin(), entries.end(),
-                            [&](const Entry& e) { return e.n == n && e.theta == theta && e.dtype == dtype; });
+  auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) {
+    return e.n == n && e.theta == theta && e.dtype == dtype && e.device == device;
+  });
   if (found == entries.end()) {
     if (entries.size() == 16) entries.erase(entries.begin());
-    found = entries.insert(entries.end(), {n, theta, dtype, {}});
+    found = entries.insert(entries.end(), {n, theta, dtype, device, {}});
   }
   RopeTable& table = found->table;
   const int64_t length = table.cos.defined() ? table.cos.size(0) : 0;
   if (length < first + positions)
-    table = make_table(0, std::min(kLongest, std::max(first + positions, 2 * length)), n, theta, dtype);
+    table =
+        make_table(0, std::min(kLongest, std::max(first + positions, 2 * length)), n, theta, dtype, device);
   return {table.cos.slice(0, first, first + positions), table.sin.slice(0, first, first + positions)};
 }
 
@@ -69,8 +73,9 @@ struct RopeNode : NodeOf<RopeNode> {
     const Tensor dy = b.dy();
     if (dy.numel() == 0) return;
     const Into dx = b.into_rows(0);
-    cpu::rope({dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
-               heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
+    kernel::rope(dy.device(),
+                 {dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
+                  heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
   }
 };
 
@@ -85,12 +90,12 @@ Tensor rope(const Tensor& x, int64_t heads, double theta, int64_t offset) {
   check(n % 2 == 0, "rope: heads of odd size ", n, " have no pairs (", heads, " heads in ", x.shape(), ")");
   check(std::isfinite(theta) && theta > 0, "rope: theta must be positive, got ", theta);
   check(offset >= 0 && offset < (int64_t(1) << 40), "rope: offset ", offset, " is not a position");
-  const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  const RopeTable table = table_for(offset, time, n, theta, compute_dtype(x.dtype()));
+  const Tensor in = with_uniform_rows(x);
+  Tensor y = x.like(x.shape(), x.dtype());
+  const RopeTable table = table_for(offset, time, n, theta, compute_dtype(x.dtype()), x.device());
   if (y.numel() > 0)
-    cpu::rope({in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1), time, heads, n,
-               in.row_stride(), y.size(-1), x.dtype(), false, false});
+    kernel::rope(x.device(), {in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1),
+                              time, heads, n, in.row_stride(), y.size(-1), x.dtype(), false, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<RopeNode>({&in}, {&y});
     node.cos = table.cos, node.sin = table.sin, node.time = time, node.heads = heads, node.n = n;

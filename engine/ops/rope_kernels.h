@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -18,8 +18,6 @@ struct RopeArgs {
   bool inverse, accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(rope, RopeArgs)
-}
+ENGINE_KERNEL(rope, RopeArgs)
 
 }  // namespace engine

@@ -2,6 +2,7 @@
 #include "engine/ops/routing.h"
 
 #include "engine/ops/routing_kernels.h"
+#include "engine/ops/rows.h"
 #include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
@@ -19,9 +20,9 @@ struct RouteNode : NodeOf<RouteNode> {
     if (p.numel() == 0) return;
     const Tensor dw = b.dy();
     const Into dp = b.into(0);
-    cpu::route_backward({p.raw(), chosen.get().data<int32_t>(), slots.get().data<int32_t>(), dw.raw(),
-                         dp.buffer.raw(), p.size(0), p.size(1), chosen.get().size(1), p.dtype(), normalize,
-                         dp.accumulate});
+    kernel::route_backward(p.device(), {p.raw(), chosen.get().data<int32_t>(), slots.get().data<int32_t>(),
+                                        dw.raw(), dp.buffer.raw(), p.size(0), p.size(1), chosen.get().size(1),
+                                        p.dtype(), normalize, dp.accumulate});
   }
 };
 
@@ -37,8 +38,9 @@ struct GatherNode : NodeOf<GatherNode> {
     const Tensor dy = b.dy();
     const RowOrder sorted = sort_rows(rows.get(), n);
     const Into dx = b.into(0);
-    cpu::scatter_rows({dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
-                       dx.buffer.raw(), n, d, dy.dtype(), dx.buffer.dtype(), 1, dx.accumulate});
+    kernel::scatter_rows(dy.device(),
+                         {dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
+                          dx.buffer.raw(), n, d, dy.dtype(), dx.buffer.dtype(), 1, dx.accumulate});
   }
 };
 
@@ -55,13 +57,13 @@ struct ScatterNode : NodeOf<ScatterNode> {
     const int32_t* ids = rows.get().data<int32_t>();
     if (b.wants(0) && in.size(1) > 0) {
       const Into dx = b.into(0);
-      cpu::gather_rows({dy.raw(), ids, weights.get().raw(), dx.buffer.raw(), in.size(0), in.size(1),
-                        dy.dtype(), dx.buffer.dtype(), 1, dx.accumulate});
+      kernel::gather_rows(dy.device(), {dy.raw(), ids, weights.get().raw(), dx.buffer.raw(), in.size(0),
+                                        in.size(1), dy.dtype(), dx.buffer.dtype(), 1, dx.accumulate});
     }
     if (b.wants(1)) {
       const Into dw = b.into(1);
-      cpu::dot_rows({in.raw(), dy.raw(), ids, dw.buffer.raw(), in.size(0), in.size(1), in.dtype(),
-                     dw.buffer.dtype(), dw.accumulate});
+      kernel::dot_rows(dy.device(), {in.raw(), dy.raw(), ids, dw.buffer.raw(), in.size(0), in.size(1),
+                                     in.dtype(), dw.buffer.dtype(), dw.accumulate});
     }
   }
 };
@@ -76,14 +78,13 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   check(k >= 1 && k <= experts, "route_top_k: cannot choose ", k, " of ", experts, " experts");
   check(tokens * k < (int64_t(1) << 31), "route_top_k: too many tokens: ", probabilities.shape());
   const Tensor p = contiguous(probabilities);
-  const Tensor chosen = Tensor::empty({tokens, k}, DType::i32),
-               slots = Tensor::empty({tokens, k}, DType::i32);
-  cpu::choose_experts({p.raw(), chosen.data<int32_t>(), tokens, experts, k, p.dtype()});
+  const Tensor chosen = p.like({tokens, k}, DType::i32), slots = p.like({tokens, k}, DType::i32);
+  kernel::choose_experts(p.device(), {p.raw(), chosen.data<int32_t>(), tokens, experts, k, p.dtype()});
 
   const RowOrder sorted = sort_rows(chosen.reshape({tokens * k}), experts);
   Routing routing;
-  routing.rows = Tensor::empty({tokens * k}, DType::i32);
-  routing.weights = Tensor::empty({tokens * k}, p.dtype());
+  routing.rows = p.like({tokens * k}, DType::i32);
+  routing.weights = p.like({tokens * k}, p.dtype());
   for (int64_t slot = 0; slot < tokens * k; ++slot) {
     const int32_t choice = sorted.order.data<int32_t>()[slot];
     routing.rows.data<int32_t>()[slot] = int32_t(choice / k);
@@ -91,8 +92,8 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   }
   const int32_t* starts = sorted.starts.data<int32_t>();
   routing.offsets.assign(starts, starts + experts + 1);
-  cpu::route_forward({p.raw(), chosen.data<int32_t>(), slots.data<int32_t>(), routing.weights.raw(), tokens,
-                      experts, k, p.dtype(), normalize});
+  kernel::route_forward(p.device(), {p.raw(), chosen.data<int32_t>(), slots.data<int32_t>(),
+                                     routing.weights.raw(), tokens, experts, k, p.dtype(), normalize});
   if (Tape* tape = recording({&p})) {
     auto& node = tape->record<RouteNode>({&p}, {&routing.weights});
     node.probabilities = p, node.chosen = chosen, node.slots = slots, node.normalize = normalize;
@@ -106,10 +107,10 @@ Tensor gather_rows(const Tensor& x, const Tensor& rows) {
         rows.shape());
   const Tensor in = contiguous(x), ids = contiguous(rows);
   check_ids("gather_rows", ids, x.size(0), "the rows");
-  Tensor y = Tensor::empty({rows.numel(), x.size(1)}, x.dtype(), x.device());
+  Tensor y = x.like({rows.numel(), x.size(1)}, x.dtype());
   if (y.numel() > 0)
-    cpu::gather_rows({in.raw(), ids.data<int32_t>(), nullptr, y.raw(), ids.numel(), in.size(1), in.dtype(),
-                      in.dtype(), 1, false});
+    kernel::gather_rows(in.device(), {in.raw(), ids.data<int32_t>(), nullptr, y.raw(), ids.numel(),
+                                      in.size(1), in.dtype(), in.dtype(), 1, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<GatherNode>({&in}, {&y});
     node.rows = ids, node.n = x.size(0), node.d = x.size(1);
@@ -127,11 +128,11 @@ Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, 
   check(n >= 0, "scatter_rows: a result of ", n, " rows");
   const Tensor in = contiguous(x), ids = contiguous(rows), w = contiguous(weights);
   check_ids("scatter_rows", ids, n, "a result");
-  Tensor y = Tensor::empty({n, x.size(1)}, x.dtype(), x.device());
+  Tensor y = x.like({n, x.size(1)}, x.dtype());
   if (y.numel() > 0) {
     const RowOrder sorted = sort_rows(ids, n);
-    cpu::scatter_rows({in.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), w.raw(),
-                       y.raw(), n, in.size(1), in.dtype(), in.dtype(), 1, false});
+    kernel::scatter_rows(in.device(), {in.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(),
+                                       w.raw(), y.raw(), n, in.size(1), in.dtype(), in.dtype(), 1, false});
   }
   if (Tape* tape = recording({&in, &w})) {
     auto& node = tape->record<ScatterNode>({&in, &w}, {&y});

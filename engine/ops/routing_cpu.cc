@@ -1,7 +1,7 @@
-// Read first: routing_kernels.h, engine/cpu/kernel.h.
+// Read first: routing_kernels.h, engine/cpu/chunk.h.
 #include "engine/ops/routing_kernels.h"
 
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/chunk.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {

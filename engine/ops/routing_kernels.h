@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -36,10 +36,8 @@ struct RouteBackward {
   bool normalize, accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(choose_experts, ChooseExperts)
-ENGINE_CPU_KERNEL(route_forward, RouteForward)
-ENGINE_CPU_KERNEL(route_backward, RouteBackward)
-}  // namespace cpu
+ENGINE_KERNEL(choose_experts, ChooseExperts)
+ENGINE_KERNEL(route_forward, RouteForward)
+ENGINE_KERNEL(route_backward, RouteBackward)
 
 }  // namespace engine

@@ -1,15 +1,15 @@
-// Read first: rows_kernels.h. Counting sort of ids: O(ids + rows), on one thread (a few microseconds per
+// Read first: rows.h. Counting sort of ids: O(ids + rows), on one thread (a few microseconds per
 // thousand).
-#include <utility>
+#include "engine/ops/rows.h"
 
-#include "engine/ops/rows_kernels.h"
+#include <utility>
 
 namespace engine {
 
 RowOrder sort_rows(const Tensor& ids, int64_t rows) {
   assert(ids.is_contiguous());
   const int64_t n = ids.numel();
-  const RowOrder sorted = {Tensor::empty({n}, DType::i32), Tensor::zeros({rows + 1}, DType::i32)};
+  const RowOrder sorted = {ids.like({n}, DType::i32), ids.like({rows + 1}, DType::i32, Contents::zeros)};
   const int32_t* id = ids.data<int32_t>();
   int32_t *order = sorted.order.data<int32_t>(), *starts = sorted.starts.data<int32_t>();
   for (int64_t i = 0; i < n; ++i) ++starts[id[i]];

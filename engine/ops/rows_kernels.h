@@ -2,8 +2,8 @@
 // are contiguous; weights are factors in the compute dtype, one a row, or null.
 #pragma once
 
-#include "engine/core/tensor.h"
-#include "engine/cpu/isa.h"
+#include "engine/core/dtype.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -44,19 +44,8 @@ struct DotRows {
   bool accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(gather_rows, GatherRows)
-ENGINE_CPU_KERNEL(scatter_rows, ScatterRows)
-ENGINE_CPU_KERNEL(dot_rows, DotRows)
-}  // namespace cpu
-
-/// Ids in [0, rows) sorted by value, stable: positions with id v are order[starts[v] .. starts[v + 1]).
-struct RowOrder {
-  Tensor order, starts;
-};
-RowOrder sort_rows(const Tensor& ids, int64_t rows);
-
-/// Error unless ids is i32 and every id is in [0, rows): names the id, its position and what it indexes.
-void check_ids(const char* op, const Tensor& ids, int64_t rows, const char* what);
+ENGINE_KERNEL(gather_rows, GatherRows)
+ENGINE_KERNEL(scatter_rows, ScatterRows)
+ENGINE_KERNEL(dot_rows, DotRows)
 
 }  // namespace engine

@@ -20,8 +20,9 @@ struct SoftmaxNodeOf : NodeOf<SoftmaxNodeOf<kLog>> {
     if (p.numel() == 0) return;
     const Tensor dy = b.dy();
     const Into dx = b.into_rows(0);
-    cpu::softmax_backward({p.raw(), dy.raw(), dx.buffer.raw(), p.numel() / p.size(-1), p.size(-1),
-                           dx.buffer.row_stride(), p.dtype(), kLog, dx.accumulate});
+    kernel::softmax_backward(p.device(),
+                             {p.raw(), dy.raw(), dx.buffer.raw(), p.numel() / p.size(-1), p.size(-1),
+                              dx.buffer.row_stride(), p.dtype(), kLog, dx.accumulate});
   }
 };
 
@@ -30,11 +31,11 @@ Tensor softmax_of(const Tensor& x) {
   constexpr const char* op = kLog ? "log_softmax" : "softmax";
   check(is_float(x.dtype()) && x.rank() > 0, op, ": needs a floating input [..., n], got ", x.dtype(), " ",
         x.shape());
-  const Tensor in = x.has_uniform_rows() ? x : contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const Tensor in = with_uniform_rows(x);
+  Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0)
-    cpu::softmax_forward(
-        {in.raw(), y.raw(), y.numel() / y.size(-1), y.size(-1), in.row_stride(), x.dtype(), kLog});
+    kernel::softmax_forward(y.device(), {in.raw(), y.raw(), y.numel() / y.size(-1), y.size(-1),
+                                         in.row_stride(), x.dtype(), kLog});
   if (Tape* tape = recording({&in})) tape->record<SoftmaxNodeOf<kLog>>({&in}, {&y}).y = y;
   return y;
 }

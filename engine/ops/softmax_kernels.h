@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/core/dtype.h"
-#include "engine/cpu/isa.h"
+#include "engine/kernel/kernel.h"
 
 namespace engine {
 
@@ -23,9 +23,7 @@ struct SoftmaxBackward {
   bool log, accumulate;
 };
 
-namespace cpu {
-ENGINE_CPU_KERNEL(softmax_forward, SoftmaxForward)
-ENGINE_CPU_KERNEL(softmax_backward, SoftmaxBackward)
-}  // namespace cpu
+ENGINE_KERNEL(softmax_forward, SoftmaxForward)
+ENGINE_KERNEL(softmax_backward, SoftmaxBackward)
 
 }  // namespace engine

@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "engine/cpu/copy.h"
-
 namespace engine {
 namespace {
 
@@ -23,7 +21,7 @@ struct TransposeNode : NodeOf<TransposeNode> {
   int a = 0, c = 0;
   void backward(Backward& b) override {
     const Into dx = b.into(0);
-    copy_elements(b.dy().transpose(a, c), dx.buffer, dx.accumulate);
+    dx.buffer.copy_from(b.dy().transpose(a, c), dx.accumulate);
   }
 };
 
@@ -41,6 +39,7 @@ struct SplitNode : NodeOf<SplitNode> {
   auto saved() { return std::tie(); }
   Shape shape;
   DType dtype = DType::f32;
+  Device device = Device::cpu;
   int axis = 0;
   std::vector<int64_t> bounds;  // part i is [bounds[i], bounds[i + 1])
   bool covers = true;           // false: a slice, with elements outside the parts
@@ -48,18 +47,19 @@ struct SplitNode : NodeOf<SplitNode> {
 
   Tensor part(int i) const { return dx.slice(axis, bounds[size_t(i)], bounds[size_t(i) + 1]); }
   Tensor gradient_buffer(int output) override {
-    if (!dx.defined()) dx = covers ? Tensor::empty(shape, dtype) : Tensor::zeros(shape, dtype);
+    if (!dx.defined())
+      dx = covers ? Tensor::empty(shape, dtype, device) : Tensor::zeros(shape, dtype, device);
     return part(output);
   }
   void backward(Backward& b) override {
     for (int i = 0; i + 1 < int(bounds.size()); ++i) {
       const Tensor target = gradient_buffer(i);
       if (!b.has(i)) {
-        if (covers) copy_elements(Tensor::zeros(target.shape(), dtype), target, false);
+        if (covers) target.copy_from(Tensor::zeros(target.shape(), dtype, device));
         continue;
       }
       const Tensor dy = b.dy(i);
-      if (dy.storage() != dx.storage()) copy_elements(dy, target, false);
+      if (dy.storage() != dx.storage()) target.copy_from(dy);
     }
     b.pass(0, std::exchange(dx, {}));
   }
@@ -75,7 +75,7 @@ struct ConcatNode : NodeOf<ConcatNode> {
     for (int i = 0; i + 1 < int(bounds.size()); ++i) {
       if (!b.wants(i)) continue;
       const Into dx = b.into(i);
-      copy_elements(b.dy().slice(axis, bounds[size_t(i)], bounds[size_t(i) + 1]), dx.buffer, dx.accumulate);
+      dx.buffer.copy_from(b.dy().slice(axis, bounds[size_t(i)], bounds[size_t(i) + 1]), dx.accumulate);
     }
   }
 };
@@ -91,6 +91,7 @@ std::vector<Tensor> parts_of(const Tensor& x, int axis, const std::vector<int64_
     auto& node = tape->record<SplitNode>(inputs, outputs);
     node.shape = x.shape();
     node.dtype = x.dtype();
+    node.device = x.device();
     node.axis = a;
     node.bounds = bounds;
     node.covers = bounds.front() == 0 && bounds.back() == x.size(a);
@@ -117,11 +118,13 @@ Tensor transpose(const Tensor& x, int a, int b) {
 
 Tensor contiguous(const Tensor& x) {
   if (x.is_contiguous()) return x;
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  copy_elements(x, y, false);
+  Tensor y = x.like(x.shape(), x.dtype());
+  y.copy_from(x);
   if (Tape* tape = recording({&x})) tape->record<CopyNode>({&x}, {&y});
   return y;
 }
+
+Tensor with_uniform_rows(const Tensor& x) { return x.has_uniform_rows() ? x : contiguous(x); }
 
 Tensor concat(const std::vector<Tensor>& parts, int axis) {
   check(!parts.empty(), "concat: needs at least one tensor");
@@ -137,11 +140,11 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   }
   Shape shape = parts[0].shape();
   shape[a] = bounds.back();
-  Tensor y = Tensor::empty(shape, parts[0].dtype(), parts[0].device());
+  Tensor y = parts[0].like(shape, parts[0].dtype());
   std::vector<const Tensor*> inputs;
   bool tracked = false;
   for (size_t i = 0; i < parts.size(); ++i) {
-    copy_elements(parts[i], y.slice(a, bounds[i], bounds[i + 1]), false);
+    y.slice(a, bounds[i], bounds[i + 1]).copy_from(parts[i]);
     inputs.push_back(&parts[i]);
     tracked = tracked || recording({&parts[i]});
   }

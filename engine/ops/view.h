@@ -21,5 +21,8 @@ Tensor transpose(const Tensor& x, int a, int b);
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 /// `x` itself when it is contiguous, else a contiguous copy.
 Tensor contiguous(const Tensor& x);
+/// `x` itself when its rows are at one distance (Tensor::has_uniform_rows), which is what row kernels take,
+/// else a contiguous copy.
+Tensor with_uniform_rows(const Tensor& x);
 
 }  // namespace engine

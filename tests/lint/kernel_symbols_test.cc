@@ -1,6 +1,6 @@
 // Kernels are compiled once per processor level. A function that two levels both define weakly (a template,
 // an inline function) is kept once by the linker, and it may be the copy that this processor cannot run. This
-// test reads the object files with nm. Read first: engine/cpu/isa.h.
+// test reads the object files with nm. Read first: engine/kernel/isa.h.
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdio>

@@ -1,14 +1,14 @@
-// Sets where f32 work counts as small (engine/cpu/wide.h) until the end of the scope.
+// Sets where f32 work counts as small (engine/kernel/wide.h) until the end of the scope.
 #pragma once
 
-#include "engine/cpu/wide.h"
+#include "engine/kernel/wide.h"
 
 class WideWorkScope {
  public:
-  explicit WideWorkScope(int64_t multiply_adds) : before_(engine::wide_work()) {
-    engine::set_wide_work(multiply_adds);
+  explicit WideWorkScope(int64_t multiply_adds) : before_(engine::wide_work(engine::Device::cpu)) {
+    engine::set_wide_work(engine::Device::cpu, multiply_adds);
   }
-  ~WideWorkScope() { engine::set_wide_work(before_); }
+  ~WideWorkScope() { engine::set_wide_work(engine::Device::cpu, before_); }
   WideWorkScope(const WideWorkScope&) = delete;
   WideWorkScope& operator=(const WideWorkScope&) = delete;
 

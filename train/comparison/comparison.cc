@@ -75,12 +75,14 @@ void Comparison::write_plan() const {
                     {"seed", run.seed},
                     {"updates", run.steps},
                     {"folder", open_rate ? Json() : Json(run.folder())},
-                    {"hash", engine::sha256_hex(config.dump())},
+                    {"hash", engine::sha256_hex(engine::json_text(config))},
                     {"config", config}});
   }
   engine::write_file(
       work_.out + "/plan.json",
-      Json({{"version", NORMLAB_VERSION}, {"request", to_json(request_)}, {"runs", list}}).dump(1) + "\n");
+      engine::json_text(Json({{"version", NORMLAB_VERSION}, {"request", to_json(request_)}, {"runs", list}}),
+                        1) +
+          "\n");
 }
 
 bool Comparison::run() {
@@ -106,7 +108,7 @@ bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
       const std::string config = config_path(work_.out, run);
       engine::make_directories(work_.out + "/configs");
       engine::make_directories(path(run));
-      engine::write_file(config, config_json(config_of(request_, run)).dump(1) + "\n");
+      engine::write_file(config, engine::json_text(config_json(config_of(request_, run)), 1) + "\n");
       commands.push_back({{"train", "--config", config, "--set", "budget.steps=" + std::to_string(until),
                            "--set", "threads=" + std::to_string(threads), "--out", path(run), "--resume"},
                           path(run) + "/log.txt"});
@@ -272,7 +274,7 @@ bool Comparison::equal_time(std::vector<ComparedRun>& others) {
       config.log.every = 1;
       const std::string folder = work_.out + "/timing/" + folder_name(run.placement);
       engine::make_directories(folder);
-      engine::write_file(folder + ".json", config_json(config).dump(1) + "\n");
+      engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
       const ChildCommand command = {{"train", "--config", folder + ".json", "--set",
                                      "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
                                     folder + "/log.txt"};
@@ -282,7 +284,7 @@ bool Comparison::equal_time(std::vector<ComparedRun>& others) {
       }
       const double each = seconds_per_update(folder);
       known[run.placement] = std::max<int64_t>(1, int64_t(seconds / each));
-      engine::write_file(file, known.dump(1) + "\n");
+      engine::write_file(file, engine::json_text(known, 1) + "\n");
     }
     run.steps = engine::json_int(known[run.placement], file + ": " + run.placement, 1, int64_t(1) << 40);
   }

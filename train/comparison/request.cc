@@ -53,7 +53,8 @@ void check_request(CompareRequest& request) {
     TrainConfig config = request.config;
     config.model["norms"] = placement;
     const models::ModelConfig model = resolve_model_config(config);
-    const std::string spec = nn::print(model.norms) + " " + models::to_json(model)["activation"].dump();
+    const std::string spec =
+        nn::print(model.norms) + " " + engine::json_text(models::to_json(model)["activation"]);
     const auto [first, fresh] = seen.emplace(spec, placement);
     check(fresh, "\"", placement, "\" is the same placement as \"", first->second, "\"");
   }

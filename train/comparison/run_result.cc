@@ -53,7 +53,7 @@ RunResult read_result(const std::string& folder) {
 void write_outcome(const std::string& folder, RunStatus status, int64_t update) {
   engine::make_directories(folder);
   engine::write_file(outcome_path(folder),
-                     Json({{"status", status_name(status)}, {"update", update}}).dump() + "\n");
+                     engine::json_text(Json({{"status", status_name(status)}, {"update", update}})) + "\n");
 }
 
 double seconds_per_update(const std::string& folder) {

@@ -3,7 +3,6 @@
 
 #include "engine/autograd/checkpoint.h"
 #include "engine/autograd/gradcheck.h"
-#include "engine/cpu/copy.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
@@ -106,7 +105,7 @@ TEST_CASE("a saved tensor that is overwritten before backward is an error") {
   const std::function<void(const Tensor&)> writes[] = {
       [](const Tensor& t) { t.fill(3); },
       [&](const Tensor& t) { t.copy_from(other); },
-      [&](const Tensor& t) { copy_elements(other, t, true); },
+      [&](const Tensor& t) { t.copy_from(other, true); },
       [&](const Tensor& t) { sgd_step(t, other, {}, {.lr = 0.1}); },
   };
   for (const auto& write : writes) {

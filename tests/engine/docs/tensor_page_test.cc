@@ -36,7 +36,7 @@ TEST_CASE("page 1: 16 bits are storage") {
 }
 
 TEST_CASE("page 1: an arena is one long vector") {
-  const Arena values(2 * kArenaAlignment, DType::f32);
+  const Arena values(2 * kArenaAlignment, DType::f32, Device::cpu);
   const Tensor weight = values.slice(0, {4, 8}), bias = values.slice(kArenaAlignment, {4});
   values.flat().fill(0.5);  // an optimizer walks all parameters at once
   CHECK(weight.to_vector()[31] == 0.5);

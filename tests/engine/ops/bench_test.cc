@@ -1,5 +1,5 @@
 // bench_ops on a thousandth of its sizes: every row runs and reports something sensible.
-#include "engine/cases/bench.h"
+#include "engine/bench/ops_bench.h"
 
 #include <catch2/catch.hpp>
 #include <set>

@@ -66,5 +66,5 @@ TEST_CASE("more rows than an index of 32 bits holds are refused") {
   CHECK_THROWS_WITH(gather_rows(Tensor::zeros({1, 1}, DType::f32), ids),
                     "gather_rows: too many ids: [2147483648]");
   probabilities = ids = {};
-  trim_memory();
+  trim_memory(Device::cpu);
 }

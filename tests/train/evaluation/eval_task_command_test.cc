@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "models/init.h"

@@ -1,0 +1,126 @@
+// Read first: gemm_bench.h, gemm.h.
+#include "engine/bench/gemm_bench.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "engine/bench/gemm_peers.h"
+#include "engine/bench/timing.h"
+#include "engine/core/tensor.h"
+#include "engine/cpu/parallel.h"
+
+namespace engine {
+namespace {
+
+// One linear layer [in -> out] of the step, and how many of them there are.
+struct Layer {
+  const char* name;
+  int64_t in, out, count;
+};
+constexpr int64_t kTokens = 1024;
+constexpr Layer kLayers[] = {
+    {"qkv", 768, 2304, 12}, {"proj", 768, 768, 12},  {"fc", 768, 3072, 12},
+    {"fc2", 3072, 768, 12}, {"head", 768, 50304, 1},
+};
+
+// The three products of a layer at kTokens tokens, with gradients and results in f32 as peers give them.
+struct Operands {
+  Operands(const Layer& l, DType dtype)
+      : layer(l),
+        x(Tensor::full({kTokens, l.in}, 0.01, dtype, Device::cpu)),
+        w(Tensor::full({l.out, l.in}, 0.01, dtype, Device::cpu)),
+        y(Tensor::full({kTokens, l.out}, 0.01, dtype, Device::cpu)),
+        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32,
+                             Device::cpu)) {}
+
+  double flops() const { return 2.0 * double(kTokens * layer.in * layer.out); }
+  std::vector<std::pair<const char*, Gemm>> products() const {
+    const auto rows = [](const Tensor& t, bool transposed) {
+      return GemmOperand{t.raw(), t.size(1), t.dtype(), transposed};
+    };
+    const auto product = [&](GemmOperand a, GemmOperand b, int64_t m, int64_t n, int64_t k, bool accumulate) {
+      return Gemm{
+          .a = a, .b = b, .m = m, .n = n, .k = k, .c = result.raw(), .c_stride = n, .accumulate = accumulate};
+    };
+    return {{"y = x W^T", product(rows(x, false), rows(w, true), kTokens, layer.out, layer.in, false)},
+            {"dx = dy W", product(rows(y, false), rows(w, false), kTokens, layer.in, layer.out, false)},
+            {"dW += dy^T x", product(rows(y, true), rows(x, false), layer.out, layer.in, kTokens, true)}};
+  }
+
+  Layer layer;
+  Tensor x, w, y, result;
+};
+
+struct Product {
+  std::string name;
+  Gemm gemm;
+  double flops, count;
+};
+
+/// Best seconds of every product in each way. A round runs one way after the other, each through all
+/// products: a library's idle threads wait actively for a moment, beside whoever comes next.
+std::vector<std::vector<double>> best_times(const std::vector<Product>& products,
+                                            const std::vector<std::function<void(const Gemm&)>>& ways,
+                                            int repeats, const std::function<void()>& between) {
+  std::vector<std::vector<double>> best(ways.size(), std::vector<double>(products.size(), 1e30));
+  for (int round = -1; round < repeats; ++round)  // the first touches memory and is not counted
+    for (size_t w = 0; w < ways.size(); ++w)
+      for (size_t p = 0; p < products.size(); ++p) {
+        const double t = seconds_of([&] { ways[w](products[p].gemm); });
+        if (round >= 0) best[w][p] = std::min(best[w][p], t);
+        if (round >= 0 && w == 0) between();
+      }
+  return best;
+}
+
+}  // namespace
+
+double multiply_add_peak(DType dtype) {
+  std::vector<float> sink(size_t(cpu::thread_count()));
+  double flops = 0, best = 0;
+  const bool pairs = dtype == DType::bf16 && cpu::bf16_product() == cpu::Bf16Product::pairs;
+  FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, pairs};
+  for (int i = 0; i < 3; ++i) {
+    const double t = seconds_of([&] { cpu::fma_peak(a); });
+    best = std::max(best, flops * double(a.rounds * a.tasks) / t * 1e-9);
+  }
+  return best;
+}
+
+std::vector<BenchResult> bench_gemm(int repeats) {
+  std::vector<BenchResult> results;
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    std::vector<Operands> operands;
+    std::vector<Product> products;
+    for (const Layer& layer : kLayers) {
+      operands.emplace_back(layer, dtype);
+      for (const auto& [name, g] : operands.back().products())
+        products.push_back(
+            {join_text(layer.name, " ", name, " ", dtype, " [", g.m, ", ", g.n, ", ", g.k, "]"), g,
+             operands.back().flops(), double(layer.count)});
+    }
+    std::vector<std::function<void(const Gemm&)>> ways = {[](const Gemm& g) { cpu::gemm(g); }};
+    const std::string total = join_text("GPT-2 124M step, all products, ", dtype);
+    std::vector<std::string> totals = {total};
+    for (const GemmPeer& peer : gemm_peers())
+      if (peer.takes(dtype)) ways.push_back(peer.run), totals.push_back(join_text(total, ", by ", peer.name));
+
+    double ceiling = 0;
+    const auto best =
+        best_times(products, ways, repeats, [&] { ceiling = std::max(ceiling, multiply_add_peak(dtype)); });
+    const auto row = [&](const std::string& name, double flops, double time) {
+      const double value = flops / time * 1e-9;
+      results.push_back({name, value, "GFLOP/s", ceiling, value / ceiling});
+    };
+    for (size_t p = 0; p < products.size(); ++p) row(products[p].name, products[p].flops, best[0][p]);
+    for (size_t w = 0; w < ways.size(); ++w) {
+      double flops = 0, time = 0;
+      for (size_t p = 0; p < products.size(); ++p)
+        flops += products[p].count * products[p].flops, time += products[p].count * best[w][p];
+      row(totals[w], flops, time);
+    }
+  }
+  return results;
+}
+
+}  // namespace engine

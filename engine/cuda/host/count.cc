@@ -1,0 +1,175 @@
+// Read first: count.h.
+#include "engine/cuda/host/count.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <unordered_map>
+
+#include "engine/cuda/host/block.h"
+#include "engine/cuda/host/device_memory.h"
+
+namespace engine::standin {
+namespace {
+
+constexpr unsigned kSector = 32;
+
+// One instruction of a warp: the lanes that have come to it so far.
+struct Instruction {
+  uint64_t address[32];
+  uint32_t lanes = 0;
+  uint8_t size = 0;
+  Space space{};
+};
+
+// What a worker's running block has not finished yet, and what its blocks have done.
+struct Counting {
+  std::vector<std::unordered_map<uint64_t, Instruction>>
+      open;  // by warp; key: site and how often a lane has passed it
+  std::vector<std::unordered_map<uint64_t, uint32_t>> passed;  // by thread: site -> times
+  Traffic done;
+};
+thread_local Counting counting;
+
+std::mutex mutex;
+std::vector<LaunchTraffic> launches;
+std::atomic<uint32_t> counted_launches = 0;
+
+uint64_t sectors_of(const Instruction& in) {
+  uint64_t sectors[32 * 2];
+  size_t n = 0;
+  for (int i = 0; i < 32; ++i)
+    if (in.lanes >> i & 1)
+      for (uint64_t s = in.address[i] / kSector; s <= (in.address[i] + in.size - 1) / kSector; ++s)
+        sectors[n++] = s;
+  std::sort(sectors, sectors + n);
+  return uint64_t(std::unique(sectors, sectors + n) - sectors);
+}
+
+// Passes of lanes [from, to): the most different words that one bank has to give.
+uint64_t passes_of(const Instruction& in, int from, int to) {
+  uint64_t words[32][32];
+  int n[32] = {}, most = 0;
+  for (int i = from; i < to; ++i) {
+    if (!(in.lanes >> i & 1)) continue;
+    for (uint64_t w = in.address[i] / 4; w <= (in.address[i] + in.size - 1) / 4; ++w) {
+      uint64_t* of_bank = words[w % 32];
+      int& count = n[w % 32];
+      if (std::find(of_bank, of_bank + count, w) == of_bank + count) of_bank[count++] = w;
+      most = std::max(most, count);
+    }
+  }
+  return uint64_t(most);
+}
+
+void finish(const Instruction& in) {
+  Traffic& t = counting.done;
+  if (in.space == Space::shared) {
+    // Wide accesses go in halves or quarters of a warp.
+    const int together = in.size <= 4 ? 32 : in.size == 8 ? 16 : 8;
+    for (int i = 0; i < 32; i += together)
+      if (const uint64_t passes = passes_of(in, i, i + together)) t.shared_passes += passes, ++t.shared_least;
+    return;
+  }
+  const uint64_t bytes = uint64_t(__builtin_popcount(in.lanes)) * in.size, sectors = sectors_of(in);
+  if (in.space == Space::global_write)
+    t.write_bytes += bytes, t.write_sectors += sectors;
+  else
+    t.read_bytes += bytes, t.read_sectors += sectors;
+}
+
+LaunchTraffic& entry(const Where& launched) {
+  for (LaunchTraffic& l : launches)
+    if (l.launched.line == launched.line && std::string(l.launched.file) == launched.file) return l;
+  launches.push_back({launched, {}});
+  return launches.back();
+}
+
+}  // namespace
+
+void Traffic::add(const Traffic& o) {
+  launches += o.launches;
+  read_bytes += o.read_bytes, write_bytes += o.write_bytes;
+  read_sectors += o.read_sectors, write_sectors += o.write_sectors;
+  dram_read += o.dram_read, dram_write += o.dram_write;
+  shared_passes += o.shared_passes, shared_least += o.shared_least;
+  matrix_flop += o.matrix_flop;
+}
+double Traffic::sector_factor() const {
+  const uint64_t bytes = read_bytes + write_bytes;
+  return bytes ? double((read_sectors + write_sectors) * kSector) / double(bytes) : 1;
+}
+double Traffic::conflict_factor() const {
+  return shared_least ? double(shared_passes) / double(shared_least) : 1;
+}
+
+double predicted_seconds(const Traffic& t, const Card& card) {
+  return std::max({double(t.dram_read + t.dram_write) / card.dram,
+                   double((t.read_sectors + t.write_sectors) * kSector) / card.l2,
+                   double(t.matrix_flop) / card.matrix});
+}
+
+std::vector<LaunchTraffic> traffic_by_launch() {
+  const std::lock_guard guard(mutex);
+  return launches;
+}
+Traffic total_traffic() {
+  Traffic sum;
+  for (const LaunchTraffic& l : traffic_by_launch()) sum.add(l.traffic);
+  return sum;
+}
+void reset_traffic() {
+  const std::lock_guard guard(mutex);
+  launches.clear();
+}
+
+void count_access(Space space, uint64_t address, unsigned size, const void* site) {
+  const Lane& lane = this_lane();
+  Counting& c = counting;
+  if (c.passed.size() < this_block().lanes.size()) c.passed.resize(this_block().lanes.size());
+  if (c.open.size() < this_block().warps.size()) c.open.resize(this_block().warps.size());
+  const uint64_t where = uint64_t(reinterpret_cast<uintptr_t>(site)) * 4 + uint64_t(space);
+  const uint64_t key = where * 0x9E3779B97F4A7C15ull ^ c.passed[lane.thread][where]++;
+  auto& open = c.open[lane.warp];
+  Instruction& in = open[key];
+  in.address[lane.lane] = address, in.lanes |= 1u << lane.lane, in.size = uint8_t(size), in.space = space;
+  if (in.lanes == 0xffffffffu) {
+    finish(in);
+    open.erase(key);
+  }
+}
+
+void count_sectors(const Allocation& block, uint64_t offset, unsigned size, bool write) {
+  if (!block.sectors) return;
+  const uint32_t launch = counted_launches.load(std::memory_order_relaxed) << 2, bit = write ? 2 : 1;
+  for (uint64_t i = offset / kSector; i <= (offset + size - 1) / kSector; ++i) {
+    std::atomic_ref<uint32_t> mark(block.sectors[i]);
+    const uint32_t had = mark.load(std::memory_order_relaxed), seen = (had & ~3u) == launch ? had & 3u : 0;
+    if (seen & bit) continue;
+    mark.store(launch | seen | bit, std::memory_order_relaxed);
+    (write ? counting.done.dram_write : counting.done.dram_read) += kSector;
+  }
+}
+
+void count_matrix(uint64_t flop) { counting.done.matrix_flop += flop; }
+
+void count_block_end() {
+  for (auto& open : counting.open) {
+    for (const auto& [key, in] : open) finish(in);
+    open.clear();
+  }
+  for (auto& passed : counting.passed) passed.clear();
+}
+
+void count_launch_begin(const Where& launched) {
+  const std::lock_guard guard(mutex);
+  ++counted_launches;
+  ++entry(launched).traffic.launches;
+}
+void count_worker_end(const Where& launched) {
+  const std::lock_guard guard(mutex);
+  entry(launched).traffic.add(counting.done);
+  counting.done = {};
+}
+
+}  // namespace engine::standin

@@ -1,0 +1,235 @@
+// Read first: loss_kernels.h, engine/cuda/team.h. A block per row: rows are as long as the vocabulary.
+#include "engine/cuda/team.h"
+#include "engine/ops/loss_kernels.h"
+
+namespace engine::ENGINE_GPU {
+namespace {
+
+constexpr int kThreads = 256;
+
+// ---- cross entropy of whole logits
+// --------------------------------------------------------------------------
+template <class T>
+__global__ void __launch_bounds__(kTeamBlock, 1) cross_entropy_kernel(CrossEntropyForward a) {
+  using C = Compute<T>;
+  const Team<kTeamBlock> team;
+  const int32_t label = global(a.labels)[team.row];
+  if (label < 0) {
+    if (team.rank == 0) global(a.losses)[team.row] = 0.0;
+    return;
+  }
+  const auto z = global(static_cast<const T*>(a.logits)) + team.row * a.stride;
+  C v[1], top = -C(INFINITY), sum = 0;
+  for (int64_t i = team.rank; i < a.classes; i += kTeamBlock) {
+    load_n(z + i, v);
+    top = v[0] > top ? v[0] : top;  // NaN shows in the sum
+  }
+  top = team.max(top);
+  for (int64_t i = team.rank; i < a.classes; i += kTeamBlock) {
+    load_n(z + i, v);
+    sum += std::exp(v[0] - top);
+  }
+  sum = team.sum(sum);
+  if (team.rank != 0) return;
+  load_n(z + label, v);
+  const C lse = top + std::log(sum);
+  global(static_cast<C*>(a.lse))[team.row] = lse;
+  global(a.losses)[team.row] = double(lse - v[0]);
+}
+
+//   dz = factor (exp(z - lse) - onehot(label))
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads, 1) cross_entropy_back_kernel(CrossEntropyBackward a) {
+  using C = Compute<T>;
+  const Place<N> at(a.rows, a.classes);
+  if (!at.inside) return;
+  const auto dz = global(static_cast<T*>(a.dlogits)) + (at.row * a.dlogits_stride + at.column);
+  const int32_t label = global(a.labels)[at.row];
+  C v[N] = {};
+  if (label < 0) {
+    if (!a.accumulate) store_n(dz, v, false);
+    return;
+  }
+  const C lse = global(static_cast<const C*>(a.lse))[at.row], factor = C(a.factor);
+  load_n(global(static_cast<const T*>(a.logits)) + (at.row * a.stride + at.column), v);
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    v[j] = factor * std::exp(v[j] - lse);
+    if (at.column + j == label) v[j] -= factor;
+  }
+  store_n(dz, v, a.accumulate);
+}
+
+// ---- a chunk of the head's rows, in place
+// -------------------------------------------------------------------
+//   z = cap tanh((x w^T + b) / cap)        dlogits = loss_scale (softmax(z) - onehot) (1 - (z / cap)^2)
+template <class C>
+GPU_INLINE C capped_logit(const ScoreChunk& a, const Global<C>& row, int64_t i) {
+  C z = row[i];
+  if (a.bias) {
+    const C bias = global(static_cast<const C*>(a.bias))[i];
+    z += bias;
+  }
+  const C cap = C(a.softcap);
+  return cap > 0 ? cap * std::tanh(z * (1 / cap)) : z;
+}
+
+// The gradient is narrower than the logits and begins where they begin. So it is written a piece at a time,
+// when the whole block has read that piece: what is written then lies over pieces that are done with.
+template <class T>
+__global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
+  using C = Compute<T>;
+  const Team<kTeamBlock> team;
+  const Global<C> row = global(static_cast<C*>(a.logits)) + team.row * a.classes;
+  const int32_t label = global(a.labels)[team.row];
+  C top = -C(INFINITY);
+  double sum = 0;
+  for (int64_t i = team.rank; i < a.vocabulary; i += kTeamBlock) {
+    const C z = capped_logit(a, row, i);
+    top = z > top ? z : top;
+  }
+  top = team.max(top);
+  for (int64_t i = team.rank; i < a.vocabulary; i += kTeamBlock)
+    sum += double(std::exp(capped_logit(a, row, i) - top));
+  sum = team.sum(sum);
+  if (team.rank == 0)
+    global(a.losses)[team.row] = std::log(sum) + (double(top) - double(capped_logit(a, row, label)));
+  if (!a.gradient) return;
+  const auto gradient =
+      global(static_cast<T*>(a.logits)) + team.row * a.classes * int64_t(sizeof(C) / sizeof(T));
+  const C cap = C(a.softcap), scale = C(a.loss_scale);
+  const double factor = a.loss_scale / sum;
+  for (int64_t begin = 0; begin < a.classes; begin += kTeamBlock) {
+    const int64_t i = begin + team.rank;
+    C dz = 0;
+    if (i < a.vocabulary) {
+      const C z = capped_logit(a, row, i), slope = cap > 0 ? 1 - (z / cap) * (z / cap) : C(1);
+      dz = C(factor * double(std::exp(z - top))) * slope;
+      if (i == label) dz -= scale * slope;
+    }
+    __syncthreads();
+    if (i < a.classes) gradient[i] = as_stored<T>(dz);
+  }
+}
+
+// ---- sums down columns
+// --------------------------------------------------------------------------------------
+struct SumShared {
+  SharedArray<double, kThreads> parts;
+};
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) column_sums_kernel(ColumnSums a) {
+  using C = Compute<T>;
+  constexpr int kWarps = kThreads / 32;
+  auto& s = block_shared<SumShared>();
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int64_t column = int64_t(blockIdx.x) * 32 + lane;
+  double sum = 0;
+  if (column < a.columns) {
+    const auto from = global(static_cast<const T*>(a.from));
+    for (int64_t r = warp; r < a.rows; r += kWarps) {
+      C v[1];
+      load_n(from + (r * a.stride + column), v);
+      sum += double(v[0]);
+    }
+  }
+  s.parts[warp * 32 + lane] = sum;
+  __syncthreads();
+  if (warp > 0 || column >= a.columns) return;
+  for (int k = 1; k < kWarps; ++k) {
+    const double part = s.parts[k * 32 + lane];
+    sum += part;
+  }
+  const C sums[1] = {C(sum)};
+  store_n(global(static_cast<C*>(a.to)) + column, sums, a.accumulate);
+}
+
+// ---- squared error
+// ------------------------------------------------------------------------------------------
+template <class T>
+__global__ void __launch_bounds__(kTeamBlock, 1) squared_kernel(SquaredErrorForward a) {
+  using C = Compute<T>;
+  const Team<kTeamBlock> team;
+  const auto x = global(static_cast<const T*>(a.x)), target = global(static_cast<const T*>(a.target));
+  const int64_t first = team.row * kSquaredErrorChunk,
+                last = first + kSquaredErrorChunk < a.n ? first + kSquaredErrorChunk : a.n;
+  double sum = 0;
+  for (int64_t i = first + team.rank; i < last; i += kTeamBlock) {
+    C v[1], t[1];
+    load_n(x + i, v);
+    load_n(target + i, t);
+    const double d = double(v[0] - t[0]);
+    sum += d * d;
+  }
+  sum = team.sum(sum);
+  if (team.rank == 0) global(a.losses)[team.row] = sum;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) squared_back_kernel(SquaredErrorBackward a) {
+  using C = Compute<T>;
+  const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= a.n) return;
+  C v[1], t[1];
+  load_n(global(static_cast<const T*>(a.x)) + i, v);
+  load_n(global(static_cast<const T*>(a.target)) + i, t);
+  const C g[1] = {C(2 * a.factor) * (v[0] - t[0])};
+  store_n(global(static_cast<T*>(a.gradient)) + i, g, a.accumulate);
+}
+
+}  // namespace
+
+void cross_entropy_forward(const CrossEntropyForward& a) {
+  if (a.rows == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<TeamShared>(cross_entropy_kernel<decltype(t)>, blocks_for(a.rows, 1), kTeamBlock, current_stream(),
+                       a);
+  });
+}
+
+void cross_entropy_backward(const CrossEntropyBackward& a) {
+  if (a.rows * a.classes == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    const bool whole =
+        packs(16 / int(sizeof(T)), {a.logits, a.dlogits}, {a.classes, a.stride, a.dlogits_stride});
+    visit_width<T>(whole, [&](auto width) {
+      constexpr int N = decltype(width)::value;
+      launch<NoShared>(cross_entropy_back_kernel<T, N>, blocks_for(a.rows * a.classes, kThreads * N),
+                       kThreads, current_stream(), a);
+    });
+  });
+}
+
+void score_chunk(const ScoreChunk& a) {
+  if (a.rows == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<TeamShared>(score_kernel<decltype(t)>, blocks_for(a.rows, 1), kTeamBlock, current_stream(), a);
+  });
+}
+
+void column_sums(const ColumnSums& a) {
+  if (a.columns == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<SumShared>(column_sums_kernel<decltype(t)>, blocks_for(a.columns, 32), kThreads, current_stream(),
+                      a);
+  });
+}
+
+void squared_error_forward(const SquaredErrorForward& a) {
+  if (a.n == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<TeamShared>(squared_kernel<decltype(t)>, blocks_for(a.n, kSquaredErrorChunk), kTeamBlock,
+                       current_stream(), a);
+  });
+}
+
+void squared_error_backward(const SquaredErrorBackward& a) {
+  if (a.n == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<NoShared>(squared_back_kernel<decltype(t)>, blocks_for(a.n, kThreads), kThreads, current_stream(),
+                     a);
+  });
+}
+
+}  // namespace engine::ENGINE_GPU

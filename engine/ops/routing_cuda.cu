@@ -1,0 +1,106 @@
+// Read first: routing_kernels.h. A thread per token: a token has few experts, and few of them are chosen.
+#include "engine/cuda/vectors.h"
+#include "engine/ops/routing_kernels.h"
+
+namespace engine::ENGINE_GPU {
+namespace {
+
+constexpr int kThreads = 128;
+
+GPU_INLINE int64_t thread_index() { return int64_t(blockIdx.x) * kThreads + threadIdx.x; }
+
+template <class T>
+GPU_INLINE Compute<T> element(const Global<const T>& x, int64_t i, Where where = Where::here()) {
+  const T stored = x[GPU_AT(i, where)];
+  return as_compute(stored);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) choose_kernel(ChooseExperts a) {
+  const int64_t t = thread_index();
+  if (t >= a.tokens) return;
+  const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
+  const auto chosen = global(a.chosen) + t * a.k;
+  const auto taken = [&](int64_t n, int64_t e) {
+    for (int64_t i = 0; i < n; ++i)
+      if (int32_t(chosen[i]) == e) return true;
+    return false;
+  };
+  for (int64_t j = 0; j < a.k; ++j) {
+    int64_t best = -1;
+    Compute<T> most = 0;
+    for (int64_t e = 0; e < a.experts; ++e) {
+      const Compute<T> v = element<T>(p, e);
+      if ((best < 0 || v > most) && !taken(j, e)) best = e, most = v;
+    }
+    chosen[j] = int32_t(best);
+  }
+}
+
+template <class T>
+GPU_INLINE Compute<T> chosen_sum(const Global<const T>& p, const Global<const int32_t>& chosen, int64_t k,
+                                 bool normalize) {
+  if (!normalize) return 1;
+  Compute<T> sum = 0;
+  for (int64_t j = 0; j < k; ++j) sum += element<T>(p, int32_t(chosen[j]));
+  return sum;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) route_kernel(RouteForward a) {
+  const int64_t t = thread_index();
+  if (t >= a.tokens) return;
+  const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
+  const Global<const int32_t> chosen = global(a.chosen) + t * a.k, slots = global(a.slots) + t * a.k;
+  const auto weights = global(static_cast<T*>(a.weights));
+  const Compute<T> sum = chosen_sum<T>(p, chosen, a.k, a.normalize);
+  for (int64_t j = 0; j < a.k; ++j) {
+    const int32_t slot = slots[j], expert = chosen[j];
+    weights[slot] = as_stored<T>(element<T>(p, expert) / sum);
+  }
+}
+
+//   w_j = p_j        dp_j = dw_j            w_j = p_j / s        dp_j = (dw_j - sum_i dw_i w_i) / s
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) route_back_kernel(RouteBackward a) {
+  using C = Compute<T>;
+  const int64_t t = thread_index();
+  if (t >= a.tokens) return;
+  const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
+  const Global<const T> dw = global(static_cast<const T*>(a.dweights));
+  const Global<const int32_t> chosen = global(a.chosen) + t * a.k, slots = global(a.slots) + t * a.k;
+  const auto dp = global(static_cast<T*>(a.dprobabilities)) + t * a.experts;
+  const C sum = chosen_sum<T>(p, chosen, a.k, a.normalize);
+  C mean = 0;
+  for (int64_t j = 0; a.normalize && j < a.k; ++j)
+    mean += element<T>(dw, int32_t(slots[j])) * element<T>(p, int32_t(chosen[j])) / sum;
+  if (!a.accumulate)
+    for (int64_t e = 0; e < a.experts; ++e) dp[e] = as_stored<T>(C(0));
+  for (int64_t j = 0; j < a.k; ++j) {
+    const int32_t expert = chosen[j];
+    const C change[1] = {(element<T>(dw, int32_t(slots[j])) - mean) / sum};
+    store_n(dp + expert, change, true);
+  }
+}
+
+template <class Args, class F>
+void for_tokens(const Args& a, F&& kernel_of) {
+  if (a.tokens == 0) return;
+  visit_float(a.dtype, [&](auto t) {
+    launch<NoShared>(kernel_of(t), blocks_for(a.tokens, kThreads), kThreads, current_stream(), a);
+  });
+}
+
+}  // namespace
+
+void choose_experts(const ChooseExperts& a) {
+  for_tokens(a, [](auto t) { return choose_kernel<decltype(t)>; });
+}
+void route_forward(const RouteForward& a) {
+  for_tokens(a, [](auto t) { return route_kernel<decltype(t)>; });
+}
+void route_backward(const RouteBackward& a) {
+  for_tokens(a, [](auto t) { return route_back_kernel<decltype(t)>; });
+}
+
+}  // namespace engine::ENGINE_GPU
