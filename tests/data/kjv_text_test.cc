@@ -51,7 +51,7 @@ std::vector<int> letters(const std::string& text) { return {text.begin(), text.e
 }  // namespace
 
 TEST_CASE("kjv: codes of bytes, of strings, of the string being made, of more bits, and a cleared table") {
-  CHECK(unpack_kjv(file_of({packed({'a', 257, 'b', 258, 259})}), "f") == "aaabaaaab");
+  CHECK(unpack_kjv(file_of({packed({'a', 257, 'b', 258, 259})}), "f") == "aaabaabba");
   CHECK(unpack_kjv(file_of({packed(letters("one ")), packed(letters("two"))}), "f") == "one two");
   std::string text;
   for (int i = 0; i < 3000; ++i) text += char('a' + i * i % 23);

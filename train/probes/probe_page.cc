@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "engine/base/json.h"
 #include "train/report.h"
 
 namespace train {
@@ -16,7 +17,7 @@ namespace {
 std::string label_of(const Json& result) {
   std::string out =
       result.contains("model") ? result["model"].get<std::string>() : result["placement"].get<std::string>();
-  if (result.contains("seed")) out += " seed " + result["seed"].dump();
+  if (result.contains("seed")) out += " seed " + engine::json_text(result["seed"]);
   return out;
 }
 
@@ -57,9 +58,10 @@ void gradient_cards(Cards& cards, const Json& results) {
   const auto of = [trained](const char* key) {
     return [key, trained](const Json& r) { return trained ? r["window"][key] : r[key]; };
   };
-  const std::string when = trained ? ", mean over updates " + results[0]["window"]["first"].dump() + " to " +
-                                         results[0]["window"]["last"].dump()
-                                   : "";
+  const std::string when = trained
+                               ? ", mean over updates " + engine::json_text(results[0]["window"]["first"]) +
+                                     " to " + engine::json_text(results[0]["window"]["last"])
+                               : "";
   cards.by_depth(results, "Gradient of W₂", "mean |gradient| by layer" + when, true, of("w2_grad"));
   cards.by_depth(results, "Gradient norm", "all parameters of a layer" + when, true, of("grad_norm"));
   for (const Json& r : results) {
