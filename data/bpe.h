@@ -1,18 +1,21 @@
-// Byte-pair encoding over bytes (Sennrich, Haddow, Birch 2016, arXiv 1508.07909; bytes: Radford et al. 2019).
+// Byte-pair encoding (Sennrich, Haddow, Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019): the
+// merges, and how they are applied.
 //
-// A piece of text (pretokenize.h) begins as its bytes; then, again and again, the adjacent pair of lowest
-// rank in the list of merges becomes one token, leftmost first among equals, until no pair is in the list.
+// A piece of text begins as its symbols (bytes, say); then, again and again, the adjacent pair of lowest rank
+// in the list of merges becomes one token, leftmost first among equals, until no pair is in the list.
 //
-// The speed is in a cache from piece to ids: text repeats its words (Zipf), so nearly all pieces are found
-// there. Read first: tokenizer.h, pretokenize.h.
+// Read first: tokenizer.h. Read next: bpe_train.h, bpe_files.h, pipeline/bpe_encoder.h.
 #pragma once
 
-#include <array>
-#include <mutex>
+#include <functional>
+#include <memory>
+#include <unordered_set>
 
 #include "data/tokenizer.h"
 
 namespace data {
+
+struct Pipeline;
 
 /// Two tokens that become one; its place in the list is its rank.
 struct BpeMerge {
@@ -20,24 +23,30 @@ struct BpeMerge {
   bool operator==(const BpeMerge&) const = default;
 };
 
-/// All that defines a BPE tokenizer. check_bpe() says what must hold.
+/// All that defines a byte-level BPE tokenizer of GPT-2's form. check_bpe() says what must hold.
 struct BpeModel {
-  std::vector<std::string> tokens;  // the bytes of each id; for special tokens their text
+  std::vector<std::string> tokens;  // the bytes of each id, "" for a hole; for special tokens their text
   std::vector<BpeMerge> merges;
-  std::vector<SpecialToken> special;
-  std::string post_processor = "null";  // JSON that other programs read in tokenizer.json; kept, not acted on
+  std::vector<AddedToken> special;
+  std::string post_processor = "null";  // the part of tokenizer.json
+  bool prefix_space = false;            // a space is put before a text that begins with none
 };
 
 /// How a token is written in files: its bytes in the alphabet of byte_alphabet.h, or a special token's own
 /// text.
 std::vector<std::string> token_texts(const BpeModel& model);
 
-/// Fails unless every merge joins two tokens into their concatenation, no pair appears twice, no token is
-/// empty or written like another one, and at least one single byte is a token. `what` names the source in
-/// errors.
+/// Fails unless every merge joins two tokens into their concatenation, no token is written like another one,
+/// and special tokens have ids of their own. `what` names the source in errors.
 void check_bpe(const BpeModel& model, const std::string& what);
 
-/// (left, right) -> rank and result: open addressing, a power of two of 16-byte slots, at most half full.
+/// The tokenizer, checked.
+std::unique_ptr<Tokenizer> make_bpe_tokenizer(const BpeModel& model, const std::string& what);
+/// The same, in pieces.
+Pipeline bpe_pipeline(const BpeModel& model, const std::string& what);
+
+/// (left, right) -> rank and result: open addressing, a power of two of 16-byte slots, at most half full. Of
+/// a pair that is listed twice the later place counts, as in Hugging Face's tokenizers.
 class MergeTable {
  public:
   struct Entry {
@@ -61,42 +70,28 @@ class MergeTable {
   size_t mask_;
 };
 
-/// Applies the merges to `ids` in place. Short pieces by scanning for the lowest rank, long ones with a heap:
-/// both give the same ids, and the second needs O(n log n) on a piece of any length.
-void apply_merges_short(const MergeTable& merges, std::vector<TokenId>& ids);
-void apply_merges_long(const MergeTable& merges, std::vector<TokenId>& ids);
-
-class PieceCache;
-
-class BpeTokenizer final : public Tokenizer {
+/// Between which symbols a merge can ever reach across. A long piece falls apart at all other places ("e" and
+/// "▁", in most vocabularies), and each part is merged alone: the same ids, less memory and time.
+class MergeBorders {
  public:
-  /// Checks the model.
-  BpeTokenizer(BpeModel model, const std::string& what);
-  ~BpeTokenizer() override;
-
-  TokenizerKind kind() const override { return TokenizerKind::bpe; }
-  size_t vocab_size() const override { return model_.tokens.size(); }
-  std::string to_json() const override;
-  const BpeModel& model() const { return model_; }
-
- protected:
-  void encode_ordinary(std::string_view text, int threads, std::vector<TokenId>& out) const override;
-  void decode_ids(std::span<const TokenId> ids, std::string& out) const override;
+  /// `is_symbol`: whether a piece may begin with this token in it, before any merge.
+  MergeBorders(const std::vector<BpeMerge>& merges, const std::function<bool(TokenId)>& is_symbol);
+  /// Whether some token may hold the symbols `left` and `right` side by side.
+  bool joined(TokenId left, TokenId right) const {
+    return anywhere_ || pairs_.contains(uint64_t(left) << 32 | right);
+  }
 
  private:
-  void encode_part(std::string_view text, std::vector<TokenId>& out) const;
-  void merge_piece(const uint8_t* first, const uint8_t* last, std::vector<TokenId>& ids) const;
-
-  BpeModel model_;
-  MergeTable merges_;
-  std::array<TokenId, 256> byte_ids_;
-  // For decoding: the bytes of all tokens one after the other, with room to read 16 from any of them, and
-  // where each token begins.
-  std::string token_bytes_;
-  std::vector<uint32_t> token_starts_;
-  // Caches are lent to one call at a time and stay warm between calls.
-  mutable std::mutex cache_mutex_;
-  mutable std::vector<std::unique_ptr<PieceCache>> idle_caches_;
+  std::unordered_set<uint64_t> pairs_;
+  bool anywhere_ = false;
 };
+
+/// Applies the merges to the symbols of a piece, in place.
+void apply_merges(const MergeTable& merges, const MergeBorders& borders, std::vector<TokenId>& ids);
+
+/// The two ways to do it, which give the same ids: scanning for the lowest rank, for short pieces, and with a
+/// heap, in O(n log n) and about 26 bytes of memory a symbol, for long ones.
+void apply_merges_short(const MergeTable& merges, std::vector<TokenId>& ids);
+void apply_merges_long(const MergeTable& merges, std::vector<TokenId>& ids);
 
 }  // namespace data

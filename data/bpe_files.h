@@ -1,20 +1,14 @@
-// The files that BPE vocabularies come in: Hugging Face's tokenizer.json (also the form we save), GPT-2's
-// vocab.json + merges.txt (OpenAI's names: encoder.json, vocab.bpe), and fairseq's dictionary on top of
-// those, which gives RoBERTa's ids. Read first: bpe.h, byte_alphabet.h.
+// The older files that byte-level BPE vocabularies come in: GPT-2's vocab.json + merges.txt (OpenAI's names:
+// encoder.json, vocab.bpe), and fairseq's dictionary on top of those, which gives RoBERTa's ids. Read first:
+// bpe.h, byte_alphabet.h.
 #pragma once
 
 #include "data/bpe.h"
-#include "engine/base/json.h"
 
 namespace data {
 
-/// From the parsed tokenizer.json. What our encoder cannot do (a normalizer, another pre-tokenizer,
-/// word-piece prefixes, dropout) is refused, never ignored. Post-processors are kept for other readers:
-/// encode() adds no tokens.
-BpeModel bpe_from_hugging_face(const engine::SortedJson& json, const std::string& what);
-std::string bpe_to_hugging_face(const BpeModel& model);
-
-/// "<|endoftext|>" becomes a special token where the vocabulary has it.
+/// GPT-2's "<|endoftext|>" becomes a special token; a vocabulary with <s> <pad> </s> <unk> and <mask> is
+/// RoBERTa's, and these are.
 BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& merges_path);
 void save_gpt2_files(const BpeModel& model, const std::string& vocab_path, const std::string& merges_path);
 

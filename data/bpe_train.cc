@@ -118,7 +118,7 @@ class Trainer {
   bool spells_special(TokenId left, TokenId right) const {
     const std::string text = bytes_to_alphabet(model_.tokens[left] + model_.tokens[right]);
     return std::any_of(model_.special.begin(), model_.special.end(),
-                       [&](const SpecialToken& token) { return token.text == text; });
+                       [&](const AddedToken& token) { return token.text == text; });
   }
 
   /// The token that the pair becomes. Two pairs can spell the same bytes ("a"+"bc", "ab"+"c"): they share one
@@ -187,7 +187,7 @@ BpeModel start_model(const TrainOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
   BpeModel model = start_model(options);
   const size_t least = model.tokens.size();
   const size_t vocab_size = options.vocab_size > 0 ? options.vocab_size : default_vocab_size;
@@ -203,7 +203,11 @@ std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, co
     engine::log_warning("tokenizer train: the text gives ", model.tokens.size(), " tokens, ", vocab_size,
                         " were asked for");
   }
-  return std::make_unique<BpeTokenizer>(std::move(model), "tokenizer train");
+  return model;
+}
+
+std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+  return make_bpe_tokenizer(learn_bpe(texts, options), "tokenizer train");
 }
 
 }  // namespace data

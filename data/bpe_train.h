@@ -7,6 +7,7 @@
 #pragma once
 
 #include "data/bpe.h"
+#include "data/train_tokenizer.h"
 
 namespace data {
 
@@ -18,6 +19,8 @@ struct PieceCount {
 };
 std::vector<PieceCount> count_pieces(std::span<const std::string_view> texts, int threads);
 
+/// The model that the texts give; train_bpe() makes a tokenizer of it.
+BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options);
 std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options);
 
 }  // namespace data

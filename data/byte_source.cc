@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,9 @@
 #include "data/decompress.h"
 #include "data/file_kind.h"
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+#include "engine/base/stop.h"
 
 namespace data {
 namespace {
@@ -22,19 +26,17 @@ constexpr size_t kPiece = size_t(1) << 20;
 
 class PlainSource : public ByteSource {
  public:
-  PlainSource(std::string path, int fd) : path_(std::move(path)), file_{fd} {
+  PlainSource(std::string path, int fd, Pipes pipes) : path_(std::move(path)), file_{fd} {
     check(::fstat(fd, &opened_) == 0, path_, ": ", std::strerror(errno));
     check(!S_ISDIR(opened_.st_mode), path_, ": is a folder");
+    check(S_ISREG(opened_.st_mode) || pipes == Pipes::allowed, path_, ": not a regular file");
   }
   bool read(std::string& out) override {
     const size_t before = out.size();
     out.resize(before + kPiece);
-    ssize_t n;
-    do n = ::read(file_.fd, out.data() + before, kPiece);
-    while (n < 0 && errno == EINTR);
-    out.resize(before + size_t(n > 0 ? n : 0));
-    check(n >= 0, path_, ": cannot read (", std::strerror(errno), ")");
-    bytes_ += n;
+    const size_t n = engine::read_or_stop(file_.fd, out.data() + before, kPiece, path_);
+    out.resize(before + n);
+    bytes_ += int64_t(n);
     if (n == 0) check_unchanged();
     return n > 0;
   }
@@ -88,27 +90,42 @@ std::string peek(std::unique_ptr<ByteSource>& source, size_t bytes) {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path) {
-  const int fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path, Pipes pipes) {
+  if (path == "-") return std::make_unique<PlainSource>("stdin", STDIN_FILENO, Pipes::allowed);
+  const int wait = pipes == Pipes::allowed ? 0 : O_NONBLOCK;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
   check(fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
-  return std::make_unique<PlainSource>(path == "-" ? "stdin" : path, fd);
+  return std::make_unique<PlainSource>(path, fd, pipes);
 }
 
-std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
-  auto plain = open_plain_bytes(path);
+std::unique_ptr<ByteSource> open_bytes(const std::string& path, Pipes pipes) {
+  auto plain = open_plain_bytes(path, pipes);
   const std::string head = peek(plain, 6);
   return decompressed(path == "-" ? "stdin" : path, head, std::move(plain));
 }
 
-std::unique_ptr<ByteSource> open_text(const std::string& path) {
-  auto bytes = open_bytes(path);
+std::unique_ptr<ByteSource> open_text(const std::string& path, Pipes pipes) {
+  auto bytes = open_bytes(path, pipes);
   check_is_text(peek(bytes, kSampledBytes), path == "-" ? "stdin" : path);
   return bytes;
 }
 
+void check_room(size_t before, size_t bytes, const std::string& where) {
+  constexpr size_t kFirst = size_t(64) << 20;
+  if (bytes < kFirst || std::bit_floor(bytes) == std::bit_floor(before)) return;
+  const double left = engine::available_memory(),
+               needed = 4 * double(bytes);  // the copy that growing makes, and room
+  check(left <= 0 || left >= needed, where, ": ", engine::human_bytes(double(bytes)),
+        " so far and no end of the text, which has to fit into memory whole; ", engine::human_bytes(left),
+        " are left");
+}
+
 std::string read_all(ByteSource& source, const std::string& what, size_t max_bytes) {
   std::string out;
-  while (source.read(out)) check(out.size() <= max_bytes, what, ": more than ", max_bytes, " bytes");
+  for (size_t before = 0; source.read(out); before = out.size()) {
+    check(out.size() <= max_bytes, what, ": more than ", max_bytes, " bytes");
+    check_room(before, out.size(), what);
+  }
   return out;
 }
 
@@ -125,8 +142,8 @@ std::string inflate_bytes(const std::string& bytes, const std::string& what, siz
   return read_all(*inflated(what, std::make_unique<Memory>(bytes)), what, max_bytes);
 }
 
-LineReader::LineReader(const std::string& path, size_t max_bytes)
-    : path_(path == "-" ? "stdin" : path), max_bytes_(max_bytes), source_(open_text(path)) {}
+LineReader::LineReader(const std::string& path, size_t max_bytes, Pipes pipes)
+    : path_(path == "-" ? "stdin" : path), max_bytes_(max_bytes), source_(open_text(path, pipes)) {}
 
 bool LineReader::next(std::string& line) {
   size_t scanned = at_;
@@ -147,6 +164,7 @@ bool LineReader::next(std::string& line) {
     check(buffer_.size() <= max_bytes_, path_, ": line ", line_number_ + 1, " is longer than ", max_bytes_,
           " bytes");
     end_ = !source_->read(buffer_);
+    check_room(scanned, buffer_.size(), path_);
   }
 }
 

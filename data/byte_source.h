@@ -15,14 +15,22 @@ class ByteSource {
   virtual bool read(std::string& out) = 0;
 };
 
-/// `path` "-" is stdin.
-std::unique_ptr<ByteSource> open_bytes(const std::string& path);
-/// The same of a text; an error when the first bytes are those of something else (file_kind.h).
-std::unique_ptr<ByteSource> open_text(const std::string& path);
-/// The file's own bytes, whatever they look like: for binary formats.
-std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path);
+/// Texts that a person names may come from a pipe, and are waited for. Everything else is a regular file: a
+/// pipe there would be waited for in vain.
+enum class Pipes { refused, allowed };
 
-/// Everything a source has; an error above `max_bytes`.
+/// `path` "-" is stdin.
+std::unique_ptr<ByteSource> open_bytes(const std::string& path, Pipes pipes = Pipes::refused);
+/// The same of a text; an error when the first bytes are those of something else (file_kind.h).
+std::unique_ptr<ByteSource> open_text(const std::string& path, Pipes pipes = Pipes::refused);
+/// The file's own bytes, whatever they look like: for binary formats.
+std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path, Pipes pipes = Pipes::refused);
+
+/// A text that is held whole has grown from `before` to `bytes`: an error that names it (`where`) when memory
+/// is too short for it to double. Checked at 64 MiB, 128 MiB and so on.
+void check_room(size_t before, size_t bytes, const std::string& where);
+
+/// Everything a source has; an error above `max_bytes`, or when memory would not do.
 std::string read_all(ByteSource& source, const std::string& what, size_t max_bytes = size_t(4) << 30);
 
 /// Expands one zlib or gzip stream of at most `max_bytes`.
@@ -31,7 +39,8 @@ std::string inflate_bytes(const std::string& bytes, const std::string& what, siz
 /// Lines of a text without their '\n'; a line above `max_bytes` is an error.
 class LineReader {
  public:
-  LineReader(const std::string& path, size_t max_bytes = size_t(1) << 30);
+  explicit LineReader(const std::string& path, size_t max_bytes = size_t(1) << 30,
+                      Pipes pipes = Pipes::refused);
   bool next(std::string& line);
   /// Did the line that next() gave last end in '\n'? Only the very last line may not.
   bool ended_with_newline() const { return ended_with_newline_; }

@@ -7,18 +7,17 @@
 namespace data {
 namespace {
 
-std::vector<SpecialToken> from_256_on(std::vector<SpecialToken> special) {
+std::vector<AddedToken> from_256_on(std::vector<AddedToken> special) {
   for (size_t i = 0; i < special.size(); ++i) special[i].id = TokenId(256 + i);
   return special;
 }
 
 }  // namespace
 
-ByteTokenizer::ByteTokenizer(std::vector<SpecialToken> special)
-    : Tokenizer(from_256_on(std::move(special))) {}
+ByteTokenizer::ByteTokenizer(std::vector<AddedToken> special) : Tokenizer(from_256_on(std::move(special))) {}
 
 std::unique_ptr<Tokenizer> ByteTokenizer::train(const TrainOptions& options) {
-  std::vector<SpecialToken> special;
+  std::vector<AddedToken> special;
   for (const std::string& text : options.special) special.push_back({text});
   const size_t size = 256 + special.size();
   engine::check(options.vocab_size == 0 || options.vocab_size == size,
@@ -32,7 +31,7 @@ std::unique_ptr<Tokenizer> ByteTokenizer::from_json(const engine::SortedJson& js
 }
 
 std::string ByteTokenizer::to_json() const {
-  return tokenizer_header(kind(), special_tokens()).dump(1) + "\n";
+  return engine::exact_json_text(tokenizer_header(kind(), special_tokens()), "tokenizer.json", 1) + "\n";
 }
 
 void ByteTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

@@ -2,14 +2,14 @@
 // tokenizer.h.
 #pragma once
 
-#include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/json.h"
 
 namespace data {
 
 class ByteTokenizer final : public Tokenizer {
  public:
-  explicit ByteTokenizer(std::vector<SpecialToken> special);
+  explicit ByteTokenizer(std::vector<AddedToken> special);
   static std::unique_ptr<Tokenizer> train(const TrainOptions& options);
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);
 

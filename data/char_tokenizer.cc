@@ -11,7 +11,7 @@ namespace data {
 
 using engine::check;
 
-CharTokenizer::CharTokenizer(std::vector<SpecialToken> special, std::vector<uint32_t> characters)
+CharTokenizer::CharTokenizer(std::vector<AddedToken> special, std::vector<uint32_t> characters)
     : Tokenizer(std::move(special)), characters_(std::move(characters)) {
   for (const uint32_t code : characters_) ids_[code] = TokenId(special_tokens().size() + ids_.size());
 }
@@ -39,7 +39,7 @@ std::unique_ptr<Tokenizer> CharTokenizer::train(std::span<const std::string_view
       dropped |= counts[code] > 0;
   }
   check(!kept.empty(), "tokenizer train: the text has no characters to learn from");
-  std::vector<SpecialToken> special;
+  std::vector<AddedToken> special;
   for (const std::string& text : options.special) special.push_back({text, TokenId(special.size())});
   if (options.vocab_size > 0 && special.size() + kept.size() > options.vocab_size) {
     if (options.vocab_size <= special.size()) {
@@ -59,7 +59,7 @@ std::unique_ptr<Tokenizer> CharTokenizer::train(std::span<const std::string_view
 }
 
 std::unique_ptr<Tokenizer> CharTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
-  std::vector<SpecialToken> special = read_special(json, {"characters"}, what);
+  std::vector<AddedToken> special = read_special(json, {"characters"}, what);
   std::vector<uint32_t> characters;
   for (const std::string& text : read_strings(json, "characters", what)) {
     const auto* p = reinterpret_cast<const uint8_t*>(text.data());
@@ -81,7 +81,7 @@ std::string CharTokenizer::to_json() const {
     append_utf8(text, code);
     json["characters"].push_back(text);
   }
-  return json.dump(1) + "\n";
+  return engine::exact_json_text(json, "tokenizer.json", 1) + "\n";
 }
 
 void CharTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

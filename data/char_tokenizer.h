@@ -6,7 +6,7 @@
 
 #include <unordered_map>
 
-#include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/json.h"
 
 namespace data {
@@ -14,7 +14,7 @@ namespace data {
 class CharTokenizer final : public Tokenizer {
  public:
   /// `characters`: code points, ascending.
-  CharTokenizer(std::vector<SpecialToken> special, std::vector<uint32_t> characters);
+  CharTokenizer(std::vector<AddedToken> special, std::vector<uint32_t> characters);
   static std::unique_ptr<Tokenizer> train(std::span<const std::string_view> texts,
                                           const TrainOptions& options);
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);

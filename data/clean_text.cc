@@ -1,20 +1,13 @@
 // Read first: clean_text.h.
 #include "data/clean_text.h"
 
-#include <utf8proc.h>
-
-#include <cstdlib>
-
+#include "data/unicode_form.h"
 #include "data/utf8.h"
 #include "data/utf8_stream.h"
 #include "engine/base/check.h"
 
 namespace data {
 namespace {
-
-const utf8proc_uint8_t* bytes_of(std::string_view text) {
-  return reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-}
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
@@ -62,19 +55,8 @@ std::string checked_utf8(std::string text, InvalidUtf8 invalid, const std::strin
   return well_formed(text);
 }
 
-std::string to_nfc(std::string text) {
-  if (ascii_prefix(text) == text.size()) return text;
-  utf8proc_uint8_t* made = nullptr;
-  const auto n = utf8proc_map(bytes_of(text), utf8proc_ssize_t(text.size()), &made,
-                              utf8proc_option_t(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  engine::check(n >= 0, "NFC: ", utf8proc_errmsg(n));
-  std::string out(reinterpret_cast<const char*>(made), size_t(n));
-  std::free(made);
-  return out;
-}
-
 std::string clean_text(std::string text, InvalidUtf8 invalid, const std::string& where) {
-  text = to_nfc(plain_lines(checked_utf8(std::move(text), invalid, where)));
+  text = to_form(plain_lines(checked_utf8(std::move(text), invalid, where)), UnicodeForm::nfc);
   std::string out;
   out.reserve(text.size());
   bool blank_before = true;  // none at the start

@@ -13,9 +13,6 @@ enum class InvalidUtf8 { fail, replace };  // replace: by U+FFFD, as decoders do
 /// `text` as valid UTF-8. `where` names the text in the error, which says at which byte it breaks.
 std::string checked_utf8(std::string text, InvalidUtf8 invalid, const std::string& where);
 
-/// Unicode normalisation form C of valid UTF-8.
-std::string to_nfc(std::string text);
-
 /// All of the above; "" when nothing but white space is left.
 std::string clean_text(std::string text, InvalidUtf8 invalid, const std::string& where);
 

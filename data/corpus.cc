@@ -8,6 +8,7 @@
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/sha256.h"
 
 namespace data {
@@ -72,9 +73,8 @@ std::vector<Part> cut_by_position(const std::deque<std::string>& texts, double v
   return parts;
 }
 
-/// Writes one part and returns its entry of the manifest.
-Json write_part(const std::string& folder, const std::string& file, const Part& part, bool jsonl) {
-  engine::AtomicFile out(folder + "/" + file);
+/// Writes one part, all but its final name, and returns its entry of the manifest.
+Json write_part(engine::AtomicFile& out, const std::string& file, const Part& part, bool jsonl) {
   engine::Sha256 sha;
   Json entry = {{"file", file}};
   int64_t characters = 0, words = 0, lines = 0;
@@ -86,7 +86,7 @@ Json write_part(const std::string& folder, const std::string& file, const Part& 
     characters += int64_t(count_characters(part[i])), words += count_words(part[i]);
     lines += std::count(part[i].begin(), part[i].end(), '\n');
     if (jsonl) {
-      put(Json{{"text", part[i]}}.dump() + "\n");
+      put(engine::json_text(Json{{"text", part[i]}}) + "\n");
       continue;
     }
     put(part[i]);
@@ -98,8 +98,15 @@ Json write_part(const std::string& folder, const std::string& file, const Part& 
   entry["bytes"] = out.size();
   entry["characters"] = characters, entry["words"] = words, entry["lines"] = lines;
   entry["sha256"] = sha.finish_hex();
-  out.commit();
+  out.flush();
   return entry;
+}
+
+Json read_manifest(const std::string& path) {
+  if (!engine::is_regular_file(path)) return {};
+  const Json json = engine::read_json(path);
+  const bool ours = json.is_object() && json.value("format", Json()) == "normlab-corpus";
+  return ours ? json : Json();
 }
 
 }  // namespace
@@ -156,11 +163,13 @@ Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source)
     parts = cut_by_position(texts_, options_.valid, options_.test);
   }
   engine::make_directories(folder);
+  const engine::FolderLock lock(folder);
   Json files = Json::array();
+  std::deque<engine::AtomicFile> written;
   for (size_t p = 0; p < 3; ++p) {
     const std::string file = std::string(kParts[p]) + (needs_jsonl_ ? ".jsonl" : ".txt");
     if (p > 0 && (p == 1 ? options_.valid : options_.test) == 0) continue;
-    files.push_back(write_part(folder, file, parts[p], needs_jsonl_));
+    files.push_back(write_part(written.emplace_back(folder + "/" + file), file, parts[p], needs_jsonl_));
   }
   const Json manifest = {
       {"format", "normlab-corpus"},
@@ -177,8 +186,43 @@ Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source)
         {"test", options_.test},
         {"seed", options_.seed}}},
       {"files", files}};
-  engine::write_file(folder + "/manifest.json", manifest.dump(2) + "\n");
+  // All is on the disk; what is left are moves. Should they be cut short, the manifest that is there then
+  // does not fit the files, or says that it is not finished: corpus_files() sees that.
+  const std::string path = folder + "/manifest.json";
+  engine::AtomicFile& last = written.emplace_back(path);
+  last.write(engine::json_text(manifest, 2) + "\n");
+  last.flush();
+  if (read_manifest(path).is_null())
+    engine::write_file(
+        path,
+        engine::json_text(Json{{"format", "normlab-corpus"}, {"version", 1}, {"finished", false}}) + "\n");
+  for (engine::AtomicFile& file : written) file.commit();
   return manifest;
+}
+
+std::vector<std::string> corpus_files(const std::string& folder) {
+  const std::string path = folder + "/manifest.json";
+  const Json manifest = read_manifest(path);
+  std::vector<std::string> out;
+  if (manifest.is_null()) return out;
+  check(manifest.value("finished", Json(true)) == true, path,
+        ": `normlab corpus` was stopped before the files were complete; run it again");
+  check(manifest.contains("files") && manifest["files"].is_array() && !manifest["files"].empty(), path,
+        ": \"files\" is missing");
+  for (const Json& file : manifest["files"]) {
+    check(file.is_object() && file.contains("file") && file.contains("sha256"), path,
+          ": \"files\" is damaged");
+    const std::string name = engine::json_string(file["file"], path + ": file");
+    check(engine::is_plain_file_name(name), path, ": \"", name,
+          "\" is not the name of a file in this folder");
+    out.push_back(folder + "/" + name);
+    check(engine::sha256_file(out.back()) == engine::json_string(file["sha256"], path + ": sha256"),
+          out.back(),
+          ": is not the file that manifest.json was written for (its sha256 differs): `normlab corpus` was "
+          "stopped, or "
+          "the file was changed; run it again, or name the files one by one");
+  }
+  return out;
 }
 
 }  // namespace data

@@ -56,6 +56,11 @@ class CorpusBuilder {
   bool needs_jsonl_ = false;
 };
 
+/// The files of a folder that write() made; none when the folder has no such manifest. An Error unless each
+/// is the file that the manifest was written for: of a corpus that was stopped while it took another one's
+/// place, some files are new and some old, and the same document may be in train and in valid.
+std::vector<std::string> corpus_files(const std::string& folder);
+
 /// Which part each document goes to: 0 train, 1 valid, 2 test. Documents are dealt out in a seeded random
 /// order until a part has its share of the bytes; each part that has a share gets at least one document.
 std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid, double test, uint64_t seed);

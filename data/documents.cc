@@ -10,6 +10,8 @@
 #include "data/html_text.h"
 #include "data/json_record.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 
 namespace data {
@@ -25,6 +27,7 @@ bool is_separator(std::string_view line) {
 
 using Visit = std::function<void(Document&&)>;
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
+constexpr size_t kMostLineBytes = size_t(1) << 30;
 constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a JSON or CSV file; .jsonl is read line by line
 
 std::string read_whole(const std::string& path) {
@@ -58,7 +61,7 @@ void check_not_json(const std::string& first_line, const ReadOptions& options, c
 }
 
 void read_text(const std::string& path, const ReadOptions& options, const Visit& visit) {
-  LineReader lines(path);
+  LineReader lines(path, kMostLineBytes, Pipes::allowed);
   Document document{.text = "", .where = lines.path() + ":1"};
   std::string line;
   bool separated = false;  // does a separator line stand right before this point?
@@ -73,7 +76,9 @@ void read_text(const std::string& path, const ReadOptions& options, const Visit&
       separated = true;
       continue;
     }
+    const size_t before = document.text.size();
     document.text += line;
+    check_room(before, document.text.size(), document.where);
     if (lines.ended_with_newline()) document.text += '\n';
     separated = false;
   }
@@ -81,7 +86,7 @@ void read_text(const std::string& path, const ReadOptions& options, const Visit&
 }
 
 void read_jsonl(const std::string& path, const ReadOptions& options, const Visit& visit) {
-  LineReader lines(path);
+  LineReader lines(path, kMostLineBytes, Pipes::allowed);
   std::string line;
   while (lines.next(line)) {
     if (lines.line_number() == 1 && line.starts_with(kByteOrderMark)) line.erase(0, 3);
@@ -132,7 +137,7 @@ void read_csv(const std::string& path, const ReadOptions& options, const Visit& 
 }
 
 void read_html(const std::string& path, const ReadOptions&, const Visit& visit) {
-  visit({html_to_text(read_all(*open_text(path), path, size_t(256) << 20)), path});
+  visit({html_to_text(read_all(*open_text(path, Pipes::allowed), path, size_t(256) << 20)), path});
 }
 
 using Reader = void (*)(const std::string&, const ReadOptions&, const Visit&);
@@ -151,24 +156,20 @@ std::string plain_name(std::string name) {
 /// `open`: the folders that hold this one, resolved. A link to one of them would never end.
 void add_files_below(const std::string& folder, std::vector<std::string>& open,
                      std::vector<std::string>& out) {
-  std::error_code error;
-  const std::string resolved = fs::canonical(folder, error).string();
-  check(!error, folder, ": cannot list the folder (", error.message(), ")");
+  const std::string resolved = engine::resolved_path(folder);
   check(std::find(open.begin(), open.end(), resolved) == open.end(), folder,
         ": a link to a folder that holds it, ", resolved);
   open.push_back(resolved);
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string path = it->path().string();
-    if (it->path().filename().string().starts_with(".")) continue;
-    const fs::file_status status = fs::status(path, error);
-    check(status.type() != fs::file_type::not_found, path, ": a link that leads nowhere");
-    check(!error, path, ": cannot be looked at (", error.message(), ")");
-    if (fs::is_directory(status))
+  for (const std::string& name : engine::list_folder(folder)) {
+    const std::string path = (fs::path(folder) / name).string();
+    if (name.starts_with(".")) continue;
+    check(engine::file_exists(path), path,
+          engine::is_link(path) ? ": a link that leads nowhere" : ": cannot be looked at");
+    if (engine::is_directory(path))
       add_files_below(path, open, out);
-    else if (fs::is_regular_file(status))
+    else if (engine::is_regular_file(path))
       out.push_back(path);
   }
-  check(!error, folder, ": cannot list the folder (", error.message(), ")");
   open.pop_back();
 }
 
@@ -176,7 +177,7 @@ void add_files_below(const std::string& folder, std::vector<std::string>& open,
 
 void read_documents(const std::string& path, const ReadOptions& options,
                     const std::function<void(Document&&)>& visit) {
-  if (fs::is_directory(path)) {
+  if (engine::is_directory(path)) {
     for (const auto& file : files_below(path)) read_documents(file, options, visit);
     return;
   }
@@ -188,8 +189,8 @@ void read_documents(const std::string& path, const ReadOptions& options,
 }
 
 std::vector<std::string> files_below(const std::string& path) {
-  check(fs::exists(path), path, ": no such file or folder");
-  if (!fs::is_directory(path)) return {path};
+  check(engine::file_exists(path), path, ": no such file or folder");
+  if (!engine::is_directory(path)) return {path};
   std::vector<std::string> open, out;
   add_files_below(path, open, out);
   check(!out.empty(), path, ": no files in this folder");
@@ -198,11 +199,11 @@ std::vector<std::string> files_below(const std::string& path) {
 }
 
 bool holds_separator_line(const std::string& text) {
-  for (size_t at = text.find(kSeparatorLine); at != std::string::npos;
-       at = text.find(kSeparatorLine, at + 1)) {
-    const size_t begin = text.rfind('\n', at) == std::string::npos ? 0 : text.rfind('\n', at) + 1;
-    const size_t end = std::min(text.find('\n', at), text.size());
-    if (is_separator(std::string_view(text).substr(begin, end - begin))) return true;
+  const std::string_view separator = kSeparatorLine;
+  for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + 1)) {
+    if (at > 0 && text[at - 1] != '\n') continue;
+    const size_t end = at + separator.size(), carriage_return = end < text.size() && text[end] == '\r';
+    if (end + carriage_return >= text.size() || text[end + carriage_return] == '\n') return true;
   }
   return false;
 }

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "data/byte_source.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
 
 namespace data {
 namespace {
 
 using engine::check;
-namespace fs = std::filesystem;
 
 constexpr size_t kPartTokens = size_t(1) << 20;
 
@@ -108,9 +107,7 @@ std::vector<uint32_t> document_lengths(const std::vector<TokenId>& tokens, Token
 void read_token_file(const std::string& path, PrepareForm form, const Tokenizer& tokenizer,
                      const std::function<void(const EncodedPiece&)>& visit) {
   const auto source = open_plain_bytes(path);
-  std::error_code error;
-  const size_t size = fs::file_size(path, error);
-  check(!error, path, ": ", error.message());
+  const size_t size = engine::file_size(path);
   const size_t vocabulary = tokenizer.vocab_size();
   std::string bytes;
   TokenFile layout{};

@@ -10,19 +10,19 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <sstream>
 
 #include "data/documents.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
+#include "engine/base/temporary.h"
 
 namespace data {
 namespace {
 
 using engine::check;
-namespace fs = std::filesystem;
 
 std::string read_to_end(int fd) {
   std::string out;
@@ -64,7 +64,7 @@ std::string run_program(const std::vector<std::string>& arguments, const std::st
   int out[2];
   check(::pipe2(out, O_CLOEXEC) == 0, arguments[0], ": no pipe (", std::strerror(errno), ")");
   // Errors go to a file, not to a second pipe, so that neither can fill up while the other is read.
-  std::string errors_path = (fs::temp_directory_path() / "normlab-stderr-XXXXXX").string();
+  std::string errors_path = engine::temporaries_folder() + "/normlab-stderr-XXXXXX";
   const int errors = ::mkostemp(errors_path.data(), O_CLOEXEC);
   check(errors >= 0, arguments[0], ": no temporary file (", std::strerror(errno), ")");
   ::unlink(errors_path.c_str());
@@ -111,16 +111,9 @@ UnpackedPackages fetch_packages(const std::vector<std::string>& packages, const 
   if (!engine::file_exists(list)) {
     engine::log_info("fetching ", name, " to ", folder);
     // Unpacked beside its place and moved there whole: a folder with packages.txt is complete.
-    const std::string building = folder + ".tmp-" + std::to_string(::getpid());
-    fs::remove_all(building);
+    engine::BuildFolder build(folder);
+    const std::string building = build.path();
     engine::make_directories(building + "/root");
-    struct Cleanup {
-      std::string path;
-      ~Cleanup() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-      }
-    } cleanup{building};
     std::vector<std::string> get{"apt-get", "download", "-q"};
     for (const auto& package : packages) get.push_back(resolve(package));
     run_program(get, building);
@@ -129,13 +122,10 @@ UnpackedPackages fetch_packages(const std::vector<std::string>& packages, const 
       if (!file.ends_with(".deb")) continue;
       run_program({"dpkg", "-x", file, building + "/root"});
       versions += run_program({"dpkg-deb", "-W", "--showformat=${Package} ${Version}\\n", file});
-      fs::remove(file);
+      engine::remove_file(file);
     }
     engine::write_file(building + "/packages.txt", versions);
-    std::error_code error;
-    fs::remove_all(folder, error);
-    fs::rename(building, folder, error);
-    check(!error, folder, ": cannot move the unpacked packages there (", error.message(), ")");
+    build.commit();
   }
   UnpackedPackages out{.root = folder + "/root"};
   std::istringstream lines(engine::read_file(list));

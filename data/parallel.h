@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine/base/thread.h"
+
 namespace data {
 
 /// The processors this machine offers; at least 1.
@@ -44,10 +46,14 @@ void parallel_pieces(size_t pieces, int threads, const Work& work) {
       }
     }
   };
-  std::vector<std::jthread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(loop);
+  std::vector<std::thread> others;
+  others.reserve(size_t(threads));
+  try {
+    while (int(others.size()) + 1 < threads) others.push_back(engine::start_thread(loop));
+  } catch (const engine::Error&) {  // fewer threads do the same work
+  }
   loop();
-  others.clear();  // joins
+  for (std::thread& thread : others) thread.join();
   if (error) std::rethrow_exception(error);
 }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "engine/base/check.h"
+#include "engine/base/thread.h"
 
 namespace data {
 namespace {
@@ -49,7 +50,7 @@ class Prefetcher : public BatchSource {
 
   void start() {
     stopping_ = false;
-    thread_ = std::thread([this] { work(); });
+    thread_ = engine::start_thread([this] { work(); });
   }
 
   void stop() {

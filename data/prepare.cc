@@ -6,12 +6,16 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <new>
 
 #include "data/byte_source.h"
+#include "data/corpus.h"
 #include "data/encode_documents.h"
 #include "data/import_tokens.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
+#include "engine/base/folder.h"
 
 namespace data {
 namespace {
@@ -106,6 +110,10 @@ Json describe(const Set& set, const PrepareOptions& options) {
     for (const std::string& path : files_below(input.path)) {
       struct stat info {};
       check(::stat(path.c_str(), &info) == 0, path, ": cannot be read");
+      if (!S_ISREG(info.st_mode)) {  // a pipe: its times change as it is read
+        files.push_back({{"path", path}});
+        continue;
+      }
       const int64_t changed = int64_t(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
       files.push_back({{"path", path}, {"bytes", int64_t(info.st_size)}, {"changed", changed}});
     }
@@ -162,7 +170,15 @@ class Encoder {
     report();
   }
   void flush() {
-    for (const EncodedPiece& piece : encode_documents(tokenizer_, options_, batch_)) append(piece);
+    try {
+      for (const EncodedPiece& piece : encode_documents(tokenizer_, options_, batch_)) append(piece);
+    } catch (const std::bad_alloc&) {
+      const auto longest = std::max_element(
+          batch_.begin(), batch_.end(),
+          [](const Document& a, const Document& b) { return a.text.size() < b.text.size(); });
+      engine::fail(longest->where, ": not enough memory for the tokens of a document of ",
+                   engine::human_bytes(double(longest->text.size())));
+    }
     batch_.clear(), batch_bytes_ = 0;
     report();
   }
@@ -191,7 +207,9 @@ void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOpt
     case PrepareForm::raw: {
       // To a tokenizer of bytes any file is text.
       const bool any = tokenizer.kind() == TokenizerKind::byte;
-      std::string text = read_all(*(any ? open_bytes : open_text)(input.path), input.path, kMostRawBytes);
+      std::string text = read_all(
+          *(any ? open_bytes : open_text)(input.path, options.valid > 0 ? Pipes::refused : Pipes::allowed),
+          input.path, kMostRawBytes);
       return encoder.add({take_part(std::move(text), input.part, options.valid), input.path});
     }
     case PrepareForm::llmc:
@@ -225,19 +243,9 @@ std::string set_of_file(const std::string& path) {
 }
 
 std::vector<std::string> files_of_sets(const std::string& path) {
-  if (!fs::is_directory(path)) return {path};
-  const std::string manifest = path + "/manifest.json";
-  if (!engine::file_exists(manifest)) return split_by_names(path);
-  const Json json = engine::read_json(manifest);
-  if (!json.is_object() || !json.contains("format") || json["format"] != "normlab-corpus")
-    return split_by_names(path);
-  check(json.contains("files") && json["files"].is_array(), manifest, ": \"files\" is missing");
-  std::vector<std::string> out;
-  for (const Json& file : json["files"]) {
-    check(file.is_object() && file.contains("file"), manifest, ": \"files\" is damaged");
-    out.push_back(path + "/" + json_string(file["file"], manifest + ": \"file\""));
-  }
-  return out;
+  if (!engine::is_directory(path)) return {path};
+  const std::vector<std::string> corpus = corpus_files(path);
+  return corpus.empty() ? split_by_names(path) : corpus;
 }
 
 std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<std::string>& inputs,
@@ -259,6 +267,8 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
   const std::vector<Set> sets = sets_of(inputs, options);
   std::vector<Json> sources;  // of all sets before the first is read: they may share files
   for (const Set& set : sets) sources.push_back(describe(set, options));
+  engine::make_directories(options.folder);
+  const engine::FolderLock lock(options.folder);
   for (size_t i = 0; i < sets.size(); ++i) {
     const Set& set = sets[i];
     ShardSet shards({options.folder, set.name, options.shard_tokens, sources[i], options.existing}, tokenizer,

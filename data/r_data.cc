@@ -13,7 +13,9 @@ namespace data {
 namespace {
 
 using engine::check;
-constexpr size_t kMaxBytes = size_t(1) << 30;
+constexpr size_t kMaxBytes = size_t(64) << 20;  // of an index, of the packed data, of all that is unpacked
+constexpr size_t kMaxItems = size_t(1)
+                             << 16;  // of lists: an item takes 24 times the 4 bytes it may be packed in
 
 /// A value of R: only the kinds that text data sets use.
 struct RValue {
@@ -106,18 +108,24 @@ class RParser {
     check(depth < 64, what_, ": R data nested deeper than 64 levels");
     const uint32_t flags = word();
     RValue out;
+    size_t n = 0;
     switch (flags & 0xff) {
       case kNil: return out;
       case kStrings:
-        for (size_t n = length(8); n > 0; --n) out.strings.push_back(character(word()));
+        out.strings.reserve(n = length(8));
+        for (; n > 0; --n) out.strings.push_back(character(word()));
         break;
       case kInteger:
       case kLogical:
-        for (size_t n = length(4); n > 0; --n) out.integers.push_back(int32_t(word()));
+        out.integers.reserve(n = length(4));
+        for (; n > 0; --n) out.integers.push_back(int32_t(word()));
         break;
       case kReal: take(8 * length(8)); break;
       case kList:
-        for (size_t n = length(4); n > 0; --n) out.items.push_back(value(depth + 1));
+        for (n = length(4); n > 0; --n) {
+          check(++items_ <= kMaxItems, what_, ": lists of more than ", kMaxItems, " items");
+          out.items.push_back(value(depth + 1));
+        }
         break;
       default:
         engine::fail(what_, ": R type ", flags & 0xff, " at byte ", at_ - 4, " is not one of text data");
@@ -141,7 +149,7 @@ class RParser {
 
   const std::string& bytes_;
   std::string what_;
-  size_t at_ = 0;
+  size_t at_ = 0, items_ = 0;
   std::vector<std::string> symbols_;
 };
 
@@ -164,6 +172,7 @@ std::vector<RStrings> read_r_database(const std::string& path) {
   const std::string data = engine::read_file(data_path, kMaxBytes);
 
   std::vector<RStrings> out;
+  size_t left = kMaxBytes;
   for (size_t i = 0; i < variables.items.size(); ++i) {
     const auto& place = variables.items[i].integers;
     check(place.size() == 2 && i < variables.names.size() && place[0] >= 0 && place[1] >= 4 &&
@@ -171,7 +180,8 @@ std::vector<RStrings> read_r_database(const std::string& path) {
           index_path, ": entry ", i, " lies outside ", data_path);
     const std::string what = data_path + " (" + variables.names[i] + ")";
     const std::string packed = data.substr(size_t(place[0]) + 4, size_t(place[1]) - 4);
-    const std::string bytes = inflate_bytes(packed, what, kMaxBytes);
+    const std::string bytes = inflate_bytes(packed, what, left);
+    left -= bytes.size();
     out.push_back({variables.names[i], RParser(bytes, what).parse().strings});
   }
   return out;

@@ -6,9 +6,12 @@
 #include <sstream>
 
 #include "data/clean_text.h"
+#include "data/kjv_text.h"
 #include "data/packages.h"
 #include "data/r_data.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -36,27 +39,28 @@ void read_janeausten(const std::string& root, const Visit& visit) {
   }
 }
 
-/// One document a chapter: its name ("Genesis 1"), then one verse a line. Paragraph marks and verse numbers
-/// go.
+/// One document a chapter: its name ("Genesis 1"), then one verse a line.
 void read_kjv(const std::string& root, const Visit& visit) {
-  // The text is packed in a format of its own; the program that comes with it prints everything.
-  const std::string all = run_program(
-      {root + "/usr/bin/bible", "-p", root + "/usr/lib", "-l", "100000", "genesis1:1-revelation22:21"});
-  std::istringstream lines(all);
+  const std::string path = root + "/usr/lib/bible.data";
+  std::istringstream lines(unpack_kjv(engine::read_file(path, size_t(64) << 20), path));
+  std::string line, name;
+  std::getline(lines, line);  // the edition
   Document chapter;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.empty()) continue;
-    const bool verse = line.starts_with("  ");
-    if (!verse) {
-      if (!chapter.text.empty()) visit(std::move(chapter));
-      chapter = {line + "\n\n", "kjv, " + line};
-      continue;
+  while (std::getline(lines, line)) {
+    const size_t colon = line.find(':'), space = line.find(' ');
+    const size_t number = line.find_last_not_of("0123456789", colon == line.npos ? colon : colon - 1) + 1;
+    const std::string book = kjv_book(line.substr(0, number));
+    engine::check(space != line.npos && colon < space && number > 0 && number < colon && !book.empty(), path,
+                  ": expected a verse such as \"Ge1:1 In the beginning\", got \"", line, "\"");
+    const std::string next = book + " " + line.substr(number, colon - number);
+    if (next != name) {
+      if (!name.empty()) visit(std::move(chapter));
+      name = next;
+      chapter = {name + "\n\n", "kjv, " + name};
     }
-    const size_t number = line.find_first_not_of(' '), text = line.find(' ', number);
-    engine::check(text != std::string::npos, "kjv: a verse without text: \"", line, "\"");
-    chapter.text += line.substr(text + 1) + "\n";
+    chapter.text += line.substr(space + 1) + "\n";
   }
-  if (!chapter.text.empty()) visit(std::move(chapter));
+  if (!name.empty()) visit(std::move(chapter));
 }
 
 /// Every HTML page below `folder` but indexes and search pages.
@@ -75,9 +79,10 @@ void read_pages(const std::string& folder, const Visit& visit) {
 
 /// The one folder below `root`/usr/share/doc that has `html` in it: its name carries a version.
 std::string html_folder(const std::string& root) {
-  for (const auto& entry : fs::directory_iterator(root + "/usr/share/doc")) {
-    const fs::path html = entry.path() / "html";
-    if (fs::is_directory(html) && !fs::is_symlink(html)) return html.string();
+  const std::string documents = root + "/usr/share/doc/";
+  for (const std::string& name : engine::list_folder(documents)) {
+    const std::string html = documents + name + "/html";
+    if (engine::is_directory(html) && !engine::is_link(html)) return html;
   }
   engine::fail(root, ": no folder usr/share/doc/*/html in the package");
 }
@@ -95,8 +100,8 @@ const std::vector<Recipe>& recipes() {
                                             {"kjv",
                                              "the King James Bible (4.2 MB, a document a chapter)",
                                              "the text is in the public domain (but for a Crown patent in "
-                                             "the United Kingdom); the program is GPL-2+",
-                                             {"bible-kjv-text", "bible-kjv"},
+                                             "the United Kingdom)",
+                                             {"bible-kjv-text"},
                                              read_kjv},
                                             {"postgresql-doc",
                                              "the PostgreSQL manual (6.6 MB, a document a page)",

@@ -3,16 +3,17 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
+#include "data/load_tokenizer.h"
+#include "data/shard_record.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 
 namespace data {
 namespace {
 
 using engine::check;
 using engine::Json;
-namespace fs = std::filesystem;
 
 constexpr size_t kPendingTokens = size_t(1) << 16;
 
@@ -24,15 +25,6 @@ std::string hex_of(const TokenizerHash& hash) {
     out += digits;
   }
   return out;
-}
-
-/// Is `name` SET-DIGITS.bin, or what an AtomicFile of that name was called while it was written?
-bool belongs_to(const std::string& name, const std::string& set) {
-  if (!name.starts_with(set + "-")) return false;
-  const size_t digits = set.size() + 1, end = name.find_first_not_of("0123456789", digits);
-  if (end == std::string::npos || end == digits) return false;
-  const std::string ending = name.substr(end);
-  return ending == ".bin" || ending.starts_with(".bin.tmp-");
 }
 
 void copy_tokenizer(const ShardSetOptions& options, const Tokenizer& tokenizer) {
@@ -68,6 +60,8 @@ ShardSet::ShardSet(ShardSetOptions options, const Tokenizer& tokenizer, int32_t 
              {"separator", separator_},    {"shard_tokens", options_.shard_tokens},
              {"source", options_.source},  {"finished", false},
              {"shards", Json::array()}};
+  // A path that is not UTF-8 reads otherwise in the file: compared is what the file can say.
+  record_["source"] = engine::parse_json(engine::json_text(options_.source), name() + ".json");
   load_record();
   remove_leftovers();
 }
@@ -123,14 +117,15 @@ bool ShardSet::take_over(const Json& shard, const std::string& path) {
 }
 
 void ShardSet::remove_leftovers() const {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(options_.folder, ignored)) {
-    const std::string file = entry.path().filename().string();
-    if (!belongs_to(file, options_.name)) continue;
+  std::vector<std::string> leftovers;
+  for (const std::string& file : engine::list_folder(options_.folder)) {
     bool whole = false;
     for (size_t i = 0; i < shards(); ++i) whole = whole || file == shard_name(i);
-    if (!whole) fs::remove(entry.path(), ignored);
+    if (!whole && set_of_shard(file) == options_.name) leftovers.push_back(options_.folder + "/" + file);
   }
+  // First the record, so that the set counts as unfinished from before its shards begin to go.
+  if (!finished_ && (!leftovers.empty() || engine::file_exists(name() + ".json"))) save_record();
+  for (const std::string& file : leftovers) engine::remove_file(file);
 }
 
 void ShardSet::flush() {
@@ -167,6 +162,7 @@ void ShardSet::add(std::span<const TokenId> tokens, std::span<const uint32_t> un
 
 void ShardSet::end_shard(int64_t token_in_piece) {
   flush();
+  if (shards() == 0) save_record();  // a shard without a record could be anybody's
   const ShardInfo info = writer_->commit();
   writer_.reset();
   tokens_ += info.tokens, units_ += info.units;
@@ -186,6 +182,8 @@ void ShardSet::finish() {
   save_record();
 }
 
-void ShardSet::save_record() const { engine::write_file(name() + ".json", record_.dump(1) + "\n"); }
+void ShardSet::save_record() const {
+  engine::write_file(name() + ".json", engine::json_text(record_, 1) + "\n");
+}
 
 }  // namespace data

@@ -14,7 +14,7 @@
 namespace data {
 
 /// What a random draw is for: draws for different purposes never share bits.
-enum class Draw : uint64_t { shuffle = 1, crop = 2, mask = 3, split = 4 };
+enum class Draw : uint64_t { shuffle = 1, crop = 2, mask = 3, split = 4, dropout = 5 };
 
 /// The generator of one item: a pure function of its arguments.
 engine::Rng item_rng(uint64_t seed, Draw purpose, int64_t epoch, int64_t index);

@@ -11,10 +11,10 @@ namespace data {
 
 using engine::check;
 
-engine::Json tokenizer_header(TokenizerKind kind, const std::vector<SpecialToken>& special) {
+engine::Json tokenizer_header(TokenizerKind kind, const std::vector<AddedToken>& special) {
   engine::Json json = {{"format", "normlab-tokenizer"}, {"version", 1}, {"kind", kind_name(kind)}};
   json["special"] = engine::Json::array();
-  for (const SpecialToken& token : special) json["special"].push_back(token.text);
+  for (const AddedToken& token : special) json["special"].push_back(token.text);
   return json;
 }
 
@@ -33,15 +33,15 @@ std::vector<std::string> read_strings(const engine::SortedJson& json, const std:
   return strings;
 }
 
-std::vector<SpecialToken> read_special(const engine::SortedJson& json, const std::vector<std::string>& keys,
-                                       const std::string& what) {
+std::vector<AddedToken> read_special(const engine::SortedJson& json, const std::vector<std::string>& keys,
+                                     const std::string& what) {
   std::vector<std::string> known = {"format", "version", "kind", "special"};
   known.insert(known.end(), keys.begin(), keys.end());
   for (const auto& [key, value] : json.items()) {
     check(std::find(known.begin(), known.end(), key) != known.end(), what, ": unknown key \"", key,
           "\" (nearest valid key: \"", engine::nearest_word(key, known), "\")");
   }
-  std::vector<SpecialToken> special;
+  std::vector<AddedToken> special;
   for (const std::string& text : read_strings(json, "special", what)) {
     special.push_back({text, TokenId(special.size())});
   }

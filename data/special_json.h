@@ -7,10 +7,10 @@
 namespace data {
 
 /// {"format": "normlab-tokenizer", "version": 1, "kind": …, "special": […]}
-engine::Json tokenizer_header(TokenizerKind kind, const std::vector<SpecialToken>& special);
+engine::Json tokenizer_header(TokenizerKind kind, const std::vector<AddedToken>& special);
 /// Checks that the object has exactly `keys` beside the header's, and reads "special".
-std::vector<SpecialToken> read_special(const engine::SortedJson& json, const std::vector<std::string>& keys,
-                                       const std::string& what);
+std::vector<AddedToken> read_special(const engine::SortedJson& json, const std::vector<std::string>& keys,
+                                     const std::string& what);
 /// json[key] as a list of strings, none empty, none twice.
 std::vector<std::string> read_strings(const engine::SortedJson& json, const std::string& key,
                                       const std::string& what);

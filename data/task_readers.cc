@@ -9,6 +9,7 @@
 #include "data/text_case.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -218,8 +219,7 @@ Items read_piqa(const std::string& path, Protocol protocol) {
       file.filename().string();  // up to its endings, of which one may say how it is packed
   const std::string labels =
       (file.parent_path() / (name.substr(0, name.rfind(".json")) + "-labels.lst")).string();
-  std::error_code none;
-  if (std::filesystem::exists(labels, none)) read_labels(path, labels, out);
+  if (engine::file_exists(labels)) read_labels(path, labels, out);
   return out;
 }
 

@@ -93,7 +93,7 @@ int Record::answer(Names names, int low, int high) const {
 std::string Record::id(Names names, size_t index) const {
   const Json* found = find(names);
   if (found == nullptr || found->is_null()) return std::to_string(index);
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  return found->is_string() ? found->get<std::string>() : engine::json_text(*found);
 }
 
 std::vector<Record> read_records(const std::string& path) {

@@ -1,14 +1,14 @@
 // Read first: tasks.h.
 #include "data/tasks.h"
 
-#include <filesystem>
-
 #include "data/byte_source.h"
 #include "data/task_readers.h"
 #include "data/task_records.h"
 #include "data/text_case.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -98,12 +98,11 @@ int64_t choice_length(const Choice& choice) {
 }
 
 std::string task_file(const std::string& task, const std::string& path, const std::string& variant) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) return path;
+  if (!engine::is_directory(path)) return path;
   const Names& names =
       names_of_variant(task, task == "lambada" ? lambada_files() : find_task(task).files, variant);
   for (const auto& name : names)
-    if (std::filesystem::is_regular_file(path + "/" + name, error)) return path + "/" + name;
+    if (engine::is_regular_file(path + "/" + name)) return path + "/" + name;
   engine::fail(path, ": the folder does not have the file that ", task, " is scored on (expected ",
                engine::one_of(names), "); another split is named by its file");
 }

@@ -10,6 +10,7 @@
 #include "data/task_records.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -144,7 +145,7 @@ float parse_label(const Layout& layout, const std::string& text, const std::stri
 /// The label of a JSON object: a class by its name or by Hugging Face's number, or a score.
 float json_label(const Layout& layout, const Json& label, const std::string& where) {
   if (label.is_null() || label == -1 || label == -1.0) return -1;
-  const std::string text = label.is_string() ? label.get<std::string>() : label.dump();
+  const std::string text = label.is_string() ? label.get<std::string>() : engine::json_text(label);
   const auto& classes = layout.task.classes;
   if (classes.empty() || std::find(classes.begin(), classes.end(), text) != classes.end())
     return parse_label(layout, text, where);
@@ -233,7 +234,7 @@ std::string glue_file(const std::string& task, const std::string& folder, const 
   }
   for (const auto& base : {folder, folder + "/" + layout.folder})
     for (const auto& name : names)
-      if (fs::is_regular_file(base + "/" + name)) return base + "/" + name;
+      if (engine::is_regular_file(base + "/" + name)) return base + "/" + name;
   return "";
 }
 

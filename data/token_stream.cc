@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/shard_record.h"
 #include "data/shuffle.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -33,18 +36,16 @@ void check_one_set(const std::string& folder, const std::vector<std::string>& fi
 }  // namespace
 
 std::vector<std::string> shard_files(const std::string& path) {
-  if (fs::is_regular_file(path)) return {path};
-  const bool folder = fs::is_directory(path);
+  if (engine::is_regular_file(path)) return {path};
+  const bool folder = engine::is_directory(path);
   const fs::path parent = folder ? fs::path(path) : fs::path(path).parent_path();
-  const std::string prefix = folder ? "" : fs::path(path).filename().string() + "-";
-  std::vector<std::string> out;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.ends_with(".bin")) out.push_back(entry.path().string());
-  }
+  const std::string set = folder ? "" : fs::path(path).filename().string();
+  std::vector<std::string> names, out;
+  if (parent.empty() || engine::is_directory(parent))
+    names = engine::list_folder(parent.empty() ? "." : parent);
+  for (const std::string& name : names)
+    if (folder ? name.ends_with(".bin") : set_of_shard(name) == set) out.push_back((parent / name).string());
   check(!out.empty(), path, ": no token shard there (expected a shard, a folder of shards, or FOLDER/NAME)");
-  std::sort(out.begin(), out.end());
   if (folder) check_one_set(path, out);
   return out;
 }
@@ -62,6 +63,7 @@ std::shared_ptr<const TokenStream> TokenStream::open(const std::string& path, Ve
     out->fingerprint_ =
         mix_fingerprint(mix_fingerprint(out->fingerprint_, info.checksum), uint64_t(info.tokens));
   }
+  check_records(out->shards_, engine::is_regular_file(path) ? SetPart::one_shard : SetPart::whole);
   const ShardInfo& info = out->shards_[0].info();
   out->vocabulary_ = info.vocabulary, out->separator_ = info.separator, out->tokenizer_ = info.tokenizer;
   return out;

@@ -1,36 +1,40 @@
-// Text to token ids and back: one interface over four kinds. docs/05-data.md says when to use which.
+// Text to token ids and back: one interface over all kinds. docs/05-data.md says when to use which.
 //
-//   bpe   GPT-2's byte-level byte-pair encoding: bpe.h, bpe_train.h, bpe_files.h
+//   bpe, wordpiece, unigram, wordlevel   tokenizer.json as Hugging Face has it: pipeline/pipeline_tokenizer.h
 //   byte  the 256 bytes
 //   char  the characters of the training text, sorted
 //   word  whitespace-separated words and an end-of-line token, as WikiText is scored
 //
 // A tokenizer is saved as a folder with one file, tokenizer.json. Its hash binds token shards to it. Objects
-// do not change after they are made; any number of threads may use one.
+// do not change after they are made; any number of threads may use one. Read next: load_tokenizer.h,
+// train_tokenizer.h, special_roles.h.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
+
+#include "data/special_roles.h"
+#include "data/token_finder.h"
 
 namespace data {
 
-using TokenId = uint32_t;
-constexpr TokenId no_token = 0xFFFFFFFF;
+enum class TokenizerKind { bpe, byte, character, word, wordpiece, unigram, wordlevel };
+const char* kind_name(TokenizerKind kind);  // "bpe" "byte" "char" "word" "wordpiece" "unigram" "wordlevel"
 
-enum class TokenizerKind { bpe, byte, character, word };
-const char* kind_name(TokenizerKind kind);  // "bpe" "byte" "char" "word"
-TokenizerKind parse_kind(const std::string& name);
-
-/// A token that stands for itself: never split, never merged, and found in text only on request.
-struct SpecialToken {
+/// A token that stands for itself: never split and never merged. Special ones are found in text only on
+/// request, others (runs of spaces, say) always.
+struct AddedToken {
   std::string text;
   TokenId id = 0;
   bool strip_left = false,
        strip_right = false;  // it takes the white space on that side with it (RoBERTa's <mask>)
+  bool single_word = false;  // not inside or at a word
+  bool normalized = false;   // looked for after the text was rewritten
+  bool special = true;
 };
 
 /// Whether "<s>" in the text is four ordinary bytes or the special token. Untrusted text should stay
@@ -52,9 +56,19 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text, SpecialText special = SpecialText::ordinary,
                               int threads = 1) const;
 
-  const std::vector<SpecialToken>& special_tokens() const { return special_; }
+  /// `ids` of one text and what the tokenizer's post-processor puts around them ("<s> … </s>"), as
+  /// transformers does for a model's input. Most kinds put nothing.
+  virtual std::vector<TokenId> with_special_tokens(std::span<const TokenId> ids) const;
+  /// The same of two texts.
+  virtual std::vector<TokenId> with_special_tokens(std::span<const TokenId> a,
+                                                   std::span<const TokenId> b) const;
+
+  /// By id.
+  const std::vector<AddedToken>& special_tokens() const { return special_; }
   /// The id of a special token, or no_token.
   TokenId special_id(std::string_view text) const;
+  /// Which token begins a text, ends it, pads, …
+  const SpecialRoles& roles() const { return roles_; }
 
   /// SHA-256 of to_json(), hexadecimal.
   std::string hash() const;
@@ -62,7 +76,7 @@ class Tokenizer {
   void save(const std::string& folder) const;
 
  protected:
-  explicit Tokenizer(std::vector<SpecialToken> special) : special_(std::move(special)) {}
+  explicit Tokenizer(std::vector<AddedToken> special, SpecialRoles declared = {});
   /// Appends the ids of text in which no special token is looked for.
   virtual void encode_ordinary(std::string_view text, int threads, std::vector<TokenId>& out) const = 0;
   /// Appends the ids of text in which special tokens count; cuts the text at them, unless overridden.
@@ -71,29 +85,10 @@ class Tokenizer {
   virtual void decode_ids(std::span<const TokenId> ids, std::string& out) const = 0;
 
  private:
-  std::vector<SpecialToken> special_;  // by id
+  std::vector<AddedToken> special_;                       // by id
+  std::unordered_map<std::string_view, size_t> by_text_;  // place in special_
+  TokenFinder finder_;                                    // of special_
+  SpecialRoles roles_;
 };
-
-/// From a folder with tokenizer.json or from such a file: ours or Hugging Face's byte-level BPE. A folder
-/// without one may have GPT-2's vocab.json and merges.txt instead (or encoder.json and vocab.bpe).
-std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
-/// The same from the text of the file; `what` names it in errors.
-std::unique_ptr<Tokenizer> parse_tokenizer(const std::string& json, const std::string& what);
-
-/// Whether load_tokenizer(folder) finds a tokenizer there.
-bool has_tokenizer(const std::string& folder);
-
-/// What to learn from text; each kind uses what applies to it.
-struct TrainOptions {
-  TokenizerKind kind = TokenizerKind::bpe;
-  size_t vocab_size = 0;             // with special tokens; 0: no limit (char, word) or 32768 (bpe)
-  uint64_t min_frequency = 0;        // rarer pairs, characters or words are left out; 0: 2 for bpe, else 1
-  std::vector<std::string> special;  // special tokens, in the order of their ids
-  int threads = 0;
-};
-
-/// Learns from texts (documents are never joined).
-std::unique_ptr<Tokenizer> train_tokenizer(std::span<const std::string_view> texts,
-                                           const TrainOptions& options);
 
 }  // namespace data

@@ -7,28 +7,12 @@
 #include <cstring>
 #include <vector>
 
+#include "data/newer_characters.h"
+
 namespace data {
 namespace {
 
 constexpr uint32_t code_points = 0x110000;
-
-/// Letters and numbers that Unicode 15.1 and 16.0 added, for a utf8proc that does not know them yet.
-struct NewCharacters {
-  uint32_t first, last;
-  CharClass kind;
-};
-constexpr CharClass letter = CharClass::letter, number = CharClass::number;
-constexpr NewCharacters new_characters[] = {
-    {0x1C89, 0x1C8A, letter},   {0xA7CB, 0xA7CD, letter},   {0xA7DA, 0xA7DC, letter},
-    {0x105C0, 0x105F3, letter}, {0x10D40, 0x10D49, number}, {0x10D4A, 0x10D65, letter},
-    {0x10D6F, 0x10D85, letter}, {0x10EC2, 0x10EC4, letter}, {0x11380, 0x11389, letter},
-    {0x1138B, 0x1138B, letter}, {0x1138E, 0x1138E, letter}, {0x11390, 0x113B5, letter},
-    {0x113B7, 0x113B7, letter}, {0x113D1, 0x113D1, letter}, {0x113D3, 0x113D3, letter},
-    {0x116D0, 0x116E3, number}, {0x11BC0, 0x11BE0, letter}, {0x11BF0, 0x11BF9, number},
-    {0x13460, 0x143FA, letter}, {0x16100, 0x1611D, letter}, {0x16130, 0x16139, number},
-    {0x16D40, 0x16D6C, letter}, {0x16D70, 0x16D79, number}, {0x18CFF, 0x18CFF, letter},
-    {0x1CCF0, 0x1CCF9, number}, {0x1E5D0, 0x1E5ED, letter}, {0x1E5F0, 0x1E5F0, letter},
-    {0x1E5F1, 0x1E5FA, number}, {0x2EBF0, 0x2EE5D, letter}};
 
 bool assigned(uint32_t code) { return utf8proc_category(utf8proc_int32_t(code)) != UTF8PROC_CATEGORY_CN; }
 
@@ -57,9 +41,13 @@ const CharClass* char_class_table() {
   static const std::vector<CharClass> table = [] {
     std::vector<CharClass> t(code_points);
     for (uint32_t code = 0; code < code_points; ++code) t[code] = classify(code);
-    for (const NewCharacters& range : new_characters)
+    for (const NewerCharacters& range : newer_characters()) {
+      const CharClass kind = range.category[0] == 'L'   ? CharClass::letter
+                             : range.category[0] == 'N' ? CharClass::number
+                                                        : CharClass::other;
       for (uint32_t code = range.first; code <= range.last; ++code)
-        if (!assigned(code)) t[code] = range.kind;
+        if (!assigned(code)) t[code] = kind;
+    }
     return t;
   }();
   return table.data();

@@ -21,7 +21,7 @@ std::vector<WordEdge> word_edges(const Tokenizer& tokenizer) {
   std::vector<WordEdge> out(tokenizer.vocab_size(), WordEdge::both);
   if (tokenizer.kind() == TokenizerKind::word) return out;
   for (TokenId id = 0; id < out.size(); ++id) out[id] = edge_of(tokenizer.decode({&id, 1}));
-  for (const SpecialToken& special : tokenizer.special_tokens()) out[special.id] = WordEdge::both;
+  for (const AddedToken& special : tokenizer.special_tokens()) out[special.id] = WordEdge::both;
   return out;
 }
 

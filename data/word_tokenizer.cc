@@ -40,14 +40,14 @@ void for_each_word(std::string_view text, const Word& word, const LineEnd& line_
 
 }  // namespace
 
-WordTokenizer::WordTokenizer(std::vector<SpecialToken> special, std::vector<std::string> words)
+WordTokenizer::WordTokenizer(std::vector<AddedToken> special, std::vector<std::string> words)
     : Tokenizer(std::move(special)), words_(std::move(words)) {
   for (size_t i = 0; i < words_.size(); ++i) ids_[words_[i]] = TokenId(special_tokens().size() + i);
 }
 
 std::unique_ptr<Tokenizer> WordTokenizer::train(std::span<const std::string_view> texts,
                                                 const TrainOptions& options) {
-  std::vector<SpecialToken> special = {{"<unk>", unknown_id}, {"<eos>", end_of_line_id}};
+  std::vector<AddedToken> special = {{"<unk>", unknown_id}, {"<eos>", end_of_line_id}};
   for (const std::string& text : options.special) {
     if (text != "<unk>" && text != "<eos>") special.push_back({text, TokenId(special.size())});
   }
@@ -57,7 +57,7 @@ std::unique_ptr<Tokenizer> WordTokenizer::train(std::span<const std::string_view
         text, [&](std::string_view word) { ++counts[word]; }, [] {});
   }
   check(!counts.empty(), "tokenizer train: the text has no words to learn from");
-  for (const SpecialToken& token : special) counts.erase(token.text);
+  for (const AddedToken& token : special) counts.erase(token.text);
   std::vector<std::pair<uint64_t, std::string_view>> kept;
   for (const auto& [word, count] : counts) {
     // A file in JSON cannot hold a word that is not valid UTF-8; such words are <unk>.
@@ -77,11 +77,11 @@ std::unique_ptr<Tokenizer> WordTokenizer::train(std::span<const std::string_view
 }
 
 std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
-  std::vector<SpecialToken> special = read_special(json, {"words"}, what);
+  std::vector<AddedToken> special = read_special(json, {"words"}, what);
   check(special.size() >= 2 && special[unknown_id].text == "<unk>" && special[end_of_line_id].text == "<eos>",
         what, ": \"special\" must begin with \"<unk>\" and \"<eos>\"");
   auto out = std::make_unique<WordTokenizer>(std::move(special), read_strings(json, "words", what));
-  for (const SpecialToken& token : out->special_tokens()) {
+  for (const AddedToken& token : out->special_tokens()) {
     check(!out->ids_.contains(token.text), what, ": \"", token.text, "\" is both a word and a special token");
   }
   return out;
@@ -90,7 +90,7 @@ std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& js
 std::string WordTokenizer::to_json() const {
   engine::Json json = tokenizer_header(kind(), special_tokens());
   json["words"] = words_;
-  return json.dump(1) + "\n";
+  return engine::exact_json_text(json, "tokenizer.json", 1) + "\n";
 }
 
 void WordTokenizer::encode_ordinary(std::string_view text, int, std::vector<TokenId>& out) const {

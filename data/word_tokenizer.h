@@ -9,14 +9,14 @@
 
 #include <unordered_map>
 
-#include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/json.h"
 
 namespace data {
 
 class WordTokenizer final : public Tokenizer {
  public:
-  WordTokenizer(std::vector<SpecialToken> special, std::vector<std::string> words);
+  WordTokenizer(std::vector<AddedToken> special, std::vector<std::string> words);
   static std::unique_ptr<Tokenizer> train(std::span<const std::string_view> texts,
                                           const TrainOptions& options);
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);

@@ -133,6 +133,7 @@ const std::vector<Key>& keys() {
       word_key("activation", &C::activation, nn::activation_names),
       word_key("positions", &C::positions, nn::position_names),
       size_key("position_offset", false, 0, &C::position_offset, 0),
+      size_key("longest_row", false, 0, &C::longest_row, 0),
       number_key("rope_theta", &C::rope_theta),
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),
@@ -186,14 +187,21 @@ void keep_written_activation(ModelConfig& c, const Json& json, const std::string
     c.activation = read_word<nn::Activation>(json["activation"], what + ": activation", nn::activation_names);
 }
 
+/// The marks of a model directory, where they stand: a later version may mean something else by the same
+/// keys.
+void check_format(const Json& json, const std::string& what) {
+  engine::check(!json.contains("format") || json["format"] == "normlab-model", what,
+                ": \"format\" must be \"normlab-model\", the mark of a model directory");
+  if (json.contains("version")) engine::json_int(json["version"], what + ": version", 1, 1);
+}
+
 }  // namespace
 
 ModelConfig model_config_from_json(const Json& json, const std::string& what) {
   engine::check_keys(json, key_names({"format", "version"}), what);
-  engine::check(json.contains("format") && json["format"] == "normlab-model", what,
-                ": \"format\" must be \"normlab-model\", the mark of a model directory");
-  engine::check(json.contains("version"), what, ": key \"version\" is missing");
-  engine::json_int(json["version"], what + ": version", 1, 1);
+  for (const char* key : {"format", "version"})
+    engine::check(json.contains(key), what, ": key \"", key, "\" is missing");
+  check_format(json, what);
   check_required(json, what);
   ModelConfig c;
   read_keys(c, json, what);
@@ -207,6 +215,7 @@ ModelConfig read_model_config(const std::string& path) {
 
 ModelConfig model_config_from_section(const Json& json, const std::string& what) {
   engine::check_keys(json, key_names({"format", "version", "preset"}), what);
+  check_format(json, what);
   if (!present(json, "preset")) {
     check_required(json, what);
     ModelConfig c;

@@ -39,6 +39,9 @@ struct ModelConfig {
   nn::Activation activation = nn::Activation::gelu;
   nn::Positions positions = nn::Positions::learned;
   int64_t position_offset = 0;
+  /// Rows may not be longer: some layers of the model that was imported attend to a window of so many tokens,
+  /// which is everything only up to here. 0: no limit.
+  int64_t longest_row = 0;
   double rope_theta = 1e4;
   int64_t token_types = 0;
   double embed_scale = 1;

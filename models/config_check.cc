@@ -63,6 +63,8 @@ void check_positions(const ModelConfig& c) {
           "model: positions sinusoidal needs an even width of at least 4, got ", c.width);
   check(c.position_offset >= 0 && c.position_offset <= 65536, "model: position_offset ", c.position_offset,
         " is outside [0, 65536]");
+  check(c.longest_row == 0 || c.context <= c.longest_row, "model: context ", c.context,
+        " is above longest_row ", c.longest_row);
   check(c.token_types >= 0 && c.token_types <= 65536, "model: token_types ", c.token_types,
         " is outside [0, 65536]");
 }

@@ -2,6 +2,7 @@
 #include "models/convert.h"
 
 #include "engine/base/check.h"
+#include "models/model_files.h"
 #include "models/parameter_list.h"
 
 namespace models {
@@ -14,10 +15,18 @@ const char* const kept_key = "hf_config";  // in the metadata of our model.safet
 
 PortableModel read_hf(const std::string& folder) {
   const HfDirectory directory(folder);
-  PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), ""};
+  PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), {}};
   for (const MappedTensor& mapped : directory.tensors())
     model.tensors.emplace_back(mapped.name, directory.load(mapped));
   return model;
+}
+
+Json kept_of(const engine::Safetensors& file, const std::string& folder) {
+  const auto kept = file.metadata().find(kept_key);
+  if (kept == file.metadata().end()) return Json::object();
+  Json json = engine::parse_json(kept->second, folder + ": metadata " + kept_key);
+  check(json.is_object(), folder, ": metadata ", kept_key, " is not an object");
+  return json;
 }
 
 PortableModel read_normlab(const std::string& folder) {
@@ -25,6 +34,7 @@ PortableModel read_normlab(const std::string& folder) {
   PortableModel model;
   model.config = read_model_config(folder + "/config.json");
   const engine::Safetensors file(folder);
+  check_written_together(folder, file);
   for (const ParameterInfo& info : parameter_list(model.config)) {
     const engine::SafetensorsEntry* entry = file.find(info.name);
     const Shape shape(info.shape);
@@ -41,19 +51,22 @@ PortableModel read_normlab(const std::string& folder) {
       for (const auto& [name, tensor] : model.tensors) known = known || name == entry.name;
       check(known, folder, ": unexpected tensor \"", entry.name, "\"");
     }
-  const auto kept = file.metadata().find(kept_key);
-  if (kept != file.metadata().end())
-    model.kept = engine::parse_json(kept->second, folder + ": metadata " + kept_key);
-  check(model.kept.is_object(), folder, ": metadata ", kept_key, " is not an object");
+  model.kept = kept_of(file, folder);
   return model;
+}
+
+/// What stands beside the weights.
+std::vector<ModelFile> with_companions(const PortableModel& model, const std::string& config) {
+  std::vector<ModelFile> files = {{"config.json", config}};
+  for (const CompanionFile& file : model.companions) files.push_back({file.name, file.text});
+  return files;
 }
 
 void write_normlab(const PortableModel& model, const std::string& folder) {
   std::map<std::string, std::string> metadata = {{"format", "normlab"}};
-  if (!model.kept.empty()) metadata[kept_key] = model.kept.dump();
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", model.tensors, metadata);
-  engine::write_file(folder + "/config.json", to_json(model.config).dump(1) + "\n");
+  if (!model.kept.empty()) metadata[kept_key] = engine::json_text(model.kept);
+  write_model_directory(folder, model.tensors, metadata,
+                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"));
 }
 
 /// torch's name of an element type.
@@ -66,7 +79,24 @@ const char* torch_name(engine::DType dtype) {
   }
 }
 
-void write_hf(const PortableModel& model, const std::string& folder) {
+/// A masked LM without token types as one of a single type whose embedding is zero, which is what BERT and
+/// RoBERTa can say.
+PortableModel with_token_type(PortableModel model) {
+  model.config.token_types = 1;
+  size_t at = 0;
+  for (const ParameterInfo& info : parameter_list(model.config)) {
+    if (info.name == "embed.types.weight") break;
+    ++at;
+  }
+  const Tensor zeros = Tensor::zeros({1, model.config.width}, model.tensors.front().second.dtype());
+  model.tensors.insert(model.tensors.begin() + ptrdiff_t(at), {"embed.types.weight", zeros});
+  return model;
+}
+
+void write_hf(const PortableModel& given, const std::string& folder) {
+  const bool untyped = given.config.objective == Objective::mlm && given.config.token_types == 0;
+  const PortableModel typed = untyped ? with_token_type(given) : PortableModel();
+  const PortableModel& model = untyped ? typed : given;
   HfWritten written = write_hf_config(model.config, model.kept);
   const std::vector<MappedTensor> map = map_tensors(written.architecture->names, model.config);
   engine::NamedTensors tensors;
@@ -74,17 +104,15 @@ void write_hf(const PortableModel& model, const std::string& folder) {
     for (auto& part : take_apart(map[i], model.tensors[i].second)) tensors.push_back(std::move(part));
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
-  engine::make_directories(folder);
-  engine::write_safetensors(folder + "/model.safetensors", tensors, {{"format", "pt"}});
-  engine::write_file(folder + "/config.json", written.json.dump(2) + "\n");
+  write_model_directory(folder, tensors, {{"format", "pt"}},
+                        with_companions(model, engine::json_text(written.json, 2) + "\n"));
 }
 
 }  // namespace
 
 PortableModel read_portable(const std::string& folder, ModelFormat format) {
   PortableModel model = format == ModelFormat::hf ? read_hf(folder) : read_normlab(folder);
-  const std::string tokenizer = folder + "/tokenizer.json";
-  if (engine::file_exists(tokenizer)) model.tokenizer = tokenizer;
+  model.companions = read_companions(folder);
   return model;
 }
 
@@ -93,8 +121,8 @@ void write_portable(const PortableModel& model, const std::string& folder, Model
     write_hf(model, folder);
   else
     write_normlab(model, folder);
-  if (!model.tokenizer.empty())
-    engine::write_file(folder + "/tokenizer.json", engine::read_file(model.tokenizer));
 }
+
+Json kept_hf_config(const std::string& folder) { return kept_of(engine::Safetensors(folder), folder); }
 
 }  // namespace models

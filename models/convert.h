@@ -2,6 +2,7 @@
 // model_files.h.
 #pragma once
 
+#include "models/companions.h"
 #include "models/hf_directory.h"
 
 namespace models {
@@ -17,11 +18,14 @@ struct PortableModel {
   /// model.safetensors and return to a config.json.
   engine::Json kept = engine::Json::object();
   std::vector<DroppedTensor> dropped;
-  std::string tokenizer;  // path of a tokenizer.json, or empty
+  std::vector<CompanionFile> companions;
 };
 
 PortableModel read_portable(const std::string& folder, ModelFormat format);
 /// Makes the folder; config.json is written last. Error: the format cannot say this model.
 void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format);
+
+/// The keys of a Hugging Face config that travelled with a directory of ours; an empty object: none did.
+engine::Json kept_hf_config(const std::string& folder);
 
 }  // namespace models

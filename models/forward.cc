@@ -8,8 +8,10 @@ using engine::DType;
 
 ForwardResult run_forward(Transformer& model, const TokenBatch& batch, WithGradients with_gradients) {
   const bool scored = batch.labels.defined();
-  check(batch.labels.defined() || with_gradients == WithGradients::no,
-        "forward: gradients need labels (a masked LM or classifier has no others)");
+  check(
+      batch.labels.defined() || with_gradients == WithGradients::no,
+      "forward: gradients need labels, and no position is scored (a masked LM or classifier has no labels of "
+      "its own)");
   check(batch.scored > 0 || !batch.labels.defined(), "forward: no position is scored, so there is no loss");
   ForwardResult result;
   {

@@ -129,7 +129,7 @@ int64_t generate(Decoder& decoder, std::vector<double> logits, const GenerateOpt
     const std::span<const double> real =
         std::span<const double>(logits).first(std::min(vocabulary, logits.size()));
     const int32_t id = sample_token(real, options.sampling, rng);
-    if (id == options.stop) return n;
+    if (std::find(options.stops.begin(), options.stops.end(), id) != options.stops.end()) return n;
     if (!on_token(id)) return n + 1;
     if (n + 1 < options.max_tokens) logits = decoder.read({&id, 1});
   }

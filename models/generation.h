@@ -68,7 +68,7 @@ struct GenerateOptions {
   Sampling sampling;
   int64_t max_tokens = 200;
   int64_t vocabulary = 0;  // ids from here on are padding and never drawn; 0: none
-  int32_t stop = -1;       // a token that ends the text and is not part of it; -1: none
+  Ids stops;               // tokens that end the text and are no part of it
 };
 
 /// Continues what `decoder` has read, whose last logits are given; on_token sees each token and ends the

@@ -2,8 +2,8 @@
 //
 // A key's row reads it into a ModelConfig and writes it back. What our format cannot say is refused by the
 // row that would have had to say it; what has no bearing on the numbers (dropout, token ids, ...) is listed
-// as ignored; any other key is an error. Read first: config.h, name_map.h. The tables: hf_gpt.cc, hf_bert.cc,
-// hf_llama.cc.
+// as ignored; any other key is an error, unless it is private (_name) or null. Read first: config.h,
+// name_map.h. The tables: hf_gpt.cc, hf_bert.cc, hf_llama.cc.
 #pragma once
 
 #include <functional>
@@ -74,6 +74,8 @@ HfWritten write_hf_config(const ModelConfig& config, const engine::Json& kept);
 // rows
 
 HfKey hf_size(const char* name, int64_t ModelConfig::*member);
+/// Another name of the size that `key`, an earlier row, has read: both must agree.
+HfKey hf_alias(const char* name, int64_t ModelConfig::*member, const char* key);
 HfKey hf_number(const char* name, double ModelConfig::*member, double absent);
 /// null: none.
 HfKey hf_optional(const char* name, std::optional<double> ModelConfig::*member, double absent);

@@ -31,7 +31,7 @@ std::vector<HfKey> encoder_keys() {
           hf_flag("tie_word_embeddings", &C::tied, true),
           hf_only("is_decoder", false, "the masked LM attends in both directions"),
           hf_only("position_embedding_type", "absolute", "positions are added to embeddings"),
-          hf_only("embedding_size", nullptr, "embeddings are as wide as the model")};
+          hf_alias("embedding_size", &C::width, "hidden_size")};
 }
 
 /// BERT's head has the encoder's activation; ours is GELU.
@@ -94,7 +94,11 @@ std::vector<Row> joined(std::vector<Row> rows, const std::vector<Row>& more) {
   return rows;
 }
 
-const std::vector<std::string> dropout_keys = {"attention_probs_dropout_prob", "hidden_dropout_prob"};
+const std::vector<std::string> ignored_keys = {
+    "attention_probs_dropout_prob", "hidden_dropout_prob",
+    // of the pooler, which the masked LM does not use, and of distillation
+    "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
+    "pooler_type", "directionality", "cell", "emb_size", "pre_trained", "structure"};
 
 HfArchitecture bert() {
   return {
@@ -103,8 +107,7 @@ HfArchitecture bert() {
       .prefix = "bert.",
       .base = masked_lm(bert_norms),
       .keys = joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
-      .ignored = joined(dropout_keys, {"pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-                                       "pooler_size_per_head", "pooler_type", "directionality"}),
+      .ignored = ignored_keys,
       .names = joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
                                                  {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
                                                  {"head.weight", {"cls.predictions.decoder.weight"}},
@@ -128,7 +131,7 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
       .base = masked_lm(norms),
       .keys = joined(encoder_keys(), {padding_offset(), offset_context(),
                                       hf_activation("hidden_act", plain_activations(), "gelu")}),
-      .ignored = dropout_keys,
+      .ignored = ignored_keys,
       .names = joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
                               {"mlm.norm.*", {"lm_head.layer_norm.*"}},
                               {"head.weight", {"lm_head.decoder.weight"}},
@@ -144,10 +147,14 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
 }  // namespace
 
 std::vector<HfArchitecture> hf_bert_architectures() {
-  return {bert(),
-          roberta_like("roberta", "RobertaForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta.")),
-          roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
-                       pre_norms, pre_norm_names("roberta_prelayernorm."))};
+  return {
+      bert(),
+      roberta_like("roberta", "RobertaForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta.")),
+      roberta_like("xlm-roberta", "XLMRobertaForMaskedLM", "roberta.", bert_norms,
+                   post_norm_names("roberta.")),
+      roberta_like("camembert", "CamembertForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta.")),
+      roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
+                   pre_norms, pre_norm_names("roberta_prelayernorm."))};
 }
 
 }  // namespace models

@@ -16,68 +16,26 @@ constexpr int64_t largest_size = int64_t(1) << 26;
 /// Keys that any config.json may hold and that change no number of a forward pass: provenance, training,
 /// tokens, defaults of text generation, names of classes.
 const std::vector<std::string>& ignored_everywhere() {
-  static const std::vector<std::string> names = {"architectures",
-                                                 "model_type",
-                                                 "transformers_version",
-                                                 "_name_or_path",
-                                                 "_commit_hash",
-                                                 "dtype",
-                                                 "torch_dtype",
-                                                 "attn_implementation",
-                                                 "_attn_implementation",
-                                                 "_attn_implementation_autoset",
-                                                 "experts_implementation",
-                                                 "use_cache",
-                                                 "return_dict",
-                                                 "torchscript",
-                                                 "use_bfloat16",
-                                                 "gradient_checkpointing",
-                                                 "output_attentions",
-                                                 "output_hidden_states",
-                                                 "chunk_size_feed_forward",
-                                                 "initializer_range",
-                                                 "tokenizer_class",
-                                                 "prefix",
-                                                 "bos_token_id",
-                                                 "eos_token_id",
-                                                 "pad_token_id",
-                                                 "sep_token_id",
-                                                 "cls_token_id",
-                                                 "decoder_start_token_id",
-                                                 "finetuning_task",
-                                                 "task_specific_params",
-                                                 "problem_type",
-                                                 "id2label",
-                                                 "label2id",
-                                                 "num_labels",
-                                                 "classifier_dropout",
-                                                 "tf_legacy_loss",
-                                                 "max_length",
-                                                 "min_length",
-                                                 "do_sample",
-                                                 "early_stopping",
-                                                 "num_beams",
-                                                 "num_beam_groups",
-                                                 "diversity_penalty",
-                                                 "temperature",
-                                                 "top_k",
-                                                 "top_p",
-                                                 "typical_p",
-                                                 "repetition_penalty",
-                                                 "length_penalty",
-                                                 "no_repeat_ngram_size",
-                                                 "encoder_no_repeat_ngram_size",
-                                                 "bad_words_ids",
-                                                 "num_return_sequences",
-                                                 "output_scores",
-                                                 "return_dict_in_generate",
-                                                 "forced_bos_token_id",
-                                                 "forced_eos_token_id",
-                                                 "remove_invalid_values",
-                                                 "exponential_decay_length_penalty",
-                                                 "suppress_tokens",
-                                                 "begin_suppress_tokens",
-                                                 "cache_implementation"};
+  static const std::vector<std::string> names = {
+      "architectures", "model_type", "transformers_version", "_name_or_path", "_commit_hash", "dtype",
+      "torch_dtype", "attn_implementation", "_attn_implementation", "_attn_implementation_autoset",
+      "experts_implementation", "use_cache", "return_dict", "torchscript", "use_bfloat16",
+      "gradient_checkpointing", "output_attentions", "output_hidden_states", "chunk_size_feed_forward",
+      "initializer_range", "tokenizer_class", "prefix", "bos_token_id", "eos_token_id", "pad_token_id",
+      "sep_token_id", "cls_token_id", "decoder_start_token_id", "finetuning_task", "task_specific_params",
+      "problem_type", "id2label", "label2id", "num_labels", "classifier_dropout", "tf_legacy_loss",
+      "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
+      "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
+      "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
+      "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
+      "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
+      "begin_suppress_tokens", "cache_implementation", "max_new_tokens", "unk_token_id", "mask_token_id",
+      // Of models on the Hub, read by no code that computes a logit.
+      "output_past", "n_special", "predict_special_tokens", "xla_device", "is_llama_config",
+      "max_sequence_length", "max_seq_length", "model_max_length", "unsloth_fixed", "unsloth_version",
+      "transformers.js_config", "auto_map", "custom_pipelines", "neftune_noise_alpha", "use_flash_attn",
+      "use_flash_attention_2", "tokenizer_name", "vocab_file", "language", "languages", "name", "license",
+      "pad_token", "bos_token", "eos_token"};
   return names;
 }
 
@@ -90,12 +48,29 @@ const std::vector<HfKey>& keys_everywhere() {
       hf_only("tie_encoder_decoder", false, "there is no encoder beside a decoder"),
       hf_only("pruned_heads", Json::object(), "all layers have the same heads"),
       hf_only("quantization_config", nullptr, "weights are f32, bf16 or f16"),
+      hf_only("compression_config", nullptr, "weights are f32, bf16 or f16"),
+      hf_only("rope_interleaved", false, "rotary positions turn channel i with channel i + half the head"),
   };
   return rows;
 }
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool has_row(const HfArchitecture& architecture, const std::string& name) {
+  for (const auto* keys : {&keys_everywhere(), &architecture.keys})
+    for (const HfKey& key : *keys)
+      if (key.name == name) return true;
+  return false;
+}
+
+/// Keys without a row that change no number: those listed; private attributes of somebody's Python objects;
+/// and null under a name that the architecture has no use for, which can switch nothing on.
+bool harmless(const HfArchitecture& architecture, const std::string& name, const Json& value) {
+  if (has_row(architecture, name)) return false;
+  return contains(ignored_everywhere(), name) || contains(architecture.ignored, name) ||
+         name.starts_with("_") || value.is_null();
 }
 
 void read_keys(const std::vector<HfKey>& keys, const Json& json, const std::string& what, HfConfig& out) {
@@ -112,6 +87,8 @@ void check_known(const HfArchitecture& architecture, const Json& json, const std
   known.insert(known.end(), architecture.ignored.begin(), architecture.ignored.end());
   for (const auto* keys : {&keys_everywhere(), &architecture.keys})
     for (const HfKey& key : *keys) known.push_back(key.name);
+  for (const auto& [name, value] : json.items())
+    if (harmless(architecture, name, value)) known.push_back(name);
   engine::check_keys(json, known, what);
 }
 
@@ -181,10 +158,7 @@ HfConfig read_hf_config(const Json& json, const std::string& what) {
   read_keys(keys_everywhere(), json, what, out);
   read_keys(out.architecture->keys, json, what, out);
   for (const auto& [key, value] : json.items())
-    if (contains(ignored_everywhere(), key) || contains(out.architecture->ignored, key))
-      if (key != "model_type" && key != "architectures") out.kept[key] = value;
-  for (const HfKey& key : out.architecture->keys)
-    if (key.keep == Keep::no) out.kept.erase(key.name);  // a row of its own wins over the list
+    if (key != "architectures" && harmless(*out.architecture, key, value)) out.kept[key] = value;
   out.config = checked(out.config);
   return out;
 }
@@ -193,7 +167,13 @@ HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
   const ModelConfig wanted = checked(essence(config));
   const HfArchitecture* nearest = nullptr;
   std::vector<std::string> fewest;
-  for (const HfArchitecture& architecture : hf_architectures()) {
+  // Several may say the same model: the one that it came from goes first.
+  std::vector<const HfArchitecture*> order;
+  for (const HfArchitecture& architecture : hf_architectures())
+    order.insert(kept.value("model_type", Json()) == architecture.model_type ? order.begin() : order.end(),
+                 &architecture);
+  for (const HfArchitecture* candidate : order) {
+    const HfArchitecture& architecture = *candidate;
     HfWritten written{&architecture, write_keys(architecture, wanted)};
     std::vector<std::string> differing;
     try {
@@ -225,6 +205,18 @@ HfKey hf_size(const char* name, int64_t ModelConfig::*member) {
           [=](const ModelConfig& c) { return Json(c.*member); }};
 }
 
+HfKey hf_alias(const char* name, int64_t ModelConfig::*member, const char* key) {
+  return {name,
+          Json(),
+          [=](ModelConfig& c, const HfValue& v) {
+            if (v.value.is_null()) return;
+            const int64_t size = engine::json_int(v.value, v.what, 0, largest_size);
+            check(size == c.*member, v.what, " ", size, " contradicts ", key, " ", c.*member);
+          },
+          {},
+          Keep::yes};
+}
+
 HfKey hf_number(const char* name, double ModelConfig::*member, double absent) {
   return {name, Json(absent),
           [=](ModelConfig& c, const HfValue& v) { c.*member = engine::json_number(v.value, v.what); },
@@ -251,7 +243,7 @@ HfKey hf_only(const char* name, Json only, const char* why) {
           only,
           [=](ModelConfig&, const HfValue& v) {
             const bool same = v.value == only || (v.value.is_null() && only == false);
-            check(same, v.what, " ", v.value.dump().substr(0, 60), " cannot be said here: ", why);
+            check(same, v.what, " ", engine::json_text(v.value).substr(0, 60), " cannot be said here: ", why);
           },
           {},
           Keep::yes};

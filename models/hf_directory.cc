@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "models/model_files.h"
 
 namespace models {
 namespace {
@@ -44,6 +45,7 @@ HfDirectory::HfDirectory(const std::string& folder)
     : folder_(folder),
       hf_(read_hf_config(read_config(folder), folder + "/config.json")),
       file_(open_weights(folder)) {
+  check_written_together(folder, file_);
   if (engine::file_exists(folder + "/tokenizer.json")) hf_.config.tokenizer = "tokenizer.json";
   // A layer or expert has at least one tensor: a hostile config must not make us list more than the file
   // holds.

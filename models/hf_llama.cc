@@ -1,6 +1,7 @@
 // Llama (Touvron et al. 2023, arXiv 2302.13971), OLMo-2 (arXiv 2501.00656), OLMoE (arXiv 2409.02060) and
 // Gemma-2 (arXiv 2408.00118) as transformers stores them: one family of names, different norms. Read first:
 // hf_architecture.h.
+#include <algorithm>
 #include <cmath>
 
 #include "engine/base/check.h"
@@ -38,11 +39,11 @@ HfKey default_size(const char* name, int64_t ModelConfig::*member) {
 
 void check_plain_rope(const Json& rope, const std::string& what) {
   if (rope.is_null()) return;
-  check(rope.is_object(), what, ": expected an object, got ", rope.dump().substr(0, 40));
+  check(rope.is_object(), what, ": expected an object, got ", engine::json_text(rope).substr(0, 40));
   for (const auto& [key, value] : rope.items()) {
     const bool plain = key == "rope_theta" || ((key == "rope_type" || key == "type") && value == "default") ||
                        (key == "partial_rotary_factor" && value == 1);
-    check(plain, what, ".", key, " ", value.dump().substr(0, 40),
+    check(plain, what, ".", key, " ", engine::json_text(value).substr(0, 40),
           " cannot be said here: rotary positions are plain (rope_type \"default\")");
   }
 }
@@ -54,21 +55,24 @@ HfKey rope_theta() {
           },
           [](const C& c) { return Json(c.rope_theta); }};
 }
-/// Reads after rope_theta and wins over it, as in transformers.
+/// Reads after rope_theta and wins over it where it names a theta, as in transformers.
+void read_rope(C& c, const HfValue& v) {
+  check_plain_rope(v.value, v.what);
+  if (v.value.is_object() && v.value.contains("rope_theta"))
+    c.rope_theta = engine::json_number(v.value["rope_theta"], v.what + ".rope_theta");
+}
 HfKey rope_parameters() {
   return {"rope_parameters", Json(),
           [](C& c, const HfValue& v) {
-            check_plain_rope(v.value, v.what);
-            if (v.value.is_object() && v.value.contains("rope_theta"))
-              c.rope_theta = engine::json_number(v.value["rope_theta"], v.what + ".rope_theta");
+            const bool replaced = v.all.contains("rope_scaling") && !v.all["rope_scaling"].empty();
+            if (!replaced) read_rope(c, v);
           },
           [](const C& c) {
             return Json{{"rope_theta", c.rope_theta}, {"rope_type", "default"}};
           }};
 }
-HfKey rope_scaling() {
-  return {"rope_scaling", Json(), [](C&, const HfValue& v) { check_plain_rope(v.value, v.what); }, {}};
-}
+/// The older name of rope_parameters; where both stand this one counts.
+HfKey rope_scaling() { return {"rope_scaling", Json(), read_rope, {}}; }
 
 HfKey attention_bias() {
   return {"attention_bias", Json(false),
@@ -96,9 +100,31 @@ std::vector<Row> joined(std::vector<Row> rows, const std::vector<Row>& more) {
   return rows;
 }
 
+// Attention to a window is attention to everything as long as no row is longer than the window. So a model
+// whose layers have windows is read as one of rows that are no longer, and returns with the context it came
+// with.
+
+HfKey longest_context() {
+  HfKey key = hf_size("max_position_embeddings", &C::context);
+  key.keep = Keep::yes;
+  return key;
+}
+
+void limit_rows(C& c, const HfValue& v) {
+  if (v.value.is_null()) return;
+  c.longest_row = engine::json_int(v.value, v.what, 1, largest_size);
+  c.context = std::min(c.context, c.longest_row);
+}
+Json write_window(const C& c) { return c.longest_row > 0 ? Json(c.longest_row) : Json(); }
+
+/// For architectures without layer_types: all layers have the window, if there is one.
+HfKey window_of_all(int64_t absent) {
+  return {"sliding_window", absent > 0 ? Json(absent) : Json(), limit_rows, write_window, Keep::yes};
+}
+
 std::vector<HfKey> family_keys(bool tied, double eps) {
   return {hf_size("vocab_size", &C::vocab_size),
-          hf_size("max_position_embeddings", &C::context),
+          longest_context(),
           hf_size("num_hidden_layers", &C::layers),
           hf_size("hidden_size", &C::width),
           hf_size("num_attention_heads", &C::heads),
@@ -139,9 +165,11 @@ HfArchitecture llama() {
       .class_name = "LlamaForCausalLM",
       .prefix = "model.",
       .base = rope_lm("attn{in=rms} ffn{in=rms} final=rms"),
-      .keys = joined(family_keys(false, 1e-6), {default_size("head_dim", &C::head_dim), ffn_bias("mlp_bias"),
-                                                hf_activation("hidden_act", gated_activations(), "silu")}),
-      .ignored = {"attention_dropout", "pretraining_tp"},
+      .keys = joined(family_keys(false, 1e-6),
+                     {default_size("head_dim", &C::head_dim), ffn_bias("mlp_bias"), window_of_all(0),
+                      hf_activation("hidden_act", gated_activations(), "silu")}),
+      .ignored = {"attention_dropout", "pretraining_tp", "use_sliding_window", "max_window_layers",
+                  "hidden_activation"},
       .names = family_names(
           {{"layers.{N}.attn.in_norm.weight", {"model.layers.{N}.input_layernorm.weight"}},
            {"layers.{N}.ffn.in_norm.weight", {"model.layers.{N}.post_attention_layernorm.weight"}}}),
@@ -180,7 +208,7 @@ HfArchitecture olmoe() {
                   hf_flag("norm_topk_prob", &C::router_normalize, false), no_ffn_bias(),
                   hf_activation("hidden_act", gated_activations(), "silu"),
                   hf_only("clip_qkv", nullptr, "projections are not clipped")}),
-      .ignored = {"attention_dropout", "output_router_logits", "router_aux_loss_coef"},
+      .ignored = {"attention_dropout", "output_router_logits", "router_aux_loss_coef", "router_z_loss_coef"},
       .names = joined(
           {{"layers.{N}.ffn.router.weight", {"model.layers.{N}.mlp.gate.weight"}},
            {"layers.{N}.ffn.experts.up.weight", {experts + "up_proj.weight"}, Layout::experts},
@@ -211,8 +239,6 @@ HfKey query_scalar() {
           }};
 }
 
-/// Layers that attend to a window are layers that attend to everything as long as no row is longer than the
-/// window.
 HfKey layer_types() {
   return {"layer_types", Json(),
           [](C& c, const HfValue& v) {
@@ -221,9 +247,13 @@ HfKey layer_types() {
                   c.layers, " words");
             for (const Json& type : v.value)
               check(type == "full_attention" || type == "sliding_attention", v.what, ": ",
-                    type.dump().substr(0, 40), " is neither \"full_attention\" nor \"sliding_attention\"");
+                    engine::json_text(type).substr(0, 40),
+                    " is neither \"full_attention\" nor \"sliding_attention\"");
           },
-          [](const C& c) { return Json(std::vector<std::string>(size_t(c.layers), "full_attention")); },
+          [](const C& c) {
+            const char* type = c.longest_row > 0 ? "sliding_attention" : "full_attention";
+            return Json(std::vector<std::string>(size_t(c.layers), type));
+          },
           Keep::yes};
 }
 HfKey sliding_window() {
@@ -233,12 +263,9 @@ HfKey sliding_window() {
             bool any = !listed;  // without a list every second layer has the window
             if (listed)
               for (const Json& type : v.all["layer_types"]) any = any || type != "full_attention";
-            if (!any || v.value.is_null()) return;
-            const int64_t window = engine::json_int(v.value, v.what, 1, largest_size);
-            check(c.context <= window, v.what, " ", window, " is below max_position_embeddings ", c.context,
-                  ": attention to a window cannot be said here");
+            if (any) limit_rows(c, v);
           },
-          [](const C& c) { return Json(c.context); }, Keep::yes};
+          [](const C& c) { return c.longest_row > 0 ? write_window(c) : Json(c.context); }, Keep::yes};
 }
 
 HfArchitecture gemma2() {
@@ -264,7 +291,7 @@ HfArchitecture gemma2() {
       .prefix = "model.",
       .base = base,
       .keys = keys,
-      .ignored = {"attention_dropout", "hidden_act"},  // hidden_activation is the one that is read
+      .ignored = {"attention_dropout", "hidden_act", "sliding_window_size"},  // hidden_activation counts
       .names = family_names(
           {{"layers.{N}.attn.in_norm.weight", {"model.layers.{N}.input_layernorm.weight"}},
            {"layers.{N}.attn.out_norm.weight", {"model.layers.{N}.post_attention_layernorm.weight"}},

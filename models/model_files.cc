@@ -1,17 +1,28 @@
 // Read first: model_files.h.
 #include "models/model_files.h"
 
+#include <deque>
+
+#include "engine/base/folder.h"
+#include "engine/base/json.h"
+#include "engine/base/log.h"
+#include "engine/base/sha256.h"
 #include "engine/base/text.h"
 
 namespace models {
 
 using engine::check;
 
+namespace {
+const char* const together_key = "written_with";  // of the weights' metadata: file name -> SHA-256
+}
+
 std::unique_ptr<Transformer> load_model(const std::string& folder, const nn::Precision& precision,
                                         nn::Gradients gradients) {
   check(engine::is_directory(folder), folder, ": not a model directory");
   const ModelConfig config = read_model_config(folder + "/config.json");
   const engine::Safetensors file(folder);
+  check_written_together(folder, file);
   // Compare names before allocating: a hostile config must not cost more memory than its weights.
   for (const nn::Declaration& d : declarations(config))
     check(file.find(d.name) != nullptr, folder, ": tensor \"", d.name, "\" ", d.shape, " is missing");
@@ -43,7 +54,6 @@ engine::NamedTensors named_values(const nn::Parameters& parameters) {
 }
 
 void save_model(const Transformer& model, const std::string& folder, engine::DType dtype) {
-  engine::make_directories(folder);
   engine::NamedTensors tensors = named_values(model.parameters());
   for (auto& [name, tensor] : tensors) {
     if (tensor.dtype() == dtype) continue;
@@ -51,8 +61,39 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
     cast.copy_from(tensor);
     tensor = cast;
   }
-  engine::write_safetensors(folder + "/model.safetensors", tensors, {{"format", "normlab"}});
-  engine::write_file(folder + "/config.json", to_json(model.config()).dump(1) + "\n");
+  write_model_directory(folder, tensors, {{"format", "normlab"}},
+                        {{"config.json", engine::json_text(to_json(model.config()), 1) + "\n"}});
+}
+
+void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
+                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files) {
+  engine::make_directories(folder);
+  const engine::FolderLock lock(folder);
+  std::deque<engine::AtomicFile> written;
+  engine::Json sums = engine::Json::object();
+  for (const ModelFile& file : files) sums[file.name] = engine::sha256_hex(file.bytes);
+  metadata[together_key] = engine::json_text(sums);
+  engine::write_safetensors(written.emplace_back(folder + "/model.safetensors"), tensors, metadata);
+  for (const ModelFile& file : files) written.emplace_back(folder + "/" + file.name).write(file.bytes);
+  for (engine::AtomicFile& file : written) file.flush();
+  for (engine::AtomicFile& file : written) file.commit();
+}
+
+void check_written_together(const std::string& folder, const engine::Safetensors& weights) {
+  const auto sums = weights.metadata().find(together_key);
+  if (sums == weights.metadata().end()) return;
+  const std::string what = weights.path() + ": metadata " + together_key;
+  const engine::Json files = engine::parse_json(sums->second, what);
+  check(files.is_object(), what, ": expected an object");
+  for (const auto& [name, sum] : files.items()) {
+    check(engine::is_plain_file_name(name), what, ": \"", name, "\" is not a plain file name");
+    const std::string path = folder + "/" + name;
+    if (!engine::is_regular_file(path) || engine::sha256_file(path) != engine::json_string(sum, what))
+      engine::log_warning(
+          path,
+          ": is not the file that model.safetensors was written with: the writing was stopped "
+          "between the two, or the file was changed since");
+  }
 }
 
 }  // namespace models

@@ -22,6 +22,21 @@ void load_parameters(nn::Parameters& parameters, const engine::Safetensors& file
 void save_model(const Transformer& model, const std::string& folder,
                 engine::DType dtype = engine::DType::f32);
 
+/// A small file of a model directory: config.json, tokenizer.json.
+struct ModelFile {
+  std::string name, bytes;
+};
+
+/// Writes a model directory of any format: model.safetensors first, then `files`, all of them on the disk
+/// before the first takes its place. The weights' metadata keeps the files' SHA-256, for
+/// check_written_together().
+void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
+                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files);
+
+/// A warning for each file beside `weights` that is not the one they were written with: the writing was
+/// stopped between the two, or somebody changed it. Weights from elsewhere say nothing about it.
+void check_written_together(const std::string& folder, const engine::Safetensors& weights);
+
 /// Every parameter as a named tensor, in declaration order.
 engine::NamedTensors named_values(const nn::Parameters& parameters);
 

@@ -103,7 +103,9 @@ TokenBatch token_batch(const Json& json, const ModelConfig& config, const std::s
       if (int64_t(i + 1) % T != 0 && (mask.empty() || mask[i + 1])) labels[i] = ids[i + 1];
   }
   for (int32_t label : labels) batch.scored += label != engine::kNotScored;
-  if (!labels.empty()) batch.labels = Tensor::from_ids(labels, shape);
+  // Rows of one token have logits, but no next token.
+  if (!labels.empty() && (batch.scored > 0 || json.contains("labels")))
+    batch.labels = Tensor::from_ids(labels, shape);
   return batch;
 }
 

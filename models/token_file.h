@@ -18,7 +18,7 @@ struct TokenBatch {
 };
 
 /// Reads and checks a batch for `config`. Without labels a causal model is scored on the next token (not at
-/// the last position, nor where the target is masked).
+/// the last position, nor where the target is masked; with no position left there are no labels).
 TokenBatch token_batch(const engine::Json& json, const ModelConfig& config, const std::string& what);
 
 }  // namespace models

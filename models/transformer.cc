@@ -114,6 +114,31 @@ Tensor sinusoidal_table(int64_t first, int64_t positions, int64_t width, DType d
   return Tensor::from(table, {positions, width}, dtype);
 }
 
+namespace {
+
+/// The rows of the position table where those are not offset + 0, 1, 2, ..., else undefined: a masked LM with
+/// a position offset counts the tokens that are not padding, whose id is the one before the offset, and
+/// padding itself has its id as position (fairseq's and RoBERTa's rule).
+Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
+  if (config.causal() || config.position_offset == 0) return {};
+  const int32_t padding = int32_t(config.position_offset - 1);
+  const Tensor host = ids.to(engine::Device::cpu);
+  const int32_t* id = host.data<int32_t>();
+  const int64_t B = ids.size(0), T = ids.size(1);
+  std::vector<int32_t> positions(size_t(B * T));
+  bool plain = true;
+  for (int64_t b = 0; b < B; ++b) {
+    int32_t next = padding + 1;
+    for (int64_t t = b * T; t < (b + 1) * T; ++t) {
+      positions[size_t(t)] = id[t] == padding ? padding : next++;
+      plain = plain && id[t] != padding;
+    }
+  }
+  return plain ? Tensor() : Tensor::from_ids(positions, ids.shape()).to(ids.device());
+}
+
+}  // namespace
+
 /// The same tokens where the model computes.
 Tokens Transformer::here(const Tokens& tokens) const {
   const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(precision_.device) : t; };
@@ -128,13 +153,18 @@ Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) c
   check_mask(tokens_in.key_mask, tokens.ids.shape());
   const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
   const int64_t first = config_.position_offset + past;
+  check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
+        " tokens; this model attends to windows of ", config_.longest_row, ", so longer rows are refused");
   Tensor x = config_.adaptive
                  ? adaptive_embedding(config_, *parameters_, tokens.ids, dtype)
                  : engine::embedding(tokens.ids, use_value(*tokens_), config_.embed_scale, dtype);
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
-    x = engine::add(x, engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
+    const Tensor ids = position_ids(config_, tokens.ids);
+    x = engine::add(x, ids.defined()
+                           ? engine::embedding(ids, use_value(*positions_), 1, dtype)
+                           : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
   }
   if (config_.positions == nn::Positions::sinusoidal)
     x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype).to(x.device()));

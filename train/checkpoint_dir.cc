@@ -9,18 +9,17 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
 
 namespace train {
 namespace {
 
-namespace fs = std::filesystem;
 using engine::check;
 using engine::Json;
 
@@ -39,12 +38,10 @@ void flush_to_disk(const std::string& path) {
 }
 
 std::vector<std::string> files_in(const std::string& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    check(entry.is_regular_file(), entry.path().string(), ": a checkpoint holds plain files only");
-    names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
+  const std::vector<std::string> names = engine::list_folder(folder);
+  for (const std::string& name : names)
+    check(engine::is_regular_file(folder + "/" + name), folder, "/", name,
+          ": a checkpoint holds plain files only");
   return names;
 }
 
@@ -54,24 +51,41 @@ std::string hex(uint32_t x) {
   return text;
 }
 
-/// Puts `from` in the place of `to`; a reader sees the old folder or the new one. What was at `to` lands at
-/// `from`.
+/// ".tmp-step-00001000WHAT" in the same folder.
+std::string hidden_name(const std::string& checkpoint, const char* what) {
+  const size_t slash = checkpoint.rfind('/');
+  return checkpoint.substr(0, slash + 1) + temporary_prefix + checkpoint.substr(slash + 1) + what;
+}
+
+constexpr const char* replaced = "-replaced";
+
+/// Puts `from` in the place of `to`; a reader sees the old folder or the new one. What was at `to` is
+/// removed.
 void put_in_place(const std::string& from, const std::string& to) {
+  if (engine::is_link(to) || !engine::is_directory(to))
+    engine::remove_file(to);  // whatever it is, it is no checkpoint
   if (::rename(from.c_str(), to.c_str()) == 0) return;
   check(errno == ENOTEMPTY || errno == EEXIST, to, ": cannot move the checkpoint into place (",
         std::strerror(errno), ")");
-  check(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0, to,
-        ": cannot replace the checkpoint (", std::strerror(errno), ")");
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    engine::remove_tree(from);
+    return;
+  }
+  // Not every file system can exchange two names. Between the two moves neither has the step's name;
+  // clean_checkpoints() moves the old one back when the program ends there.
+  const std::string aside = hidden_name(to, replaced);
+  engine::remove_tree(aside);
+  engine::move_path(to, aside);
+  engine::move_path(from, to);
+  engine::remove_tree(aside);
 }
 
 /// Takes a folder out of sight in one step before its files go, so that no half checkpoint is ever listed.
-void remove_folder(const std::string& folder) {
-  const fs::path path(folder);
-  const fs::path hidden = path.parent_path() / (temporary_prefix + path.filename().string() + "-gone");
-  std::error_code ignored;
-  fs::remove_all(hidden, ignored);
-  fs::rename(path, hidden, ignored);
-  fs::remove_all(hidden, ignored);
+void remove_checkpoint(const std::string& folder) {
+  const std::string hidden = hidden_name(folder, "-gone");
+  engine::remove_tree(hidden);
+  ::rename(folder.c_str(), hidden.c_str());
+  engine::remove_tree(hidden);
 }
 
 /// The step of "step-00001000"; -1 for other names.
@@ -122,15 +136,11 @@ std::string checkpoint_name(int64_t step) {
 
 CheckpointWriter::CheckpointWriter(const std::string& run, int64_t step) : run_(run), step_(step) {
   temporary_ = checkpoints_folder(run) + "/" + temporary_prefix + checkpoint_name(step);
-  std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
+  engine::remove_tree(temporary_);
   engine::make_directories(temporary_);
 }
 
-CheckpointWriter::~CheckpointWriter() {
-  std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
-}
+CheckpointWriter::~CheckpointWriter() { engine::remove_tree(temporary_); }
 
 std::string CheckpointWriter::commit(std::optional<double> valid_loss) {
   Json files = Json::object();
@@ -143,7 +153,7 @@ std::string CheckpointWriter::commit(std::optional<double> valid_loss) {
   Json manifest = {{"format", "normlab-checkpoint"}, {"version", 1}, {"step", step_}};
   manifest["valid_loss"] = valid_loss && std::isfinite(*valid_loss) ? Json(*valid_loss) : Json();
   manifest["files"] = files;
-  engine::write_file(temporary_ + "/" + manifest_name, manifest.dump(1) + "\n");
+  engine::write_file(temporary_ + "/" + manifest_name, engine::json_text(manifest, 1) + "\n");
   const std::string parent = checkpoints_folder(run_), final = parent + "/" + checkpoint_name(step_);
   put_in_place(temporary_, final);
   flush_to_disk(parent);
@@ -152,9 +162,13 @@ std::string CheckpointWriter::commit(std::optional<double> valid_loss) {
 
 CheckpointInfo verify_checkpoint(const std::string& folder) {
   const Json manifest = read_manifest(folder);
+  for (const std::string& name : engine::list_folder(folder))
+    check(name == manifest_name || name.starts_with('.') || manifest["files"].contains(name), folder, "/",
+          name, ": is not in ", manifest_name, ": nothing says that it belongs to the checkpoint");
+  check(!manifest["files"].empty(), folder, "/", manifest_name, ": lists no files");
   for (const auto& [name, entry] : manifest["files"].items()) {
     const std::string path = folder + "/" + name, what = folder + "/" + manifest_name + ": " + name;
-    check(!name.empty() && name.find('/') == std::string::npos, what, ": not a plain file name");
+    check(engine::is_plain_file_name(name), what, ": not a plain file name");
     engine::check_keys(entry, {"bytes", "crc32c"}, what);
     check(entry.contains("bytes") && entry.contains("crc32c"), what, ": bytes or crc32c is missing");
     const uint64_t bytes = uint64_t(engine::json_int(entry["bytes"], what + ".bytes", 0, int64_t(1) << 53));
@@ -164,16 +178,20 @@ CheckpointInfo verify_checkpoint(const std::string& folder) {
     check(hex(engine::crc32c(map.data(), map.size())) == sum, path,
           ": its checksum is not the one it was written with: the file was damaged or altered");
   }
-  return info_of(folder, manifest);
+  const CheckpointInfo info = info_of(folder, manifest);
+  const int64_t named = step_of_name(folder.substr(folder.rfind('/') + 1));
+  check(named < 0 || named == info.step, folder, ": holds the checkpoint of step ", info.step);
+  return info;
 }
 
 std::vector<CheckpointInfo> list_checkpoints(const std::string& run) {
   std::vector<CheckpointInfo> out;
   if (!engine::is_directory(checkpoints_folder(run))) return out;
-  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints_folder(run))) {
-    const int64_t step = step_of_name(entry.path().filename().string());
-    if (step < 0 || !entry.is_directory()) continue;
-    CheckpointInfo info{entry.path().string(), step, {}};
+  for (const std::string& name : engine::list_folder(checkpoints_folder(run))) {
+    const std::string folder = checkpoints_folder(run) + "/" + name;
+    const int64_t step = step_of_name(name);
+    if (step < 0 || !engine::is_directory(folder)) continue;
+    CheckpointInfo info{folder, step, {}};
     try {
       info = info_of(info.folder, read_manifest(info.folder));
     } catch (const engine::Error&) {  // verify_checkpoint() tells what is wrong when the checkpoint is used
@@ -231,13 +249,23 @@ void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int
     return false;
   };
   for (size_t i = 0; i < all.size(); ++i)
-    if (int64_t(all.size() - i) > keep && !is_best(all[i].step)) remove_folder(all[i].folder);
-  if (!engine::is_directory(checkpoints_folder(run))) return;
-  std::vector<fs::path> left_over;
-  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints_folder(run)))
-    if (entry.path().filename().string().rfind(temporary_prefix, 0) == 0) left_over.push_back(entry.path());
-  std::error_code ignored;
-  for (const fs::path& path : left_over) fs::remove_all(path, ignored);
+    if (int64_t(all.size() - i) > keep && !is_best(all[i].step)) remove_checkpoint(all[i].folder);
+  clean_checkpoints(run);
+}
+
+void clean_checkpoints(const std::string& run) {
+  const std::string folder = checkpoints_folder(run), prefix = temporary_prefix;
+  if (!engine::is_directory(folder)) return;
+  for (const std::string& name : engine::list_folder(folder)) {
+    if (!name.starts_with(prefix)) continue;
+    if (name.ends_with(replaced)) {
+      const std::string step =
+          name.substr(prefix.size(), name.size() - prefix.size() - std::strlen(replaced));
+      if (step_of_name(step) >= 0 && !engine::file_exists(folder + "/" + step))
+        engine::move_path(folder + "/" + name, folder + "/" + step);
+    }
+    engine::remove_tree(folder + "/" + name);
+  }
 }
 
 }  // namespace train

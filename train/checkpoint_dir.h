@@ -64,4 +64,8 @@ std::string resolve_model(const std::string& path);
 /// them: if they counted, a damaged checkpoint would push out the intact ones.
 void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int64_t keep_best);
 
+/// Removes what writers that were killed left, or finishes it, for the one process that holds the run
+/// (run_dir.h).
+void clean_checkpoints(const std::string& run);
+
 }  // namespace train

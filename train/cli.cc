@@ -1,6 +1,8 @@
 // Read first: cli.h. cli_help.cc writes the --help pages.
 #include "train/cli.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cctype>
@@ -24,11 +26,8 @@ using engine::fail;
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-/// One line whatever the message holds: file names and file contents may bring line breaks and escape codes.
-void print_error(const std::string& program, std::string message) {
-  for (char& c : message)
-    if (uint8_t(c) < 32 || c == 127) c = c == '\n' ? ' ' : '?';
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
+void print_error(const std::string& program, const std::string& message) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), engine::message_line(message).c_str());
 }
 
 const Command& find_command(const CommandTable& table, const std::string& word) {
@@ -85,6 +84,11 @@ void check_positionals(const Usage& usage, const std::vector<std::string>& given
 }
 
 }  // namespace
+
+void print_text(const std::string& text) {
+  static const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  print(terminal ? engine::printable(text, "\n\t") : text);
+}
 
 int run_commands(const CommandTable& table, int argc, char** argv) {
   std::string program = table.program;

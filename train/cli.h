@@ -35,6 +35,10 @@ struct CommandTable {
 /// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
 
+/// Writes text that comes from data to standard output: as it is to a file or a program, without what a
+/// terminal would obey (engine/base/text.h: printable) to a terminal.
+void print_text(const std::string& text);
+
 enum class Arity { optional, required, repeated };
 
 struct Flag {

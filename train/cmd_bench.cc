@@ -50,7 +50,7 @@ void print(const std::vector<BenchResult>& results, bool json) {
                       {"unit", r.unit},
                       {"ceiling", r.ceiling},
                       {"fraction", r.fraction}});
-    std::printf("%s\n", Json({{"machine", machine()}, {"results", list}}).dump(1).c_str());
+    std::printf("%s\n", engine::json_text(Json({{"machine", machine()}, {"results", list}}), 1).c_str());
     return;
   }
   const Json m = machine();

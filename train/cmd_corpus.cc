@@ -1,16 +1,17 @@
 // normlab corpus: public text by name, or any text, to DIR/train.txt, valid.txt, test.txt and manifest.json.
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "data/corpus.h"
 #include "data/packages.h"
 #include "data/recipes.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "train/cli.h"
 #include "train/commands.h"
+#include "train/signals.h"
 
 namespace train {
 namespace {
@@ -46,6 +47,7 @@ Usage usage() {
 }  // namespace
 
 int cmd_corpus(int argc, char** argv) {
+  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
   data::CorpusOptions options;
   if (args.on("no-clean")) options.cleaning = data::Cleaning::utf8_only;
@@ -68,7 +70,7 @@ int cmd_corpus(int argc, char** argv) {
       std::vector<std::string> names;
       for (const auto& r : data::recipes()) names.push_back(r.name);
       engine::check(
-          name == "-" || std::filesystem::exists(name), name,
+          name == "-" || engine::file_exists(name), name,
           ": neither a file nor a corpus by name (nearest name: ", engine::nearest_word(name, names), ")");
       data::read_documents(name, {args.text("field"), args.given("field")}, add);
     }

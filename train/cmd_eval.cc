@@ -40,9 +40,9 @@ const Usage ppl_usage = {
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
      {"json", "", "one JSON object in place of a table"}},
     "A causal model scores every token but the first. Texts are read as `normlab prepare`\n"
-    "reads them; each document is scored from its first token on, with the end-of-text\n"
-    "token before it when the tokenizer has one; a masked LM's units are lines. Words are\n"
-    "separated by white space.\n"
+    "reads them; each document is scored from its first token on, behind what the tokenizer\n"
+    "puts before a text (<s>), else the end-of-text token, when it has one; a masked LM's\n"
+    "units are lines. Words are separated by white space.\n"
     "A masked LM is scored on 15 % of the tokens, masked as in validation: a pseudo-perplexity, which is\n"
     "not to be compared with a causal model's.\n"};
 
@@ -74,7 +74,7 @@ void print_table(const Json& out) {
   const Json& r = out["results"][0];
   const auto number = [&](const char* key) { return r[key].get<double>(); };
   const bool causal = r["name"] == "ppl";
-  std::printf("%-16s %s (%s, %s tokens)\n", "data", out["data"].get<std::string>().c_str(),
+  std::printf("%-16s %s (%s, %s tokens)\n", "data", engine::printable(out["data"].get<std::string>()).c_str(),
               out["kind"].get<std::string>().c_str(), engine::human_count(number("tokens")).c_str());
   if (causal)
     std::printf("%-16s %s, context %lld, stride %lld\n", "windows", out["window"].get<std::string>().c_str(),
@@ -116,6 +116,7 @@ int eval_ppl(int argc, char** argv) {
       causal ? causal_loss(*open.model, *material.tokens, windows, open.vocabulary)
              : masked_loss(open, material, windows, uint64_t(args.integer("seed", 0, 1LL << 53)));
   check(sum.scored > 0, path, ": nothing to score");
+  check(std::isfinite(sum.nats), path, ": the loss is not finite in precision ", args.text("precision"));
   Json result = result_json(sum, material, causal);
   result["unigram_entropy"] = unigram_entropy(*material.tokens, open.tokenizer.get());
   Json out = result_of("eval ppl");
@@ -128,7 +129,7 @@ int eval_ppl(int argc, char** argv) {
   if (causal) out["window"] = args.text("window"), out["stride"] = windows.stride;
   out["results"] = Json::array({result});
   if (args.on("json"))
-    std::printf("%s\n", out.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
   else
     print_table(out);
   return 0;

@@ -1,6 +1,8 @@
 // normlab eval TASK: zero-shot tasks. Read first: evaluation/zero_shot.h, evaluation/task_report.h.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 #include "data/task_records.h"
 #include "engine/base/file.h"
@@ -154,6 +156,8 @@ int eval_task(int argc, char** argv) {
   if (name == "hellaswag")
     run.form = data::read_records(file)[0].find({"query"}) ? "cleaned file" : "raw file, cleaned here";
   const std::string out = args.text("out");
+  std::optional<engine::AtomicFile> lines;  // opened first: a path that cannot be written shows at once
+  if (!out.empty()) lines.emplace(out);
   const bool answered =
       std::any_of(run.items.begin(), run.items.end(), [](const auto& item) { return item.label >= 0; });
   check(answered || !out.empty(), file,
@@ -168,7 +172,10 @@ int eval_task(int argc, char** argv) {
   run.context = context_of(args, config);
   const std::vector<ScoreFamily> families = encode_all(run, tokenizer, file);
   const bool finished = score_all(run, open, families, args.integer("batch", 1, 1 << 16));
-  if (!out.empty()) engine::write_file(out, document_lines(run));
+  if (lines) {
+    lines->write(document_lines(run));
+    lines->commit();
+  }
   if (!finished) {
     engine::log_info("stopped; ", out.empty() ? "--out FILE would have kept" : out + " has",
                      " the documents that were scored");
@@ -185,7 +192,7 @@ int eval_task(int argc, char** argv) {
   json["precision"] = args.text("precision");
   json["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   json["results"] = Json::array({result});
-  std::printf("%s\n", json.dump(1, ' ', false, Json::error_handler_t::replace).c_str());
+  std::printf("%s\n", engine::json_text(json, 1).c_str());
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/utf8_stream.h"
 #include "engine/base/json.h"
+#include "engine/base/text.h"
 #include "train/cli.h"
 #include "train/commands.h"
 #include "train/open_model.h"
@@ -66,7 +67,7 @@ std::string filled(std::string text, const std::string& own, const std::vector<s
 }
 
 // Quoted, so that spaces and line ends are seen.
-std::string quoted(const std::string& text) { return Json(text).dump(); }
+std::string quoted(const std::string& text) { return engine::printable(engine::json_text(Json(text))); }
 
 }  // namespace
 
@@ -78,7 +79,7 @@ int cmd_fill_mask(int argc, char** argv) {
   const data::TokenId mask = find_special(tokenizer, mask_names);
   check(mask != data::no_token, open.folder, ": the tokenizer has no mask token (<mask>)");
   std::string own;
-  for (const data::SpecialToken& token : tokenizer.special_tokens())
+  for (const data::AddedToken& token : tokenizer.special_tokens())
     if (token.id == mask) own = token.text;
   const std::string text = with_own_mask(args.positional(0), own);
   const models::Ids ids = row_ids(tokenizer, text);
@@ -89,8 +90,7 @@ int cmd_fill_mask(int argc, char** argv) {
   if (!args.on("json")) {
     std::vector<std::string> best;
     for (const models::FilledMask& m : masks) best.push_back(token_text(tokenizer, m.candidates.front().id));
-    std::printf("%s\n%s\n", data::well_formed(text).c_str(),
-                data::well_formed(filled(text, own, best)).c_str());
+    print_text(data::well_formed(text) + "\n" + data::well_formed(filled(text, own, best)) + "\n");
     for (size_t i = 0; i < masks.size(); ++i) {
       std::printf("mask %zu (token %lld)\n", i + 1, (long long)masks[i].position);
       for (const models::Candidate& c : masks[i].candidates)
@@ -106,7 +106,7 @@ int cmd_fill_mask(int argc, char** argv) {
     results.push_back({{"position", m.position}, {"candidates", list}});
   }
   const Json out = {{"model", open.folder}, {"text", data::well_formed(text)}, {"results", results}};
-  std::printf("%s\n", out.dump(1).c_str());
+  std::printf("%s\n", engine::json_text(out, 1).c_str());
   return 0;
 }
 

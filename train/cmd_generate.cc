@@ -1,5 +1,6 @@
 // normlab generate: text from a causal model, printed as it comes.
 // Read first: models/generation.h, open_model.h.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -39,8 +40,11 @@ const Usage usage = {
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
      {"json", "", "one JSON object at the end in place of text as it comes"}},
-    "Without a prompt the text begins after the end-of-text token. The text goes to standard output, tokens\n"
-    "a second to standard error. It ends at the end-of-text token, when the tokenizer has one.\n"};
+    "A prompt is read behind what the tokenizer puts before a text (<s>). Without one the text begins there, "
+    "or\n"
+    "after the end-of-text token. The text goes to standard output, tokens a second to standard error. It "
+    "ends at\n"
+    "eos_token_id of generation_config.json or config.json, else at the tokenizer's end-of-text token.\n"};
 
 constexpr size_t most_prompt_bytes = size_t(64) << 20;
 
@@ -53,19 +57,23 @@ std::string prompt_text(const Arguments& args) {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
-// A text may end only at a token that means the end: <eos> of a word tokenizer is the end of a line.
-int32_t stop_token(const data::Tokenizer& tokenizer) {
-  if (tokenizer.kind() == data::TokenizerKind::word) return -1;
-  const data::TokenId id = find_special(tokenizer, end_names);
-  return id == data::no_token ? -1 : int32_t(id);
-}
-
-Ids prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt, data::SpecialText special) {
+// The prompt behind what the tokenizer puts before a text, unless it is written there already.
+Ids prompt_ids(const OpenModel& open, const std::string& prompt, data::SpecialText special) {
+  const data::Tokenizer& tokenizer = text_tokenizer(open);
   if (!prompt.empty()) {
-    const std::vector<data::TokenId> ids = tokenizer.encode(prompt, special);
-    return {ids.begin(), ids.end()};
+    const std::vector<data::TokenId> body = tokenizer.encode(prompt, special);
+    Ids ids = begin_of_prompt(tokenizer);
+    if (std::equal(ids.begin(), ids.end(), body.begin(),
+                   body.begin() + ptrdiff_t(std::min(ids.size(), body.size()))))
+      ids.clear();
+    ids.insert(ids.end(), body.begin(), body.end());
+    return ids;
   }
-  if (const int32_t end = stop_token(tokenizer); end >= 0) return {end};
+  if (const Ids begin = begin_of_text(open); !begin.empty()) return begin;
+  const bool words =
+      tokenizer.kind() == data::TokenizerKind::word;  // its <eos> is a line end, not a beginning
+  const data::TokenId end = words ? data::no_token : find_special(tokenizer, end_names);
+  if (end != data::no_token) return {int32_t(end)};
   const std::vector<data::TokenId> line = tokenizer.encode("\n");
   check(!line.empty(), "this tokenizer has no end-of-text token to begin with; give a --prompt");
   return {line.begin(), line.end()};
@@ -108,9 +116,9 @@ int cmd_generate(int argc, char** argv) {
       open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   options.vocabulary = open.vocabulary;
-  options.stop = stop_token(tokenizer);
+  options.stops = ends_of_text(open);
   const Ids start = prompt_ids(
-      tokenizer, prompt, args.on("special") ? data::SpecialText::recognised : data::SpecialText::ordinary);
+      open, prompt, args.on("special") ? data::SpecialText::recognised : data::SpecialText::ordinary);
 
   const auto begin = std::chrono::steady_clock::now();
   SignalGuard signals;
@@ -120,7 +128,7 @@ int cmd_generate(int argc, char** argv) {
   Json texts = Json::array();
   for (int64_t i = 0; i < samples && !signals.raised(); ++i) {
     if (i > 0) decoder.rewind(start.size());
-    if (!json) std::printf("%s%s", i > 0 ? "\n---\n" : "", data::well_formed(prompt).c_str());
+    if (!json) print_text((i > 0 ? "\n---\n" : "") + data::well_formed(prompt));
     engine::Rng rng{seed, uint64_t(i) << 32};
     TextPrinter printer(tokenizer, start);
     std::string text;
@@ -130,7 +138,7 @@ int cmd_generate(int argc, char** argv) {
       if (json) {
         text += piece, ids.push_back(id);
       } else {
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        print_text(piece);
         std::fflush(stdout);
       }
       return !signals.raised();
@@ -141,7 +149,7 @@ int cmd_generate(int argc, char** argv) {
     if (json)
       texts.push_back({{"text", text + rest}, {"ids", ids}, {"ended", n < options.max_tokens}});
     else
-      std::printf("%s\n", rest.c_str());
+      print_text(rest + "\n");
   }
   std::fflush(stdout);  // before the line about speed, where both go to one place
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -150,7 +158,7 @@ int cmd_generate(int argc, char** argv) {
     const Json out = {{"model", open.folder}, {"prompt", data::well_formed(prompt)},
                       {"samples", texts},     {"tokens", total},
                       {"seconds", seconds},   {"tokens_per_second", speed}};
-    std::printf("%s\n", out.dump(1).c_str());
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
   }
   std::fprintf(stderr, "%lld tokens in %.2f s, %.1f tokens/s\n", (long long)total, seconds, speed);
   return signals.raised() ? 130 : 0;

@@ -23,7 +23,7 @@ const Usage usage = {
     "normlab gradcheck",
     "gradients of the ops, or of a whole model, against central differences in float64",
     {},
-    {{"op", "NAME", "only this op, such as gelu or layer_norm"},
+    {{"op", "NAME", "only this op, such as gelu or norm"},
      {"norm", "SPEC", "every parameter of a small model with this placement, causal and masked"},
      {"json", "", "one JSON object on stdout"}},
     "Ratio: the largest |analytic - numeric| / (1e-8 + 1e-5 |numeric|); at most 1 passes. Kinks: elements "
@@ -133,7 +133,7 @@ int cmd_gradcheck(int argc, char** argv) {
       norms.empty() ? check_ops(chosen_rows(op), !json) : check_placement(norms, !json);
   const auto failed = std::count_if(all.begin(), all.end(), [](const Checked& c) { return !c.result.ok; });
   if (json)
-    std::printf("%s\n", to_json(all).dump(1).c_str());
+    std::printf("%s\n", engine::json_text(to_json(all), 1).c_str());
   else
     std::printf("\n%zu rows, %ld failed\n", all.size(), long(failed));
   return failed == 0 ? 0 : 1;

@@ -142,7 +142,7 @@ int cmd_inspect(int argc, char** argv) {
       args.given("context") ? args.integer("context", 1, int64_t(1) << 26) : config.context;
   const int64_t batch = args.integer("batch", 1, int64_t(1) << 20);
   if (args.on("json"))
-    std::printf("%s\n", to_json(config, batch, context).dump(1).c_str());
+    std::printf("%s\n", engine::json_text(to_json(config, batch, context), 1).c_str());
   else
     print_table(config, batch, context);
   return 0;

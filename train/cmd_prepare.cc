@@ -1,9 +1,11 @@
 // normlab prepare: text to the token shards that `normlab train` reads. Read first: cli.h, data/prepare.h.
 #include <chrono>
 
+#include "data/load_tokenizer.h"
 #include "data/prepare.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
 #include "train/cli.h"
 #include "train/commands.h"
@@ -42,13 +44,10 @@ Usage usage() {
       "--out DIR\n"};
 }
 
-/// What the progress callback throws after Ctrl-C.
-struct Stopped {};
-
 class Reporter {
  public:
   void operator()(const data::PrepareProgress& p) {
-    if (signals_.raised()) throw Stopped{};
+    engine::check_stop();
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     if (seconds < next_line_) return;
     next_line_ = seconds + 5;
@@ -74,6 +73,7 @@ data::PrepareForm form_of(const Arguments& args) {
 }  // namespace
 
 int cmd_prepare(int argc, char** argv) {
+  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
   engine::check(args.given("input"), "no --input: name the text to prepare (- for standard input)");
   const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
@@ -98,7 +98,7 @@ int cmd_prepare(int argc, char** argv) {
                        set.units == 1 ? " unit, " : " units, ", set.shards,
                        set.shards == 1 ? " shard" : " shards",
                        set.was_finished ? ", finished before and left as they are" : "");
-  } catch (const Stopped&) {
+  } catch (const engine::Stopped&) {
     engine::log_info("stopped; the same command goes on where it was");
     return 130;
   }

@@ -52,7 +52,7 @@ void print_probe_json(const std::string& command, const std::string& model, cons
   if (results.size() == 1)
     for (const char* key : {"placement", "layers"}) out[key] = results[0][key];
   out["results"] = results;
-  std::printf("%s\n", out.dump(1, ' ', false, Json::error_handler_t::replace).c_str());
+  std::printf("%s\n", engine::json_text(out, 1).c_str());
 }
 
 namespace {

@@ -10,8 +10,10 @@
 
 #include "data/bpe_files.h"
 #include "data/documents.h"
+#include "data/load_tokenizer.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -46,9 +48,9 @@ std::string read_input(const std::string& expected) {
 }
 
 void write_output(const std::string& text) {
-  const bool done =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  check(done, "cannot write to standard output (", std::strerror(errno), ")");
+  print_text(text);
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output (",
+        std::strerror(errno), ")");
 }
 
 /// The documents that a tokenizer learns from: those of the inputs' training parts; of standard input without
@@ -103,7 +105,7 @@ int train_command(int argc, char** argv) {
       "test, only train.\n"};
   const Arguments args(usage, argc, argv);
   data::TrainOptions options;
-  options.kind = data::parse_kind(args.text("kind"));
+  options.kind = data::parse_trained_kind(args.text("kind"));
   options.vocab_size = size_t(args.integer("vocab-size", 0, 1 << 24));
   options.min_frequency = uint64_t(args.integer("min-frequency", 0, INT64_MAX));
   options.special = args.values("special");
@@ -138,19 +140,28 @@ int encode_command(int argc, char** argv) {
       {},
       {tokenizer_flag,
        {"lines", "", "one array for each line, its newline left out"},
-       {"special", "", "find special tokens in the text; otherwise their text is ordinary text"},
+       {"special", "",
+        "the text has its special tokens in it: find them, add none; otherwise their text is ordinary text"},
+       {"bare", "", "add no special tokens around a text"},
        {"threads", "N", "0: all processors", "0"}},
-      ""};
+      "What the tokenizer's post-processor puts around a text (<s> and </s>, say) is added, as for a model's "
+      "input,\n"
+      "unless --special or --bare is given."};
   const Arguments args(usage, argc, argv);
   const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
   const SpecialText special = args.on("special") ? SpecialText::recognised : SpecialText::ordinary;
   const int threads = int(args.integer("threads", 0, 1024));
   const std::string text = read_input("text");
+  const bool bare = args.on("special") || args.on("bare");
   std::string out;
-  if (!args.on("lines")) append_array(out, tokenizer->encode(text, special, threads));
+  const auto append = [&](std::string_view part) {
+    const std::vector<TokenId> ids = tokenizer->encode(part, special, threads);
+    append_array(out, bare ? ids : tokenizer->with_special_tokens(ids));
+  };
+  if (!args.on("lines")) append(text);
   for (size_t from = 0; args.on("lines") && from < text.size();) {
     const size_t end = std::min(text.find('\n', from), text.size());
-    append_array(out, tokenizer->encode(std::string_view(text).substr(from, end - from), special, threads));
+    append(std::string_view(text).substr(from, end - from));
     from = end + 1;
   }
   write_output(out);
@@ -212,14 +223,15 @@ int decode_command(int argc, char** argv) {
 int import_command(int argc, char** argv) {
   const Usage usage = {
       "normlab tokenizer import",
-      "read others' byte-level BPE files and write DIR/tokenizer.json",
+      "read others' tokenizers and write DIR/tokenizer.json",
       {},
       {{"out", "DIR", "folder to write", "", Arity::required},
        {"vocab", "FILE", "GPT-2's vocab.json (encoder.json); with --merges"},
        {"merges", "FILE", "GPT-2's merges.txt (vocab.bpe)"},
        {"dict", "FILE",
         "fairseq's dictionary, for RoBERTa's ids: line i is id i+4; with --vocab and --merges"},
-       {"json", "FILE", "a tokenizer.json instead of --vocab and --merges"}},
+       {"json", "FILE",
+        "a tokenizer.json, or a folder from the Hugging Face Hub, instead of --vocab and --merges"}},
       "What the file asks for and this program cannot do is an error: nothing is ignored."};
   const Arguments args(usage, argc, argv);
   const bool json = args.given("json");
@@ -232,7 +244,7 @@ int import_command(int argc, char** argv) {
   } else {
     data::BpeModel model = data::bpe_from_gpt2_files(args.text("vocab"), args.text("merges"));
     if (args.given("dict")) model = data::with_fairseq_dictionary(model, args.text("dict"));
-    tokenizer = std::make_unique<data::BpeTokenizer>(std::move(model), args.text("vocab"));
+    tokenizer = data::make_bpe_tokenizer(model, args.text("vocab"));
   }
   tokenizer->save(args.text("out"));
   report(*tokenizer, args.text("out"));

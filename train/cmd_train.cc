@@ -1,6 +1,7 @@
 // normlab train: a run from a config, fresh or resumed. Read first: trainer.h, config.h.
 #include <cstdio>
 
+#include "engine/base/limits.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "models/init.h"
@@ -9,6 +10,7 @@
 #include "train/commands.h"
 #include "train/memory_check.h"
 #include "train/run_data.h"
+#include "train/signals.h"
 #include "train/trainer.h"
 
 namespace train {
@@ -29,6 +31,7 @@ Usage usage() {
 }  // namespace
 
 int cmd_train(int argc, char** argv) {
+  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
   const std::string out = args.text("out");
   const bool resume = args.on("resume");
@@ -42,9 +45,9 @@ int cmd_train(int argc, char** argv) {
   if (config.data.context == 0) config.data.context = model.context;
   if (config.init.empty()) config.init = models::init_rule(model);
   if (config.init.empty()) config.init = models::default_init(model);
-  const std::string memory = check_memory(config, model, config.data.context, available_memory());
+  const std::string memory = check_memory(config, model, config.data.context, engine::available_memory());
   if (args.on("dry-run")) {
-    std::printf("%s\n%s\n", config_json(config).dump(1).c_str(), memory.c_str());
+    std::printf("%s\n%s\n", engine::json_text(config_json(config), 1).c_str(), memory.c_str());
     return 0;
   }
   const BudgetConfig& b = config.budget;

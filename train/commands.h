@@ -5,6 +5,7 @@
 namespace train {
 
 int cmd_bench(int argc, char** argv);
+int cmd_compare(int argc, char** argv);
 int cmd_convert(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
 int cmd_eval(int argc, char** argv);

@@ -25,7 +25,7 @@ template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 
 /// The shortest text that reads back as the same double.
-std::string short_number(double x) { return Json(x).dump(); }
+std::string short_number(double x) { return engine::json_text(Json(x)); }
 
 void check_range(double x, const Field& field, const std::string& name) {
   check(x >= field.range.low && x <= field.range.high, name, ": ", short_number(x), " is outside [",
@@ -43,7 +43,7 @@ void read_field(const Field& field, const Json& json, const std::string& what) {
                  [&](std::string* p) { *p = engine::json_string(json, name); },
                  [&](std::array<double, 2>* p) {
                    check(json.is_array() && json.size() == 2, name, ": expected two numbers, got ",
-                         json.dump().substr(0, 64));
+                         engine::json_text(json).substr(0, 64));
                    for (size_t i : {0, 1})
                      check_range((*p)[i] = engine::json_number(json[i], name), field, name);
                  },
@@ -82,13 +82,100 @@ std::vector<std::string> paths(const std::vector<Field>& fields) {
   return out;
 }
 
+std::string last_part(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+
+/// Names that transformers, fairseq, nanoGPT and others have for keys of ours.
+struct OtherName {
+  const char *theirs, *ours;
+};
+constexpr OtherName other_names[] = {
+    {"learning_rate", "optim.lr"},
+    {"max_lr", "optim.lr"},
+    {"peak_lr", "optim.lr"},
+    {"adam_beta1", "optim.betas"},
+    {"adam_beta2", "optim.betas"},
+    {"adam_betas", "optim.betas"},
+    {"beta1", "optim.betas"},
+    {"beta2", "optim.betas"},
+    {"adam_eps", "optim.eps"},
+    {"adam_epsilon", "optim.eps"},
+    {"epsilon", "optim.eps"},
+    {"wd", "optim.weight_decay"},
+    {"max_grad_norm", "optim.clip"},
+    {"grad_clip", "optim.clip"},
+    {"clip_norm", "optim.clip"},
+    {"gradient_clip_val", "optim.clip"},
+    {"optimizer", "optim.name"},
+    {"lr_scheduler", "schedule.name"},
+    {"lr_scheduler_type", "schedule.name"},
+    {"scheduler", "schedule.name"},
+    {"warmup_steps", "schedule.warmup"},
+    {"warmup_iters", "schedule.warmup"},
+    {"warmup_updates", "schedule.warmup"},
+    {"num_warmup_steps", "schedule.warmup"},
+    {"end_learning_rate", "schedule.min_lr"},
+    {"lr_decay_iters", "schedule.steps"},
+    {"total_num_update", "schedule.steps"},
+    {"batch_size", "data.batch"},
+    {"micro_batch_size", "data.batch"},
+    {"per_device_train_batch_size", "data.batch"},
+    {"gradient_accumulation_steps", "data.accumulate"},
+    {"accumulate_grad_batches", "data.accumulate"},
+    {"update_freq", "data.accumulate"},
+    {"block_size", "data.context"},
+    {"context_length", "data.context"},
+    {"max_length", "data.context"},
+    {"max_seq_length", "data.context"},
+    {"seq_len", "data.context"},
+    {"seq_length", "data.context"},
+    {"sequence_length", "data.context"},
+    {"tokens_per_sample", "data.context"},
+    {"mask_prob", "data.mask_probability"},
+    {"mlm_probability", "data.mask_probability"},
+    {"max_steps", "budget.steps"},
+    {"max_iters", "budget.steps"},
+    {"max_update", "budget.steps"},
+    {"total_steps", "budget.steps"},
+    {"train_steps", "budget.steps"},
+    {"max_tokens", "budget.tokens"},
+    {"max_epoch", "budget.epochs"},
+    {"max_epochs", "budget.epochs"},
+    {"num_epochs", "budget.epochs"},
+    {"num_train_epochs", "budget.epochs"},
+    {"attention_dropout", "dropout.attention"},
+    {"activation_dropout", "dropout.activation"},
+    {"eval_interval", "eval.every"},
+    {"eval_steps", "eval.every"},
+    {"validate_interval", "eval.every"},
+    {"eval_iters", "eval.batches"},
+    {"save_interval", "checkpoint.every"},
+    {"save_steps", "checkpoint.every"},
+    {"save_total_limit", "checkpoint.keep"},
+    {"log_interval", "log.every"},
+    {"logging_steps", "log.every"},
+    {"dtype", "precision"},
+    {"fp16", "precision"},
+    {"bf16", "precision"},
+    {"gradient_checkpointing", "activation_checkpointing"},
+};
+
+/// The key that somebody means who writes `path`: by another trainer's name, by our name in the wrong
+/// section, else the nearest.
+std::string meant_key(const std::string& path, const std::vector<Field>& fields) {
+  const std::string last = last_part(path);
+  for (const OtherName& name : other_names)
+    if (last == name.theirs) return name.ours;
+  for (const Field& field : fields)
+    if (last == last_part(field.path)) return field.path;
+  return engine::nearest_word(path, paths(fields));
+}
+
 [[noreturn]] void unknown_key(const std::string& path, const std::vector<Field>& fields,
                               const std::string& what) {
   for (const Field& field : fields)
     check(section_of(field.path) != path, what, ": \"", path, "\" is a section; set its keys, such as ",
           field.path);
-  fail(what, ": unknown key \"", path, "\" (nearest valid key: \"", engine::nearest_word(path, paths(fields)),
-       "\")");
+  fail(what, ": unknown key \"", path, "\" (nearest valid key: \"", meant_key(path, fields), "\")");
 }
 
 /// Rules that concern more than one key.
@@ -102,6 +189,8 @@ void check_together(const TrainConfig& c, const std::string& what) {
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,
         ": loss_scale.memory_efficient needs precision f16");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
+  check(c.eval.every == 0 || !c.data.valid.empty(), what,
+        ": eval.every needs data to validate on: set data.valid (or eval.every=0)");
   check(c.eval.patience == 0 || (c.eval.every > 0 && !c.data.valid.empty()), what,
         ": eval.patience needs validations: set eval.every and data.valid");
 }
@@ -151,11 +240,16 @@ void apply_override(Json& json, const std::string& text) {
 
   const bool holds_text = !in_model && (std::holds_alternative<std::string*>(field->value) ||
                                         std::holds_alternative<Choice>(field->value));
-  Json value = Json::parse(raw, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded() || (holds_text && !value.is_string())) {
+  Json value = raw;
+  if (Json::accept(raw)) {
+    const Json read = engine::parse_json(raw, "--set " + path);
+    if (!holds_text || read.is_string()) value = read;
+  } else {
     check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a JSON value");
-    value = raw;
   }
+  constexpr std::ptrdiff_t kMostLevels = 64;  // as in a file
+  check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ",
+        kMostLevels, " levels");
   Json* place = &json;
   for (size_t start = 0, dot;; start = dot + 1) {
     dot = path.find('.', start);
@@ -198,7 +292,7 @@ std::string config_help() {
     if (const Choice* c = std::get_if<Choice>(&field.value)) doc += " [" + engine::one_of(c->words) + "]";
     const Json value = write_field(field);
     if (!value.empty() && value != "")
-      doc += " (default: " + (value.is_string() ? value.get<std::string>() : value.dump()) + ")";
+      doc += " (default: " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) + ")";
     rows.push_back({field.path, doc});
   }
   return "Keys of the config file and of --set KEY=VALUE:\n\n" + two_columns(rows);

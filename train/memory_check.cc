@@ -3,32 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <utility>
 #include <vector>
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/core/block_size.h"
+#include "models/activation_peak.h"
 #include "models/flops.h"
 
 namespace train {
 
 using engine::human_bytes;
-
-double available_memory() {
-  double available = 0;
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  double value = 0;
-  while (file >> key >> value >> unit)
-    if (key == "MemAvailable:") available = value * 1024;
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream limit_file(path);
-    double limit = 0;
-    if (limit_file >> limit && limit > 0) available = available > 0 ? std::min(available, limit) : limit;
-  }
-  return available;
-}
 
 namespace {
 
@@ -49,19 +35,21 @@ struct RunPlan : models::MemoryPlan {
   }
 };
 
-/// What forward and backward need while they run, over what they keep: 1.1 to 1.5 where it was measured.
-constexpr double kWorkSpace = 1.3;
+/// Parameters, gradients and moments are one block each.
+double block(double bytes) { return double(engine::block_size(size_t(bytes))); }
 
 RunPlan plan_for(const Setting& s) {
   const bool f32 = s.config.precision == PrecisionKind::f32;
-  const double layers = double(std::max<int64_t>(s.model.layers, 1)), batch = double(s.config.data.batch);
-  // With 16-bit branches the residual stream and what norms read of it stay f32: 3 bytes on average.
-  RunPlan plan{models::memory_plan(s.model, s.config.data.batch, s.context, f32 ? 4 : 3,
-                                   s.config.dropout.activation > 0)};
-  if (s.config.activation_checkpointing)  // what each layer was given; one layer again, with gradients
-    plan.activations =
-        1.5 * plan.activations / layers + batch * double(s.context) * double(s.model.width) * 4 * layers;
-  plan.activations *= kWorkSpace;
+  RunPlan plan{models::memory_plan(s.model, s.config.data.batch, s.context, 4)};
+  plan.activations = models::activation_peak(
+      s.model, {.batch = s.config.data.batch,
+                .context = s.context,
+                .half = !f32,
+                .activation_dropout = s.config.dropout.activation > 0,
+                .recompute = s.config.activation_checkpointing,
+                .scored = s.model.objective == models::Objective::mlm ? s.config.data.mask_probability : 1});
+  for (double* bytes : {&plan.parameters, &plan.gradients}) *bytes = block(*bytes);
+  plan.moments = 2 * block(plan.moments / 2);
   const OptimConfig& o = s.config.optim;
   const bool two_moments = o.name == OptimizerKind::adamw || o.name == OptimizerKind::adam;
   if (!two_moments) plan.moments /= o.name == OptimizerKind::nag || o.momentum > 0 ? 2 : INFINITY;
@@ -162,6 +150,10 @@ std::string remedies(const Setting& wanted, double available) {
 }
 
 }  // namespace
+
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context) {
+  return bytes_of({config, model, context});
+}
 
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                          double available) {

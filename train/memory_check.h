@@ -9,9 +9,8 @@
 
 namespace train {
 
-/// Bytes that this process may still use: the system's available memory or its control group's limit, if
-/// smaller.
-double available_memory();
+/// Bytes of tensors that the run will take at its peak.
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context);
 
 /// The plan as one line for people. Error when it exceeds `available`, naming the first three settings that
 /// would make the run fit, each with what the run would then need.

@@ -14,9 +14,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/base/append_file.h"
 #include "engine/base/json.h"
 
 namespace train {
@@ -24,22 +26,22 @@ namespace train {
 class MetricsLog {
  public:
   /// Opens `path` for appending. Lines of steps above `resume_step` and a last line that a crash cut off are
-  /// dropped first, so that a run resumed from a checkpoint leaves the file of an uninterrupted one. A new
-  /// run passes 0.
+  /// dropped first, so that a run resumed from a checkpoint leaves the file of an uninterrupted one. Lines
+  /// that are damaged (a lost power supply leaves zero bytes) go too, with a warning; the file as it was is
+  /// then kept as PATH.damaged. A new run passes 0.
   MetricsLog(const std::string& path, int64_t resume_step);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
 
-  /// Appends one line with one write call; `record` has an integer "step".
+  /// Appends one line; `record` has an integer "step". What the disk does not take is written with a later
+  /// line.
   void write(const engine::Json& record);
+  /// Where the lines go: its trouble(), sync() and finish().
+  engine::AppendFile& file() { return *file_; }
   /// Whether no line is there yet.
   bool empty() const { return empty_; }
 
  private:
-  std::string path_;
+  std::unique_ptr<engine::AppendFile> file_;
   bool empty_ = true;
-  int fd_ = -1;
 };
 
 /// Every whole record of a metrics file; a last line that was cut off is left out, any other broken line is

@@ -7,7 +7,8 @@
 #include <string>
 
 #include "data/tokenizer.h"
-#include "models/transformer.h"
+#include "models/companions.h"
+#include "models/generation.h"
 
 namespace train {
 
@@ -15,7 +16,8 @@ struct OpenModel {
   std::string folder;  // the directory that was read, a run resolved to its checkpoint
   std::unique_ptr<models::Transformer> model;
   std::unique_ptr<data::Tokenizer> tokenizer;  // null when the directory has none
-  int64_t vocabulary = 0;  // ids that mean something: the tokenizer's; the model's may be padded beyond
+  models::TextTokens named;  // by the files beside the weights; ids outside the vocabulary are left out
+  int64_t vocabulary = 0;    // ids that mean something: the tokenizer's; the model's may be padded beyond
 };
 
 /// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
@@ -34,5 +36,13 @@ inline constexpr const char* pad_names[] = {"<pad>", "[PAD]"};
 
 /// The first of the names that the tokenizer has, or no_token.
 data::TokenId find_special(const data::Tokenizer& tokenizer, Names names);
+
+/// What stands before a text: the tokens that the tokenizer's post-processor puts there, else the model's
+/// begin token; empty where neither is said.
+models::Ids begin_of_text(const OpenModel& model);
+/// The tokens of the post-processor alone: what transformers puts before a prompt.
+models::Ids begin_of_prompt(const data::Tokenizer& tokenizer);
+/// The tokens that end a text: those that the model's files name, else the tokenizer's by its name.
+models::Ids ends_of_text(const OpenModel& model);
 
 }  // namespace train

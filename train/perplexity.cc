@@ -47,7 +47,7 @@ void for_each_chunk(const data::TokenStream& tokens, F&& f) {
 std::vector<bool> special_ids(const data::Tokenizer* tokenizer, int64_t vocabulary) {
   std::vector<bool> special(size_t(vocabulary), false);
   if (tokenizer == nullptr) return special;
-  for (const data::SpecialToken& token : tokenizer->special_tokens())
+  for (const data::AddedToken& token : tokenizer->special_tokens())
     if (int64_t(token.id) < vocabulary) special[token.id] = true;
   return special;
 }

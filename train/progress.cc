@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "engine/base/text.h"
@@ -19,6 +20,12 @@ namespace {
 
 double monotonic_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// A terminal that clears a line when told so. TERM=dumb says that it does not; without TERM nobody knows.
+bool has_lines_to_clear() {
+  const char* term = std::getenv("TERM");
+  return ::isatty(2) != 0 && term && *term && std::string_view(term) != "dumb";
 }
 
 int terminal_width() {
@@ -82,7 +89,7 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode) {
 }
 
 Progress::Progress(int64_t every)
-    : every_(std::max<int64_t>(1, every)), terminal_(::isatty(2) != 0), unicode_(locale_is_utf8()) {}
+    : every_(std::max<int64_t>(1, every)), terminal_(has_lines_to_clear()), unicode_(locale_is_utf8()) {}
 
 void Progress::update(const ProgressState& state) {
   if (!terminal_) {
@@ -100,7 +107,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
-  std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", line.c_str());
+  std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }
 

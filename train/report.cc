@@ -104,7 +104,7 @@ std::string section(const std::string& title, const std::string& note, const std
 
 }  // namespace
 
-std::string report_html(const std::vector<RunReport>& runs) {
+std::string report_html(const std::vector<RunReport>& runs, const std::string& first_section) {
   assert(!runs.empty());
   Json data = Json::array();
   std::string title = "NormLab";
@@ -121,6 +121,7 @@ std::string report_html(const std::vector<RunReport>& runs) {
   return fill_template(
       embedded_page_html,
       {{"TITLE", escape_html(title)},
+       {"FIRST_SECTION", first_section},
        {"DYGRAPHS_CSS", without_source_map(embedded_dygraph_min_css, "/*# sourceMappingURL")},
        {"PAGE_CSS", std::string(embedded_page_css)},
        {"NUMBERS", numbers_table(runs)},
@@ -152,7 +153,7 @@ std::string escape_html(std::string_view text) {
 std::string script_json(const Json& json) {
   std::string out;
   // ASCII only, so that no line separator or broken UTF-8 is left; then nothing in it can end the element.
-  for (char c : json.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace)) {
+  for (char c : engine::ascii_json_text(json)) {
     if (c == '<')
       out += "\\u003c";
     else if (c == '>')

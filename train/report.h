@@ -14,8 +14,8 @@
 
 namespace train {
 
-/// The whole page.
-std::string report_html(const std::vector<RunReport>& runs);
+/// The whole page; `first_section`: HTML that stands before all other sections.
+std::string report_html(const std::vector<RunReport>& runs, const std::string& first_section = "");
 
 /// Text as HTML content or attribute value.
 std::string escape_html(std::string_view text);

@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/text.h"
 #include "train/metrics.h"
 
@@ -140,8 +141,7 @@ void flatten(const Json& json, const std::string& path, std::map<std::string, st
   if (json.is_object() && !json.empty()) {
     for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, out);
   } else {
-    out[path] = json.is_string() ? json.get<std::string>()
-                                 : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    out[path] = json.is_string() ? json.get<std::string>() : engine::json_text(json);
   }
 }
 
@@ -210,8 +210,9 @@ RunReport read_run(const std::string& path) {
   if (engine::file_exists(path + "/config.json"))
     flatten(engine::read_json(path + "/config.json"), "", run.config);
   if (engine::file_exists(path + "/sample.txt")) {
-    run.sample = engine::read_file(path + "/sample.txt");
-    if (run.sample.size() > 65536) run.sample = run.sample.substr(0, 65536) + "\n[cut after 64 KiB]";
+    constexpr size_t kMost = 65536;
+    run.sample = engine::read_file_start(path + "/sample.txt", kMost + 1);
+    if (run.sample.size() > kMost) run.sample = run.sample.substr(0, kMost) + "\n[cut after 64 KiB]";
   }
   final_numbers(run, train, valid);
   run.curves["train"] = columns(
@@ -225,8 +226,7 @@ RunReport read_run(const std::string& path) {
 void name_runs(std::vector<RunReport>& runs, const std::vector<std::string>& paths) {
   std::map<std::string, int> times;
   for (size_t i = 0; i < runs.size(); ++i) {
-    namespace fs = std::filesystem;
-    fs::path full = fs::absolute(paths[i]).lexically_normal();
+    const std::filesystem::path full = engine::absolute_path(paths[i]);
     runs[i].name = full.has_filename() ? full.filename().string() : full.parent_path().filename().string();
     ++times[runs[i].name];
   }

@@ -1,7 +1,10 @@
 // Read first: run_data.h, data/batches.h.
 #include "train/run_data.h"
 
+#include "engine/base/stop.h"
+
 #include "data/clm_rows.h"
+#include "data/load_tokenizer.h"
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
 #include "data/shard_set.h"
@@ -125,6 +128,7 @@ Evaluation evaluate(const models::Transformer& model, const data::ValidationBatc
   double sum = 0;
   const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
   for (int64_t i = 0; i < count; ++i) {
+    engine::check_stop();
     const data::Batch batch = batches.at(i);
     if (batch.scored == 0) continue;
     const engine::Tensor hidden =

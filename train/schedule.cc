@@ -42,9 +42,10 @@ double Schedule::rate(int64_t completed) const {
   if (config_.name == ScheduleKind::ramp) return config_.warmup_from + n * config_.ramp_step;
   const bool warming = config_.counting == Counting::split ? completed < config_.warmup : n < w;
   if (warming) return warm_up(n);
-  const double share = total > w ? (n - w) / (total - w) : 1;
-  if (config_.name == ScheduleKind::wsd) return wsd(total > 0 ? n / total : 0);
-  return after_warm_up(n, std::min(share, 1.0));
+  // A warm-up as long as the run leaves no updates to decay in: the rate only rises.
+  const bool decays = total > w;
+  if (config_.name == ScheduleKind::wsd) return wsd(decays ? n / total : 0);
+  return after_warm_up(n, decays ? std::min((n - w) / (total - w), 1.0) : 0);
 }
 
 double Schedule::rate(int64_t completed, double spent) const {

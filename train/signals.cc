@@ -4,16 +4,22 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <iterator>
+
+#include "engine/base/stop.h"
 
 namespace train {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
-struct sigaction old_int, old_term;
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+struct sigaction old_actions[std::size(kSignals)];
 
-void on_signal(int) {
-  if (flag) _exit(130);
-  flag = 1;
+void on_signal(int signal) {
+  if (engine::stop_requested()) {
+    if (signal != SIGHUP) _exit(130);
+    return;
+  }
+  engine::request_stop();
   const char text[] = "\nstopping at the next safe point; once more to stop at once\n";
   [[maybe_unused]] const ssize_t n = write(2, text, sizeof text - 1);
 }
@@ -21,18 +27,21 @@ void on_signal(int) {
 }  // namespace
 
 SignalGuard::SignalGuard() {
-  flag = 0;
+  engine::clear_stop();
   struct sigaction action {};
   action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, &old_int);
-  sigaction(SIGTERM, &action, &old_term);
+  for (size_t i = 0; i < std::size(kSignals); ++i) {
+    sigaction(kSignals[i], nullptr, &old_actions[i]);
+    if (old_actions[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 SignalGuard::~SignalGuard() {
-  sigaction(SIGINT, &old_int, nullptr);
-  sigaction(SIGTERM, &old_term, nullptr);
+  for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &old_actions[i], nullptr);
 }
 
-bool SignalGuard::raised() const { return flag != 0; }
+bool SignalGuard::raised() const { return engine::stop_requested(); }
+
+void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace train

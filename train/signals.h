@@ -1,9 +1,12 @@
-// Ctrl-C and SIGTERM as a flag that the training loop looks at between updates.
+// The signals that ask a program to end, as the flag of engine/base/stop.h, which loops look at between two
+// pieces of work.
 #pragma once
 
 namespace train {
 
-/// While it lives, the first SIGINT or SIGTERM only raises a flag; a second one ends the process at once.
+/// While it lives, the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) only raises the flag;
+/// a further SIGINT or SIGTERM ends the process at once. A further SIGHUP does not: the kernel and the shell
+/// both send one. What the parent had ignored (nohup, a script's job in the background) stays ignored.
 class SignalGuard {
  public:
   SignalGuard();
@@ -12,5 +15,9 @@ class SignalGuard {
   SignalGuard& operator=(const SignalGuard&) = delete;
   bool raised() const;
 };
+
+/// For commands whose work does not end with the reader of their messages (`2>&1 | head`): writing to a pipe
+/// that nobody reads is then an error of that write alone, until the process ends.
+void ignore_broken_pipes();
 
 }  // namespace train

@@ -5,17 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <optional>
 
 #include "engine/base/text.h"
 #include "engine/core/allocator.h"
 #include "engine/bench/gemm_bench.h"
-#include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"
-#include "train/loss_scaler.h"
-#include "train/optimizer.h"
+#include "train/update.h"
 
 namespace train {
 
@@ -48,14 +45,9 @@ models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
 }
 
 /// Random ids; labels: random ids too, for a masked LM at every position with probability kMasked.
-struct RandomBatch {
-  models::Tokens tokens;
-  Tensor labels;
-  int64_t scored = 0;
-};
-RandomBatch random_batch(const StepWork& work, engine::Rng& rng) {
+MicroBatch random_batch(const StepWork& work, engine::Rng& rng) {
   const int64_t rows = work.rows;
-  RandomBatch batch;
+  MicroBatch batch;
   batch.tokens.ids = Tensor::empty({rows, work.length}, engine::DType::i32);
   batch.labels = Tensor::empty({rows, work.length}, engine::DType::i32);
   const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
@@ -74,42 +66,29 @@ struct StepTimes {
 };
 
 /// A model in training.
-struct Training {
+class Training {
+ public:
   Training(const StepWork& work, const std::string& norms, engine::DType precision)
-      : model(config_of(work, norms), nn::Precision::of(precision)),
-        optimizer(initialised().parameters(), {}) {}
-
-  models::Transformer model;
-  Optimizer optimizer;
-
-  StepTimes step(const RandomBatch& batch) {
-    const double start = now();
-    double forward_end;
-    model.parameters().clear_gradients();
-    {
-      const nn::Context context = model.context();
-      engine::Tape tape;
-      const engine::TapeScope scope(tape);
-      const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute);
-      const Tensor loss = model.loss(hidden, batch.labels);
-      forward_end = now();
-      tape.backward(loss);
-    }
-    model.parameters().complete_gradients();
-    const double backward_end = now();
-    GradientFactor factor(1);
-    factor.multiply(1.0 / double(batch.scored));
-    const double norm = factor.norm(std::sqrt(engine::sum_of_squares(model.parameters().grads())));
-    factor.multiply(clip_factor(norm, 1.0));
-    optimizer.step(1e-4, factor.value());
-    return {forward_end - start, backward_end - forward_end, now() - backward_end};
+      : model_(config_of(work, norms), nn::Precision::of(precision)),
+        optimizer_(model_.parameters(), {}),
+        update_(model_, optimizer_, *communicator_, nullptr, {.clip = 1}) {
+    models::initialise(model_, "", 1);
   }
+
+  StepTimes step(const MicroBatch& batch) {
+    const double start = now();
+    const Update::Gradients gradients = update_.gradients({&batch, 1}, 0);
+    update_.apply(gradients, 1e-4, {});
+    const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
+    return {forward, backward, now() - start - forward - backward};
+  }
+  const models::ModelConfig& config() const { return model_.config(); }
 
  private:
-  models::Transformer& initialised() {
-    models::initialise(model, "", 1);
-    return model;
-  }
+  models::Transformer model_;
+  Optimizer optimizer_;
+  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
+  Update update_;
 };
 
 double peak_resident_bytes() {
@@ -144,7 +123,7 @@ const StepWork& find_step_work(const std::string& name) {
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
   const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
   engine::Rng rng{1};
-  const RandomBatch batch = random_batch(work, rng);
+  const MicroBatch batch = random_batch(work, rng);
   Training training(work, options.norms, options.precision);
   training.step(batch);
   const double first = now() - start;
@@ -159,7 +138,7 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
     other_seconds.push_back(other->step(batch).total());
     ratios.push_back(samples.back().total() / other_seconds.back());
   }
-  const models::ModelConfig& config = training.model.config();
+  const models::ModelConfig& config = training.config();
   const auto middle = [&](auto part) {
     std::vector<double> values;
     for (const StepTimes& s : samples) values.push_back(part(s));

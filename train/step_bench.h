@@ -1,6 +1,5 @@
-// Whole training steps on random tokens and weights, timed: `normlab bench step`. A step is what the trainer
-// does for one batch: forward, loss, backward, gradient norm, AdamW. Read first: trainer.h,
-// engine/bench/result.h.
+// Whole training steps on random tokens and weights, timed: `normlab bench step`. A step is the trainer's own
+// (update.h) with one micro-batch and AdamW. Read first: update.h, engine/bench/result.h.
 #pragma once
 
 #include <string>

@@ -49,6 +49,14 @@ void add_scalar(pb::Summary& summary, const std::string& tag, const Json& value)
   v->set_simple_value(value.is_null() ? std::nanf("") : value.get<float>());
 }
 
+/// False when the name is taken.
+bool create_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  engine::check(fd >= 0 || errno == EEXIST, path, ": cannot create (", std::strerror(errno), ")");
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
 }  // namespace
 
 std::string frame_record(const std::string& data) {
@@ -66,30 +74,19 @@ EventWriter::EventWriter(const std::string& folder, int64_t first_step) {
   ::gethostname(host, sizeof host - 1);
   const std::string stem =
       engine::join_text(folder, "/events.out.tfevents.", int64_t(now()), ".", host, ".", ::getpid());
-  for (int again = 0; fd_ < 0;
-       ++again) {  // two writers in one second of one process: a counter tells them apart
-    path_ = stem + (again == 0 ? "" : "." + std::to_string(again));
-    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
-    engine::check(fd_ >= 0 || errno == EEXIST, path_, ": cannot create (", std::strerror(errno), ")");
-  }
+  std::string path = stem;
+  // Two writers in one second of one process: a counter tells them apart.
+  for (int again = 1; !create_file(path); ++again) path = stem + "." + std::to_string(again);
+  file_ = std::make_unique<engine::AppendFile>(path, 0);
   pb::Event event;
   event.set_wall_time(now());
   event.set_file_version("brain.Event:2");
-  buffer_ += frame_record(event.SerializeAsString());
+  file_->write(frame_record(event.SerializeAsString()));
   if (first_step > 0) {
     event.set_step(first_step);
     event.mutable_session_log()->set_status(pb::SessionLog::START);
-    buffer_ += frame_record(event.SerializeAsString());
+    file_->write(frame_record(event.SerializeAsString()));
   }
-  flush();
-}
-
-EventWriter::~EventWriter() {
-  try {
-    flush();
-  } catch (const engine::Error&) {  // a destructor must not throw; flush() tells callers who ask
-  }
-  ::close(fd_);
 }
 
 void EventWriter::write(const Json& record) {
@@ -106,22 +103,11 @@ void EventWriter::write(const Json& record) {
     for (const Json& layer : value)
       for (const auto& [name, number] : layer.items())
         if (name != "layer")
-          add_scalar(summary, "layers/" + name + "/" + layer.value("layer", Json(0)).dump(), number);
+          add_scalar(summary, "layers/" + name + "/" + engine::json_text(layer.value("layer", Json(0))),
+                     number);
   }
   if (summary.value_size() == 0) return;
-  buffer_ += frame_record(event.SerializeAsString());
-  flush();  // at once: people watch, and a killed run must not miss what its checkpoints have
-}
-
-void EventWriter::flush() {
-  size_t done = 0;
-  while (done < buffer_.size()) {
-    const ssize_t n = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    engine::check(n > 0, path_, ": cannot write (", std::strerror(errno), ")");
-    done += size_t(n);
-  }
-  buffer_.clear();
+  file_->write(frame_record(event.SerializeAsString()));
 }
 
 }  // namespace train

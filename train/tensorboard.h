@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "engine/base/append_file.h"
 #include "engine/base/json.h"
 
 namespace train {
@@ -17,21 +19,16 @@ class EventWriter {
   /// Creates events.out.tfevents.TIME.HOST.PID in `folder`. `first_step`: what this file's run begins at; 0:
   /// from the start.
   EventWriter(const std::string& folder, int64_t first_step);
-  ~EventWriter();
-  EventWriter(const EventWriter&) = delete;
-  EventWriter& operator=(const EventWriter&) = delete;
 
   /// Writes the numbers of one metrics.jsonl record: "loss" as train/loss, "valid_loss" as valid/loss,
   /// element i of the array "layers" as layers/NAME/i. Null (a NaN in JSON) is written as NaN.
   void write(const engine::Json& record);
-  void flush();
 
-  const std::string& path() const { return path_; }
+  /// Where the records go: its path(), trouble() and finish().
+  engine::AppendFile& file() { return *file_; }
 
  private:
-  std::string path_;
-  int fd_ = -1;
-  std::string buffer_;
+  std::unique_ptr<engine::AppendFile> file_;
 };
 
 /// One record of an event file: length, masked checksum of the length, data, masked checksum of the data.

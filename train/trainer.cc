@@ -4,19 +4,20 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
 #include "engine/cpu/parallel.h"
-#include "engine/ops/elementwise.h"
-#include "engine/ops/optimizer.h"
 #include "models/flops.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint_dir.h"
-#include "train/diagnosis.h"
 #include "train/failure.h"
+#include "train/resume.h"
 #include "train/signals.h"
 
 namespace train {
@@ -71,8 +72,18 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
   if (config.precision == PrecisionKind::f16)
     scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
+  update_ = std::make_unique<Update>(
+      *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
+      UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
+                    .seed = uint64_t(config.seed),
+                    .checkpointing = config.activation_checkpointing,
+                    .clip = config.optim.clip,
+                    .vocabulary = data_.vocabulary,
+                    .ema_decay = config.ema.decay});
   schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
-  state_.rng = {uint64_t(config.seed), 0};
+  if (planned_steps() > 0 && config.schedule.warmup >= planned_steps())
+    engine::log_warning("schedule.warmup ", config.schedule.warmup, " leaves nothing of the run's ",
+                        planned_steps(), " updates to decay in: the learning rate only rises");
   if (config.ema.decay > 0) {
     const Tensor& values = model_->parameters().values();
     state_.average =
@@ -91,12 +102,17 @@ Trainer::~Trainer() = default;
 
 void Trainer::restore() {
   if (const auto checkpoint = checkpoint_to_resume(run_.path())) {
+    check_same_model(models::read_model_config(checkpoint->folder + "/config.json"), model_->config(),
+                     checkpoint->folder);
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
     data_.training->seek(state_.position);
     saved_step_ = state_.counters.step;
     engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
+    say_changes();
     return;
   }
+  set_metrics_aside();
+  state_.settings = settings_json(config_);
   models::initialise(*model_, config_.init, uint64_t(config_.seed));
   const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
   if (rule == "admin") {
@@ -107,6 +123,25 @@ void Trainer::restore() {
   communicator_->broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+}
+
+void Trainer::say_changes() {
+  const ChangedSettings changed = changed_settings(state_.settings, config_);
+  if (!changed.numbers.empty())
+    engine::log_warning("the run goes on with other settings than it had: ", changed.numbers);
+  if (!changed.others.empty()) engine::log_info("changed: ", changed.others);
+  state_.settings = settings_json(config_);
+}
+
+/// A run without a checkpoint begins again. What it had logged is kept once, under another name: the
+/// checkpoints may have been lost.
+void Trainer::set_metrics_aside() const {
+  const std::string metrics = run_.metrics_path(), aside = metrics + ".old";
+  if (!engine::file_exists(metrics) || engine::file_size(metrics) == 0) return;
+  const bool keep = !engine::file_exists(aside);
+  if (keep) engine::move_path(metrics, aside);
+  engine::log_warning(run_.path(), ": no checkpoint to go on from, so the run begins at step 0",
+                      keep ? "; what it had logged is now " + aside : "");
 }
 
 // ------------------------------------------------------------------------------------------------- budget
@@ -148,83 +183,45 @@ double Trainer::learning_rate() const {
 // ------------------------------------------------------------------------------------------------- one
 // update
 
-Trainer::BatchLoss Trainer::batch_loss(const data::Batch& batch, bool checkpointing) {
-  nn::Context context = model_->context();
-  context.dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation};
-  context.rng = &state_.rng;
-  context.checkpointing = checkpointing;
-  std::vector<Tensor> auxiliary;
-  const double scale = scaler_ ? scaler_->scale() : 1;
-  const Tensor hidden = model_->hidden(to_tokens(batch), context, context.precision.compute, &auxiliary);
-  const Tensor nats =
-      model_->loss(hidden, to_labels(batch), {.loss_scale = scale, .vocabulary = data_.vocabulary});
-  Tensor total = nats;
-  for (const Tensor& extra : auxiliary) total = engine::add(total, engine::affine(extra, scale));
-  return {nats, total};
-}
-
-double Trainer::accumulate_gradients(int64_t& scored) {
-  model_->parameters().clear_gradients();
-  double loss = 0;
-  for (const data::Batch& batch : batches_) {
-    if (batch.scored == 0) continue;
-    engine::Tape tape;
-    const engine::TapeScope scope(tape);
-    const BatchLoss sums = batch_loss(batch, config_.activation_checkpointing);
-    tape.backward(sums.total);
-    loss += sums.nats.item();
-    scored += batch.scored;
-  }
-  model_->parameters().complete_gradients();
-  return loss;
-}
-
 Trainer::UpdateResult Trainer::update() {
-  batches_.clear();
-  for (int64_t i = 0; i < config_.data.accumulate; ++i) batches_.push_back(data_.training->next());
-  rng_before_ = state_.rng;
   RunCounters& c = state_.counters;
-
-  int64_t scored = 0;
-  UpdateResult result;
-  result.lr = learning_rate();
-  double loss = accumulate_gradients(scored);
-  // Sums over all ranks; the factor below divides them by the scored positions of all ranks.
-  communicator_->all_reduce(model_->parameters().grads());
-  loss = engine::sum_over_ranks(*communicator_, loss);
-  scored = int64_t(engine::sum_over_ranks(*communicator_, double(scored)));
-  check(scored > 0, "step ", c.step + 1, ": no position of the batch is scored");
-  result.loss = loss / double(scored);
-
-  GradientFactor factor(scaler_ ? scaler_->scale() : 1);
-  factor.multiply(1.0 / double(scored));
-  result.norm = factor.norm(std::sqrt(engine::sum_of_squares(model_->parameters().grads())));
-  const double to_mean = factor.value();
-  if (watch_ && !watch_({c.step + 1, result.loss, result.norm, result.lr, to_mean, *model_})) {
+  read_batches();
+  // Micro-batches are numbered over the ranks: this rank's first one of the update.
+  const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
+  const double lr = learning_rate();
+  const Update::Gradients gradients = update_->gradients(batches_, first);
+  if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
     watch_ended_ = true;
-    return result;
+    return {gradients.loss, gradients.norm, lr, false};
   }
-  if (scaler_) {
-    factor.clip(result.norm, config_.optim.clip);
-  } else {
-    if (!std::isfinite(result.norm) || !std::isfinite(result.loss)) report_bad_update(result.norm);
-    factor.multiply(clip_factor(result.norm, config_.optim.clip));
-  }
-  const ScaleEvent event = scaler_ ? scaler_->observe(result.norm) : ScaleEvent::apply;
-  if (event == ScaleEvent::abort) report_bad_update(result.norm);
-  result.applied = event == ScaleEvent::apply;
-  if (result.applied) {
-    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(to_mean);
-    optimizer_->step(result.lr, factor.value());
-    models::normalize_ngpt(*model_);
-    if (state_.average.defined())
-      engine::ema_step(state_.average, model_->parameters().values(), config_.ema.decay);
+  const bool broken = !scaler_ && !gradients.finite();
+  if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
+  const bool applied = gradients.event == ScaleEvent::apply;
+  if (applied) {
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(gradients.unclipped);
+    update_->apply(gradients, lr, state_.average);
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  for (const data::Batch& batch : batches_) c.tokens += batch.rows * batch.length * communicator_->size();
   state_.position = data_.training->position();
-  return result;
+  return {gradients.loss, gradients.norm, lr, applied};
+}
+
+/// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
+void Trainer::read_batches() {
+  batches_.clear();
+  int64_t tokens = 0;
+  try {
+    for (int64_t i = 0; i < config_.data.accumulate; ++i) {
+      const data::Batch batch = data_.training->next();
+      batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
+      tokens += batch.rows * batch.length * communicator_->size();
+    }
+  } catch (const engine::Error&) {
+    if (saved_step_ != state_.counters.step) save_last_checkpoint();
+    throw;
+  }
+  state_.counters.tokens += tokens;
 }
 
 void Trainer::watch_layers(double factor) {
@@ -232,28 +229,15 @@ void Trainer::watch_layers(double factor) {
   nn::Context context = model_->context();
   context.probe = &probe;
   const engine::TapeScope off(nullptr);
-  model_->hidden(to_tokens(batches_.front()), context);
+  model_->hidden(batches_.front().tokens, context);
   statistics_->before_update(factor, probe);
 }
 
-void Trainer::report_bad_update(double norm) {
+void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  std::string where;
-  state_.rng = rng_before_;  // the same dropout again
-  for (const data::Batch& batch : batches_) {
-    if (batch.scored == 0) continue;
-    model_->parameters().clear_gradients();
-    where = find_bad_number([&] { return batch_loss(batch, /*checkpointing=*/false).total; });
-    for (const engine::Parameter* p : model_->parameters().all()) {
-      if (!where.empty() || !p->grad_written) continue;
-      if (const std::string what = not_finite(p->grad); !what.empty())
-        where = engine::join_text("gradient of ", p->name, ": ", what);
-    }
-    if (!where.empty()) break;
-  }
-  if (where.empty()) where = "the gradients of every micro-batch are finite; their sum is not";
-  checkpoints_.finish();
+  const std::string where = update_->find_bad_number(batches_, first_micro_batch);
+  checkpoints_.wait();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(
       "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
@@ -276,41 +260,50 @@ RunEnd Trainer::run() {
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
-  bool interrupted = false;
-  while (!spent() && !stalled() && !(interrupted = signals.raised())) {
+  // A validation that a signal cut off is made up for first, so that the run has every one that is due.
+  if (validation_due() && c.validated_at != c.step && !spent()) validate();
+  while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
     if (watch_ended_) break;
     c.seconds = seconds_before + now() - session_start_ - paused;
     log_update(result);
     const double before = now();
-    const bool due = config_.eval.every > 0 && data_.validation && c.step % config_.eval.every == 0;
-    const bool best = due && validate() && config_.checkpoint.keep_best > 0;
+    const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    say_trouble();
     const double pause = now() - before;
     paused += pause;
     last_log_time_ += pause;
   }
-  const RunEnd end = interrupted                 ? RunEnd::interrupted
-                     : stalled() || watch_ended_ ? RunEnd::stopped_early
-                                                 : RunEnd::finished;
+  RunEnd end = signals.raised()            ? RunEnd::interrupted
+               : stalled() || watch_ended_ ? RunEnd::stopped_early
+                                           : RunEnd::finished;
   if (end == RunEnd::stopped_early && !watch_ended_)
     progress_.note(
         engine::join_text("stopping early: ", c.evaluations_without_gain, " validations without a gain"));
-  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) validate();
-  if (saved_step_ != c.step) save_checkpoint();
-  checkpoints_.finish();
-  progress_.finish();
+  if (end == RunEnd::finished && data_.validation && c.validated_at != c.step) {
+    validate();
+    if (c.validated_at != c.step) end = RunEnd::interrupted;
+  }
+  save_last_checkpoint();
+  metrics_->file().finish();
+  if (tensorboard_) tensorboard_->file().finish();
   return end;
+}
+
+bool Trainer::validation_due() const {
+  const int64_t step = state_.counters.step;
+  return config_.eval.every > 0 && data_.validation && step > 0 && step % config_.eval.every == 0;
 }
 
 bool Trainer::stalled() const {
   return config_.eval.patience > 0 && state_.counters.evaluations_without_gain >= config_.eval.patience;
 }
 
-bool Trainer::validate() {
+std::optional<Evaluation> Trainer::evaluate_average() {
   nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
@@ -319,11 +312,22 @@ bool Trainer::validate() {
     parameters.values().copy_from(state_.average);
     parameters.refresh_copies();
   }
-  const Evaluation evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  std::optional<Evaluation> evaluation;
+  try {
+    evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+  } catch (const engine::Stopped&) {
+  }
   if (raw.defined()) {
     parameters.values().copy_from(raw);
     parameters.refresh_copies();
   }
+  return evaluation;
+}
+
+bool Trainer::validate() {
+  const std::optional<Evaluation> whole = evaluate_average();
+  if (!whole) return false;
+  const Evaluation& evaluation = *whole;
   RunCounters& c = state_.counters;
   c.last_loss = evaluation.loss;
   c.validated_at = c.step;
@@ -346,6 +350,9 @@ bool Trainer::validate() {
 }
 
 void Trainer::save_checkpoint() {
+  checkpoints_.wait();  // before there are two copies of everything
+  say_trouble();
+  metrics_->file().sync();  // the checkpoint must not outlive the lines before it
   const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
   checkpoints_.write(
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
@@ -354,11 +361,35 @@ void Trainer::save_checkpoint() {
   saved_step_ = state_.counters.step;
 }
 
+/// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
+void Trainer::save_last_checkpoint() {
+  progress_.finish();
+  checkpoints_.wait();
+  say_trouble();
+  if (saved_step_ != state_.counters.step) save_checkpoint();
+  checkpoints_.wait();
+  const std::string error = checkpoints_.take_error();
+  check(error.empty(), error);
+}
+
+/// A disk that does not take what it is given is no reason to stop: there may be room by the next time.
+void Trainer::say_trouble() {
+  if (const std::string error = checkpoints_.take_error(); !error.empty()) {
+    saved_step_ = -1;
+    progress_.note("warning: " + error + "; training goes on, the next checkpoint is the next attempt");
+  }
+  const std::string& trouble = metrics_->file().trouble();
+  if (!trouble.empty() && !metrics_wait_)
+    progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
+  metrics_wait_ = !trouble.empty();
+}
+
 /// What holds for all of the run, for its first line.
 Json Trainer::constants() const {
   return {{"parameters", models::parameter_count(model_->config())},
           {"flops_per_token", flops_per_token_},
           {"peak_flops", peak_flops_},
+          {"kernels", kernels_in_use()},
           {"mfu_formula", kMfuFormula}};
 }
 

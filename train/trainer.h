@@ -1,10 +1,7 @@
 // The training loop: micro-batches, one optimizer factor, schedule, loss scaling, validation, checkpoints,
 // metrics.
 //
-// One update: for each micro-batch, forward, sum of losses, backward into the gradient arena; then one factor
-// for all gradients (1 / loss scale / scored tokens, clipping), the gradient norm as overflow test, the
-// optimizer. k micro-batches therefore equal one batch. Read first: config.h, optimizer.h, run_data.h. Then:
-// training_state.h.
+// What one update is stands in update.h. Read first: config.h, update.h, run_data.h. Then: training_state.h.
 #pragma once
 
 #include <functional>
@@ -22,6 +19,7 @@
 #include "train/schedule.h"
 #include "train/tensorboard.h"
 #include "train/training_state.h"
+#include "train/update.h"
 
 namespace train {
 
@@ -64,20 +62,21 @@ class Trainer {
     bool applied = false;
   };
 
-  /// Of one micro-batch, summed over scored positions; `total` also has the loss scale and auxiliary losses.
-  struct BatchLoss {
-    engine::Tensor nats, total;
-  };
-
   void restore();
+  void say_changes();
+  void set_metrics_aside() const;
   UpdateResult update();
-  BatchLoss batch_loss(const data::Batch& batch, bool checkpointing);
-  double accumulate_gradients(int64_t& scored);
+  void read_batches();
   void watch_layers(double factor);
-  [[noreturn]] void report_bad_update(double norm);
+  [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
+  bool validation_due() const;
+  /// Of the weights that people will use; nothing when a signal cut it off.
+  std::optional<Evaluation> evaluate_average();
   /// Whether the loss is the best so far.
   bool validate();
   void save_checkpoint();
+  void save_last_checkpoint();
+  void say_trouble();
   void log_update(const UpdateResult& result);
   engine::Json constants() const;
   double done() const;
@@ -94,6 +93,7 @@ class Trainer {
   RunData data_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
+  std::unique_ptr<Update> update_;
   std::unique_ptr<Schedule> schedule_;
   TrainingState state_;
   CheckpointQueue checkpoints_;
@@ -103,11 +103,11 @@ class Trainer {
   Progress progress_;
   UpdateWatch watch_;
   bool watch_ended_ = false;
-  std::vector<data::Batch> batches_;  // of the update that is being made; with rng_before_ for diagnosis
-  engine::Rng rng_before_;
+  std::vector<MicroBatch> batches_;  // of the update that is being made
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint
+  bool metrics_wait_ = false;                      // whether that was said
 };
 
 }  // namespace train

@@ -1,14 +1,14 @@
-// What a checkpoint holds besides the model: counters, moments, loss scaler, random numbers, data position;
+// What a checkpoint holds besides the model: counters, moments, loss scaler, data position;
 // and the thread that writes checkpoints while training goes on. Read first: checkpoint_dir.h, optimizer.h.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "data/batches.h"
-#include "engine/base/philox.h"
 #include "models/model_files.h"
 #include "train/loss_scaler.h"
 #include "train/optimizer.h"
@@ -28,9 +28,9 @@ struct RunCounters {
 
 struct TrainingState {
   RunCounters counters;
-  engine::Rng rng;
   data::BatchPosition position;
   engine::Tensor average;  // exponential moving average of the values arena; undefined without EMA
+  engine::Json settings;  // resume.h: the config of the run, as a resume compares it; null in older checkpoints
 };
 
 /// Copies of all that a checkpoint will hold, so that training may go on while they are written.
@@ -44,6 +44,14 @@ struct Snapshot {
   std::optional<double> valid_loss;  // of these very weights; absent when they were not validated
 };
 
+/// training.json: what of a state is numbers, and back.
+engine::Json training_json(const TrainingState& state, const LossScaler* scaler);
+void read_training_json(const std::string& path, TrainingState& state, LossScaler* scaler);
+
+/// The processor level whose kernels do the work, and how they multiply bf16: what the last bits of a result
+/// depend on. A checkpoint has it in training.json, a run in its first line of metrics.
+std::string kernels_in_use();
+
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
                        const TrainingState& state, const LossScaler* scaler,
                        const std::string& tokenizer_json, const std::string& run);
@@ -51,22 +59,26 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
 /// Writes the folder of a snapshot; returns it.
 std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best);
 
-/// Restores everything from a checkpoint folder. Errors name the file.
+/// Restores everything from a checkpoint folder. Weights that were saved as an average are trained on from
+/// the raw ones beside it, whether or not the run still averages. Errors name the file.
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
                         TrainingState& state, LossScaler* scaler);
 
-/// Writes snapshots on a thread of its own, one at a time, in order.
+/// Writes snapshots on a thread of its own, one at a time. A write that fails (a full disk) is no reason to
+/// stop training: the caller says it, and the next checkpoint is another attempt.
 class CheckpointQueue {
  public:
   ~CheckpointQueue();
-  /// Waits for the previous one, then returns while `snapshot` is being written. Errors of the previous write
-  /// are thrown.
+  /// Waits until no snapshot is being written: before the next one is taken, so that memory never holds two.
+  void wait();
+  /// Returns while `snapshot` is being written; nothing else may be.
   void write(Snapshot snapshot, int64_t keep, int64_t keep_best);
-  /// Waits for the last one; throws its error.
-  void finish();
+  /// What went wrong with the last snapshot, once; empty: nothing so far.
+  std::string take_error();
 
  private:
   std::thread thread_;
+  std::mutex mutex_;  // of error_
   std::string error_;
 };
 

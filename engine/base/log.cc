@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/base/text.h"
+
 namespace engine {
 
 LogLevel log_level() {
@@ -21,7 +23,7 @@ LogLevel log_level() {
 
 void write_log(LogLevel level, const std::string& line) {
   const char* prefix = level == LogLevel::warning ? "warning: " : "";
-  std::fprintf(stderr, "%s%s\n", prefix, line.c_str());  // one call, so that threads do not mix their lines
+  std::fprintf(stderr, "%s%s\n", prefix, message_line(line).c_str());  // one call, so that threads do not mix their lines
 }
 
 }  // namespace engine

@@ -3,13 +3,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
 #include <vector>
 
-#include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace engine {
 namespace {
@@ -94,13 +91,10 @@ std::string sha256_hex(std::string_view bytes) {
 }
 
 std::string sha256_file(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  check(file != nullptr, path, ": cannot open (", std::strerror(errno), ")");
+  InputFile file(path);
   Sha256 hash;
   std::vector<uint8_t> buffer(size_t(1) << 20);
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), file.get()))
-    hash.update(buffer.data(), n);
-  check(!std::ferror(file.get()), path, ": cannot read (", std::strerror(errno), ")");
+  while (const size_t n = file.read(buffer.data(), buffer.size())) hash.update(buffer.data(), n);
   return hash.finish_hex();
 }
 

@@ -42,6 +42,69 @@ std::string one_of(const std::vector<std::string>& words) {
 }
 
 namespace {
+
+/// The bytes of the character that `text` begins with and its code; code -1 for a byte that begins none.
+struct Character {
+  size_t bytes;
+  int32_t code;
+};
+
+Character first_character(std::string_view text) {
+  const auto byte = [&](size_t i) { return int32_t(uint8_t(text[i])); };
+  const int32_t lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < bytes) return {1, -1};
+  int32_t code = lead & (0x7f >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {1, -1};
+    code = code << 6 | (byte(i) & 0x3f);
+  }
+  const bool shortest = code >= (bytes == 4 ? 0x10000 : bytes == 3 ? 0x800 : 0x80);
+  const bool valid = shortest && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+  return valid ? Character{bytes, code} : Character{1, -1};
+}
+
+bool commands_terminal(int32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x061c ||
+         (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, std::string_view keep) {
+  std::string out;
+  while (!text.empty()) {
+    const Character c = first_character(text);
+    char escape[16];
+    if (c.code >= 0 && (!commands_terminal(c.code) || keep.find(text[0]) != std::string_view::npos)) {
+      out += text.substr(0, c.bytes);
+    } else if (c.code == '\n' || c.code == '\t' || c.code == '\r') {
+      out += c.code == '\n' ? "\\n" : c.code == '\t' ? "\\t" : "\\r";
+    } else {
+      std::snprintf(escape, sizeof escape, c.code < 0x80 ? "\\x%02x" : "\\u%04x",
+                    c.code < 0x80 ? unsigned(uint8_t(text[0])) : unsigned(c.code));
+      out += escape;
+    }
+    text.remove_prefix(c.bytes);
+  }
+  return out;
+}
+
+std::string message_line(std::string_view text) {
+  constexpr size_t kHead = 1200, kTail = 800;
+  if (text.size() <= kHead + kTail) return printable(text);
+  size_t head = kHead, tail = text.size() - kTail;
+  const auto inside = [&](size_t i) { return (uint8_t(text[i]) & 0xc0) == 0x80; };  // of a character
+  for (size_t i = 0; i < 3 && inside(head); ++i) --head;
+  for (size_t i = 0; i < 3 && inside(tail); ++i) ++tail;
+  return printable(text.substr(0, head)) + " [... " + std::to_string(tail - head) + " bytes ...] " +
+         printable(text.substr(tail));
+}
+
+namespace {
+
 std::string with_unit(double value, double step, const std::vector<const char*>& units, const char* format) {
   size_t unit = 0;
   while (std::fabs(value) >= step && unit + 1 < units.size()) value /= step, ++unit;

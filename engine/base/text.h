@@ -1,4 +1,5 @@
-// Small text helpers for messages: the nearest valid word, sizes in human units, joined lists.
+// Small text helpers for messages: the nearest valid word, sizes in human units, joined lists, and
+// messages as a terminal may get them.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,14 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
 
 /// "a, b or c".
 std::string one_of(const std::vector<std::string>& words);
+
+/// `text` without anything that a terminal would obey: control characters, line and paragraph separators,
+/// marks that turn the direction of writing, and bytes that are not UTF-8 become \n, \x1b, \u202e. Line feeds
+/// and tabs stay where `keep` names them.
+std::string printable(std::string_view text, std::string_view keep = {});
+/// A message as it is shown: printable, on one line, and of some 2000 bytes at most. File names and the
+/// contents of files may have brought anything; a longer text keeps both its ends.
+std::string message_line(std::string_view text);
 
 /// 1536 -> "1.5 KiB".
 std::string human_bytes(double bytes);

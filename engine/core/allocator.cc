@@ -2,13 +2,13 @@
 #include "engine/core/allocator.h"
 
 #include <atomic>
-#include <bit>
 #include <map>
 #include <mutex>
 #include <vector>
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/core/block_size.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kReuse = false;  // let AddressSanitizer see every use after release
@@ -31,14 +31,6 @@ Pool& pool(Device device) {
   return pools[int(device)];
 }
 
-// Sizes in steps of an eighth of their power of two (at least 64 bytes): at most 12.5 % is lost, and few
-// sizes exist.
-size_t rounded(size_t bytes) {
-  if (bytes <= 512) return (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0);
-  const size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
-}
-
 std::atomic<bool> poisoning{false};
 
 void drop_cache(const DeviceMemory& memory, Pool& p) {
@@ -53,7 +45,7 @@ void drop_cache(const DeviceMemory& memory, Pool& p) {
 
 void* allocate(Device device, size_t bytes, Contents contents) {
   check(bytes < (size_t(1) << 62), "allocate: ", bytes, " bytes is more than any machine has");
-  const size_t size = rounded(bytes);
+  const size_t size = block_size(bytes);
   const DeviceMemory& memory = memory_of(device);
   Pool& p = pool(device);
   std::unique_lock lock(p.mutex);
@@ -84,7 +76,7 @@ void* allocate(Device device, size_t bytes, Contents contents) {
 }
 
 void release(Device device, void* block, size_t bytes) {
-  const size_t size = rounded(bytes);
+  const size_t size = block_size(bytes);
   Pool& p = pool(device);
   const std::lock_guard lock(p.mutex);
   p.statistics.in_use -= int64_t(size);

@@ -17,6 +17,9 @@
 #include <immintrin.h>
 #endif
 
+#include "engine/base/limits.h"
+#include "engine/base/thread.h"
+
 namespace engine::cpu {
 namespace {
 
@@ -27,10 +30,7 @@ int default_threads() {
       if (n > 0) return std::min(n, 1024);
     }
   }
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return 1;
+  return available_processors();
 }
 
 std::atomic<int> threads_in_use{0};
@@ -54,7 +54,7 @@ class Pool {
       for (int64_t task = 0; task < tasks; ++task) function(context, task);
       return;
     }
-    for (; started_ < threads - 1; ++started_) std::thread([this, i = started_] { work(i); }).detach();
+    for (; started_ < threads - 1; ++started_) start_thread([this, i = started_] { work(i); }).detach();
     job_ = {tasks, function, context, int(std::min<int64_t>(threads, tasks)) - 1};
     next_.store(0, std::memory_order_relaxed);
     joined_.fetch_and(~kClosed);  // from here on workers may join

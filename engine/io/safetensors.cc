@@ -172,8 +172,9 @@ Tensor Safetensors::load(const std::string& name, DType dtype) const {
   return t;
 }
 
-void write_safetensors(const std::string& path, const NamedTensors& tensors,
+void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
+  const std::string& path = file.path();
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
@@ -185,10 +186,9 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
                     {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // data begins at a multiple of eight bytes
   const uint64_t length = text.size();
-  AtomicFile file(path);
   file.write(&length, 8);
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
@@ -199,6 +199,12 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
     }
     if (t.numel() > 0) file.write(t.raw(), size_t(t.bytes()));
   }
+}
+
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  write_safetensors(file, tensors, metadata);
   file.commit();
 }
 

@@ -52,7 +52,10 @@ class Safetensors {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes atomically; tensors may have any strides. Names must differ.
+/// Writes tensors, which may have any strides, as all of `file`; commit() is the caller's. Names must differ.
+void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+/// The same with commit().
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

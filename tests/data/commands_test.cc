@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "data/load_tokenizer.h"
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
@@ -79,7 +80,9 @@ TEST_CASE("tokenizer import, encode and decode as model directories want them") 
   CHECK(ids(gpt2, "") == "[15496,995,198,198,27,91,437,1659,5239,91,29]\n");
   CHECK(ids(gpt2, " --special") == "[15496,995,628,50256]\n");
   CHECK(ids(gpt2, " --lines --special") == "[15496,995]\n[]\n[50256]\n");
-  CHECK(ids(roberta, " --lines").starts_with("[31414,232]\n"));
+  CHECK(ids(roberta, " --lines").starts_with("[0,31414,232,2]\n[0,2]\n"));  // as transformers does
+  CHECK(ids(roberta, " --lines --bare").starts_with("[31414,232]\n[]\n"));
+  CHECK(ids(roberta, " --lines --special").starts_with("[31414,232]\n[]\n"));
 
   write_file(folder / "ids", " [15496, 995,\n 628 ,50256] ");
   CHECK(run("tokenizer decode --tokenizer " + gpt2 + " < " + folder / "ids") ==

@@ -201,6 +201,12 @@ TEST_CASE("an R database gives its character vectors") {
   const std::string raw = r_header() + word(16) + word(0xffffff);
   engine::write_file(path + ".rdx", deflated(raw, kGzip));
   CHECK_THROWS_WITH(read_r_database(path), Contains("16777215 elements"));
+  std::string nils = r_header() + word(19) + word(200'000);  // 4 bytes each in the file, 96 in memory
+  for (int i = 0; i < 200'000; ++i) nils += word(254);
+  engine::write_file(path + ".rdx", deflated(nils, kGzip));
+  CHECK_THROWS_WITH(read_r_database(path), Contains("lists of more than 65536 items"));
+  engine::write_file(path + ".rdx", deflated(r_header() + std::string(size_t(80) << 20, '\0'), kGzip));
+  CHECK_THROWS_WITH(read_r_database(path), Contains("more than 67108864 bytes"));
   engine::write_file(path + ".rdx", deflated(r_header() + word(6), kGzip));
   CHECK_THROWS_WITH(read_r_database(path), Contains("R type 6"));
   engine::write_file(path + ".rdx", "RDA3");

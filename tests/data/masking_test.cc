@@ -9,6 +9,7 @@
 
 #include "data/bpe_files.h"
 #include "data/mlm_rows.h"
+#include "data/train_tokenizer.h"
 #include "data/whole_words.h"
 #include "engine/base/json.h"
 #include "shared_data.h"
@@ -183,9 +184,10 @@ TEST_CASE("words are what white space and special tokens bound") {
 TEST_CASE("GPT-2's tokens that begin with a space begin words") {
   const std::string folder = shared_path("data/gpt2-bpe");
   if (folder.empty()) return;
-  const BpeTokenizer tokenizer(bpe_from_gpt2_files(folder + "/encoder.json", folder + "/vocab.bpe"), "gpt2");
-  const std::vector<WordEdge> edges = word_edges(tokenizer);
-  const auto edge = [&](const std::string& text) { return edges[tokenizer.encode(text).at(0)]; };
+  const auto tokenizer =
+      make_bpe_tokenizer(bpe_from_gpt2_files(folder + "/encoder.json", folder + "/vocab.bpe"), "gpt2");
+  const std::vector<WordEdge> edges = word_edges(*tokenizer);
+  const auto edge = [&](const std::string& text) { return edges[tokenizer->encode(text).at(0)]; };
   CHECK(edge(" the") == WordEdge::before);
   CHECK(edge("the") == WordEdge::inside);
   CHECK(edge("\n") == WordEdge::both);

@@ -1,15 +1,24 @@
 // Text and foreign token files to shards: what tokens come out, resuming, refusals, a full disk.
 #include "data/prepare.h"
+#include "data/load_tokenizer.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <numeric>
+#include <thread>
 
+#include "data/byte_source.h"
 #include "data/corpus.h"
 #include "data/token_stream.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/philox.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
@@ -415,4 +424,41 @@ TEST_CASE("an input that changes while it is read is named, and leaves no shard"
   // Cut in two, the file is read twice: it has to be the same one both times.
   options.valid = 0.5;
   refused(PrepareForm::raw, std::string(100'000, 'x'), grow);
+}
+
+TEST_CASE("a named pipe is read as the file that goes through it, and waited for") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const std::string text = words(3, 200'000), pipe = folder / "pipe.txt";
+  engine::write_file(folder / "file.txt", text);
+  prepare(*tokenizer, {folder / "file.txt"}, {.folder = folder / "a"});
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread writer([&] {
+    ::usleep(50'000);
+    std::ofstream(pipe) << text;
+  });
+  prepare(*tokenizer, {pipe}, {.folder = folder / "b"});
+  writer.join();
+  CHECK(tokens_of(folder / "a/train") == tokens_of(folder / "b/train"));
+  // Where a pipe would be read twice, or is not a text that a person named, it is refused at once.
+  CHECK_THROWS_WITH(
+      prepare(*tokenizer, {pipe}, {.folder = folder / "c", .form = PrepareForm::raw, .valid = 0.1}),
+      Contains("pipe.txt: not a regular file"));
+  CHECK_THROWS_WITH(prepare(*tokenizer, {pipe}, {.folder = folder / "d", .form = PrepareForm::nanogpt}),
+                    Contains("pipe.txt: not a regular file"));
+  CHECK_THROWS_WITH(LineReader(pipe), Contains("pipe.txt: not a regular file"));
+  CHECK_THROWS_WITH(load_tokenizer(pipe), Contains("pipe.txt: not a regular file"));
+}
+
+TEST_CASE("a text that does not fit into memory ends in one line", "[medium]") {
+  const TemporaryFolder folder;
+  // 600 MB of one line in 600 kB; the address space is limited to 1 GB.
+  const std::string command =
+      "cd '" + folder.path + "' && head -c 600000000 /dev/zero | tr '\\0' a | gzip -1 > a.txt.gz && '" +
+      BINARY_DIR
+      "/normlab' tokenizer train --kind byte --out tok 2>/dev/null < /dev/null && ulimit -v 1000000 && '" +
+      BINARY_DIR "/normlab' prepare --tokenizer tok --input a.txt.gz --out set > log 2>&1";
+  const int status = std::system(command.c_str());
+  CHECK(WEXITSTATUS(status) == 2);
+  CHECK_THAT(engine::read_file(folder / "log"), Contains("which has to fit into memory whole"));
 }

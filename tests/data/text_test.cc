@@ -7,6 +7,7 @@
 #include "data/clean_text.h"
 #include "data/documents.h"
 #include "data/html_text.h"
+#include "data/unicode_form.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -320,7 +321,7 @@ TEST_CASE("cleaning gives NFC, plain lines and nothing else") {
               "f\x1eg\x1fh\u0080i") == "a\nb\nc\nd\ne\nf\ng hi\n");
   CHECK(clean("\n \n\t\n") == "");
   CHECK(clean("a\tb") == "a\tb\n");
-  CHECK(to_nfc("A\u030a") == "\u00c5");
+  CHECK(to_form("A\u030a", UnicodeForm::nfc) == "\u00c5");
   CHECK(unwrap_paragraphs("one\ntwo\n\nthree\n  four\nfive\n") == "one two\n\nthree\n  four five\n");
   engine::Rng rng{5};
   const std::string pieces[] = {"a",       " ",      "\n",     "\r",     "\t",

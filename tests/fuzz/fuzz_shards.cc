@@ -9,6 +9,7 @@
 #include "data/mlm_rows.h"
 #include "data/shards.h"
 #include "data/token_stream.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "fuzz.h"
 

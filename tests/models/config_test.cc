@@ -46,7 +46,7 @@ TEST_CASE("config: defaults, and writing leaves them out", "[config]") {
 TEST_CASE("config: every key survives a round trip", "[config]") {
   const ModelConfig c =
       with(R"({"kv_heads": 1, "head_dim": 6, "activation": "geglu_tanh", "positions": "rope",
-    "position_offset": 2, "rope_theta": 5e5, "token_types": 2, "embed_scale": 4.5, "bias": {"qkv": true, "out": false},
+    "position_offset": 2, "longest_row": 40, "rope_theta": 5e5, "token_types": 2, "embed_scale": 4.5, "bias": {"qkv": true, "out": false},
     "tied": false, "norm_eps": 1e-6, "attn_scale": 0.25, "attn_softcap": 50, "logit_softcap": 30, "gain_offset": 1,
     "experts": 6, "experts_per_token": 2, "router_normalize": true, "tokenizer": "tokenizer.json"})");
   CHECK(c.bias == BiasChoice{true, false, true});
@@ -89,6 +89,11 @@ TEST_CASE("config: the model section of a training config", "[config]") {
   CHECK_THROWS_WITH(section(R"({"preset": "gpt-126m"})"), Contains("nearest valid: \"gpt-125m\""));
   CHECK_THROWS_WITH(section(R"({"present": "gpt-125m"})"), Contains("nearest valid key: \"preset\""));
   CHECK_THROWS_WITH(section(R"({"layers": 2})"), Contains("model: key \"objective\" is missing"));
+  CHECK_NOTHROW(section(R"({"preset": "gpt-125m", "format": "normlab-model", "version": 1})"));
+  CHECK_THROWS_WITH(section(R"({"preset": "gpt-125m", "version": 2})"),
+                    Contains("model: version: 2 is outside [1, 1]"));
+  CHECK_THROWS_WITH(section(R"({"preset": "gpt-125m", "format": "gpt"})"),
+                    Contains("must be \"normlab-model\""));
 }
 
 TEST_CASE("config: bad values are refused with the key's name", "[config]") {
@@ -115,6 +120,7 @@ TEST_CASE("config: bad values are refused with the key's name", "[config]") {
       {R"({"positions": "rope", "head_dim": 7})", "head_dim must be even, got 7"},
       {R"({"positions": "sinusoidal", "width": 33})", "needs an even width"},
       {R"({"position_offset": -1})", "position_offset: -1 is outside"},
+      {R"({"longest_row": 3})", "is above longest_row 3"},
       {R"({"embed_scale": 0})", "embed_scale 0 must not be 0"},
       {R"({"norm_eps": 0})", "norm_eps 0 is outside (0, 1]"},
       {R"({"rope_theta": -1})", "rope_theta -1"},

@@ -151,7 +151,7 @@ TEST_CASE("generation stops where it is told to") {
   };
   CHECK(run({.max_tokens = 8}) == 8);
   const int32_t first = greedy[0];
-  CHECK(run({.max_tokens = 8, .stop = first}) == 0);
+  CHECK(run({.max_tokens = 8, .stops = {-1, first}}) == 0);
   CHECK(greedy.empty());
   CHECK(run({.max_tokens = 8}, false) == 1);
   // The most likely token is beyond the vocabulary: it is never drawn.

@@ -7,6 +7,7 @@
 
 #include "engine/base/check.h"
 #include "models/convert.h"
+#include "models/parameter_list.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -16,8 +17,12 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::vector<std::string> kinds = {"gpt2",  "bert",   "roberta", "roberta_prelayernorm", "xglm", "llama",
-                                        "olmo2", "gemma2", "olmoe"};
+const std::vector<std::string> kinds = {"gpt2",        "bert",      "roberta", "roberta_prelayernorm",
+                                        "xlm_roberta", "camembert", "xglm",    "llama",
+                                        "olmo2",       "gemma2",    "olmoe"};
+/// Those of which the shared reference has a model that transformers computed.
+const std::vector<std::string> reference_kinds = {
+    "gpt2", "bert", "roberta", "roberta_prelayernorm", "xglm", "llama", "olmo2", "gemma2", "olmoe"};
 
 /// Small configs as transformers writes them, and numbered weights: nothing here needs a file from elsewhere.
 Json small_config(const std::string& kind) {
@@ -30,6 +35,12 @@ Json small_config(const std::string& kind) {
              "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "type_vocab_size": 1,
              "layer_norm_eps": 1e-5, "pad_token_id": 1},
     "roberta_prelayernorm": {"model_type": "roberta-prelayernorm", "vocab_size": 11, "max_position_embeddings": 8,
+             "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12,
+             "type_vocab_size": 1},
+    "xlm_roberta": {"model_type": "xlm-roberta", "vocab_size": 11, "max_position_embeddings": 8,
+             "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12,
+             "type_vocab_size": 1},
+    "camembert": {"model_type": "camembert", "vocab_size": 11, "max_position_embeddings": 8,
              "num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12,
              "type_vocab_size": 1},
     "xglm": {"model_type": "xglm", "vocab_size": 11, "max_position_embeddings": 6, "num_layers": 2, "d_model": 8,
@@ -177,10 +188,14 @@ TEST_CASE("hf: a round trip changes no bit, in every element type, and keeps con
     }
   TemporaryFolder tmp;
   write_folder(tmp / "hf", small_config("gpt2"), small_weights("gpt2", DType::bf16));
-  write_file(tmp / "hf/tokenizer.json", "{}");
+  // Files of tokenizer and generation are carried along as they are, byte for byte.
+  const std::vector<std::string> files = {
+      "tokenizer.json",         "tokenizer_config.json", "special_tokens_map.json", "merges.txt",
+      "generation_config.json", "tokenizer.model",       "chat_template.jinja"};
+  for (const std::string& name : files)
+    write_file(tmp / "hf/" + name, "{}" + std::string(name == "merges.txt", '\0'));
   write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
   CHECK(read_model_config(tmp / "ours/config.json").tokenizer == "tokenizer.json");
-  CHECK(read_file(tmp / "ours/tokenizer.json") == "{}");
   write_portable(read_portable(tmp / "ours", ModelFormat::normlab), tmp / "back", ModelFormat::hf);
   const Json back = read_json(tmp / "back/config.json");
   CHECK(back["bos_token_id"] == 3);
@@ -188,7 +203,8 @@ TEST_CASE("hf: a round trip changes no bit, in every element type, and keeps con
   CHECK(back["eos_token_id"].is_null());
   CHECK(back["dtype"] == "bfloat16");
   CHECK(back["architectures"][0] == "GPT2LMHeadModel");
-  CHECK(file_exists(tmp / "back/tokenizer.json"));
+  for (const std::string& name : files)
+    CHECK(read_file(tmp / "back/" + name) == read_file(tmp / "hf/" + name));
 }
 
 TEST_CASE("hf: config keys arrive", "[hf]") {
@@ -219,6 +235,103 @@ TEST_CASE("hf: config keys arrive", "[hf]") {
   CHECK(changed.activation == nn::Activation::relu);
   const HfWritten written = write_hf_config(changed, Json::object());
   CHECK(read_hf_config(written.json, "").config == changed);
+}
+
+TEST_CASE("hf: keys of models on the Hub that change no number are accepted and return", "[hf]") {
+  const Json everywhere =
+      parse_json(R"({"_num_labels": 1, "_attn_implementation_internal": "sdpa", "id2label": {"0": "A"},
+    "output_past": true, "auto_map": {"AutoModel": "m.Model"}, "torch_dtype": "float16", "use_cache": false,
+    "transformers.js_config": {"dtype": "q4"}, "unknown_and_off": null, "xla_device": true, "eos_token_id": [3, 4],
+    "rope_interleaved": false, "neftune_noise_alpha": 5.0})",
+                 "test");
+  const std::pair<const char*, const char*> more[] = {
+      {"gpt2",
+       R"({"n_special": 0, "predict_special_tokens": true, "n_ctx": 6, "task_specific_params": {"a": 1},
+        "summary_type": "cls_index", "max_position_embeddings": 6, "hidden_size": 8, "num_hidden_layers": 2})"},
+      {"bert",
+       R"({"pooler_type": "first_token_transform", "directionality": "bidi", "gradient_checkpointing": true,
+        "cell": {}, "structure": [], "pre_trained": "", "emb_size": 4, "embedding_size": 8, "language": "english"})"},
+      {"roberta", R"({"classifier_dropout": null, "gradient_checkpointing": false, "name": "Roberta"})"},
+      {"camembert", R"({"output_past": true})"},
+      {"llama",
+       R"({"max_sequence_length": 2048, "is_llama_config": true, "pretraining_tp": 2, "unsloth_fixed": true,
+        "unsloth_version": "2025.1.1", "sliding_window": null, "use_sliding_window": false, "max_window_layers": 1,
+        "clip_qkv": null, "pad_token_id": -1})"},
+      {"olmoe", R"({"router_z_loss_coef": 0.001})"},
+      {"gemma2",
+       R"({"sliding_window_size": 4096, "hidden_act": "gelu_pytorch_tanh", "cache_implementation": "hybrid"})"}};
+  for (const std::string& kind : kinds) {
+    const Json plain = small_config(kind);
+    Json config = plain;
+    config.update(everywhere);
+    for (const auto& [name, keys] : more)
+      if (kind == name) config.update(parse_json(keys, "test"));
+    INFO(kind);
+    const HfConfig hf = read_hf_config(config, "config.json");
+    CHECK(hf.config == read_hf_config(plain, "config.json").config);
+    const HfWritten written = write_hf_config(hf.config, hf.kept);
+    CHECK(written.architecture->model_type == plain["model_type"]);
+    for (const auto& [key, value] : config.items()) {
+      INFO(key);
+      CHECK((!written.json.contains(key) || written.json[key] == value));
+      CHECK((written.json.contains(key) || key == "rope_theta"));
+    }
+  }
+}
+
+TEST_CASE("hf: keys that would change numbers are refused by name", "[hf]") {
+  CHECK_THAT(key_refusal("gpt2", R"({"hidden_size": 16})"), Contains("hidden_size 16 contradicts n_embd 8"));
+  CHECK_THAT(key_refusal("xglm", R"({"num_hidden_layers": 3})"),
+             Contains("num_hidden_layers 3 contradicts num_layers"));
+  CHECK_THAT(key_refusal("bert", R"({"embedding_size": 4})"),
+             Contains("embedding_size 4 contradicts hidden_size 8"));
+  CHECK_THAT(key_refusal("llama", R"({"rope_interleaved": true})"), Contains("rope_interleaved true"));
+  CHECK_THAT(key_refusal("llama", R"({"logits_scaling": 8.0})"), Contains("logits_scaling"));
+  CHECK_THAT(key_refusal("llama", R"({"compression_config": {"bits": 8}})"), Contains("compression_config"));
+}
+
+TEST_CASE("hf: the rotary base is read where transformers reads it", "[hf]") {
+  const auto theta = [](const char* keys) {
+    Json config = small_config("llama");
+    config.erase("rope_theta");
+    config.update(parse_json(keys, "test"));
+    return read_hf_config(config, "").config.rope_theta;
+  };
+  CHECK(theta("{}") == 1e4);
+  CHECK(theta(R"({"rope_theta": 5e5})") == 5e5);
+  CHECK(theta(R"({"rope_scaling": {"rope_type": "default", "rope_theta": 1e6}})") == 1e6);
+  CHECK(theta(R"({"rope_theta": 5e5, "rope_scaling": {"type": "default"}})") == 5e5);
+  CHECK(theta(R"({"rope_theta": 5e5, "rope_scaling": null})") == 5e5);
+  CHECK(theta(R"({"rope_theta": 5e5, "rope_parameters": {"rope_theta": 7e5}})") == 7e5);
+  CHECK(theta(R"({"rope_scaling": {"rope_theta": 1e6}, "rope_parameters": {"rope_theta": 7e5}})") == 1e6);
+  CHECK(theta(R"({"rope_scaling": {"type": "default"}, "rope_parameters": {"rope_theta": 7e5}})") == 1e4);
+  CHECK(theta(R"({"rope_scaling": {}, "rope_parameters": {"rope_theta": 7e5}})") == 7e5);
+}
+
+TEST_CASE("hf: attention to windows is read as rows that are no longer than the window", "[hf]") {
+  Json config = small_config("gemma2");
+  config["sliding_window"] = 4;
+  const HfConfig windowed = read_hf_config(config, "");
+  CHECK(windowed.config.context == 4);
+  CHECK(windowed.config.longest_row == 4);
+  const HfWritten back = write_hf_config(windowed.config, windowed.kept);
+  CHECK(back.json["sliding_window"] == 4);
+  CHECK(back.json["max_position_embeddings"] == 6);
+  config["layer_types"] = {"full_attention", "full_attention"};
+  CHECK(read_hf_config(config, "").config.longest_row == 0);
+  CHECK(read_hf_config(config, "").config.context == 6);
+  config["layer_types"] = {"full_attention", "sliding_attention"};
+  CHECK(read_hf_config(config, "").config.longest_row == 4);
+  Json llama = small_config("llama");
+  llama["sliding_window"] = 4;
+  CHECK(read_hf_config(llama, "").config.longest_row == 4);
+
+  Transformer model(windowed.config, nn::Precision::of(DType::f32));
+  const auto read = [&](int64_t n) {
+    return model.hidden({Tensor::zeros({1, n}, DType::i32), {}, {}}, model.context());
+  };
+  CHECK_NOTHROW(read(4));
+  CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("windows of 4"));
 }
 
 TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[hf]") {
@@ -286,11 +399,6 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
              Contains("quantization_config"));
   CHECK_THAT(key_refusal("llama", R"({"hiden_size": 4})"), Contains("hiden_size") && Contains("hidden_size"));
   CHECK_THAT(key_refusal("llama", R"({"head_dim": 5})"), Contains("head_dim must be even"));
-  CHECK_THAT(key_refusal("gemma2", R"({"sliding_window": 5})"), Contains("sliding_window 5"));
-  CHECK(key_refusal("gemma2", R"({"sliding_window": 6})") == "accepted");
-  CHECK(key_refusal("gemma2",
-                    R"({"sliding_window": 5, "layer_types": ["full_attention", "full_attention"]})") ==
-        "accepted");
   CHECK_THAT(key_refusal("gemma2", R"({"layer_types": ["full_attention"]})"), Contains("list of 2 words"));
   CHECK_THAT(key_refusal("gemma2", R"({"use_bidirectional_attention": true})"), Contains("bidirectional"));
   CHECK_THAT(key_refusal("olmoe", R"({"clip_qkv": 8.0})"), Contains("clip_qkv 8.0"));
@@ -396,13 +504,53 @@ TEST_CASE("hf: models that no architecture can say are refused, with the nearest
   set_norms(c, "normformer");
   CHECK_THROWS_WITH(write_hf_config(c, Json::object()), Contains("the nearest, gpt2, differs in norms"));
   TemporaryFolder tmp;
-  PortableModel model{c, {}, Json::object(), {}, ""};
+  PortableModel model{c, {}, Json::object(), {}, {}};
   CHECK_THROWS_AS(write_portable(model, tmp / "out", ModelFormat::hf), Error);
   CHECK_FALSE(is_directory(tmp / "out"));
 }
 
+TEST_CASE("hf: a masked LM without token types becomes one of a single type, which is zero", "[hf]") {
+  TemporaryFolder tmp;
+  PortableModel model{read_hf_config(small_config("roberta"), "").config, {}, Json::object(), {}, {}};
+  model.config.token_types = 0;
+  double next = 0;
+  for (const ParameterInfo& info : parameter_list(model.config))
+    model.tensors.emplace_back(info.name, numbered(Shape(info.shape), DType::bf16, next));
+  write_portable(model, tmp / "hf", ModelFormat::hf);
+  const Tensor types = Safetensors(tmp / "hf").load("roberta.embeddings.token_type_embeddings.weight");
+  CHECK(types.shape() == Shape{1, 8});
+  CHECK(types.dtype() == DType::bf16);
+  CHECK(types.to_vector() == std::vector<double>(8, 0));
+  const PortableModel back = read_portable(tmp / "hf", ModelFormat::hf);
+  for (const auto& [name, tensor] : model.tensors)
+    for (const auto& [again, same] : back.tensors)
+      if (again == name) CHECK(same.to_vector() == tensor.to_vector());
+}
+
+TEST_CASE("hf: token ids of generation_config.json and config.json, one, several or none", "[hf]") {
+  TemporaryFolder tmp;
+  Json config = small_config("gpt2");
+  config.update(parse_json(R"({"bos_token_id": 2, "eos_token_id": [3, 4]})", "test"));
+  write_folder(tmp / "hf", config, small_weights("gpt2", DType::f32));
+  const auto ends = [&](const std::string& folder) { return text_tokens(tmp / folder).ends; };
+  CHECK(ends("hf") == std::vector<int32_t>{3, 4});
+  CHECK(text_tokens(tmp / "hf").begin == 2);
+  write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
+  CHECK(ends("ours") == std::vector<int32_t>{3, 4});  // the keys travelled with the weights
+  write_file(tmp / "ours/generation_config.json", R"({"eos_token_id": 5})");
+  CHECK(ends("ours") == std::vector<int32_t>{5});
+  CHECK(text_tokens(tmp / "ours").begin == 2);
+  write_file(tmp / "ours/generation_config.json", R"({"eos_token_id": null, "bos_token_id": [7]})");
+  CHECK(ends("ours") == std::vector<int32_t>{3, 4});
+  CHECK(text_tokens(tmp / "ours").begin == 7);
+  config.update(parse_json(R"({"bos_token_id": -1, "eos_token_id": null})", "test"));
+  write_file(tmp / "hf/config.json", config.dump());
+  CHECK(ends("hf").empty());
+  CHECK_FALSE(text_tokens(tmp / "hf").begin);
+}
+
 TEST_CASE("hf: reference models survive both ways", "[hf]") {
-  for (const std::string& kind : kinds) {
+  for (const std::string& kind : reference_kinds) {
     INFO(kind);
     const std::string folder = shared_path("reference/hf_" + kind);
     if (folder.empty()) return;

@@ -17,11 +17,9 @@ struct ProgramEnd {
   }
 };
 
-/// `normlab ARGUMENTS` through sh, `before` in front of it: a pipe, or limits such as "ulimit -f 8;". The
-/// same shell ignores SIGXFSZ, so that a file that may not grow is an error of write() and not a signal.
+/// `normlab ARGUMENTS` through sh, `before` in front of it: a pipe, or limits such as "ulimit -f 8;".
 inline ProgramEnd run_normlab(const std::string& arguments, const std::string& before = "") {
-  const std::string command =
-      "{ trap '' XFSZ; " + before + " " BINARY_DIR "/normlab " + arguments + "; } 2>&1";
+  const std::string command = "{ " + before + " " BINARY_DIR "/normlab " + arguments + "; } 2>&1";
   FILE* pipe = ::popen(command.c_str(), "r");
   ProgramEnd end;
   char buffer[4096];

@@ -3,6 +3,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <regex>
 
 #include "engine/autograd/tape.h"
 #include "engine/base/file.h"
@@ -42,6 +43,13 @@ TEST_CASE("gradcheck of one op as a table and as JSON") {
   CHECK(result["results"][0]["inputs"][0]["name"] == "x");
   CHECK(result["results"][0]["inputs"][0]["checked"] == 240);
   CHECK(result["results"][0]["worst"] < 1);
+}
+
+TEST_CASE("gradcheck --help names ops that exist") {
+  const std::string page = run_binary("gradcheck --help").text;
+  std::smatch names;
+  REQUIRE(std::regex_search(page, names, std::regex("such as ([a-z_]+) or ([a-z_]+)")));
+  for (const int i : {1, 2}) CHECK(run_binary("gradcheck --op " + names[i].str()).code == 0);
 }
 
 TEST_CASE("gradcheck exits with 1 when a gradient is wrong, and with 2 for an unknown op") {

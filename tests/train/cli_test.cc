@@ -104,7 +104,7 @@ TEST_CASE("the binary: help, version, unknown command, exit codes") {
   CHECK_THAT(version.text, Contains("normlab ") && Contains("."));
   const Output unknown = run_binary("'wrong\nword'");
   CHECK(unknown.code == 2);
-  CHECK_THAT(unknown.text, Contains("normlab: unknown command \"wrong word\""));
+  CHECK_THAT(unknown.text, Contains("normlab: unknown command \"wrong\\nword\""));
   CHECK(std::count(unknown.text.begin(), unknown.text.end(), '\n') == 1);
   CHECK(run_binary("").code == 2);
   CHECK(run_binary("--help > /dev/full").code == 2);

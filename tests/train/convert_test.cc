@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "engine/io/safetensors.h"
 #include "run_binary.h"
 #include "temporary_folder.h"
@@ -48,6 +49,36 @@ TEST_CASE("convert: there and back, naming what it drops") {
   CHECK(engine::Safetensors(tmp / "back").find("transformer.h.0.attn.c_attn.weight") != nullptr);
 }
 
+TEST_CASE("convert: a run, whose tokenizer says which token ends a text") {
+  TemporaryFolder tmp;
+  const std::string text = tmp / "text.txt", tok = tmp / "tok", out = tmp / "hf";
+  std::string words;
+  for (int i = 0; i < 200; ++i) words += "the cat sat on the mat " + std::to_string(i * 7919 % 97) + "\n";
+  engine::write_file(text, words);
+  REQUIRE(run_binary("tokenizer train --vocab-size 300 --special '<|endoftext|>' --out " + tok + " --input " +
+                     text)
+              .code == 0);
+  REQUIRE(run_binary("prepare --tokenizer " + tok + " --input " + text + " --out " + (tmp / "set")).code ==
+          0);
+  engine::write_file(tmp / "c.json",
+                     R"({"model": {"layers": 1, "width": 8, "heads": 1, "ffn_width": 8, "context": 8,
+    "norms": "pre_ln", "activation": "gelu_tanh", "positions": "learned"}, "budget": {"steps": 2}, "threads": 1,
+    "data": {"tokenizer": ")" +
+                         tok + R"(", "train": ")" + (tmp / "set") + R"(/train"}})");
+  REQUIRE(run_binary("train --config " + (tmp / "c.json") + " --out " + (tmp / "run")).code == 0);
+  const Output result = convert("--from normlab --to hf " + (tmp / "run") + " " + out);
+  INFO(result.text);
+  REQUIRE(result.code == 0);
+  const engine::Json config = engine::read_json(out + "/config.json"),
+                     tokenizer = engine::read_json(out + "/tokenizer_config.json"),
+                     own = engine::read_json(out + "/tokenizer.json");
+  CHECK(config["eos_token_id"] == own["added_tokens"][0]["id"]);
+  CHECK(config["bos_token_id"] == config["eos_token_id"]);
+  CHECK(config["pad_token_id"].is_null());
+  CHECK(tokenizer["eos_token"] == "<|endoftext|>");
+  CHECK(tokenizer["model_max_length"] == 8);
+}
+
 TEST_CASE("inspect: a Hugging Face folder shows what it becomes") {
   TemporaryFolder tmp;
   write_gpt2(tmp / "hf");
@@ -73,4 +104,23 @@ TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
     CHECK(std::count(result.text.begin(), result.text.end(), '\n') == 1);
     CHECK_FALSE(engine::is_directory(out));
   }
+}
+
+TEST_CASE("convert: files of two conversions side by side are told wherever the model is read") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  const std::string ours = tmp / "ours", back = tmp / "back", config = ours + "/config.json";
+  REQUIRE(convert("--from hf --to normlab " + (tmp / "hf") + " " + ours).code == 0);
+  engine::write_file(tmp / "tokens.json", R"({"input_ids": [[1, 2]]})");
+  const std::string forward =
+      "forward --model " + ours + " --tokens " + (tmp / "tokens.json") + " --out " + (tmp / "o");
+  CHECK(run_binary(forward).text.find("warning") == std::string::npos);
+  engine::write_file(config, engine::read_file(config) + " ");
+  const std::string told = "warning: " + config + ": is not the file that model.safetensors was written with";
+  CHECK(run_binary(forward).text.find(told) != std::string::npos);
+  CHECK(convert("--from normlab --to hf " + ours + " " + back).text.find(told) != std::string::npos);
+  engine::write_file(back + "/config.json", engine::read_file(back + "/config.json") + " ");
+  const std::string told_back = "warning: " + back + "/config.json: is not the file";
+  CHECK(convert("--from hf --to normlab " + back + " " + (tmp / "again")).text.find(told_back) !=
+        std::string::npos);
 }

@@ -87,8 +87,8 @@ TEST_CASE("tensorboard: framing, file version, session start, scalars") {
   {
     EventWriter writer(folder.path, 40);
     EventWriter second(folder.path, 0);  // in the same second: another file
-    path = writer.path();
-    CHECK(second.path() != path);
+    path = writer.file().path();
+    CHECK(second.file().path() != path);
     writer.write(
         {{"step", 41}, {"loss", 2.5}, {"note", "text"}, {"layers", {{{"layer", 3}, {"grad_norm", 0.5}}}}});
     writer.write({{"step", 42}, {"valid_loss", nullptr}});

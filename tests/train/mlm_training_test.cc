@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "data/token_stream.h"
+#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "shared_data.h"

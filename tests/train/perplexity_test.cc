@@ -89,7 +89,7 @@ TEST_CASE("words, bytes and the entropy of single tokens, by hand") {
   const auto stream = data::TokenStream::of({0, 1, 0, 2}, 5, 0);
   CHECK(unigram_entropy(*stream, nullptr) == Approx(1.5 * std::log(2)));
   // The special token 256 is no part of the text: "ab c", "d" are left.
-  const data::ByteTokenizer bytes(std::vector<data::SpecialToken>{{.text = "</s>", .id = 256}});
+  const data::ByteTokenizer bytes(std::vector<data::AddedToken>{{.text = "</s>", .id = 256}});
   const auto text = data::TokenStream::of({'a', 'b', ' ', 'c', 256, ' ', 'd'}, 257, 256);
   CHECK(text_size(*text, bytes).words == 3);
   CHECK(text_size(*text, bytes).bytes == 6);
@@ -112,7 +112,7 @@ TEST_CASE("eval ppl: a model that knows nothing takes eight bits a byte") {
                                                             "test"),
                           nn::Precision::of(engine::DType::f32), nn::Gradients::none);
   models::save_model(model, folder / "model");
-  engine::write_file(folder / "model/tokenizer.json", data::ByteTokenizer(std::vector<data::SpecialToken>{}).to_json());
+  engine::write_file(folder / "model/tokenizer.json", data::ByteTokenizer(std::vector<data::AddedToken>{}).to_json());
   engine::write_file(folder / "text.txt", "ab cde\n");
   for (const char* window : {"blocked", "strided"}) {
     const std::string out = folder / "out.json",

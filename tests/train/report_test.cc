@@ -122,6 +122,15 @@ TEST_CASE("report: missing folders and files are named") {
   CHECK_THROWS_WITH(read_run(folder.path), Contains("not a run folder: it has no metrics.jsonl"));
 }
 
+TEST_CASE("report: of a sample no more is read than is shown") {
+  TemporaryFolder folder;
+  make_run(folder / "run", 1);
+  std::filesystem::resize_file(folder / "run/sample.txt", uintmax_t(3) << 40);  // sparse: 3 TiB
+  const std::string sample = read_run(folder / "run").sample;
+  CHECK(sample.size() < 66000);
+  CHECK_THAT(sample, Catch::Matchers::StartsWith("To be, or not to be") && Contains("[cut after 64 KiB]"));
+}
+
 TEST_CASE("report: runs of one name are told apart by their paths") {
   std::vector<RunReport> runs(3);
   name_runs(runs, {"x/run", "y/run/", "z/other/"});

@@ -1,4 +1,5 @@
 // The data section of a config, as far as it reaches the batches.
+#include "data/train_tokenizer.h"
 #include "train/run_data.h"
 
 #include <catch2/catch.hpp>

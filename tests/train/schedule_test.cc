@@ -122,10 +122,20 @@ TEST_CASE("schedules: by the clock") {
   CHECK(Schedule(fixed, 1.0, 0).rate(5, 0.9) == 0.5);
 }
 
-TEST_CASE("schedules: a warm-up longer than the run, and bad arguments") {
-  const Schedule s(make(ScheduleKind::linear, Counting::completed, 10), 1.0, 5);
-  CHECK(s.rate(9) == Approx(0.9));
-  CHECK(s.rate(10) == 0);
+TEST_CASE("schedules: a warm-up as long as the run or longer only rises, to the peak") {
+  for (const ScheduleKind kind : {ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::polynomial,
+                                  ScheduleKind::wsd, ScheduleKind::constant})
+    for (const Counting counting : {Counting::split, Counting::completed, Counting::current})
+      for (const int64_t warmup : {5, 6, 10}) {
+        INFO(int(kind) << " " << int(counting) << " " << warmup);
+        const Schedule s(make(kind, counting, warmup), 1.0, 5);
+        for (int64_t n = 1; n < 5; ++n) CHECK(s.rate(n) > s.rate(n - 1));
+        CHECK(s.rate(warmup) == 1);  // where a longer budget goes on
+      }
+}
+
+TEST_CASE("schedules: bad arguments") {
+  const Schedule s(make(ScheduleKind::linear, Counting::completed, 10), 1.0, 20);
   CHECK_THROWS_WITH(s.rate(-1), Contains("-1 completed"));
   CHECK_THROWS_WITH(Schedule(make(ScheduleKind::linear, Counting::split, 0), NAN, 5), Contains("peak rate"));
   CHECK_THROWS_WITH(Schedule(make(ScheduleKind::inverse_sqrt, Counting::split, 0), 1, 5),

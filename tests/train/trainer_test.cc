@@ -280,9 +280,9 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=2, data.accumulate=32 (5.5 GiB); or "
+      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (6.9 GiB); or "
                "activation_checkpointing=true, data.batch=16, data.accumulate=4 (") &&
-          Contains("); or data.context=64 (5.5 GiB)"));
+          Contains("); or data.context=128 (6.9 GiB)"));
   // Nothing alone is enough, then not even everything.
   CHECK_THROWS_WITH(check_memory(config, model, model.context, 3.2e9),
                     Contains("What would fit: activation_checkpointing=true, data.batch=") &&

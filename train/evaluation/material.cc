@@ -1,11 +1,11 @@
 // Read first: material.h.
 #include "train/evaluation/material.h"
 
-#include <filesystem>
-
 #include "data/byte_source.h"
 #include "data/encode_documents.h"
 #include "data/prepare.h"
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "train/run_data.h"
 
 namespace train {
@@ -13,7 +13,6 @@ namespace {
 
 using data::TokenStream;
 using engine::check;
-namespace fs = std::filesystem;
 
 bool is_shard(const std::string& file) {
   // A shard whose first bytes are damaged is a damaged shard, and no text.
@@ -26,11 +25,10 @@ bool is_shard(const std::string& file) {
 }
 
 bool names_shards(const std::string& path) {
-  std::error_code error;
-  if (fs::is_regular_file(path, error)) return is_shard(path);
-  if (!fs::is_directory(path, error)) return !fs::exists(path, error);  // FOLDER/NAME, or nothing
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
-    if (it->path().extension() == ".bin") return true;
+  if (engine::is_regular_file(path)) return is_shard(path);
+  if (!engine::is_directory(path)) return !engine::file_exists(path);  // FOLDER/NAME, or nothing
+  for (const std::string& name : engine::list_folder(path))
+    if (name.ends_with(".bin")) return true;
   return false;
 }
 
@@ -46,7 +44,9 @@ void check_one_set(const std::string& path) {
 class Collector {
  public:
   explicit Collector(const OpenModel& open)
-      : tokenizer_(text_tokenizer(open)), causal_(open.model->config().causal()) {
+      : tokenizer_(text_tokenizer(open)),
+        causal_(open.model->config().causal()),
+        begin_(begin_of_text(open)) {
     // Units of a masked LM end with the token that parts documents; a causal model reads it before each of
     // them.
     if (causal_)
@@ -58,7 +58,10 @@ class Collector {
   void add(const data::Document& document) {
     const data::EncodedPiece piece = data::encode_document(tokenizer_, options_, document, 0);
     const bool between = end_.role == data::DocumentEnd::newline && documents_ > 0;
-    if (causal_ && (between || end_.role == data::DocumentEnd::special)) ids_.push_back(int32_t(end_.id));
+    if (causal_ && !begin_.empty())
+      ids_.insert(ids_.end(), begin_.begin(), begin_.end());
+    else if (causal_ && (between || end_.role == data::DocumentEnd::special))
+      ids_.push_back(int32_t(end_.id));
     ids_.insert(ids_.end(), piece.tokens.begin(), piece.tokens.end());
     units_.insert(units_.end(), piece.unit_lengths.begin(), piece.unit_lengths.end());
     const TextSize size = text_size(document.text);
@@ -76,6 +79,7 @@ class Collector {
  private:
   const data::Tokenizer& tokenizer_;
   const bool causal_;
+  const models::Ids begin_;
   const data::DocumentEnd end_ = data::document_end(tokenizer_);
   data::PrepareOptions options_;
   std::vector<int32_t> ids_;

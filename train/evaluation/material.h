@@ -17,9 +17,9 @@ struct Material {
   const char* kind = "";
 };
 
-/// A causal model reads each document behind the token that ends documents; a masked LM reads lines as units,
-/// as `normlab prepare --units line` makes them. `path`: shards, a file of any kind that prepare reads, a
-/// folder of such files, or - for standard input.
+/// A causal model reads each document behind its begin token, else behind the token that ends documents; a
+/// masked LM reads lines as units, as `normlab prepare --units line` makes them. `path`: shards, a file of
+/// any kind that prepare reads, a folder of such files, or - for standard input.
 Material open_material(const std::string& path, const OpenModel& open, const data::ReadOptions& options);
 
 }  // namespace train

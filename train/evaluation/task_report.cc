@@ -83,7 +83,7 @@ std::string document_lines(const TaskRun& run) {
     line["pred"] = Json::object();
     for (const auto& [metric, choice] : predictions(run.task, question))
       line["pred"][metric] = choice < 0 ? Json() : Json(choice);
-    out += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    out += engine::json_text(line) + "\n";
   }
   return out;
 }

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "engine/base/check.h"
+#include "engine/base/folder.h"
 
 namespace train {
 
@@ -15,13 +15,10 @@ namespace {
 // A folder for what a run cannot do without, gone with its owner.
 struct ScratchFolder {
   ScratchFolder() {
-    path = (std::filesystem::temp_directory_path() / "normlab-probe-XXXXXX").string();
+    path = engine::temporaries_folder() + "/normlab-probe-XXXXXX";
     engine::check(::mkdtemp(path.data()) != nullptr, path, ": cannot create a folder for the run");
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
+  ~ScratchFolder() { engine::remove_tree(path); }
   std::string path;
 };
 

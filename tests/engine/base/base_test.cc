@@ -12,7 +12,9 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/philox.h"
+#include "engine/base/sha256.h"
 #include "engine/base/text.h"
+#include "temporary_folder.h"
 
 using namespace engine;
 using Catch::Matchers::Contains;
@@ -53,6 +55,78 @@ TEST_CASE("json errors name the place and the nearest key") {
   CHECK_THROWS_WITH(json_string(text("null"), "c.s"), "c.s: expected a string, got null");
   std::string deep(200, '[');
   CHECK_THROWS_WITH(parse_json(deep, "deep"), Contains("64"));
+}
+
+TEST_CASE("an object finds its keys by an index once there are many, and keeps their order") {
+  std::string text = "{";
+  for (int i = 0; i < 40000; ++i) text += "\"k" + std::to_string(i) + "\":{\"v\":" + std::to_string(i) + "},";
+  text.back() = '}';
+  Json json = parse_json(text, "many");  // looks at every key for every key would be 800 million
+  CHECK(json.size() == 40000);
+  CHECK(json["k39999"]["v"] == 39999);
+  CHECK(json.dump() == text);
+  CHECK_FALSE(json.contains("k40000"));
+  const Json copy = json;
+  json.erase("k7");
+  json["k40000"] = 1;
+  CHECK_FALSE(json.contains("k7"));
+  CHECK(json["k8"]["v"] == 8);
+  CHECK(json["k40000"] == 1);
+  CHECK(copy["k7"]["v"] == 7);
+  CHECK(copy != json);
+  const Json moved = std::move(json);
+  CHECK(moved.at("k39999")["v"] == 39999);
+  text.insert(text.size() - 1, ",\"k123\":0");
+  CHECK_THROWS_WITH(parse_json(text, "many"), "many: key \"k123\" appears twice");
+}
+
+TEST_CASE("nesting of 64 levels is read, of 65 refused") {
+  const auto nested = [](size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  CHECK(parse_json(nested(64), "deep").dump() == nested(64));
+  CHECK_THROWS_WITH(parse_json(nested(65), "deep"), "deep: nested deeper than 64 levels");
+}
+
+TEST_CASE("a message holds nothing that a terminal obeys") {
+  CHECK(message_line("plain text, \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80") ==
+        "plain text, \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80");
+  CHECK(message_line("a\x1b[2Jb\nc\td\re\x7f") == "a\\x1b[2Jb\\nc\\td\\re\\x7f");
+  CHECK(message_line("\xC2\x9B"
+                     "2J \xE2\x80\xAE \xE2\x80\xA8") == "\\u009b2J \\u202e \\u2028");  // CSI as one code
+  CHECK(message_line("\x9B \xC3 \xED\xA0\x80 \xC0\x9B") ==
+        "\\x9b \\xc3 \\xed\\xa0\\x80 \\xc0\\x9b");  // not UTF-8
+  CHECK(message_line(std::string("a\0b", 3)) == "a\\x00b");
+  CHECK(printable("a\tb\x1b\n", "\n\t") == "a\tb\\x1b\n");
+}
+
+TEST_CASE("a message of megabytes keeps its ends") {
+  const std::string long_name(10'000'000, 'k');
+  const std::string line = message_line("unknown key \"" + long_name + "\" (nearest valid key: \"width\")");
+  CHECK(line.size() < 2100);
+  CHECK_THAT(line, Catch::Matchers::StartsWith("unknown key \"kkk") && Contains("9998") &&
+                       Catch::Matchers::EndsWith("(nearest valid key: \"width\")"));
+  std::string accents;  // a character is not cut in two
+  for (int i = 0; i < 3000; ++i) accents += "\xC3\xA9";
+  CHECK_THAT(message_line("x" + accents), !Contains("\\x"));
+  CHECK_THAT(message_line(accents), !Contains("\\x"));
+}
+
+TEST_CASE("only a regular file is opened, and at once") {
+  const TemporaryFolder folder;
+  const std::string pipe = folder / "pipe", text = folder / "text";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(read_file(pipe),
+                    pipe + ": not a regular file");  // without a writer: it would wait for ever
+  CHECK_THROWS_WITH(MappedFile(pipe), pipe + ": not a regular file");
+  CHECK_THROWS_WITH(sha256_file(pipe), pipe + ": not a regular file");
+  CHECK_THROWS_WITH(read_json(pipe), pipe + ": not a regular file");
+  CHECK_THROWS_WITH(read_file_start(folder.path, 9), folder.path + ": is a folder, not a regular file");
+  CHECK_THROWS_WITH(read_file("/dev/zero"), "/dev/zero: not a regular file");
+  write_file(text, "0123456789");
+  CHECK(read_file_start(text, 4) == "0123");
+  CHECK(read_file_start(text, 40) == "0123456789");
+  std::filesystem::resize_file(text, uintmax_t(3) << 40);  // sparse: 3 TiB
+  CHECK(read_file_start(text, 4) == "0123");
+  CHECK_THROWS_WITH(read_file(text), Contains("more than the limit"));
 }
 
 TEST_CASE("philox agrees with the published vectors") {
@@ -117,6 +191,20 @@ TEST_CASE("files that lie about their size, or cannot be mapped, are errors") {
   }
   CHECK_THROWS_WITH(read_file(path), Contains("enabled: became shorter while it was read"));
   CHECK_THROWS_WITH(MappedFile(path), Contains("enabled: cannot map 4096 bytes ("));
+}
+
+TEST_CASE("a Git LFS pointer in place of a file is named as one") {
+  const std::string path = std::filesystem::temp_directory_path() / "normlab_lfs_pointer_test";
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n";
+  write_file(path, pointer);
+  CHECK_THROWS_WITH(read_file(path), Contains(path + ": a Git LFS pointer") && Contains("git lfs pull"));
+  CHECK_THROWS_WITH(read_json(path), Contains("Git LFS pointer"));
+  CHECK_THROWS_WITH(MappedFile(path), Contains("Git LFS pointer"));
+  write_file(path, "about a " + pointer);
+  CHECK(read_file(path) == "about a " + pointer);
+  write_file(path, pointer.substr(0, 20));
+  CHECK(MappedFile(path).size() == 20);
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("a disk that is full is an error, and nothing is left behind") {

@@ -1,0 +1,103 @@
+// Folders as the Hugging Face Hub has them: which files make the tokenizer, and what the small ones beside it
+// say.
+#include <catch2/catch.hpp>
+
+#include "data/load_tokenizer.h"
+#include "data/prepare.h"
+#include "engine/base/file.h"
+#include "temporary_folder.h"
+
+using namespace data;
+using Catch::Matchers::Contains;
+using engine::write_file;
+using Ids = std::vector<TokenId>;
+
+namespace {
+
+const char* const gpt2_vocab = R"({"a": 0, "b": 1, "ab": 2, "\u0120": 3, "<|endoftext|>": 4, "\u0120a": 5})";
+const char* const gpt2_merges = "#version: 0.2\na b\n\u0120 a\n";
+
+struct Folder {
+  TemporaryFolder folder;
+  Folder(std::initializer_list<std::pair<const char*, std::string>> files) {
+    for (const auto& [name, text] : files) write_file(folder / name, text);
+  }
+  std::unique_ptr<Tokenizer> load() const { return load_tokenizer(folder / ""); }
+};
+
+}  // namespace
+
+TEST_CASE("tokens beside vocab.json and merges.txt are part of the vocabulary") {
+  const Folder f{{"vocab.json", gpt2_vocab},
+                 {"merges.txt", gpt2_merges},
+                 {"added_tokens.json", R"({"<chat>": 6, "<b>": 7})"},
+                 {"special_tokens_map.json", R"({"eos_token": "<b>", "pad_token": {"content": "<chat>"}})"}};
+  const auto tokenizer = f.load();
+  CHECK(tokenizer->vocab_size() == 8);
+  CHECK(tokenizer->encode("ab<chat>b<b>", SpecialText::recognised) == Ids{2, 6, 1, 7});
+  CHECK(tokenizer->roles().end == 7);
+  CHECK(tokenizer->roles().pad == 6);
+  CHECK(parse_tokenizer(tokenizer->to_json(), "again")->hash() == tokenizer->hash());
+
+  const Folder wrong{
+      {"vocab.json", gpt2_vocab}, {"merges.txt", gpt2_merges}, {"added_tokens.json", R"({"<x>": 9})"}};
+  CHECK_THROWS_WITH(wrong.load(), Contains("\"<x>\" has id 9 there, and is 6 behind this vocabulary"));
+}
+
+TEST_CASE("tokenizer_config.json asks for a space in front and for tokens around a text") {
+  const Folder f{{"vocab.json", gpt2_vocab},
+                 {"merges.txt", gpt2_merges},
+                 {"tokenizer_config.json",
+                  R"({"add_prefix_space": true, "add_bos_token": true, "bos_token": "<|endoftext|>"})"}};
+  const auto tokenizer = f.load();
+  CHECK(tokenizer->encode("ab") == Ids{3, 2});
+  CHECK(tokenizer->with_special_tokens(Ids{3, 2}) == Ids{4, 3, 2});
+  CHECK(tokenizer->roles().begin == 4);
+}
+
+TEST_CASE("tokens of added_tokens_decoder keep their flags") {
+  const Folder f{{"vocab.json", gpt2_vocab},
+                 {"merges.txt", gpt2_merges},
+                 {"tokenizer_config.json", R"({"added_tokens_decoder": {
+                    "7": {"content": "<y>", "special": false, "rstrip": true},
+                    "6": {"content": "<x>", "special": true, "lstrip": true}}})"}};
+  const auto tokenizer = f.load();
+  CHECK(tokenizer->encode("a <x> <y> b", SpecialText::recognised) == Ids{0, 6, 3, 7, 1});
+  CHECK(tokenizer->encode("a<y> b") == Ids{0, 7, 1});
+}
+
+TEST_CASE("RoBERTa's vocabulary is known by its special tokens") {
+  const std::string vocab =
+      R"({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "ab": 6, "<|endoftext|>": 7, "<mask>": 8, "\u0120": 9})";
+  const Folder f{{"vocab.json", vocab}, {"merges.txt", "\uFEFF#version: 0.2\na b\n#version: 0.3\na b\n"}};
+  const auto tokenizer = f.load();
+  CHECK(tokenizer->encode("a <mask>ab</s>", SpecialText::recognised) == Ids{4, 8, 6, 2});
+  CHECK(tokenizer->special_id("<|endoftext|>") == no_token);
+  CHECK(document_end(*tokenizer).id == 2);
+  CHECK(tokenizer->with_special_tokens(Ids{4}) == Ids{0, 4, 2});
+  CHECK(tokenizer->with_special_tokens(Ids{4}, Ids{5}) == Ids{0, 4, 2, 2, 5, 2});
+}
+
+TEST_CASE("BERT's vocab.txt is a WordPiece tokenizer") {
+  const std::string vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncafe\n##s\nThe\nthe\n,\n";
+  const Folder f{{"vocab.txt", vocab}},
+      cased{{"vocab.txt", vocab}, {"tokenizer_config.json", R"({"do_lower_case": false})"}};
+  CHECK(has_tokenizer(f.folder / ""));
+  const auto tokenizer = f.load();
+  CHECK(tokenizer->kind() == TokenizerKind::wordpiece);
+  CHECK(tokenizer->encode("The caf\u00E9s,x") == Ids{8, 5, 6, 9, 1});
+  CHECK(cased.load()->encode("The") == Ids{7});
+  CHECK(tokenizer->with_special_tokens(Ids{8}) == Ids{2, 8, 3});
+  CHECK(tokenizer->decode(Ids{8, 5, 6, 9}) == "the cafes,");
+}
+
+TEST_CASE("folders without a tokenizer say what is missing") {
+  const Folder none{{"config.json", "{}"}}, piece{{"spiece.model", "x"}};
+  CHECK(!has_tokenizer(none.folder / ""));
+  CHECK_THROWS_WITH(none.load(), Contains("no tokenizer there"));
+  CHECK_THROWS_WITH(piece.load(),
+                    Contains("spiece.model") && Contains("not read") && Contains("tokenizer.json"));
+  const Folder lost{{"vocab.txt", "a\nb\n"}}, twice{{"vocab.txt", "a\na\n"}};
+  CHECK_THROWS_WITH(lost.load(), Contains("lacks [UNK], [CLS] or [SEP]"));
+  CHECK_THROWS_WITH(twice.load(), Contains("line 2"));
+}

@@ -1,0 +1,200 @@
+// The pieces of tokenizer.json against Hugging Face's tokenizers (tests/goldens/pipeline.py), and what no
+// golden holds: time that grows with the text, bytes that are no characters, files that are refused.
+#include "data/pipeline/pipeline_tokenizer.h"
+
+#include <catch2/catch.hpp>
+
+#include "data/load_tokenizer.h"
+#include "data/pipeline/regex.h"
+#include "data/unicode_form.h"
+#include "data/utf8.h"
+#include "engine/base/json.h"
+#include "engine/base/philox.h"
+
+using namespace data;
+using Catch::Matchers::Contains;
+using engine::SortedJson;
+using Ids = std::vector<TokenId>;
+
+namespace {
+
+SortedJson goldens() {
+  return engine::parse_sorted_json(engine::read_json(SOURCE_DIR "/tests/goldens/pipeline.json").dump(),
+                                   "goldens");
+}
+
+/// tokenizers writes U+FFFD for bytes that are no characters; decoding here keeps them.
+std::string well_formed_part(const std::string& text) {
+  std::string out;
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data());
+  for (const auto* end = p + text.size(); p < end;) {
+    const Char c = decode_char(p, end);
+    if (c.code != invalid_char && c.code != 0xFFFD) append_utf8(out, c.code);
+    p += c.bytes;
+  }
+  return out;
+}
+
+/// A tokenizer of single characters with the given parts.
+std::unique_ptr<Tokenizer> characters(const std::string& parts, const std::string& alphabet) {
+  std::string vocabulary;
+  for (size_t i = 0; i < alphabet.size(); ++i)
+    vocabulary +=
+        (i == 0 ? "" : ", ") + engine::Json(alphabet.substr(i, 1)).dump() + ": " + std::to_string(i);
+  return parse_tokenizer("{" + parts +
+                             R"("model": {"type": "BPE", "merges": [], "unk_token": "?", "vocab": {)" +
+                             vocabulary + "}}}",
+                         "t.json");
+}
+
+}  // namespace
+
+TEST_CASE("tokenizers of every kind give the ids and the text that Hugging Face's tokenizers gives") {
+  const SortedJson all = goldens();
+  size_t compared = 0;
+  for (const auto& [name, golden] : all["tokenizers"].items()) {
+    const auto read = parse_tokenizer(golden["file"].dump(), name);
+    const auto again = parse_tokenizer(read->to_json(), name + ", written again");
+    CHECK(again->to_json() == read->to_json());
+    for (const Tokenizer* tokenizer : {read.get(), again.get()}) {
+      for (size_t i = 0; i < all["texts"].size(); ++i) {
+        const std::string text = all["texts"][i];
+        const SortedJson& row = golden["rows"][i];
+        INFO(name << ", text " << i << ": " << text);
+        const Ids ids = tokenizer->encode(text, SpecialText::recognised);
+        CHECK(ids == row["ids"].get<Ids>());
+        CHECK(tokenizer->encode(text) == row["ordinary"].get<Ids>());
+        CHECK(tokenizer->with_special_tokens(ids) == row["with_special"].get<Ids>());
+        CHECK(tokenizer->with_special_tokens(ids, tokenizer->encode("the cat")) == row["pair"].get<Ids>());
+        CHECK(well_formed_part(tokenizer->decode(ids)) == well_formed_part(row["decoded"]));
+        ++compared;
+      }
+    }
+  }
+  CHECK(compared == 2 * 17 * 21);
+}
+
+TEST_CASE("bytes that are no characters pass through every stage") {
+  const SortedJson all = goldens();
+  engine::Rng rng{3};
+  for (const auto& [name, golden] : all["tokenizers"].items()) {
+    const auto tokenizer = parse_tokenizer(golden["file"].dump(), name);
+    INFO(name);
+    for (int round = 0; round < 30; ++round) {
+      std::string text;
+      for (uint64_t n = rng.below(40); n > 0; --n) text += char(rng.below(3) == 0 ? ' ' : rng.below(256));
+      const Ids ids = tokenizer->encode(text, SpecialText::recognised);
+      for (const TokenId id : ids) CHECK(id < tokenizer->vocab_size());
+      if (name == "gpt2" || name == "llama3") CHECK(tokenizer->decode(ids) == text);
+    }
+  }
+}
+
+TEST_CASE("roles come from the template, then from names") {
+  const SortedJson all = goldens();
+  const auto roles = [&](const char* name) {
+    return parse_tokenizer(all["tokenizers"][name]["file"].dump(), name)->roles();
+  };
+  CHECK(roles("bert").begin == 2);
+  CHECK(roles("bert").end == 3);
+  CHECK(roles("bert").mask == 4);
+  CHECK(roles("bert").pad == 0);
+  CHECK(roles("xglm").begin == 2);  // its texts begin with </s>
+  CHECK(roles("llama2").begin == 1);
+  CHECK(roles("llama2").unknown == 0);
+  CHECK(roles("words").begin == no_token);
+}
+
+TEST_CASE("long texts cost time that grows with them", "[medium]") {
+  const SortedJson all = goldens();
+  const size_t million = 1'000'000;
+  std::string marks = "a", specials;
+  for (size_t i = 0; i < million / 4; ++i) marks += i % 2 == 0 ? "\u0301" : "\u0316";
+  for (size_t i = 0; i < million / 8; ++i) specials += "<s> ab";
+  const std::string texts[] = {std::string(million, 'a'),
+                               std::string(million, ' '),
+                               std::string(million, ' ') + "x",
+                               marks,
+                               specials,
+                               std::string(million, '\n') + "x"};
+  for (const char* name :
+       {"gpt2", "llama3", "qwen", "llama2", "gemma", "prefix", "bert cased", "xglm", "t5"}) {
+    const auto tokenizer = parse_tokenizer(all["tokenizers"][name]["file"].dump(), name);
+    for (const std::string& text : texts)
+      CHECK(tokenizer->encode(text, SpecialText::recognised).size() <= 3 * text.size());
+  }
+}
+
+TEST_CASE("marks are ordered in time n log n, and as utf8proc orders few") {
+  std::string many = "a";
+  for (int i = 0; i < 50'000; ++i) many += "\u0301\u0316";
+  const std::string formed = to_form(many, UnicodeForm::nfc);
+  CHECK(formed.size() == many.size() - 1);          // a and the first U+0301 became one letter
+  CHECK(formed.starts_with("\u00E1\u0316\u0316"));  // class 220 before class 230
+  CHECK(to_form("e\u0323\u0302", UnicodeForm::nfc) == "\u1EC7");
+  CHECK(to_form("\u1EC7x", UnicodeForm::nfd) == "e\u0323\u0302x");
+  CHECK(to_form("\uFB01\u00B2", UnicodeForm::nfkc) == "fi2");
+  CHECK(to_form("\uAC00", UnicodeForm::nfd) == "\u1100\u1161");
+  CHECK(to_form("a\xFF\u0301\xC3", UnicodeForm::nfc) == "a\xFF\u0301\xC3");
+}
+
+TEST_CASE("added tokens: which are found, where several could be") {
+  const auto encode = [](const std::string& tokens, const std::string& text, SpecialText special) {
+    return characters("\"added_tokens\": [" + tokens + "], ", "ab ?")->encode(text, special);
+  };
+  const std::string ab = R"({"id": 4, "content": "ab", "special": true, "normalized": false})",
+                    aba = R"({"id": 5, "content": "aba", "special": false, "normalized": true})",
+                    b = R"({"id": 5, "content": "b", "special": false, "normalized": false})";
+  CHECK(encode(ab, "aab", SpecialText::recognised) == Ids{0, 4});
+  CHECK(encode(ab, "aab", SpecialText::ordinary) == Ids{0, 0, 1});
+  CHECK(encode(ab + ", " + aba, "aba", SpecialText::recognised) == Ids{4, 0});  // not normalized: first
+  CHECK(encode(ab + ", " + aba, "aba", SpecialText::ordinary) == Ids{5});
+  CHECK(encode(ab + ", " + b, "abb", SpecialText::ordinary) == Ids{0, 1, 1});  // "ab" hides the "b" in it
+  const std::string word = R"({"id": 4, "content": "a", "single_word": true, "special": false})";
+  CHECK(encode(word, "a aa", SpecialText::ordinary) == Ids{0, 2, 0, 0});
+  CHECK_THROWS_WITH(
+      characters(R"("normalizer": {"type": "Strip"}, "added_tokens": [{"id": 4, "content": "  ", )"
+                 R"("normalized": true}], )",
+                 "ab ?"),
+      Contains("leaves nothing of it"));
+}
+
+TEST_CASE("many added tokens cost no more time a match than one") {
+  std::string tokens;
+  for (int i = 0; i < 20'000; ++i)
+    tokens += (i == 0 ? "" : ", ") + std::string(R"({"id": 4, "content": "<)") + std::to_string(i) + R"(>"})";
+  const auto tokenizer = characters("\"added_tokens\": [" + tokens + "], ", "ab ?");
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "<" + std::to_string(i) + ">a";
+  const Ids ids = tokenizer->encode(text, SpecialText::recognised);
+  CHECK(ids.size() == 40'000);
+  CHECK(ids[0] == 4);
+  CHECK(ids[2] == 5);
+}
+
+TEST_CASE("Oniguruma's expressions in PCRE2's words") {
+  const auto found = [](const std::string& expression, const std::string& text) {
+    std::vector<std::string> out;
+    Regex(expression, "test").each(text, [&](const Regex::Match& m) {
+      out.push_back(text.substr(m.begin, m.end - m.begin));
+    });
+    return out;
+  };
+  using Found = std::vector<std::string>;
+  CHECK(found(R"([a[bc]]+)", "abcd") == Found{"abc"});
+  CHECK(found(R"([^a[bc]])", "abcd") == Found{"d"});
+  CHECK(found(R"([a-d&&[^b]])", "abcd") == Found{"a", "c", "d"});
+  CHECK(found(R"([^(\s|[.,])]+)", "a (b,c") == Found{"a", "b", "c"});
+  CHECK(found(R"(\h+)", "xyFf0z") == Found{"Ff0"});
+  CHECK(found(R"(\s$)", "a \nb ") == Found{" ", " "});
+  CHECK(found("(?m:a.b)", "a\nb") == Found{"a\nb"});
+  CHECK(found(R"(\p{N}{2}+)", "1234567") == Found{"123456"});
+  CHECK(found(R"(a{,2}b)", "aaab") == Found{"aab"});
+  CHECK(found(R"(\u0061)", "ba") == Found{"a"});
+  CHECK(found(R"([[:punct:]]+)", "a$.b") == Found{"$."});
+  CHECK(found(R"(\p{L}+)", "x\U00016D69 \U00010D69y") == Found{"x\U00016D69", "y"});
+  CHECK(found(R"(\p{^L})", "a1") == Found{"1"});
+  CHECK(found("x*", "axx") == Found{"", "xx"});
+  for (const char* bad : {"[a", "(a", "a)", R"(\p{Nope})", "(?~a)", "[[:nope:]]", "\\", "a**b("})
+    CHECK_THROWS_WITH(Regex(bad, "t.json: x"), Contains("t.json: x"));
+}

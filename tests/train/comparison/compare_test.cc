@@ -1,0 +1,201 @@
+// `normlab compare` on the command line: plan, runs, statistics, the sweep, going on after a stop, and the
+// message for each mistake.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+
+#include "../training_support.h"
+#include "engine/base/file.h"
+#include "run_binary.h"
+#include "train/comparison/analysis.h"
+#include "train/evaluation/statistics.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct CompareJob : Job {
+  CompareJob() {
+    config["log"]["every"] = 4;
+    engine::write_file(folder / "config.json", config.dump());
+  }
+  std::string arguments(const std::string& name, const std::string& rest) const {
+    return "compare --config " + (folder / "config.json") + " --out " + (folder / name) + " " + rest;
+  }
+  Json result(const std::string& name) const { return engine::read_json(folder / (name + "/compare.json")); }
+};
+
+/// What does not depend on time.
+Json without_times(Json result) {
+  for (const char* key : {"environment", "version"}) result.erase(key);
+  for (Json& row : result["placements"]) {
+    row.erase("seconds_per_update");
+    for (Json& run : row["runs"]) run.erase("seconds"), run.erase("path");
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a comparison is paired by seed, and the same for any number of jobs") {
+  CompareJob job;
+  const Output out = run_binary(job.arguments("a", "--seeds 3 pre_ln normformer post_ln"));
+  INFO(out.text);
+  REQUIRE(out.code == 0);
+  CHECK_THAT(out.text,
+             Contains("3 seeds, paired") && Contains("learning rate not tuned") && Contains("baseline"));
+  const Json result = job.result("a");
+  CHECK(result["baseline"] == "pre_ln");
+  CHECK(result["budget"] == 24);
+  CHECK(result["tuned"] == false);
+  REQUIRE(result["placements"].size() == 3);
+  std::vector<double> losses[3];
+  for (size_t i = 0; i < 3; ++i)
+    for (const Json& run : result["placements"][i]["runs"]) {
+      CHECK(run["status"] == "done");
+      CHECK(run["updates"] == 24);
+      const auto valid = series(run["path"], "valid_loss");
+      CHECK(run["loss"] == valid.back());
+      losses[i].push_back(valid.back());
+    }
+  const PairedDifference d = paired_difference(losses[1], losses[0]);
+  const Json& difference = result["placements"][1]["difference"];
+  CHECK(difference["values"] == d.values);
+  CHECK(difference["p"].get<double>() == *d.p);
+  CHECK(difference["p_holm"].get<double>() >= *d.p);
+  CHECK(result["placements"][0]["difference"].is_null());
+  CHECK(result["placements"][0]["lr"] == 0.01);
+  const Json plan = engine::read_json(job.folder / "a/plan.json");
+  CHECK(plan["runs"].size() == 9);
+  CHECK(plan["runs"][0]["config"]["seed"] == 1);
+  CHECK_THAT(engine::read_file(job.folder / "a/report.html"),
+             Contains("<h2>Comparison</h2>") && Contains("seeds, paired"));
+
+  REQUIRE(run_binary(job.arguments("b", "--seeds 3 --jobs 3 pre_ln normformer post_ln")).code == 0);
+  CHECK(without_times(job.result("b")) == without_times(result));
+  // Finished: nothing is trained again, and another question is refused.
+  const Output again = run_binary(job.arguments("a", "--resume --seeds 3 pre_ln normformer post_ln"));
+  CHECK(again.code == 0);
+  CHECK(again.text.find("training") == std::string::npos);
+  CHECK_THAT(
+      run_binary(job.arguments("a", "--resume --seeds 3 --set optim.lr=0.02 pre_ln normformer post_ln")).text,
+      Contains("config.optim.lr differs"));
+  CHECK_THAT(run_binary(job.arguments("a", "--seeds 3 pre_ln normformer post_ln")).text,
+             Contains("--resume"));
+}
+
+TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is hopeless", "[medium]") {
+  CompareJob job;
+  const Output out = run_binary(
+      job.arguments("a", "--seeds 2 --jobs 2 --lr 1e-7,0.01,0.02 --stop-margin 0.05 pre_ln normformer"));
+  INFO(out.text);
+  REQUIRE(out.code == 0);
+  const Json result = job.result("a");
+  CHECK(result["tuned"] == true);
+  REQUIRE(result["sweep"].size() == 6);
+  for (const Json& run : result["sweep"]) {
+    CHECK(run["seed"] == 3);
+    const bool stopped = run["status"] == "stopped";
+    if (run["lr"] == 1e-7 && run["placement"] == "pre_ln") CHECK(stopped);
+    CHECK(run["loss"].is_null() == stopped);
+    CHECK(run["stopped_at"].is_null() == !stopped);
+    if (stopped) CHECK(run["stopped_at"].get<int64_t>() < 24);
+  }
+  for (const Json& row : result["placements"]) {
+    double best = INFINITY, lr = 0;
+    for (const Json& run : result["sweep"])
+      if (run["placement"] == row["placement"] && run["loss"].is_number() && run["loss"].get<double>() < best)
+        best = run["loss"], lr = run["lr"];
+    CHECK(row["lr"] == lr);
+    CHECK(result["edge"][row["placement"].get<std::string>()] == (lr == 0.02));
+    CHECK(result["lr_sensitivity"][row["placement"].get<std::string>()].get<double>() > 0);
+  }
+}
+
+TEST_CASE("a comparison that is stopped or killed goes on to the same result", "[medium]") {
+  CompareJob job;
+  REQUIRE(run_binary(job.arguments("whole", "--seeds 2 pre_ln post_ln")).code == 0);
+  const std::string config = job.folder / "config.json", out = job.folder / "parts";
+  int stops = 0;
+  for (int attempt = 0; attempt < 40; ++attempt) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::setpgid(0, 0);
+      ::freopen("/dev/null", "w", stderr);
+      ::freopen("/dev/null", "w", stdout);
+      ::execl(BINARY_DIR "/normlab", "normlab", "compare", "--config", config.c_str(), "--out", out.c_str(),
+              "--seeds", "2", "--resume", "pre_ln", "post_ln", nullptr);
+      ::_exit(127);
+    }
+    ::usleep(useconds_t(60'000 + 40'000 * attempt));
+    ::kill(child, attempt % 2 ? SIGINT : SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
+    if (WIFEXITED(status)) CHECK(WEXITSTATUS(status) == 130);
+    ++stops;
+  }
+  CHECK(stops >= 2);
+  REQUIRE(run_binary(job.arguments("parts", "--seeds 2 --resume pre_ln post_ln")).code == 0);
+  CHECK(without_times(job.result("parts")) == without_times(job.result("whole")));
+}
+
+TEST_CASE("a run that fails is listed, and no mean is taken over the others") {
+  CompareJob job;
+  const Output out = run_binary(job.arguments(
+      "a", "--seeds 1 --set optim.clip=0 --set optim.name=sgd --set optim.lr=1e14 pre_ln post_ln"));
+  INFO(out.text);
+  REQUIRE(out.code == 0);
+  for (const Json& row : job.result("a")["placements"]) {
+    CHECK(row["failed"] == 1);
+    CHECK(row["mean"].is_null());
+    CHECK(row["runs"][0]["status"] == "failed");
+    CHECK(row["runs"][0]["loss"].is_null());
+  }
+}
+
+TEST_CASE("verdicts are what statistics allow, curves are read between their points") {
+  CHECK(verdict_of(-0.1, 0.01, 5) == "better");
+  CHECK(verdict_of(0.1, 0.01, 5) == "worse");
+  CHECK(verdict_of(-0.1, 0.05, 5) == "no difference shown");
+  CHECK(verdict_of(-0.1, 0.01, 2) == "no difference shown");
+  CHECK(verdict_of(-0.1, {}, 5) == "no difference shown");
+  CHECK(verdict_of(-0.1, NAN, 5) == "no difference shown");
+  CHECK(*first_reach({{10, 3.0}, {20, 2.0}, {30, 1.0}}, 2.5) == 15);
+  CHECK(*first_reach({{10, 3.0}, {20, 2.0}}, 4) == 10);
+  CHECK(!first_reach({{10, 3.0}}, 2));
+}
+
+TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
+  CompareJob job;
+  const auto refused = [&](const std::string& rest, const std::string& message) {
+    const Output out = run_binary(job.arguments("none", rest));
+    INFO(rest << "\n" << out.text);
+    CHECK(out.code == 2);
+    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
+    CHECK_THAT(out.text, Contains(message));
+    CHECK(!std::filesystem::exists(job.folder / "none"));
+  };
+  refused("pre_ln", "needs two placements");
+  refused("pre_ln pre_ln", "is the same placement as");
+  refused("pre_ln 'attn{in=ln} ffn{in=ln} final=ln'", "is the same placement as");
+  refused("pre_ln post_lm", "nearest");
+  refused("pre_ln post_ln --seeds 0", "--seeds");
+  refused("pre_ln post_ln --baseline normformer", "is none of the placements");
+  refused("pre_ln post_ln --set eval.patience=2", "eval.patience");
+  refused("pre_ln post_ln --set data.valid=", "data.valid");
+  refused("pre_ln post_ln --set budget.seconds=5", "budget.seconds");
+  refused("pre_ln post_ln --match time --jobs 2", "--jobs 1");
+  refused("pre_ln post_ln --lr 0.1,0.1", "is there twice");
+  refused("pre_ln post_ln --lr 0.1 --lr-seeds 1", "is a seed of the claim");
+  refused("pre_ln post_ln --extend", "goes with --lr");
+  const Output dry = run_binary(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run"));
+  CHECK(dry.code == 0);
+  CHECK_THAT(dry.text, Contains("8 runs, about") && Contains("memory:"));
+  CHECK(!std::filesystem::exists(job.folder / "none"));
+}

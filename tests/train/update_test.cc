@@ -1,0 +1,142 @@
+// One update: micro-batches add up, dropout is numbered over the run, ranks share the work, what is not
+// finite is found again.
+#include "train/update.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+
+#include "models/init.h"
+
+using namespace train;
+using engine::Tensor;
+
+namespace {
+
+constexpr int64_t kVocabulary = 16, kLength = 8;
+
+models::ModelConfig tiny_config(const std::string& norms) {
+  models::ModelConfig c;
+  c.layers = 2, c.width = 16, c.heads = 2, c.ffn_width = 32, c.vocab_size = kVocabulary, c.context = kLength;
+  models::set_norms(c, norms);
+  return models::checked(c);
+}
+
+// Random tokens that predict random tokens; the first `unscored` positions of each row are not scored.
+MicroBatch random_batch(uint64_t seed, int64_t rows, int64_t unscored) {
+  engine::Rng rng{seed, 0};
+  std::vector<int32_t> ids, labels;
+  for (int64_t i = 0; i < rows * kLength; ++i) {
+    ids.push_back(int32_t(rng.below(kVocabulary)));
+    labels.push_back(i % kLength < unscored ? -100 : int32_t(rng.below(kVocabulary)));
+  }
+  MicroBatch batch;
+  batch.tokens.ids = Tensor::from_ids(ids, {rows, kLength});
+  batch.labels = Tensor::from_ids(labels, {rows, kLength});
+  batch.scored = rows * (kLength - unscored);
+  return batch;
+}
+
+// A rank of several that sees only its own share: sums over ranks are left to the test.
+class LonelyRank : public engine::Communicator {
+ public:
+  LonelyRank(int rank, int size) : rank_(rank), size_(size) {}
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void barrier() override {}
+
+ private:
+  void do_all_reduce(const Tensor&, engine::Reduction) override {}
+  void do_reduce_scatter(const Tensor&, const Tensor&, engine::Reduction) override {}
+  void do_all_gather(const Tensor&, const Tensor&) override {}
+  void do_broadcast(const Tensor&, int) override {}
+  int rank_, size_;
+};
+
+// A model in f64, the same whenever it is made, and an update of it.
+struct Rank {
+  explicit Rank(const UpdateOptions& options, int rank = 0, int size = 1)
+      : model(tiny_config("normformer"), nn::Precision::of(engine::DType::f64)),
+        optimizer(model.parameters(), {}),
+        communicator(rank, size),
+        update(model, optimizer, communicator, nullptr, options) {
+    models::initialise(model, "", 1);
+  }
+  std::vector<double> gradients(std::vector<MicroBatch> batches, int64_t first) {
+    result = update.gradients(batches, first);
+    return model.parameters().grads().to_vector();
+  }
+
+  models::Transformer model;
+  Optimizer optimizer;
+  LonelyRank communicator;
+  Update update;
+  Update::Gradients result;
+};
+
+void check_close(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!(std::abs(a[i] - b[i]) <= worst)) worst = std::abs(a[i] - b[i]);
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  CHECK(worst <= 1e-13 * largest);
+  CHECK(largest > 0);
+}
+
+}  // namespace
+
+TEST_CASE("update: dropout is a function of the seed and the micro-batch's number in the run") {
+  const UpdateOptions dropout{.dropout = {0.3, 0.2, 0.1}, .seed = 7};
+  const MicroBatch batch = random_batch(1, 3, 0);
+  const std::vector<double> fourth = Rank(dropout).gradients({batch}, 4);
+  CHECK(fourth == Rank(dropout).gradients({batch}, 4));
+  CHECK(fourth != Rank(dropout).gradients({batch}, 5));
+  CHECK(fourth != Rank({.dropout = {0.3, 0.2, 0.1}, .seed = 8}).gradients({batch}, 4));
+  // A model that has made other updates before draws the same.
+  Rank busy(dropout);
+  busy.gradients({batch, batch}, 0);
+  CHECK(fourth == busy.gradients({batch}, 4));
+  // Layers that are computed again in backward draw again what they drew.
+  UpdateOptions again = dropout;
+  again.checkpointing = true;
+  check_close(Rank(again).gradients({batch}, 4), fourth);
+}
+
+TEST_CASE("update: two ranks with two micro-batches each are one rank with four") {
+  const UpdateOptions options{.dropout = {0.3, 0.2, 0.1}, .seed = 7, .clip = 1e-3};
+  const MicroBatch b[4] = {random_batch(1, 3, 0), random_batch(2, 1, 5), random_batch(3, 2, 0),
+                           random_batch(4, 3, 7)};
+  Rank one(options), even(options, 0, 2), odd(options, 1, 2);
+  const std::vector<double> all = one.gradients({b[0], b[1], b[2], b[3]}, 8);
+  std::vector<double> sum = even.gradients({b[0], b[2]}, 8);
+  const std::vector<double> other = odd.gradients({b[1], b[3]}, 9);
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
+  check_close(sum, all);
+  CHECK(one.result.scored == even.result.scored + odd.result.scored);
+  CHECK(one.result.loss * double(one.result.scored) ==
+        Approx(even.result.loss * double(even.result.scored) + odd.result.loss * double(odd.result.scored))
+            .epsilon(1e-13));
+  // The clip was at work, and the factor without it is that of the mean loss.
+  CHECK(one.result.unclipped == 1.0 / double(one.result.scored));
+  CHECK(one.result.factor < one.result.unclipped);
+}
+
+TEST_CASE("update: a micro-batch in which nothing is scored changes nothing but the numbers of the others") {
+  const UpdateOptions options{.dropout = {0.3, 0.2, 0.1}, .seed = 7};
+  const MicroBatch batch = random_batch(1, 3, 0);
+  const MicroBatch empty = random_batch(2, 3, kLength);
+  CHECK(Rank(options).gradients({empty, batch, empty}, 3) == Rank(options).gradients({batch}, 4));
+  CHECK_THROWS_WITH(Rank(options).gradients({empty, empty}, 3), Catch::Contains("no position is scored"));
+}
+
+TEST_CASE("update: a number that is not finite is found where it arose") {
+  Rank rank({});
+  const MicroBatch batches[2] = {random_batch(1, 3, 0), random_batch(2, 3, 0)};
+  CHECK(rank.update.gradients(batches, 0).finite());
+  rank.model.parameters().find("layers.1.ffn.up.weight")->value.fill(INFINITY);
+  rank.model.parameters().refresh_copies();
+  const Update::Gradients broken = rank.update.gradients(batches, 0);
+  CHECK_FALSE(broken.finite());
+  CHECK_THAT(rank.update.find_bad_number(batches, 0), Catch::Contains("layer 1 ffn"));
+}

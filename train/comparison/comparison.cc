@@ -1,0 +1,294 @@
+// Read first: comparison.h.
+#include "train/comparison/comparison.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <set>
+#include <thread>
+
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/sha256.h"
+#include "train/comparison/processes.h"
+#include "train/evaluation/json_numbers.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+namespace {
+
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+constexpr int kExtensions = 8;
+constexpr int64_t kTimedUpdates = 60;
+
+std::string config_path(const std::string& out, const ComparedRun& run) {
+  std::string name = run.folder().substr(5);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return out + "/configs/" + name + ".json";
+}
+
+// A process whose parent was killed writes its checkpoint yet.
+void wait_until_free(const std::string& folder) {
+  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
+}  // namespace
+
+Comparison::Comparison(const CompareRequest& request, const CompareWork& work)
+    : request_(request), work_(work), lock_(work.out, RunStart::resume) {
+  const std::string plan = work.out + "/plan.json";
+  if (engine::file_exists(plan)) {
+    check(work.resume, work.out,
+          ": already holds a comparison; go on with it by --resume, or give another --out");
+    const Json before = engine::read_json(plan);
+    check(before.contains("request"), plan, ": is no plan of a comparison");
+    const std::string key = first_difference(before["request"], to_json(request));
+    check(key.empty(), work.out, ": holds another comparison: ", key, " differs");
+  }
+  for (const std::string& placement : request_.placements) rates_[placement] = request_.config.optim.lr;
+  write_plan();
+}
+
+void Comparison::write_plan() const {
+  std::vector<ComparedRun> runs;
+  for (const double lr : request_.rates)
+    for (const std::string& placement : request_.placements)
+      for (const int64_t seed : request_.rate_seeds)
+        runs.push_back({placement, lr, seed, request_.steps, true});
+  const bool tuned = !request_.rates.empty();
+  for (const std::string& placement : request_.placements)
+    for (const ComparedRun& run : claim_runs(placement)) runs.push_back(run);
+  Json list = Json::array();
+  for (const ComparedRun& run : runs) {
+    const Json config = config_json(config_of(request_, run));
+    const bool open_rate = tuned && !run.sweep;  // what the sweep will find
+    list.push_back({{"placement", run.placement},
+                    {"purpose", run.sweep ? "sweep" : "claim"},
+                    {"lr", open_rate ? Json() : Json(run.lr)},
+                    {"seed", run.seed},
+                    {"updates", run.steps},
+                    {"folder", open_rate ? Json() : Json(run.folder())},
+                    {"hash", engine::sha256_hex(engine::json_text(config))},
+                    {"config", config}});
+  }
+  engine::write_file(
+      work_.out + "/plan.json",
+      engine::json_text(Json({{"version", NORMLAB_VERSION}, {"request", to_json(request_)}, {"runs", list}}),
+                        1) +
+          "\n");
+}
+
+bool Comparison::run() {
+  if (!request_.rates.empty() && !tune()) return false;
+  return train_claim();
+}
+
+// ---------------------------------------------------------------------------------------------- training
+
+// Brings runs to update `until`; at its last update a run is done. A child that fails is begun once more,
+// from its checkpoint. False: interrupted.
+bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
+  std::vector<ComparedRun> open;
+  for (const ComparedRun& run : runs) {
+    const RunResult result = read_result(path(run));
+    const bool reached = !result.curve.empty() && result.curve.back().first >= until && until < run.steps;
+    if (result.status == RunStatus::open && !reached) open.push_back(run);
+  }
+  for (int attempt = 1; attempt <= 2 && !open.empty(); ++attempt) {
+    std::vector<ChildCommand> commands;
+    const int64_t threads = std::max<int64_t>(1, work_.threads / work_.jobs);
+    for (const ComparedRun& run : open) {
+      const std::string config = config_path(work_.out, run);
+      engine::make_directories(work_.out + "/configs");
+      engine::make_directories(path(run));
+      engine::write_file(config, engine::json_text(config_json(config_of(request_, run)), 1) + "\n");
+      commands.push_back({{"train", "--config", config, "--set", "budget.steps=" + std::to_string(until),
+                           "--set", "threads=" + std::to_string(threads), "--out", path(run), "--resume"},
+                          path(run) + "/log.txt"});
+    }
+    for (const ComparedRun& run : open) wait_until_free(path(run));
+    engine::log_info("training ", open.size(), " runs to update ", until, attempt > 1 ? " once more" : "");
+    const std::vector<ChildEnd> ends = run_children(commands, work_.jobs);
+    std::vector<ComparedRun> failed;
+    for (size_t i = 0; i < open.size(); ++i) {
+      if (ends[i] == ChildEnd::done && until == open[i].steps)
+        write_outcome(path(open[i]), RunStatus::done, until);
+      if (ends[i] == ChildEnd::failed) failed.push_back(open[i]);
+    }
+    if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
+    open = failed;
+  }
+  for (const ComparedRun& run : open) {
+    engine::log_info(path(run), ": failed; ", path(run), "/log.txt says why");
+    write_outcome(path(run), RunStatus::failed, read_result(path(run)).updates);
+  }
+  return true;
+}
+
+// ------------------------------------------------------------------------------------- learning rates
+
+namespace {
+
+std::optional<double> loss_at(const RunResult& result, int64_t update) {
+  for (const auto& [step, loss] : result.curve)
+    if (step == update) return loss;
+  return {};
+}
+
+}  // namespace
+
+void Comparison::stop_hopeless(const std::vector<ComparedRun>& runs, int64_t until) {
+  for (const std::string& placement : request_.placements) {
+    double best = kInfinite;
+    for (const double lr : grid_of(placement))
+      for (const int64_t seed : request_.rate_seeds)
+        best = std::min(best, loss_at(read_result(path({placement, lr, seed, request_.steps, true})), until)
+                                  .value_or(kInfinite));
+    for (const ComparedRun& run : runs) {
+      if (run.placement != placement) continue;
+      const RunResult result = read_result(path(run));
+      const std::optional<double> loss = loss_at(result, until);
+      if (result.status == RunStatus::open && !(loss && *loss <= best + request_.stop_margin))
+        write_outcome(path(run), RunStatus::stopped, until);
+    }
+  }
+}
+
+bool Comparison::sweep_points(const std::vector<std::pair<std::string, double>>& points) {
+  std::vector<ComparedRun> runs;
+  for (const auto& [placement, lr] : points)
+    for (const int64_t seed : request_.rate_seeds) {
+      runs.push_back({placement, lr, seed, request_.steps, true});
+      sweep_.push_back({runs.back(), {}});
+    }
+  for (const int quarter : {1, 2, 3, 4}) {
+    const int64_t until = quarter == 4 ? request_.steps : request_.steps * quarter / 4;
+    if (until < 1 || (quarter < 4 && !request_.stop)) continue;
+    if (!train(runs, until)) return false;
+    if (quarter < 4) stop_hopeless(runs, until);
+  }
+  for (FinishedRun& finished : sweep_) finished.result = read_result(path(finished.run));
+  return true;
+}
+
+std::vector<double> Comparison::grid_of(const std::string& placement) const {
+  std::set<double> rates;
+  for (const FinishedRun& f : sweep_)
+    if (f.run.placement == placement) rates.insert(f.run.lr);
+  return {rates.begin(), rates.end()};
+}
+
+// Mean of the final losses over the sweep's seeds; infinite when one of them failed or was stopped.
+double Comparison::sweep_loss(const std::string& placement, double lr) const {
+  double sum = 0;
+  for (const FinishedRun& f : sweep_) {
+    if (f.run.placement != placement || f.run.lr != lr) continue;
+    sum += f.result.status == RunStatus::done ? f.result.loss.value_or(kInfinite) : kInfinite;
+  }
+  return sum / double(request_.rate_seeds.size());
+}
+
+bool Comparison::at_edge(const std::string& placement) const {
+  const std::vector<double> grid = grid_of(placement);
+  return !grid.empty() && (rates_.at(placement) == grid.front() || rates_.at(placement) == grid.back());
+}
+
+bool Comparison::tune() {
+  std::vector<std::pair<std::string, double>> points;
+  for (const std::string& placement : request_.placements)
+    for (const double lr : request_.rates) points.emplace_back(placement, lr);
+  for (int round = 0; !points.empty(); ++round) {
+    if (!sweep_points(points)) return false;
+    points.clear();
+    for (const std::string& placement : request_.placements) {
+      const std::vector<double> grid = grid_of(placement);
+      double& best = rates_[placement];
+      best = grid.front();
+      for (const double lr : grid)
+        if (sweep_loss(placement, lr) < sweep_loss(placement, best)) best = lr;
+      if (!request_.extend || round >= kExtensions || !at_edge(placement)) continue;
+      points.emplace_back(placement, best == grid.back() ? 2 * best : best / 2);
+    }
+  }
+  for (const std::string& placement : request_.placements) {
+    char rate[32];
+    std::snprintf(rate, sizeof rate, "%.6g", rates_[placement]);
+    engine::log_info(placement, ": best learning rate ", rate,
+                     at_edge(placement) ? ", at the edge of those tried: try more, or give --extend" : "");
+  }
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------ the claim
+
+std::vector<ComparedRun> Comparison::claim_runs(const std::string& placement) const {
+  std::vector<ComparedRun> out;
+  for (int64_t seed = 1; seed <= request_.seeds; ++seed)
+    out.push_back({placement, rates_.at(placement), seed, request_.steps, false});
+  return out;
+}
+
+bool Comparison::train_claim() {
+  std::vector<ComparedRun> baseline = claim_runs(request_.baseline), others;
+  for (const std::string& placement : request_.placements)
+    if (placement != request_.baseline)
+      for (const ComparedRun& run : claim_runs(placement)) others.push_back(run);
+  if (request_.match == Match::time) {
+    if (!train(baseline, request_.steps) || !equal_time(others)) return false;
+    for (const ComparedRun& run : others)
+      if (!train({run}, run.steps)) return false;
+  } else {
+    std::vector<ComparedRun> all = baseline;
+    all.insert(all.end(), others.begin(), others.end());
+    if (!train(all, request_.steps)) return false;
+  }
+  claim_.clear();
+  for (const std::string& placement : request_.placements)
+    for (const auto* group : {&baseline, &others})
+      for (const ComparedRun& run : *group)
+        if (run.placement == placement) claim_.push_back({run, read_result(path(run))});
+  return true;
+}
+
+// The budget of the others: as many of their updates as fit the baseline's training time. Measured in a short
+// run of each, decided before its own, and kept in the folder.
+bool Comparison::equal_time(std::vector<ComparedRun>& others) {
+  double seconds = 0;
+  for (const ComparedRun& run : claim_runs(request_.baseline)) seconds += read_result(path(run)).seconds;
+  seconds /= double(request_.seeds);
+  const std::string file = work_.out + "/updates.json";
+  Json known = engine::file_exists(file) ? engine::read_json(file) : Json::object();
+  for (ComparedRun& run : others) {
+    if (!known.contains(run.placement)) {
+      ComparedRun timed = run;
+      timed.steps = kTimedUpdates;
+      TrainConfig config = config_of(request_, timed);
+      config.eval.every = 0;
+      config.log.every = 1;
+      const std::string folder = work_.out + "/timing/" + folder_name(run.placement);
+      engine::make_directories(folder);
+      engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
+      const ChildCommand command = {{"train", "--config", folder + ".json", "--set",
+                                     "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
+                                    folder + "/log.txt"};
+      if (const ChildEnd end = run_children({command}, 1)[0]; end != ChildEnd::done) {
+        check(end == ChildEnd::interrupted, folder, ": failed; ", folder, "/log.txt says why");
+        return false;
+      }
+      const double each = seconds_per_update(folder);
+      known[run.placement] = std::max<int64_t>(1, int64_t(seconds / each));
+      engine::write_file(file, engine::json_text(known, 1) + "\n");
+    }
+    run.steps = engine::json_int(known[run.placement], file + ": " + run.placement, 1, int64_t(1) << 40);
+  }
+  return true;
+}
+
+}  // namespace train

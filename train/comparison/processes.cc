@@ -1,0 +1,85 @@
+// Read first: processes.h.
+#include "train/comparison/processes.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "engine/base/check.h"
+#include "train/signals.h"
+
+namespace train {
+
+namespace {
+
+pid_t start(const ChildCommand& command) {
+  std::vector<std::string> words = command.arguments;
+  words.insert(words.begin(), "normlab");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const int log = ::open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  engine::check(log >= 0, command.log, ": cannot open (", std::strerror(errno), ")");
+  const pid_t parent = ::getpid(), child = ::fork();
+  engine::check(child >= 0, "cannot start a process (", std::strerror(errno), ")");
+  if (child > 0) {
+    ::close(log);
+    return child;
+  }
+  ::setpgid(0, 0);  // out of the terminal's group: Ctrl-C is the parent's
+  ::prctl(PR_SET_PDEATHSIG, SIGINT);
+  if (::getppid() != parent) ::_exit(130);  // it died in between
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGTERM, SIG_DFL);
+  ::dup2(log, 1);
+  ::dup2(log, 2);
+  ::execv("/proc/self/exe", argv.data());
+  ::_exit(127);
+}
+
+ChildEnd end_of(int status) {
+  if (!WIFEXITED(status)) return ChildEnd::failed;
+  return WEXITSTATUS(status) == 0     ? ChildEnd::done
+         : WEXITSTATUS(status) == 130 ? ChildEnd::interrupted
+                                      : ChildEnd::failed;
+}
+
+}  // namespace
+
+std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once) {
+  const SignalGuard signals;
+  std::vector<ChildEnd> out(commands.size(), ChildEnd::interrupted);
+  std::map<pid_t, size_t> running;
+  bool asked = false;
+  for (size_t next = 0; next < commands.size() || !running.empty();) {
+    if (signals.raised() && !asked) {
+      asked = true;
+      for (const auto& [child, index] : running) ::kill(child, SIGINT);
+    }
+    while (!asked && next < commands.size() && int64_t(running.size()) < at_once) {
+      running.emplace(start(commands[next]), next);
+      ++next;
+    }
+    if (asked && running.empty()) break;
+    // Not a blocking wait: a signal that arrives just before one would wait for a child's end.
+    int status = 0;
+    const pid_t child = ::waitpid(-1, &status, WNOHANG);
+    if (child <= 0) {
+      ::usleep(20'000);
+      continue;
+    }
+    if (const auto found = running.find(child); found != running.end()) {
+      out[found->second] = end_of(status);
+      running.erase(found);
+    }
+  }
+  return out;
+}
+
+}  // namespace train

@@ -1,0 +1,21 @@
+// Child processes of this program, some at a time. Ctrl-C reaches this process alone: it asks each child once
+// to stop, so that runs leave a checkpoint. A child whose parent dies is asked the same by the kernel.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace train {
+
+struct ChildCommand {
+  std::vector<std::string> arguments;  // of normlab: "train", "--config", ...
+  std::string log;                     // file that its output is appended to
+};
+
+enum class ChildEnd { done, failed, interrupted };
+
+/// Runs all of them, at most `at_once` together; how each ended. After Ctrl-C no further one is begun.
+std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once);
+
+}  // namespace train

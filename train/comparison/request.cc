@@ -1,0 +1,125 @@
+// Read first: request.h.
+#include "train/comparison/request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "engine/base/check.h"
+#include "engine/base/crc32c.h"
+#include "nn/norm_presets.h"
+#include "train/run_data.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+namespace {
+
+// The budget as updates: the same for all placements.
+int64_t budget_steps(const TrainConfig& config) {
+  const BudgetConfig& b = config.budget;
+  check(b.seconds == 0,
+        "budget.seconds: a comparison needs updates or tokens (--match time equals training times)");
+  if (b.steps > 0) return b.steps;
+  const double rows = double(config.data.batch * config.data.accumulate);
+  if (b.epochs > 0) {
+    const models::ModelConfig model = resolve_model_config(config);
+    const RunData data = open_data(config, model.objective, model.context, 0, 1);
+    return std::max<int64_t>(1,
+                             int64_t(std::ceil(b.epochs * double(data.training->rows_per_epoch()) / rows)));
+  }
+  check(b.tokens > 0, "budget: set budget.steps, budget.tokens or budget.epochs");
+  const int64_t context =
+      config.data.context > 0 ? config.data.context : resolve_model_config(config).context;
+  return std::max<int64_t>(1, int64_t(std::ceil(double(b.tokens) / (rows * double(context)))));
+}
+
+}  // namespace
+
+void check_request(CompareRequest& request) {
+  check(request.placements.size() >= 2 || (request.placements.size() == 1 && !request.rates.empty()),
+        "a comparison needs two placements (one alone can be tuned with --lr)");
+  check(!request.config.data.valid.empty(), "data.valid: a comparison needs validation data");
+  check(request.config.eval.patience == 0,
+        "eval.patience: runs that stop early do not see the same number of updates; set it to 0");
+  check(std::find(request.placements.begin(), request.placements.end(), request.baseline) !=
+            request.placements.end(),
+        "--baseline ", request.baseline, ": is none of the placements");
+  std::map<std::string, std::string> seen;  // as the model has it: as it was asked
+  for (const std::string& placement : request.placements) {
+    TrainConfig config = request.config;
+    config.model["norms"] = placement;
+    const models::ModelConfig model = resolve_model_config(config);
+    const std::string spec =
+        nn::print(model.norms) + " " + engine::json_text(models::to_json(model)["activation"]);
+    const auto [first, fresh] = seen.emplace(spec, placement);
+    check(fresh, "\"", placement, "\" is the same placement as \"", first->second, "\"");
+  }
+  request.steps = budget_steps(request.config);
+}
+
+Json to_json(const CompareRequest& request) {
+  Json config = config_json(request.config);
+  for (const char* key : {"threads", "seed"}) config.erase(key);  // results do not depend on these
+  return {{"placements", request.placements},
+          {"baseline", request.baseline},
+          {"seeds", request.seeds},
+          {"match", request.match == Match::time ? "time" : "steps"},
+          {"same_init", request.same_init},
+          {"lr", request.rates},
+          {"lr_seeds", request.rate_seeds},
+          {"extend", request.extend},
+          {"stop", request.stop},
+          {"stop_margin", request.stop_margin},
+          {"config", config}};
+}
+
+std::string first_difference(const Json& a, const Json& b, const std::string& path) {
+  if (!a.is_object() || !b.is_object()) return a == b ? "" : path;
+  const auto under = [&](const std::string& key) { return path.empty() ? key : path + "." + key; };
+  for (const auto& [key, value] : a.items()) {
+    if (!b.contains(key)) return under(key);
+    if (const std::string found = first_difference(value, b[key], under(key)); !found.empty()) return found;
+  }
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key)) return under(key);
+  return "";
+}
+
+std::string folder_name(const std::string& placement) {
+  std::string out;
+  bool changed = false;
+  for (const char c : placement) {
+    const bool plain = std::isalnum(uint8_t(c)) || c == '_' || c == '-' || c == '+';
+    out += plain ? c : '_';
+    changed = changed || !plain;
+  }
+  if (!changed && out.size() <= 60) return out;
+  char sum[16];
+  std::snprintf(sum, sizeof sum, "-%08x", engine::crc32c(placement.data(), placement.size()));
+  return out.substr(0, 40) + sum;
+}
+
+std::string ComparedRun::folder() const {
+  char rate[32];
+  std::snprintf(rate, sizeof rate, "%.6g", lr);
+  return "runs/" + folder_name(placement) + "/lr-" + rate + "/seed-" + std::to_string(seed);
+}
+
+TrainConfig config_of(const CompareRequest& request, const ComparedRun& run) {
+  TrainConfig config = request.config;
+  config.model["norms"] = run.placement;
+  config.seed = run.seed;
+  config.optim.lr = run.lr;
+  config.budget = {.steps = run.steps};
+  // The schedule decays to its end within the run's own budget.
+  if (config.schedule.steps == 0 || request.match == Match::time) config.schedule.steps = run.steps;
+  if (!request.same_init.empty()) config.init = request.same_init;
+  if (run.sweep) config.log.every = 1;  // the first loss of all counts as that of no training
+  return config;
+}
+
+}  // namespace train

@@ -1,0 +1,73 @@
+// Read first: run_result.h.
+#include "train/comparison/run_result.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "train/metrics.h"
+
+namespace train {
+
+using engine::Json;
+
+namespace {
+constexpr const char* kNames[] = {"open", "done", "failed", "stopped"};
+std::string outcome_path(const std::string& folder) { return folder + "/outcome.json"; }
+
+std::optional<double> finite(const Json& value) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) return {};
+  return value.get<double>();
+}
+}  // namespace
+
+const char* status_name(RunStatus status) { return kNames[size_t(status)]; }
+
+RunResult read_result(const std::string& folder) {
+  RunResult out;
+  if (engine::file_exists(folder + "/metrics.jsonl"))
+    for (const Json& line : read_metrics(folder + "/metrics.jsonl")) {
+      const int64_t step = line["step"].get<int64_t>();
+      out.updates = std::max(out.updates, step);
+      if (line.contains("seconds")) out.seconds = line["seconds"].get<double>();
+      if (line.contains("loss") && !out.first_loss) out.first_loss = finite(line["loss"]);
+      if (!line.contains("valid_loss")) continue;
+      out.loss = finite(line["valid_loss"]);
+      if (out.loss) out.curve.emplace_back(step, *out.loss);
+    }
+  if (!engine::file_exists(outcome_path(folder))) return out;
+  const Json outcome = engine::read_json(outcome_path(folder));
+  const std::string status =
+      engine::json_string(outcome.value("status", Json()), outcome_path(folder) + ": status");
+  const auto found = std::find(std::begin(kNames), std::end(kNames), status);
+  engine::check(found != std::end(kNames), outcome_path(folder), ": status \"", status, "\" is unknown");
+  out.status = RunStatus(found - std::begin(kNames));
+  if (out.status == RunStatus::stopped) out.stopped_at = outcome.value("update", int64_t(0));
+  // A loss that is no number is a failure, whatever the process said.
+  if (out.status == RunStatus::done && !out.loss) out.status = RunStatus::failed;
+  return out;
+}
+
+void write_outcome(const std::string& folder, RunStatus status, int64_t update) {
+  engine::make_directories(folder);
+  engine::write_file(outcome_path(folder),
+                     engine::json_text(Json({{"status", status_name(status)}, {"update", update}})) + "\n");
+}
+
+double seconds_per_update(const std::string& folder) {
+  std::optional<std::pair<int64_t, double>> first, last;
+  for (const Json& line : read_metrics(folder + "/metrics.jsonl")) {
+    const int64_t step = line["step"].get<int64_t>();
+    if (!line.contains("loss") || step > 60) continue;
+    const std::pair<int64_t, double> now{step, line["seconds"].get<double>()};
+    if (!first || step <= 10) first = now;
+    last = now;
+  }
+  engine::check(first && last && last->first > first->first, folder,
+                ": too few updates to measure their time");
+  return (last->second - first->second) / double(last->first - first->first);
+}
+
+}  // namespace train

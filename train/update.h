@@ -1,0 +1,92 @@
+// One update of a model: micro-batches forward and backward into the gradient arena, one factor for all
+// gradients, the loss scaler's verdict, the optimizer, and what follows it. Whoever trains or measures
+// gradients calls this one: the trainer, `bench step`, probes.
+//
+// With K micro-batches in the update, s scored positions and the loss scale c, gradients of c * (sum of
+// losses) are formed, and the optimizer multiplies them by the one factor
+//   1 / c * 1 / s * min(1, clip / norm),
+// so that K micro-batches equal one batch. Dropout of micro-batch n is a function of (seed, n), n counting
+// from the start of the run over all ranks: resuming needs no state, and N ranks draw what one rank would.
+// Read first: models/transformer.h, optimizer.h, loss_scaler.h.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/comm/communicator.h"
+#include "models/transformer.h"
+#include "train/loss_scaler.h"
+#include "train/optimizer.h"
+
+namespace train {
+
+/// What one forward and backward reads.
+struct MicroBatch {
+  models::Tokens tokens;
+  engine::Tensor labels;  // as Transformer::loss takes them
+  int64_t scored = 0;     // positions (rows, for a classifier) that the loss counts; 0: nothing is computed
+};
+
+struct UpdateOptions {
+  nn::Dropout dropout;
+  uint64_t seed = 0;           // of dropout
+  bool checkpointing = false;  // recompute each layer in backward
+  double clip = 0;             // largest gradient norm; 0: not clipped
+  int64_t vocabulary = 0;      // columns of the head from here on are padding; 0: none
+  double ema_decay = 0;        // of the moving average, where there is one
+};
+
+/// The generator that dropout in micro-batch `index` of a run draws from.
+engine::Rng dropout_rng(uint64_t seed, int64_t index);
+
+class Update {
+ public:
+  /// All of them must outlive the update. `scaler`: null but in f16.
+  Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
+         LossScaler* scaler, const UpdateOptions& options);
+
+  /// Of the mean loss over the scored positions of all ranks; the arena holds what `factor` makes its
+  /// gradient.
+  struct Gradients {
+    double loss = 0;    // nats a scored position, without auxiliary losses
+    double norm = 0;    // before clipping; may be infinite or NaN
+    double factor = 0;  // for the arena, clipping included
+    int64_t scored = 0;
+    ScaleEvent event = ScaleEvent::apply;  // of the loss scaler
+    double forward_seconds = 0, backward_seconds = 0;
+    /// The factor without clipping: for the norms of single gradients.
+    double unclipped = 0;
+    bool finite() const;
+  };
+  /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and
+  /// whose next ones follow at a distance of the number of ranks. Error: nothing is scored on any rank.
+  Gradients gradients(std::span<const MicroBatch> batches, int64_t first);
+
+  /// The optimizer's step with these gradients, and what belongs to it: nGPT's normalization, the moving
+  /// average. `average`: of the values arena; undefined without one.
+  void apply(const Gradients& gradients, double lr, const engine::Tensor& average);
+
+  /// Where the first number that is not finite came from, by running the micro-batches again with the same
+  /// dropout; overwrites the gradients.
+  std::string find_bad_number(std::span<const MicroBatch> batches, int64_t first);
+
+ private:
+  /// Of one micro-batch, summed over scored positions; `total` also has the loss scale and auxiliary losses.
+  struct Loss {
+    engine::Tensor nats, total;
+  };
+  /// `rng` must live until the loss has been differentiated: checkpointed layers draw again.
+  Loss loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const;
+  engine::Rng rng_of(size_t i, int64_t first) const {
+    return dropout_rng(options_.seed, first + int64_t(i) * communicator_.size());
+  }
+
+  models::Transformer& model_;
+  Optimizer& optimizer_;
+  engine::Communicator& communicator_;
+  LossScaler* scaler_;
+  UpdateOptions options_;
+};
+
+}  // namespace train
