@@ -1,7 +1,7 @@
 // Read first: open_model.h.
 #include "train/open_model.h"
 
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "models/import.h"
 #include "train/checkpoint_dir.h"
