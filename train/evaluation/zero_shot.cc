@@ -64,8 +64,8 @@ ScoreRequest encode_request(const data::Tokenizer& tokenizer, const data::Choice
     // Where the continuation begins is decided by the number of the context's own ids; the model reads those.
     std::copy_n(alone.begin(), std::min(own, out.ids.size()), out.ids.begin());
   }
-  check(out.ids.size() > own, "the continuation ", engine::json_text(request.continuation.substr(0, 40)),
-        " has no tokens of its own");
+  check(out.ids.size() > own, "the continuation ",
+        engine::json_text(Json(request.continuation.substr(0, 40))), " has no tokens of its own");
   check(own > 0, "the context has no tokens");
   out.scored = int64_t(out.ids.size() - own);
   return out;
