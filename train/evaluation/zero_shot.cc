@@ -65,8 +65,7 @@ ScoreRequest encode_request(const data::Tokenizer& tokenizer, const data::Choice
     std::copy_n(alone.begin(), std::min(own, out.ids.size()), out.ids.begin());
   }
   check(out.ids.size() > own, "the continuation ",
-        Json(request.continuation.substr(0, 40)).dump(-1, ' ', false, Json::error_handler_t::replace),
-        " has no tokens of its own");
+        engine::json_text(Json(request.continuation.substr(0, 40))), " has no tokens of its own");
   check(own > 0, "the context has no tokens");
   out.scored = int64_t(out.ids.size() - own);
   return out;
