@@ -1,6 +1,8 @@
 // Read first: whole_words.h.
 #include "data/whole_words.h"
 
+#include <algorithm>
+
 #include "data/utf8.h"
 
 namespace data {
@@ -19,8 +21,13 @@ WordEdge edge_of(std::string_view token) {
 
 std::vector<WordEdge> word_edges(const Tokenizer& tokenizer) {
   std::vector<WordEdge> out(tokenizer.vocab_size(), WordEdge::both);
-  if (tokenizer.kind() == TokenizerKind::word) return out;
-  for (TokenId id = 0; id < out.size(); ++id) out[id] = edge_of(tokenizer.decode({&id, 1}));
+  if (tokenizer.kind() == TokenizerKind::word || tokenizer.kind() == TokenizerKind::wordlevel) return out;
+  // What a token writes behind another one: SentencePiece's and BERT's begin with a space only there.
+  for (TokenId id = 0; id < out.size(); ++id) {
+    const TokenId twice[] = {id, id};
+    const std::string alone = tokenizer.decode({twice, 1}), both = tokenizer.decode(twice);
+    out[id] = edge_of(std::string_view(both).substr(std::min(alone.size(), both.size())));
+  }
   for (const AddedToken& special : tokenizer.special_tokens()) out[special.id] = WordEdge::both;
   return out;
 }

@@ -83,7 +83,8 @@ double head_at_work(const ModelConfig& c, const Rows& scored) {
 double activation_peak(const ModelConfig& c, const MicroStep& s) {
   const Rows rows{double(s.batch) * double(s.context)};
   const int branch = s.half ? 2 : 4;
-  double kept = 2 * rows(double(c.width), 4), largest = 0;  // the embeddings and what the head reads
+  // The embeddings, and what the head reads: without a final norm that is what the last layer kept.
+  double kept = (c.norms.final ? 2 : 1) * rows(double(c.width), 4), largest = 0;
   for (const nn::LayerSlots& slots : nn::resolve_layers(c.norms, c.layers)) {
     const double layer = kept_by_layer(c, slots, s, rows, branch);
     kept += s.recompute ? rows(double(c.width), 4) : layer;

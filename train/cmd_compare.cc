@@ -121,7 +121,7 @@ void write_page(const Comparison& comparison, const Json& result, const std::str
     runs.push_back(read_run(paths.back()));
     runs.back().name = f.run.placement + " " + std::to_string(f.run.seed);
   }
-  if (!runs.empty()) engine::write_file(path, report_html(runs, comparison_html(result)));
+  if (!runs.empty()) engine::write_file(path, report_html(runs, comparison_html(comparison, result)));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "engine/base/file.h"
 #include "nn/norm_spec.h"
 #include "train/checkpoint_dir.h"
 #include "train/cli.h"
@@ -10,6 +11,7 @@
 #include "train/commands.h"
 #include "train/evaluation/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
+#include "train/probes/probe_page.h"
 #include "train/probes/probe_report.h"
 #include "train/probes/saved_model.h"
 
@@ -24,7 +26,8 @@ std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model) {
                        {"data", "PATH", "or token shards, of which the first --rows rows are taken"},
                        {"rows", "N", "rows of --data, all of one update", "8"},
                        {"batch", "B", "rows of --data computed together", "8"},
-                       {"tokenizer", "DIR", "a tokenizer in place of the model's own"}};
+                       {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
+                       page_flag};
   flags.insert(flags.begin(), std::begin(rows), std::end(rows));
   return with_compute_flags(flags);
 }
@@ -35,6 +38,10 @@ ProbeRows rows_of(const Arguments& args, const OpenModel& open) {
         "give the rows with --tokens FILE or with --data SHARDS, one of the two");
   if (!tokens.empty()) return rows_of_file(open, tokens);
   return rows_of_shards(open, data, args.integer("rows", 1, 1 << 30), args.integer("batch", 1, 1 << 20));
+}
+
+void write_probe_page(const Arguments& args, const std::string& command, const Json& results) {
+  if (args.given("out")) engine::write_file(args.text("out"), probe_page(command, results));
 }
 
 Json placement_json(const models::ModelConfig& config) {
@@ -72,6 +79,7 @@ const Usage gains_usage = {
     {},
     {{"model", "DIR", "a run, a model directory or a Hugging Face directory", "", Arity::required},
      {"all-checkpoints", "", "of every checkpoint of the run"},
+     page_flag,
      {"json", "", "one JSON object in place of a table"}},
     "Weights of norms, gains of heads, scales of residuals and branches. NormFormer's Figure 4 is the means "
     "of\n"
@@ -88,13 +96,14 @@ int probe_attention(int argc, char** argv) {
   const OpenModel open =
       open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
   const std::vector<LayerAttention> layers = attention_on(*open.model, rows_of(args, open));
+  Json result = placement_json(open.model->config());
+  result.update(attention_json(layers));
+  write_probe_page(args, "attention", Json::array({result}));
   if (!args.on("json")) {
     std::printf("%s\n", nn::print(open.model->config().norms).c_str());
     print_attention(layers);
     return 0;
   }
-  Json result = placement_json(open.model->config());
-  result.update(attention_json(layers));
   print_probe_json("attention", open.folder, args.text("tokens") + args.text("data"), args.text("precision"),
                    seconds_since(start), Json::array({result}));
   return 0;
@@ -122,13 +131,13 @@ int probe_gains(int argc, char** argv) {
     if (!args.on("json")) {
       std::printf("%s\n%s\n", open.folder.c_str(), nn::print(open.model->config().norms).c_str());
       print_gains(gains);
-      continue;
     }
     Json result = placement_json(open.model->config());
     result["model"] = open.folder;
     result.update(gains_json(gains, open.model->config().layers));
     results.push_back(result);
   }
+  write_probe_page(args, "gains", results);
   if (args.on("json")) print_probe_json("gains", model, "", "f32", seconds_since(start), results);
   return 0;
 }

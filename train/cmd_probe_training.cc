@@ -56,6 +56,7 @@ const Usage stability_usage = {
     with_training_flags({{"seeds", "N", "runs of each placement, with seeds 1 to N", "3"},
                          {"ramp", "R", "what the rate grows by at each update, from 0", "5e-5"},
                          {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
+                         page_flag,
                          {"json", "", "one JSON object in place of a table"}},
                         Arity::required),
     "A run breaks where loss or gradient are no numbers, the loss scaler gives up, or the median of ten "
@@ -98,16 +99,17 @@ int saved_model_gradients(const Arguments& args) {
   const OpenModel open = open_model(args.text("model"), engine::parse_dtype(args.text("precision")),
                                     args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
+  Json result = placement_json(open.model->config());
+  result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
+  result.update(gradients_json(record.layers));
+  result["ratio_first_last"] = number_or_null(ratio_first_last(record.layers));
+  write_probe_page(args, "gradients", Json::array({result}));
   if (!args.on("json")) {
     std::printf("%s\nloss %.4f nats, norm of all gradients %.5g\n",
                 nn::print(open.model->config().norms).c_str(), record.loss, record.norm);
     print_gradients(record.layers);
     return 0;
   }
-  Json result = placement_json(open.model->config());
-  result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
-  result.update(gradients_json(record.layers));
-  result["ratio_first_last"] = number_or_null(ratio_first_last(record.layers));
   print_probe_json("gradients", open.folder, args.text("tokens") + args.text("data"), args.text("precision"),
                    seconds_since(start), Json::array({result}));
   return 0;
@@ -240,6 +242,7 @@ int training_gradients(const Arguments& args) {
       if (!args.on("json")) print_run(run, question, results.back());
     }
   }
+  write_probe_page(args, "gradients", results);
   if (args.on("json")) print_probe_json("gradients", "", base.path, "", seconds_since(start), results);
   return interrupted ? 130 : 0;
 }
@@ -377,14 +380,13 @@ int probe_stability(int argc, char** argv) {
   }
   if (runs_made > 0 && censored == runs_made)
     engine::log_info("no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
-  if (args.on("json")) {
-    for (Json& result : results) {
-      result["ramp"] = ramp.step;
-      result["max_lr"] = ramp.max_lr;
-      result["unigram_entropy"] = level;
-    }
-    print_probe_json("stability", "", base.path, "", seconds_since(start), results);
+  for (Json& result : results) {
+    result["ramp"] = ramp.step;
+    result["max_lr"] = ramp.max_lr;
+    result["unigram_entropy"] = level;
   }
+  write_probe_page(args, "stability", results);
+  if (args.on("json")) print_probe_json("stability", "", base.path, "", seconds_since(start), results);
   return interrupted ? 130 : 0;
 }
 

@@ -105,7 +105,6 @@ std::string section(const std::string& title, const std::string& note, const std
 }  // namespace
 
 std::string report_html(const std::vector<RunReport>& runs, const std::string& first_section) {
-  assert(!runs.empty());
   Json data = Json::array();
   std::string title = "NormLab";
   for (const RunReport& run : runs) {
@@ -114,7 +113,7 @@ std::string report_html(const std::vector<RunReport>& runs, const std::string& f
     entry["name"] = run.name;
     data.push_back(std::move(entry));
   }
-  const std::string config = config_table(runs);
+  const std::string config = runs.empty() ? "" : config_table(runs);
   const std::string config_html =
       config.empty() ? "" : "<div class=\"scroll\"><table class=\"config\">" + config + "</table></div>";
   const bool one = runs.size() == 1;
@@ -124,7 +123,7 @@ std::string report_html(const std::vector<RunReport>& runs, const std::string& f
        {"FIRST_SECTION", first_section},
        {"DYGRAPHS_CSS", without_source_map(embedded_dygraph_min_css, "/*# sourceMappingURL")},
        {"PAGE_CSS", std::string(embedded_page_css)},
-       {"NUMBERS", numbers_table(runs)},
+       {"NUMBERS", runs.empty() ? "" : numbers_table(runs)},
        {"CONFIG", section(one ? "Configuration" : "What differs between the configurations",
                           one ? "Every key of the resolved configuration."
                               : "Keys that are equal in all runs are left out.",

@@ -14,7 +14,7 @@
 
 namespace train {
 
-/// The whole page; `first_section`: HTML that stands before all other sections.
+/// The whole page; `first_section`: HTML that stands before all other sections, and alone where there are no runs.
 std::string report_html(const std::vector<RunReport>& runs, const std::string& first_section = "");
 
 /// Text as HTML content or attribute value.

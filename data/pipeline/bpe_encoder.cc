@@ -72,8 +72,9 @@ void BpeEncoder::missing_symbol(std::string_view symbol, TokenId& pending, std::
     for (const char byte : symbol) ids.push_back(fallback_.id(uint8_t(byte)));
     return;
   }
-  check(unknown_ != no_token, "encode: ", json_quoted(std::string(symbol)),
-        " has no token in this vocabulary, which has no token for what is unknown");
+  if (unknown_ == no_token)
+    engine::fail("encode: ", json_quoted(std::string(symbol)),
+                 " has no token in this vocabulary, which has no token for what is unknown");
   if (pending != no_token && !options_.fuse_unknown) ids.push_back(pending);
   pending = unknown_;
 }
@@ -179,8 +180,8 @@ BpeMerge read_merge(const engine::SortedJson& json, size_t number, const Vocabul
     check(pair, what, ": merge ", number, " is neither \"a b\" nor [\"a\", \"b\"]");
     left = json[0], right = json[1];
   }
-  check(right.size() >= prefix_bytes, what, ": merge ", number, ": ", json_quoted(right).substr(0, 64),
-        " is shorter than the prefix inside pieces");
+  check(right.size() >= prefix_bytes, what, ": merge ", number,
+        ": its right token is shorter than the prefix inside pieces");
   return find_merge(vocabulary, left, right, prefix_bytes, number, what);
 }
 
@@ -190,8 +191,9 @@ BpeMerge find_merge(const Vocabulary& vocabulary, const std::string& left, const
                     size_t prefix_bytes, size_t number, const std::string& what) {
   const auto id_of = [&](const std::string& text) {
     const TokenId id = vocabulary.id(text);
-    check(id != no_token, what, ": merge ", number, " needs ", json_quoted(text).substr(0, 64),
-          ", which is not in the vocabulary");
+    if (id == no_token)
+      engine::fail(what, ": merge ", number, " needs ", json_quoted(text).substr(0, 64),
+                   ", which is not in the vocabulary");
     return id;
   };
   return {id_of(left), id_of(right), id_of(left + right.substr(prefix_bytes))};

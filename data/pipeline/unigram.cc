@@ -118,8 +118,9 @@ class Unigram final : public PieceModel {
         covered = covered || end - at == one;
       }
       if (!covered) {
-        check(unknown_ != no_token, "encode: the vocabulary has neither ",
-              json_quoted(std::string(piece.substr(at, one))), " nor an unknown token");
+        if (unknown_ == no_token)
+          engine::fail("encode: the vocabulary has neither ", json_quoted(std::string(piece.substr(at, one))),
+                       " nor an unknown token");
         offer(at, at + one, unknown_score_, unknown_);
       }
       at += one;

@@ -13,10 +13,11 @@ std::string json_quoted(const std::string& text) { return engine::json_text(engi
 
 TokenId checked_id(const engine::SortedJson& id, size_t tokens, const std::string& what) {
   // Holes cost memory: there may be some, and not sixteen for each token.
-  const uint64_t limit = std::max<uint64_t>(uint64_t(1) << 20, 16 * uint64_t(tokens));
-  check(id.is_number_integer() && id >= 0 && id < std::min<uint64_t>(limit, uint64_t(1) << 24), what,
-        " has id ", engine::json_text(id).substr(0, 32), ", expected an integer from 0 to ",
-        std::min<uint64_t>(limit, uint64_t(1) << 24) - 1);
+  const uint64_t most = std::max<uint64_t>(uint64_t(1) << 20, 16 * uint64_t(tokens));
+  const uint64_t limit = std::min<uint64_t>(most, uint64_t(1) << 24);
+  const bool good = id.is_number_integer() && id >= 0 && id < limit;
+  if (!good)
+    engine::fail(what, " has id ", engine::json_text(id).substr(0, 32), ", expected an integer from 0 to ", limit - 1);
   return TokenId(id);
 }
 
@@ -30,12 +31,12 @@ Vocabulary Vocabulary::from_json(const engine::SortedJson& json, const std::stri
   check(json.is_object(), what, ": expected a JSON object from token to id");
   std::vector<std::string> texts;
   for (const auto& [text, value] : json.items()) {
-    const std::string name = what + ": token " + json_quoted(text).substr(0, 64);
-    const TokenId id = checked_id(value, json.size(), name);
+    const TokenId id = checked_id(value, json.size(), what + ": token " + json_quoted(text).substr(0, 64));
     check(!text.empty(), what, ": token ", id, " is empty");
     if (id >= texts.size()) texts.resize(id + 1);
-    check(texts[id].empty(), what, ": id ", id, " belongs to two tokens, ",
-          json_quoted(texts[id]).substr(0, 64), " and ", json_quoted(text).substr(0, 64));
+    if (!texts[id].empty())
+      engine::fail(what, ": id ", id, " belongs to two tokens, ", json_quoted(texts[id]).substr(0, 64),
+                   " and ", json_quoted(text).substr(0, 64));
     texts[id] = text;
   }
   return Vocabulary(std::move(texts));

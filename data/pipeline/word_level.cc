@@ -20,8 +20,9 @@ class WordLevel final : public PieceModel {
   void encode(std::string_view piece, std::vector<TokenId>& out) const override {
     const TokenId known = vocabulary().id(piece);
     const TokenId id = known != no_token ? known : unknown_;
-    engine::check(id != no_token, "encode: ", json_quoted(std::string(piece.substr(0, 64))),
-                  " is not in the vocabulary, which has no ", json_quoted(unknown_text_));
+    if (id == no_token)
+      engine::fail("encode: ", json_quoted(std::string(piece.substr(0, 64))),
+                   " is not in the vocabulary, which has no ", json_quoted(unknown_text_));
     out.push_back(id);
   }
 

@@ -8,6 +8,7 @@
 #include "data/pipeline/regex.h"
 #include "data/unicode_form.h"
 #include "data/utf8.h"
+#include "data/whole_words.h"
 #include "engine/base/json.h"
 #include "engine/base/philox.h"
 
@@ -103,6 +104,19 @@ TEST_CASE("roles come from the template, then from names") {
   CHECK(roles("llama2").begin == 1);
   CHECK(roles("llama2").unknown == 0);
   CHECK(roles("words").begin == no_token);
+}
+
+TEST_CASE("tokens of SentencePiece and BERT begin words where a space would stand") {
+  const SortedJson all = goldens();
+  const auto edge = [&](const char* name, const std::string& text) {
+    const auto tokenizer = parse_tokenizer(all["tokenizers"][name]["file"].dump(), name);
+    return word_edges(*tokenizer).at(tokenizer->encode(text).back());
+  };
+  CHECK(edge("xglm", "a ca") == WordEdge::before);  // "▁ca"
+  CHECK(edge("llama2", "the cat") == WordEdge::inside);  // "at"
+  CHECK(edge("bert", "cat the") == WordEdge::before);
+  CHECK(edge("bert", "newest lowers") == WordEdge::inside);  // "##s"
+  CHECK(edge("gpt2", " the") == WordEdge::before);
 }
 
 TEST_CASE("long texts cost time that grows with them", "[medium]") {

@@ -249,23 +249,3 @@ TEST_CASE("checkpoints: one that was moved aside when the program ended comes ba
   CHECK(checkpoint_to_resume(run.path)->step == 3);
   CHECK(engine::list_folder(run / "checkpoints") == std::vector<std::string>{"step-00000003"});
 }
-
-TEST_CASE("Ctrl-C in a validation ends it at once; the run that goes on makes up for it", "[medium]") {
-  ShellJob shell;
-  write_shard(shell.job.folder / "long.bin", learnable_tokens(300'000, 16, 3), 16);
-  shell.job.set("eval.every", 12).set("data.valid", shell.job.folder / "long.bin").set("checkpoint.every", 0);
-  REQUIRE(run_normlab(shell.command("whole")).code == 0);
-  const std::string metrics = shell.job.run("cut") + "/metrics.jsonl";
-  const std::string script = BINARY_DIR "/normlab " + shell.command("cut") +
-                             " 2>/dev/null & p=$!; while ! grep -q '\"step\":12,' " + metrics +
-                             " 2>/dev/null && kill -0 $p; do :; done; kill -INT $p; wait $p";
-  engine::write_file(shell.job.folder / "script", script);
-  // A shell in the foreground: in the background it would ignore SIGINT for its children.
-  const int status = std::system(("bash -m " + shell.job.folder / "script").c_str());
-  CHECK(WEXITSTATUS(status) == 130);
-  CHECK(shell.steps("cut") == std::vector<int64_t>{12});
-  CHECK(series(shell.job.run("cut"), "valid_loss").empty());
-  REQUIRE(run_normlab(shell.command("cut", "--resume")).code == 0);
-  for (const char* key : {"loss", "valid_loss"})
-    CHECK(series(shell.job.run("cut"), key) == series(shell.job.run("whole"), key));
-}

@@ -134,6 +134,24 @@ TEST_CASE("Ctrl-C leaves a checkpoint and 130") {
   CHECK(series(job.run("run"), "loss").size() == size_t(step) + 3);
 }
 
+TEST_CASE("Ctrl-C in a validation ends it at once; the run that goes on makes up for it", "[medium]") {
+  Job job;
+  write_shard(job.folder / "long.bin", learnable_tokens(1'000'000, 16, 3), 16);
+  job.set("eval.every", 12).set("data.valid", job.folder / "long.bin").set("checkpoint.every", 0);
+  Process process(job);
+  REQUIRE(process.train("whole") == 0);
+  const pid_t pid = process.begin("cut");
+  for (int i = 0; i < 20000 && lines(job.run("cut")) < 12; ++i) ::usleep(1000);
+  ::kill(pid, SIGINT);
+  CHECK(wait_for(pid) == 130);
+  REQUIRE(list_checkpoints(job.run("cut")).size() == 1);
+  CHECK(list_checkpoints(job.run("cut"))[0].step == 12);
+  CHECK(series(job.run("cut"), "valid_loss").empty());
+  REQUIRE(process.train("cut", {"--resume"}) == 0);
+  for (const char* key : {"loss", "valid_loss"})
+    CHECK(series(job.run("cut"), key) == series(job.run("whole"), key));
+}
+
 TEST_CASE("bad input to normlab train: one line and 2") {
   Job job;
   Process process(job);

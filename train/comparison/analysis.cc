@@ -57,14 +57,14 @@ struct Group {
     return updates > 0 ? seconds / updates : NAN;
   }
 
-  /// Mean over the seeds at the updates that all of them have.
-  std::vector<std::pair<int64_t, double>> mean_curve() const {
-    std::map<int64_t, std::pair<int64_t, double>> sums;
+  /// Over the seeds, at the updates that all of them have.
+  std::vector<std::pair<int64_t, Mean>> mean_curve() const {
+    std::map<int64_t, std::vector<double>> losses;
     for (const FinishedRun* f : runs)
-      for (const auto& [step, loss] : f->result.curve) ++sums[step].first, sums[step].second += loss;
-    std::vector<std::pair<int64_t, double>> out;
-    for (const auto& [step, sum] : sums)
-      if (sum.first == int64_t(runs.size())) out.emplace_back(step, sum.second / double(sum.first));
+      for (const auto& [step, loss] : f->result.curve) losses[step].push_back(loss);
+    std::vector<std::pair<int64_t, Mean>> out;
+    for (const auto& [step, values] : losses)
+      if (values.size() == runs.size()) out.emplace_back(step, mean_of(values));
     return out;
   }
 };
@@ -101,7 +101,8 @@ Json runs_json(const Comparison& comparison, const Group& group) {
 }
 
 // Mean over the grid of min(loss, L0) less the least loss (Wortsman et al., arXiv 2309.14322): how much a
-// wrong learning rate costs. L0 is the loss before training; a run without a final loss counts as that.
+// wrong learning rate costs. L0 is the loss before training, and that of a failed run; a stopped run has its
+// last.
 Json lr_sensitivity(const std::vector<FinishedRun>& sweep, const std::string& placement) {
   double sum = 0, least = INFINITY;
   int64_t n = 0;
@@ -109,7 +110,8 @@ Json lr_sensitivity(const std::vector<FinishedRun>& sweep, const std::string& pl
     if (f.run.placement != placement) continue;
     if (!f.result.first_loss) return {};
     const double start = *f.result.first_loss;
-    const double loss = f.result.status == RunStatus::done ? std::min(*f.result.loss, start) : start;
+    const bool failed = f.result.status == RunStatus::failed;
+    const double loss = failed ? start : std::min(f.result.loss.value_or(start), start);
     sum += loss, least = std::min(least, loss), ++n;
   }
   return n > 0 ? Json(sum / double(n) - least) : Json();
@@ -163,9 +165,12 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
     if (const auto found = differences.find(placement); found != differences.end()) {
       row["difference"] = difference_json(found->second, adjusted[i]);
       row["verdict"] = verdict_of(found->second.mean.mean, adjusted[i], request.seeds);
-      const auto reached = first_reach(group.mean_curve(), mean_of(baseline.losses).mean);
-      if (reached)
-        row["reaches_baseline"] = {{"updates", *reached}, {"share", *reached / double(request.steps)}};
+      std::vector<std::pair<int64_t, double>> curve;
+      for (const auto& [step, at_step] : group.mean_curve()) curve.emplace_back(step, at_step.mean);
+      if (const auto reached = first_reach(curve, mean_of(baseline.losses).mean))
+        row["reaches_baseline"] = {{"updates", *reached},
+                                   {"share", *reached / double(request.steps)},
+                                   {"seconds", number_or_null(*reached * group.seconds_per_update())}};
     } else if (placement != request.baseline) {
       row["verdict"] = group.failed > 0 ? "failed" : "baseline failed";
     }
@@ -298,7 +303,38 @@ void print_comparison(const Json& result) {
   for (const std::string& remark : remarks(result)) std::printf("%s\n", remark.c_str());
 }
 
-std::string comparison_html(const Json& result) {
+namespace {
+
+// For the script of the report page, which says what it takes.
+Json chart_data(const Comparison& comparison, const Json& result) {
+  Json placements = Json::array();
+  for (const Json& row : result["placements"]) {
+    const std::string name = row["placement"].get<std::string>();
+    Json curve = Json::array(), losses = Json::array(), differences = Json::array(), rates = Json::array();
+    for (const auto& [step, mean] : Group(comparison.claim(), name).mean_curve())
+      curve.push_back({step, mean.mean, number_or_null(mean.se)});
+    for (const Json& run : row["runs"])
+      if (run["loss"].is_number()) losses.push_back({run["seed"], run["loss"]});
+    const Json& d = row["difference"];
+    for (size_t i = 0; !d.is_null() && i < d["values"].size(); ++i)
+      differences.push_back({result["seeds"][i], d["values"][i]});
+    for (const FinishedRun& f : comparison.sweep())
+      if (f.run.placement == name)
+        rates.push_back({f.run.lr, number_or_null(f.result.loss), f.result.status == RunStatus::done});
+    const bool interval = !d.is_null() && !d["ci95"].is_null();
+    placements.push_back({{"name", name},
+                          {"curve", curve},
+                          {"losses", losses},
+                          {"differences", differences},
+                          {"interval", interval ? Json({d["ci95"][0], d["mean"], d["ci95"][1]}) : Json()},
+                          {"rates", rates}});
+  }
+  return {{"placements", placements}};
+}
+
+}  // namespace
+
+std::string comparison_html(const Comparison& comparison, const Json& result) {
   std::string head, body, notes;
   for (const Column& c : columns) head += "<th scope=\"col\">" + escape_html(c.heading) + "</th>";
   for (const Json& row : result["placements"]) {
@@ -310,9 +346,13 @@ std::string comparison_html(const Json& result) {
     body += "</tr>";
   }
   for (const std::string& remark : remarks(result))
-    notes += "<p class=\"note\">" + escape_html(remark) + "</p>";
-  return "<section><h2>Comparison</h2><div class=\"scroll\"><table class=\"numbers\"><thead><tr>" + head +
-         "</tr></thead><tbody>" + body + "</tbody></table></div>" + notes + "</section>";
+    notes += (notes.empty() ? "" : "; ") + escape_html(remark);
+  return "<section><h2>Comparison</h2><p class=\"note\">" + notes + "</p>" +
+         "<div class=\"scroll\"><table class=\"numbers\"><thead><tr>" + head + "</tr></thead><tbody>" + body +
+         "</tbody></table></div></section><section><div class=\"grid\" "
+         "id=\"comparison-charts\"></div></section>"
+         "<script type=\"application/json\" id=\"comparison-data\">" +
+         script_json(chart_data(comparison, result)) + "</script>";
 }
 
 }  // namespace train

@@ -2,6 +2,11 @@
 // comparison.h, evaluation/statistics.h.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "engine/base/json.h"
 #include "train/comparison/comparison.h"
 
@@ -10,8 +15,8 @@ namespace train {
 /// compare.json: "placements" with runs, means, differences and verdicts; "sweep", "lr_sensitivity", "edge".
 engine::Json comparison_json(const Comparison& comparison, int64_t threads);
 void print_comparison(const engine::Json& result);
-/// The table as HTML.
-std::string comparison_html(const engine::Json& result);
+/// The table as HTML, and the numbers that the page's script draws.
+std::string comparison_html(const Comparison& comparison, const engine::Json& result);
 
 /// "better", "worse" or "no difference shown", in words: only a Holm-corrected p below 0.05 of at least three
 /// seeds tells.

@@ -12,6 +12,7 @@
 #include <map>
 
 #include "engine/base/check.h"
+#include "train/evaluation/count_progress.h"
 #include "train/signals.h"
 
 namespace train {
@@ -56,6 +57,8 @@ std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, in
   const SignalGuard signals;
   std::vector<ChildEnd> out(commands.size(), ChildEnd::interrupted);
   std::map<pid_t, size_t> running;
+  CountProgress progress("training", "runs", int64_t(commands.size()));
+  int64_t ended = 0;
   bool asked = false;
   for (size_t next = 0; next < commands.size() || !running.empty();) {
     if (signals.raised() && !asked) {
@@ -77,6 +80,8 @@ std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, in
     if (const auto found = running.find(child); found != running.end()) {
       out[found->second] = end_of(status);
       running.erase(found);
+      ++ended;
+      progress.update(ended, double(ended) / double(commands.size()));
     }
   }
   return out;

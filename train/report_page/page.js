@@ -338,6 +338,55 @@ const layerPanels = (key, parent, sectionElement, preferred) => {
 layerPanels("layers", $("layers"), $("layers-section"), ["grad_norm", "w2_grad", "update_ratio", "weight_norm", "activation_rms"]);
 layerPanels("gains", $("gains"), $("gains-section"), []);
 
+// ---- cards that a probe brings with it ------------------------------------------------------------------------------
+// [{title, unit, log, layers: x is a layer, series: [{label, points: [[x, y]]}]}]
+const probeCards = (cards, parent) => cards.forEach((c) => makeCard(parent, {
+  kind: "probe", title: c.title, unit: c.unit, log: c.log, integerX: true, xText: () => (x) => (c.layers ? `layer ${x}` : count(x)),
+  series: () => c.series.map((s, i) => ({name: `${i}`, label: s.label, color: runColor(i), markers: s.points.length < 60, width: 1.9, points: s.points})),
+}));
+if ($("cards-data")) probeCards(JSON.parse($("cards-data").textContent), $("cards"));
+if (runs.length === 0) [$("about-runs"), ...$("controls").querySelectorAll("label")].forEach((e) => { e.hidden = true; });
+
+// ---- a comparison of placements -------------------------------------------------------------------------------------
+// What `normlab compare` adds: {placements: [{name, curve: [[update, mean, se or null]], losses: [[seed, loss]],
+// differences: [[seed, difference]], interval: [low, mean, high] or null, rates: [[lr, loss, finished]]}]}.
+const comparisonCards = (placements, parent) => {
+  const card = (spec) => makeCard(parent, {kind: "comparison", ...spec});
+  const each = (points, options) => () => placements.map((p, i) => (
+      {name: `${i}`, label: p.name, color: runColor(i), markers: true, points: points(p), ...(options ? options(p) : {})}));
+  const dots = () => ({width: 0.01, banded: false});
+  const seedText = () => (x) => (x < 0.5 ? "mean" : `seed ${x}`);
+  const withBands = (points) => points.map(([x, y, se]) => [x, [y - (se || 0), y, y + (se || 0)]]);
+  card({
+    title: "Mean validation loss", wide: true, unit: "nats a token over updates; bands: ± standard error", xText: () => count,
+    series: each((p) => withBands(p.curve), () => ({banded: true, width: 1.9})),
+  });
+  card({title: "Final loss", unit: "nats a token, seed by seed", integerX: true, xText: seedText, series: each((p) => p.losses, dots)});
+  // Means stand side by side around 0, each on its interval.
+  const mean = (p, i) => {
+    const left = -0.4 + 0.8 * i / placements.length, right = left + 0.7 / placements.length;
+    return p.interval ? [[left, p.interval], [right, p.interval]] : [];
+  };
+  card({
+    title: "Difference to the baseline", unit: "by seed; left: the mean and its 95 % interval", integerX: true, xText: seedText,
+    series: () => placements.flatMap((p, i) => [
+      {name: `${i} mean`, label: p.name, color: runColor(i), width: 1.9, banded: true, points: mean(p, i)},
+      {name: `${i}`, label: p.name, color: runColor(i), width: 0.01, banded: true, markers: true, sub: p.interval !== null,
+       points: p.differences.map(([seed, d]) => [seed, [d, d, d]])},
+    ]),
+  });
+  const rate = (finished) => (p) => p.rates.filter((r) => r[2] === finished && r[1] !== null).map(([lr, loss]) => [Math.log10(lr), loss]);
+  card({
+    title: "Loss against learning rate", unit: "faint: stopped before its end", xText: () => (x) => number(Math.pow(10, x)),
+    series: () => placements.flatMap((p, i) => [
+      {name: `${i}`, label: p.name, color: runColor(i), markers: true, width: 1.9, points: rate(true)(p)},
+      {name: `${i} stopped`, label: p.name, color: faint(runColor(i)), markers: true, width: 0.01, quiet: true, points: rate(false)(p)},
+    ]),
+  });
+};
+if ($("comparison-data"))
+  comparisonCards(JSON.parse($("comparison-data").textContent).placements, $("comparison-charts"));
+
 // ---- header ---------------------------------------------------------------------------------------------------------
 const paintDots = () => document.querySelectorAll(".dot[data-run]").forEach((dot) => { dot.style.background = runColor(+dot.dataset.run); });
 runs.forEach((run, i) => {

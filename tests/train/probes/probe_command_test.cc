@@ -107,6 +107,14 @@ TEST_CASE("static probes read a run, and gains every checkpoint of it") {
   for (const Json& relative : attention["results"][0]["relative"])
     CHECK((relative.get<double>() > 0 && relative.get<double>() <= 1));
   CHECK_THAT(run_binary("probe attention --rows 4" + rows).text, Contains("logit_max"));
+  for (const std::string probe :
+       {"attention --rows 4" + rows, "gradients --rows 4" + rows, "gains --all-checkpoints --model " + run}) {
+    const std::string page = job.folder / "page.html";
+    std::filesystem::remove(page);
+    REQUIRE(run_binary("probe " + probe + " --out " + page).code == 0);
+    CHECK_THAT(engine::read_file(page),
+               Contains("id=\"cards-data\"") && Contains("\"title\"") && Contains("</html>"));
+  }
 }
 
 TEST_CASE("a ramp breaks a run, or is said to have broken none") {
