@@ -10,13 +10,15 @@
 #include "models/forward.h"
 #include "reference_measure.h"
 #include "shared_data.h"
+#include "wide_work_scope.h"
 
 using namespace engine;
 using namespace models;
 
 namespace {
 
-// The collection's folders of one model each: those with tensors that PyTorch computed. hf_* are import_forward_test's.
+// The collection's folders of one model each: those with tensors that PyTorch computed. hf_* are
+// import_forward_test's.
 std::vector<std::string> cases() {
   std::vector<std::string> names;
   const std::string root = shared_path("reference");
@@ -74,6 +76,7 @@ TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
 
 #if defined(ENGINE_HAS_cuda_host)
 TEST_CASE("reference models on cuda-host agree with PyTorch to 1e-9 in f64, 1e-5 in f32", "[medium]") {
+  const WideWorkScope as_on_the_cpu(wide_work(Device::cpu), Device::cuda_host);
   for (const std::string& folder : cases()) {
     INFO(folder);
     for (const auto& [name, error] : run_case(folder, DType::f64, Device::cuda_host)) {
