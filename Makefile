@@ -126,7 +126,7 @@ check-arm64: setup
 
 # Every kernel file by nvcc, for every card that we build for: no spilled registers, no local memory.
 CUDA_ARCHS := 80 86 89 90a 100
-NVCC := nvcc -std=c++20 -O3 --expt-relaxed-constexpr -DENGINE_GPU=cuda -I. -Xptxas -warn-spills,-warn-lmem-usage,-Werror
+NVCC := nvcc -std=c++20 -O3 --expt-relaxed-constexpr -DENGINE_GPU=cuda -DENGINE_HAS_cuda=1 -I. -Xptxas -warn-spills,-warn-lmem-usage,-Werror
 cuda-archs:
 	@command -v nvcc >/dev/null || { echo "make cuda-archs needs CUDA's nvcc (12.8 or later) on PATH"; exit 1; }
 	for arch in $(CUDA_ARCHS); do for file in $(wildcard engine/*/*_cuda.cu); do echo "$$arch $$file"; done; done | \

@@ -23,7 +23,7 @@ endif()
 # Kernels on the stand-in: pragmas meant for nvcc are no mistake, and a product and a sum are two roundings everywhere.
 # Fibers confuse ThreadSanitizer, and what kernels may race in is checked by the stand-in itself.
 function(cuda_host_options target)
-  target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda_host)
+  target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda_host ENGINE_HAS_cuda_host=1)
   target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -ffp-contract=off $<$<BOOL:${NORMLAB_TSAN}>:-fno-sanitize=thread>)
 endfunction()
 
@@ -51,6 +51,7 @@ function(box name folder)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC ${include})
   target_link_libraries(${name} PUBLIC ${arg_LINK})
+  target_compile_definitions(${name} PRIVATE ${cuda_definitions})
 
   if(arg_KERNELS AND kernels)
     foreach(level ${NORMLAB_ISA_LEVELS})
@@ -87,6 +88,9 @@ endfunction()
 foreach(level ${NORMLAB_ISA_LEVELS})
   add_compile_definitions(ENGINE_HAS_${level}=1)
 endforeach()
+# What declares the stand-in's kernels (engine/kernel/kernel.h). The CPU's kernel files do not need it, and are not compiled
+# again when it changes.
+set(cuda_definitions "")
 if(NOT ENGINE_CUDA STREQUAL "off")
-  add_compile_definitions(ENGINE_HAS_cuda_host=1)
+  set(cuda_definitions ENGINE_HAS_cuda_host=1)
 endif()

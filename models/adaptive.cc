@@ -41,14 +41,15 @@ struct Members {
 };
 Members members_of(const Band& band, const Tensor& ids) {
   std::vector<int32_t> positions, local;
-  const int32_t* id = ids.data<int32_t>();
+  const Tensor host = ids.to(engine::Device::cpu);
+  const int32_t* id = host.data<int32_t>();
   for (int64_t i = 0; i < ids.numel(); ++i) {
     if (id[i] < band.first || id[i] >= band.last) continue;
     positions.push_back(int32_t(i));
     local.push_back(int32_t(id[i] - band.first));
   }
   const int64_t n = int64_t(local.size());
-  return {Tensor::from_ids(positions, {n}), Tensor::from_ids(local, {n})};
+  return {Tensor::from_ids(positions, {n}).to(ids.device()), Tensor::from_ids(local, {n}).to(ids.device())};
 }
 
 Tensor head_weight(const std::vector<Band>& bands, const nn::Parameters& parameters) {
@@ -62,7 +63,8 @@ Tensor tail_input(const Band& band, const Tensor& x) { return engine::matmul(x, 
 
 Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters, const Tensor& ids,
                           DType dtype) {
-  const int32_t* id = ids.data<int32_t>();
+  const Tensor host = ids.to(engine::Device::cpu);
+  const int32_t* id = host.data<int32_t>();
   for (int64_t i = 0; i < ids.numel(); ++i)
     engine::check(id[i] >= 0 && id[i] < config.vocab_size, "embedding: id ", id[i], " at position ", i,
                   " is outside the vocabulary of ", config.vocab_size);
@@ -72,7 +74,7 @@ Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& param
     const Tensor words =
         engine::embedding(members.ids, use(*band.words), config.embed_scale, parameters.precision().compute);
     const Tensor x = engine::linear(words, use(*band.projection), {}, {.dtype = dtype});
-    const Tensor ones = Tensor::full(members.ids.shape(), 1, engine::compute_dtype(dtype));
+    const Tensor ones = Tensor::full(members.ids.shape(), 1, engine::compute_dtype(dtype), ids.device());
     const Tensor part = engine::scatter_rows(x, members.positions, ones, ids.numel());
     sum = sum.defined() ? engine::add(sum, part) : part;
   }
@@ -103,16 +105,18 @@ Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters
   const std::vector<Band> bands = bands_of(config, parameters);
   const Tensor x = engine::reshape(engine::contiguous(hidden), {labels.numel(), config.width});
   std::vector<int32_t> head_labels(size_t(labels.numel()));
+  const Tensor host = labels.to(engine::Device::cpu);
   for (int64_t i = 0; i < labels.numel(); ++i) {
-    const int32_t label = labels.data<int32_t>()[i];
+    const int32_t label = host.data<int32_t>()[i];
     head_labels[size_t(i)] = label;
     for (size_t b = 1; b < bands.size(); ++b)
       if (label >= bands[b].first && label < bands[b].last)
         head_labels[size_t(i)] = int32_t(bands[0].last + int64_t(b) - 1);
   }
   const engine::LinearCrossEntropyOptions options{.loss_scale = loss_scale};
-  Tensor loss = engine::linear_cross_entropy(x, head_weight(bands, parameters), {},
-                                             Tensor::from_ids(head_labels, {labels.numel()}), options);
+  Tensor loss = engine::linear_cross_entropy(
+      x, head_weight(bands, parameters), {},
+      Tensor::from_ids(head_labels, {labels.numel()}).to(labels.device()), options);
   for (size_t b = 1; b < bands.size(); ++b) {
     const Members members = members_of(bands[b], labels);
     if (members.ids.numel() == 0) continue;

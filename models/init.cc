@@ -170,8 +170,11 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
     }
     const bool is_bias = info.group == ParameterGroup::bias;
     // Drawn in at least f32; parameters without f32 masters are rounded once.
-    const bool rounded = engine::compute_dtype(values.dtype()) != values.dtype();
-    const Tensor drawn = rounded ? Tensor::empty(values.shape(), engine::DType::f32) : values;
+    // And on the host, so that every device begins with the same bits.
+    const bool apart =
+        engine::compute_dtype(values.dtype()) != values.dtype() || values.device() != engine::Device::cpu;
+    const Tensor drawn =
+        apart ? Tensor::empty(values.shape(), engine::compute_dtype(values.dtype())) : values;
     // A stack of expert matrices [E, out, in] is drawn as one; fans are those of a matrix.
     Item item{config,
               info.name,
@@ -187,7 +190,7 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
       if (const Parameter* w = model.parameters().find(matrix)) item.fan_in = w->value.size(-1);
     }
     rule->apply(item);
-    if (rounded) values.copy_from(drawn);
+    if (apart) values.copy_from(drawn);
   }
   normalize_ngpt(model);
   model.parameters().refresh_copies();
@@ -241,7 +244,8 @@ void admin_profile(Transformer& model, const Tokens& tokens) {
 namespace {
 
 template <class T>
-void normalize_matrix(const Tensor& m, bool columns) {
+void normalize_matrix(const Tensor& matrix, bool columns) {
+  const Tensor m = matrix.to(engine::Device::cpu);
   T* w = m.data<T>();
   const int64_t rows = m.size(0), width = m.size(1), lines = columns ? width : rows,
                 n = columns ? rows : width;
@@ -258,6 +262,7 @@ void normalize_matrix(const Tensor& m, bool columns) {
       x = engine::narrow<T>(double(engine::widen(x)) * r);
     }
   }
+  if (matrix.device() != engine::Device::cpu) matrix.copy_from(m);
 }
 
 }  // namespace

@@ -93,7 +93,8 @@ std::vector<nn::KvCache> Transformer::make_cache(int64_t rows, int64_t capacity)
   const Shape shape = {rows, capacity, config_.kv_width()};
   std::vector<nn::KvCache> cache;
   for (int64_t i = 0; i < config_.layers; ++i)
-    cache.push_back({Tensor::zeros(shape, precision_.compute), Tensor::zeros(shape, precision_.compute), 0});
+    cache.push_back({Tensor::zeros(shape, precision_.compute, precision_.device),
+                     Tensor::zeros(shape, precision_.compute, precision_.device), 0});
   return cache;
 }
 
@@ -121,7 +122,8 @@ namespace {
 Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
   if (config.causal() || config.position_offset == 0) return {};
   const int32_t padding = int32_t(config.position_offset - 1);
-  const int32_t* id = ids.data<int32_t>();
+  const Tensor host = ids.to(engine::Device::cpu);
+  const int32_t* id = host.data<int32_t>();
   const int64_t B = ids.size(0), T = ids.size(1);
   std::vector<int32_t> positions(size_t(B * T));
   bool plain = true;
@@ -132,16 +134,23 @@ Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
       plain = plain && id[t] != padding;
     }
   }
-  return plain ? Tensor() : Tensor::from_ids(positions, ids.shape());
+  return plain ? Tensor() : Tensor::from_ids(positions, ids.shape()).to(ids.device());
 }
 
 }  // namespace
 
-Tensor Transformer::embed(const Tokens& tokens, const nn::Context& context) const {
+/// The same tokens where the model computes.
+Tokens Transformer::here(const Tokens& tokens) const {
+  const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(precision_.device) : t; };
+  return {.ids = moved(tokens.ids), .types = moved(tokens.types), .key_mask = moved(tokens.key_mask)};
+}
+
+Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) const {
+  const Tokens tokens = here(tokens_in);
   const DType dtype = precision_.stream;
   check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
         tokens.ids.dtype(), " ", tokens.ids.shape());
-  check_mask(tokens.key_mask, tokens.ids.shape());
+  check_mask(tokens_in.key_mask, tokens.ids.shape());
   const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
@@ -158,10 +167,11 @@ Tensor Transformer::embed(const Tokens& tokens, const nn::Context& context) cons
                            : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
   }
   if (config_.positions == nn::Positions::sinusoidal)
-    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype));
+    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype).to(x.device()));
   if (types_) {
-    const Tensor types =
-        tokens.types.defined() ? tokens.types : Tensor::zeros(tokens.ids.shape(), DType::i32);
+    const Tensor types = tokens.types.defined()
+                             ? tokens.types
+                             : tokens.ids.like(tokens.ids.shape(), DType::i32, engine::Contents::zeros);
     check(types.shape() == tokens.ids.shape(), "token types ", types.shape(), " beside ids ",
           tokens.ids.shape());
     x = engine::add(x, engine::embedding(types, use_value(*types_), 1, dtype));
@@ -179,7 +189,7 @@ Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context) con
 Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& outer, DType dtype,
                            std::vector<Tensor>* auxiliary) const {
   nn::Context context = outer;
-  context.key_mask = tokens.key_mask;
+  context.key_mask = here(tokens).key_mask;
   const Tensor x = embed(tokens, context);
   const bool two = config_.norms.stream.kind == nn::StreamKind::residual;
   nn::Streams streams{nn::ResidualStream(x), two ? engine::affine(x, config_.norms.stream.c) : Tensor(),
@@ -249,7 +259,8 @@ Tensor Transformer::logits(const Tensor& hidden) const {
   return config_.logit_softcap ? engine::softcap(z, *config_.logit_softcap) : z;
 }
 
-Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options) const {
+Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels_in, const LossOptions& options) const {
+  const Tensor labels = labels_in.to(hidden.device());
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden);
     if (config_.classes > 1) return engine::cross_entropy(z, labels);
@@ -263,14 +274,15 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
   Tensor x = hidden, scored_labels = labels;
   if (config_.objective == Objective::mlm) {
     // Only masked rows go through the head (about 15 %).
-    const int32_t* label = labels.data<int32_t>();
+    const Tensor host = labels_in.to(engine::Device::cpu);
+    const int32_t* label = host.data<int32_t>();
     std::vector<int32_t> rows, kept;
     for (int64_t i = 0; i < labels.numel(); ++i)
       if (label[i] != engine::kNotScored) rows.push_back(int32_t(i)), kept.push_back(label[i]);
     const int64_t n = int64_t(rows.size());
     x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {labels.numel(), config_.width}),
-                            Tensor::from_ids(rows, {n}));
-    scored_labels = Tensor::from_ids(kept, {n});
+                            Tensor::from_ids(rows, {n}).to(hidden.device()));
+    scored_labels = Tensor::from_ids(kept, {n}).to(hidden.device());
   }
   return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_),
                                       scored_labels,

@@ -55,6 +55,7 @@ class Transformer {
   std::vector<nn::KvCache> make_cache(int64_t rows, int64_t capacity) const;
 
  private:
+  Tokens here(const Tokens& tokens) const;
   Tensor embed(const Tokens& tokens, const nn::Context& context) const;
   Tensor head_input(const Tensor& hidden) const;  // the MLM transform, or hidden itself, in the compute dtype
   Tensor vocabulary_weight() const;

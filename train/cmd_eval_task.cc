@@ -59,16 +59,22 @@ int64_t context_of(const Arguments& args, const models::ModelConfig& config) {
   return given > 0 ? given : config.context;
 }
 
-// The token that stands for an empty context.
-data::TokenId start_token(const data::Tokenizer& tokenizer) {
-  const data::TokenId begin = find_special(tokenizer, begin_names);
-  return begin != data::no_token ? begin : find_special(tokenizer, end_names);
+TextStart text_start(const OpenModel& open) {
+  const data::Tokenizer& tokenizer = text_tokenizer(open);
+  TextStart start{.before = begin_of_prompt(tokenizer)};
+  std::vector<int32_t> names = begin_of_text(open), ends = ends_of_text(open);
+  if (const data::TokenId id = find_special(tokenizer, begin_names); id != data::no_token)
+    names.push_back(int32_t(id));
+  names.insert(names.end(), ends.begin(), ends.end());
+  if (!names.empty()) start.alone = names.front();
+  return start;
 }
 
 // All requests as ids: a family for each document, and behind them one for each document's choices after the
 // neutral context.
-std::vector<ScoreFamily> encode_all(TaskRun& run, const data::Tokenizer& tokenizer, const std::string& file) {
-  const data::TokenId start = start_token(tokenizer);
+std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const std::string& file) {
+  const data::Tokenizer& tokenizer = text_tokenizer(open);
+  const TextStart start = text_start(open);
   std::vector<ScoreFamily> families;
   for (size_t i = 0; i < run.items.size(); ++i) {
     ScoreFamily& family = families.emplace_back();
@@ -168,9 +174,8 @@ int eval_task(int argc, char** argv) {
   const models::ModelConfig& config = open.model->config();
   check(config.causal(), open.folder, ": the model is no causal one (its objective is ",
         models::objective_names[size_t(config.objective)], "); zero-shot tasks need one that continues text");
-  const data::Tokenizer& tokenizer = text_tokenizer(open);
   run.context = context_of(args, config);
-  const std::vector<ScoreFamily> families = encode_all(run, tokenizer, file);
+  const std::vector<ScoreFamily> families = encode_all(run, open, file);
   const bool finished = score_all(run, open, families, args.integer("batch", 1, 1 << 16));
   if (lines) {
     lines->write(document_lines(run));

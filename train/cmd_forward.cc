@@ -3,6 +3,7 @@
 #include "models/forward.h"
 
 #include "engine/base/json.h"
+#include "engine/core/memory.h"
 #include "models/import.h"
 #include "train/checkpoint_dir.h"
 #include "train/cli.h"
@@ -30,11 +31,12 @@ const Usage usage = {
 
 int cmd_forward(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
-  engine::check(args.text("device") == "cpu", "--device ", args.text("device"),
-                ": this build computes on the cpu only");
   const engine::DType dtype = engine::parse_dtype(args.text("precision"));
+  nn::Precision precision = nn::Precision::of(dtype);
+  precision.device = engine::parse_device(args.text("device"));
+  engine::memory_of(precision.device);  // an error where this build lacks it
   const bool grads = args.on("grads");
-  models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), nn::Precision::of(dtype),
+  models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), precision,
                                                 grads ? nn::Gradients::allocated : nn::Gradients::none);
   const std::string tokens = args.text("tokens");
   const models::TokenBatch batch =

@@ -15,7 +15,8 @@ namespace {
 
 Tensor flat(const Tensor& t) { return t.reshape({t.numel()}); }
 
-double squared_distance(const Tensor& a, const Tensor& b) {
+double squared_distance(const Tensor& a_in, const Tensor& b_in) {
+  const Tensor a = a_in.to(engine::Device::cpu), b = b_in.to(engine::Device::cpu);
   double sum = 0;
   engine::visit_float(a.dtype(), [&](auto t) {
     const auto *x = a.data<decltype(t)>(), *y = b.data<decltype(t)>();

@@ -35,9 +35,10 @@ Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
   }
   const int64_t n = parameters.values().numel();
   const DType dtype = engine::compute_dtype(parameters.precision().master);
+  const engine::Device device = parameters.precision().device;
   const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
-  if (adam || config.name == OptimizerKind::nag || config.momentum > 0) first_ = Tensor::zeros({n}, dtype);
-  if (adam) second_ = Tensor::zeros({n}, dtype);
+  if (adam || config.name == OptimizerKind::nag || config.momentum > 0) first_ = Tensor::zeros({n}, dtype, device);
+  if (adam) second_ = Tensor::zeros({n}, dtype, device);
 }
 
 void Optimizer::step(double lr, double factor) {

@@ -35,18 +35,31 @@ double now() {
 // flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
 constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
 
-nn::Precision precision_of(const TrainConfig& config) {
+nn::Precision dtypes_of(const TrainConfig& config) {
   if (config.precision == PrecisionKind::bf16) return nn::Precision::of(engine::DType::bf16);
   if (config.precision != PrecisionKind::f16) return nn::Precision::of(engine::DType::f32);
   return config.loss_scale.memory_efficient ? nn::Precision::memory_efficient_f16()
                                             : nn::Precision::of(engine::DType::f16);
 }
 
+engine::Device device_of(DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::cuda: return engine::Device::cuda;
+    case DeviceKind::cuda_host: return engine::Device::cuda_host;
+    default: return engine::Device::cpu;
+  }
+}
+
+nn::Precision precision_of(const TrainConfig& config) {
+  nn::Precision precision = dtypes_of(config);
+  precision.device = device_of(config.device);
+  return precision;
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
-  check(config.device == DeviceKind::cpu, "device: this build trains on the cpu only");
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
   data_ = open_data(config, model_config.objective, model_config.context, communicator_->rank(),
                     communicator_->size());
@@ -73,7 +86,8 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
                         planned_steps(), " updates to decay in: the learning rate only rises");
   if (config.ema.decay > 0) {
     const Tensor& values = model_->parameters().values();
-    state_.average = Tensor::zeros(values.shape(), engine::compute_dtype(values.dtype()));
+    state_.average =
+        values.like(values.shape(), engine::compute_dtype(values.dtype()), engine::Contents::zeros);
   }
   statistics_ = std::make_unique<LayerStatistics>(*model_);
   flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
@@ -293,7 +307,7 @@ std::optional<Evaluation> Trainer::evaluate_average() {
   nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
-    raw = Tensor::empty(parameters.values().shape(), parameters.values().dtype());
+    raw = parameters.values().like(parameters.values().shape(), parameters.values().dtype());
     raw.copy_from(parameters.values());
     parameters.values().copy_from(state_.average);
     parameters.refresh_copies();

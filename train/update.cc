@@ -52,7 +52,8 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
   Gradients g;
   nn::Parameters& parameters = model_.parameters();
   parameters.clear_gradients();
-  Tensor nats = Tensor::zeros({}, engine::DType::f64);  // stays where the model is until the update is whole
+  // Stays where the model is until the update is whole.
+  Tensor nats = Tensor::zeros({}, engine::DType::f64, parameters.precision().device);
   for (size_t i = 0; i < batches.size(); ++i) {
     if (batches[i].scored == 0) continue;
     const double start = now();

@@ -10,12 +10,12 @@
 namespace engine {
 namespace {
 
-// ||a - b|| / max(||b||, 1e-30); infinite when a is not finite where b is.
-double relative_error(const std::vector<double>& a, const std::vector<double>& b) {
+// ||a - b|| / max(||b||, least); infinite when a is not finite where b is.
+double relative_error(const std::vector<double>& a, const std::vector<double>& b, double least = 1e-30) {
   double difference = 0, size = 0;
   for (size_t i = 0; i < b.size(); ++i) difference += (a[i] - b[i]) * (a[i] - b[i]), size += b[i] * b[i];
   if (std::isnan(difference)) return INFINITY;
-  return std::sqrt(difference) / std::max(std::sqrt(size), 1e-30);
+  return std::sqrt(difference) / std::max(std::sqrt(size), least);
 }
 
 // Outputs of a row, then the gradient of each floating input for fixed cotangents.
@@ -32,7 +32,8 @@ Tensor cotangent_for(const OpCase& c, const Tensor& y, uint64_t index) {
 }
 
 Evaluation evaluate(const OpCase& c, std::vector<Tensor> inputs, bool round_cotangents = false,
-                    DType rounding = DType::f64) {
+                    DType rounding = DType::f64, Device device = Device::cpu) {
+  for (Tensor& input : inputs) input = input.to(device);
   Tape tape;
   Evaluation e;
   {
@@ -46,7 +47,7 @@ Evaluation evaluate(const OpCase& c, std::vector<Tensor> inputs, bool round_cota
     Tensor g = cotangent_for(c, e.outputs[i], i);
     if (round_cotangents)
       g = Tensor::from(Tensor::from(g.to_vector(), g.shape(), rounding).to_vector(), g.shape(), g.dtype());
-    cotangents.push_back(g);
+    cotangents.push_back(g.to(device));
   }
   tape.backward(e.outputs, cotangents);
   for (const Tensor& x : inputs) e.gradients.push_back(tape.tracks(x) ? tape.gradient(x) : Tensor());
@@ -96,6 +97,45 @@ CaseReport compare_bits(const Evaluation& a, const Evaluation& b, const std::str
   return {};
 }
 
+// The three narrow dtypes, against f64 on the CPU.
+CaseReport check_low_dtypes(const OpCase& c, Device device) {
+  const std::vector<Tensor> exact = draw_inputs(c, DType::f64);
+  const Evaluation truth = evaluate(c, exact);
+  for (DType dtype : c.dtypes) {
+    if (dtype == DType::f64) continue;
+    std::vector<Tensor> low, rounded_inputs;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      const DType t = c.inputs[i].parameter ? compute_dtype(dtype) : dtype;
+      low.push_back(cast(exact[i], t));
+      rounded_inputs.push_back(rounded(exact[i], t));
+    }
+    const Evaluation got = evaluate(c, low, true, dtype, device);
+    const Evaluation yardstick = evaluate(c, rounded_inputs, true, dtype);
+    const auto within = [&](const Tensor& ours, const Tensor& f64, const Tensor& exact_value,
+                            const std::string& what) -> CaseReport {
+      if (!exact_value.defined() || exact_value.numel() == 0) return {};
+      if (!ours.defined()) return {false, join_text(dtype, " ", what, " is missing")};
+      const double unit = std::sqrt(double(c.reduction)) * 0x1p-24;
+      const double allowed = c.low_precision_factor * relative_error(rounded(f64, ours.dtype()).to_vector(),
+                                                                     exact_value.to_vector()) +
+                             unit;
+      const double error = relative_error(ours.to_vector(), exact_value.to_vector());
+      if (error <= allowed) return {};
+      return {false, join_text(dtype, " ", what, " is off by ", error, ", allowed ", allowed)};
+    };
+    for (size_t i = 0; i < truth.outputs.size(); ++i)
+      if (auto r = within(got.outputs[i], yardstick.outputs[i], truth.outputs[i], join_text("output ", i));
+          !r.ok)
+        return r;
+    for (size_t i = 0; i < truth.gradients.size(); ++i)
+      if (auto r = within(got.gradients[i], yardstick.gradients[i], truth.gradients[i],
+                          "gradient of " + c.inputs[i].name);
+          !r.ok)
+        return r;
+  }
+  return {};
+}
+
 }  // namespace
 
 CaseReport check_value(const OpCase& c) {
@@ -126,42 +166,26 @@ CaseReport check_gradients(const OpCase& c, GradcheckResult* details) {
   return report;
 }
 
-CaseReport check_dtypes(const OpCase& c) {
-  const std::vector<Tensor> exact = draw_inputs(c, DType::f64);
-  const Evaluation truth = evaluate(c, exact);
-  for (DType dtype : c.dtypes) {
-    if (dtype == DType::f64) continue;
-    std::vector<Tensor> low, rounded_inputs;
-    for (size_t i = 0; i < exact.size(); ++i) {
-      const DType t = c.inputs[i].parameter ? compute_dtype(dtype) : dtype;
-      low.push_back(cast(exact[i], t));
-      rounded_inputs.push_back(rounded(exact[i], t));
-    }
-    const Evaluation got = evaluate(c, low, true, dtype);
-    const Evaluation yardstick = evaluate(c, rounded_inputs, true, dtype);
-    const auto within = [&](const Tensor& ours, const Tensor& f64, const Tensor& exact_value,
-                            const std::string& what) -> CaseReport {
-      if (!exact_value.defined() || exact_value.numel() == 0) return {};
-      if (!ours.defined()) return {false, join_text(dtype, " ", what, " is missing")};
-      const double unit = std::sqrt(double(c.reduction)) * 0x1p-24;
-      const double allowed = c.low_precision_factor * relative_error(rounded(f64, ours.dtype()).to_vector(),
-                                                                     exact_value.to_vector()) +
-                             unit;
-      const double error = relative_error(ours.to_vector(), exact_value.to_vector());
-      if (error <= allowed) return {};
-      return {false, join_text(dtype, " ", what, " is off by ", error, ", allowed ", allowed)};
-    };
-    for (size_t i = 0; i < truth.outputs.size(); ++i)
-      if (auto r = within(got.outputs[i], yardstick.outputs[i], truth.outputs[i], join_text("output ", i));
-          !r.ok)
-        return r;
-    for (size_t i = 0; i < truth.gradients.size(); ++i)
-      if (auto r = within(got.gradients[i], yardstick.gradients[i], truth.gradients[i],
-                          "gradient of " + c.inputs[i].name);
-          !r.ok)
-        return r;
-  }
-  return {};
+CaseReport check_dtypes(const OpCase& c) { return check_low_dtypes(c, Device::cpu); }
+
+CaseReport check_device(const OpCase& c, Device device) {
+  const std::vector<Tensor> inputs = draw_inputs(c, DType::f64);
+  const Evaluation expected = evaluate(c, inputs), got = evaluate(c, inputs, false, DType::f64, device);
+  const auto agree = [&](const Tensor& ours, const Tensor& cpus, const std::string& what) -> CaseReport {
+    if (ours.defined() != cpus.defined()) return {false, "f64 " + what + " is there on one device only"};
+    if (!cpus.defined() || cpus.numel() == 0) return {};
+    if (ours.device() != device) return {false, join_text("f64 ", what, " is on ", ours.device())};
+    const double error =
+        relative_error(ours.to_vector(), cpus.to_vector(), 1e-3);  // what cancels is rounding
+    if (error <= 10 * c.f64_tolerance) return {};
+    return {false, join_text("f64 ", what, " is off by ", error, " on ", device)};
+  };
+  for (size_t i = 0; i < expected.outputs.size(); ++i)
+    if (auto r = agree(got.outputs[i], expected.outputs[i], join_text("output ", i)); !r.ok) return r;
+  for (size_t i = 0; i < expected.gradients.size(); ++i)
+    if (auto r = agree(got.gradients[i], expected.gradients[i], "gradient of " + c.inputs[i].name); !r.ok)
+      return r;
+  return check_low_dtypes(c, device);
 }
 
 CaseReport check_strides(const OpCase& c) {

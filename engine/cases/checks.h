@@ -18,6 +18,8 @@ CaseReport check_gradients(const OpCase& c, GradcheckResult* details = nullptr);
 /// `low_precision_factor` times that of the f64 op on rounded inputs with its results rounded, plus sqrt(n)
 /// 2^-24.
 CaseReport check_dtypes(const OpCase& c);
+/// On another device: value and gradients in f64 against the CPU's, and what check_dtypes() asks of the others.
+CaseReport check_device(const OpCase& c, Device device);
 /// The same bits from inputs whose storage has gaps and swapped axes.
 CaseReport check_strides(const OpCase& c);
 /// The same bits, value and gradients, from 1, 2, 3 and 8 threads.

@@ -11,7 +11,7 @@ namespace {
 Tensor labels_of(const Tensor& ids, int64_t classes) {
   std::vector<int32_t> labels;
   for (double id : ids.to_vector()) labels.push_back(int64_t(id) == classes ? kNotScored : int32_t(id));
-  return Tensor::from_ids(labels, ids.shape());
+  return Tensor::from_ids(labels, ids.shape()).to(ids.device());
 }
 
 /// The loss of one row of logits in double.

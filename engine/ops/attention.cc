@@ -87,7 +87,7 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
   check_inputs(q, k, v, options);
   const Tensor in[] = {with_contiguous_rows(q), with_contiguous_rows(k), with_contiguous_rows(v)};
-  const Tensor mask = options.key_mask.defined() ? contiguous(options.key_mask) : Tensor();
+  const Tensor mask = options.key_mask.defined() ? contiguous(options.key_mask.to(q.device())) : Tensor();
   const int64_t n = q.size(2) / options.heads;
   AttentionShape shape{.batch = q.size(0),
                        .heads = options.heads,

@@ -10,6 +10,7 @@
 #include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
 #include "engine/ops/products.h"
+#include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -25,7 +26,8 @@ Tensor sum_of(const Tensor& losses) {
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
   check(labels.dtype() == DType::i32, op, ": labels must be i32, got ", labels.dtype());
   check(labels.shape() == rows, op, ": needs labels ", rows, ", got ", labels.shape());
-  const int32_t* ids = labels.data<int32_t>();
+  const Tensor host = labels.to(Device::cpu);
+  const int32_t* ids = host.data<int32_t>();
   for (int64_t i = 0; i < labels.numel(); ++i)
     check(ids[i] == kNotScored || (ids[i] >= 0 && ids[i] < classes), op, ": label ", ids[i], " at position ",
           i, " is outside [0, ", classes, ") and not ", kNotScored);
@@ -90,7 +92,29 @@ int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
 
 /// Copies rows index[i] of `from` to rows i of `to`, or rows i of `from` to rows index[i] of `to`.
 enum class Move { gather, scatter };
+/// By the kernels that move rows by index. The indices rise, so a row of `to` gets one row or none.
+void move_rows_on_device(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
+  const int64_t n = int64_t(index.size()), width = from.size(-1);
+  std::vector<int32_t> ids(index.begin(), index.end());
+  if (move == Move::gather) {
+    const Tensor rows = Tensor::from_ids(ids, {n}).to(from.device());
+    return kernel::gather_rows(from.device(), {from.raw(), rows.data<int32_t>(), nullptr, to.raw(), n, width,
+                                               from.dtype(), to.dtype(), 1, false});
+  }
+  std::vector<int32_t> order(index.size()), starts = {0};
+  for (int64_t i = 0; i < n; ++i) order[size_t(i)] = int32_t(i);
+  for (int64_t v = 0, i = 0; v < to.size(0); ++v) {
+    if (i < n && index[size_t(i)] == v) ++i;
+    starts.push_back(int32_t(i));
+  }
+  const Tensor rows = Tensor::from_ids(order, {n}).to(from.device()),
+               begins = Tensor::from_ids(starts, {to.size(0) + 1}).to(from.device());
+  kernel::scatter_rows(from.device(), {from.raw(), rows.data<int32_t>(), begins.data<int32_t>(), nullptr,
+                                       to.raw(), to.size(0), width, from.dtype(), to.dtype(), 1, false});
+}
+
 void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
+  if (from.device() != Device::cpu) return move_rows_on_device(move, index, from, to);
   const int64_t size = size_of(from.dtype()), width = from.size(-1) * size;
   const auto* source = static_cast<const char*>(from.raw());
   auto* target = static_cast<char*>(to.raw());
@@ -208,8 +232,9 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   // Only scored rows are computed.
   std::vector<int64_t> scored;
   std::vector<int32_t> ids;
+  const Tensor host_labels = labels.to(Device::cpu);
   for (int64_t i = 0; i < labels.numel(); ++i)
-    if (const int32_t id = labels.data<int32_t>()[i]; id != kNotScored)
+    if (const int32_t id = host_labels.data<int32_t>()[i]; id != kNotScored)
       scored.push_back(i), ids.push_back(id);
   const int64_t rows = int64_t(scored.size());
   const bool all = rows == labels.numel();

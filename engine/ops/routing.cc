@@ -1,6 +1,8 @@
 // Read first: routing.h, rows_kernels.h, routing_kernels.h.
 #include "engine/ops/routing.h"
 
+#include <vector>
+
 #include "engine/ops/routing_kernels.h"
 #include "engine/ops/rows.h"
 #include "engine/ops/rows_kernels.h"
@@ -78,19 +80,22 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   check(k >= 1 && k <= experts, "route_top_k: cannot choose ", k, " of ", experts, " experts");
   check(tokens * k < (int64_t(1) << 31), "route_top_k: too many tokens: ", probabilities.shape());
   const Tensor p = contiguous(probabilities);
-  const Tensor chosen = p.like({tokens, k}, DType::i32), slots = p.like({tokens, k}, DType::i32);
+  const Tensor chosen = p.like({tokens, k}, DType::i32);
   kernel::choose_experts(p.device(), {p.raw(), chosen.data<int32_t>(), tokens, experts, k, p.dtype()});
 
   const RowOrder sorted = sort_rows(chosen.reshape({tokens * k}), experts);
   Routing routing;
-  routing.rows = p.like({tokens * k}, DType::i32);
   routing.weights = p.like({tokens * k}, p.dtype());
+  const Tensor order = sorted.order.to(Device::cpu), host_starts = sorted.starts.to(Device::cpu);
+  std::vector<int32_t> rows_of_slots(size_t(tokens * k)), slots_of_choices(size_t(tokens * k));
   for (int64_t slot = 0; slot < tokens * k; ++slot) {
-    const int32_t choice = sorted.order.data<int32_t>()[slot];
-    routing.rows.data<int32_t>()[slot] = int32_t(choice / k);
-    slots.data<int32_t>()[choice] = int32_t(slot);
+    const int32_t choice = order.data<int32_t>()[slot];
+    rows_of_slots[size_t(slot)] = int32_t(choice / k);
+    slots_of_choices[size_t(choice)] = int32_t(slot);
   }
-  const int32_t* starts = sorted.starts.data<int32_t>();
+  routing.rows = Tensor::from_ids(rows_of_slots, {tokens * k}).to(p.device());
+  const Tensor slots = Tensor::from_ids(slots_of_choices, {tokens, k}).to(p.device());
+  const int32_t* starts = host_starts.data<int32_t>();
   routing.offsets.assign(starts, starts + experts + 1);
   kernel::route_forward(p.device(), {p.raw(), chosen.data<int32_t>(), slots.data<int32_t>(),
                                      routing.weights.raw(), tokens, experts, k, p.dtype(), normalize});

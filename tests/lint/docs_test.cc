@@ -65,3 +65,6 @@ TEST_CASE("a block that is not in its source is noticed") {
   CHECK(normalized("  a  = 1;\n   b;") == "a = 1;\nb;");
   CHECK(code_blocks("x\n```cpp\na;\n```\ny\n```sh\nls\n```\n") == std::vector<std::string>{"a;\n"});
 }
+TEST_CASE("page 8 quotes the ladder's kernels") {
+  compare("docs/08-kernels-gpu.md", {"tests/engine/cuda/ladder_test.cc"}, 3);
+}

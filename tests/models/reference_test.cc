@@ -10,13 +10,15 @@
 #include "models/forward.h"
 #include "reference_measure.h"
 #include "shared_data.h"
+#include "wide_work_scope.h"
 
 using namespace engine;
 using namespace models;
 
 namespace {
 
-// The collection's folders of one model each: those with tensors that PyTorch computed. hf_* are import_forward_test's.
+// The collection's folders of one model each: those with tensors that PyTorch computed. hf_* are
+// import_forward_test's.
 std::vector<std::string> cases() {
   std::vector<std::string> names;
   const std::string root = shared_path("reference");
@@ -31,8 +33,10 @@ std::vector<std::string> cases() {
   return names;
 }
 
-std::map<std::string, double> run_case(const std::string& folder, DType dtype) {
-  const auto model = load_model(folder, nn::Precision::of(dtype), nn::Gradients::allocated);
+std::map<std::string, double> run_case(const std::string& folder, DType dtype, Device device = Device::cpu) {
+  nn::Precision precision = nn::Precision::of(dtype);
+  precision.device = device;
+  const auto model = load_model(folder, precision, nn::Gradients::allocated);
   const TokenBatch batch = token_batch(read_json(folder + "/tokens.json"), model->config(), "tokens.json");
   const Safetensors expected(folder + "/expected.safetensors");
   const NamedTensors ours = output_tensors(run_forward(*model, batch, WithGradients::yes), dtype);
@@ -69,6 +73,24 @@ TEST_CASE("reference models in f32 are as close as PyTorch's f32", "[medium]") {
     }
   }
 }
+
+#if defined(ENGINE_HAS_cuda_host)
+TEST_CASE("reference models on cuda-host agree with PyTorch to 1e-9 in f64, 1e-5 in f32", "[medium]") {
+  const WideWorkScope as_on_the_cpu(wide_work(Device::cpu), Device::cuda_host);
+  for (const std::string& folder : cases()) {
+    INFO(folder);
+    for (const auto& [name, error] : run_case(folder, DType::f64, Device::cuda_host)) {
+      INFO("f64 " << name << " " << error);
+      CHECK(error <= 1e-9);
+    }
+    const Json theirs = read_json(folder + "/pytorch_errors.json")["f32"];
+    for (const auto& [name, error] : run_case(folder, DType::f32, Device::cuda_host)) {
+      INFO("f32 " << name << " " << error << ", PyTorch " << theirs.value(name, 0.0));
+      CHECK(error <= std::max(1e-5, 3 * theirs.value(name, 0.0)));
+    }
+  }
+}
+#endif
 
 TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[medium]") {
   for (const std::string& folder : cases()) {

@@ -40,32 +40,34 @@ std::vector<data::ChoiceItem> read_questions(const ZeroShotTask& task, const std
 }
 
 ScoreRequest encode_request(const data::Tokenizer& tokenizer, const data::Choice& request,
-                            data::TokenId start) {
+                            const TextStart& start) {
   const std::string context(data::strip_right(request.context));
   const std::string continuation = request.context.substr(context.size()) + request.continuation;
   // Special tokens in the text count, as they do for Hugging Face's tokenizers.
-  const auto encode = [&](const std::string& text) {
-    const auto ids = tokenizer.encode(text, data::SpecialText::recognised);
-    return std::vector<int32_t>(ids.begin(), ids.end());
+  const auto encode = [&](const std::string& text, const std::vector<int32_t>& before) {
+    std::vector<int32_t> ids = before;
+    for (const data::TokenId id : tokenizer.encode(text, data::SpecialText::recognised))
+      ids.push_back(int32_t(id));
+    return ids;
   };
   ScoreRequest out;
-  size_t before = 0;
+  size_t own = 0;  // ids of the context
   if (context.empty()) {
-    check(start != data::no_token, "the context is empty, and the tokenizer has no token that begins a text");
-    out.ids = encode(continuation);
-    if (out.ids.empty() || out.ids[0] != int32_t(start)) out.ids.insert(out.ids.begin(), int32_t(start));
-    before = 1;
+    check(start.alone >= 0, "the context is empty, and the tokenizer has no token that begins a text");
+    out.ids = encode(continuation, {});
+    if (out.ids.empty() || out.ids[0] != start.alone) out.ids.insert(out.ids.begin(), start.alone);
+    own = 1;
   } else {
-    out.ids = encode(context + continuation);
-    const std::vector<int32_t> alone = encode(context);
-    before = alone.size();
-    // What is scored is decided by the number of the context's own ids; the model reads those themselves.
-    std::copy_n(alone.begin(), std::min(before, out.ids.size()), out.ids.begin());
+    out.ids = encode(context + continuation, start.before);
+    const std::vector<int32_t> alone = encode(context, start.before);
+    own = alone.size();
+    // Where the continuation begins is decided by the number of the context's own ids; the model reads those.
+    std::copy_n(alone.begin(), std::min(own, out.ids.size()), out.ids.begin());
   }
-  check(out.ids.size() > before, "the continuation ",
+  check(out.ids.size() > own, "the continuation ",
         engine::json_text(Json(request.continuation.substr(0, 40))), " has no tokens of its own");
-  check(before > 0, "the context has no tokens");
-  out.scored = int64_t(out.ids.size() - before);
+  check(own > 0, "the context has no tokens");
+  out.scored = int64_t(out.ids.size() - own);
   return out;
 }
 

@@ -32,11 +32,17 @@ struct ZeroShotTask {
 std::vector<data::ChoiceItem> read_questions(const ZeroShotTask& task, const std::string& path,
                                              const data::TaskOptions& options, int64_t limit);
 
+/// What a tokenizer puts before a text.
+struct TextStart {
+  std::vector<int32_t> before;  // the tokens of its post-processor, mostly none
+  int32_t alone = -1;           // stands for an empty context; -1: there is no such token
+};
+
 /// Token ids of a request. White space that ends the context is moved to the continuation; the continuation's
-/// ids are those that the joined text has behind the context's own. `start` stands for an empty context.
-/// Errors: a continuation without tokens; an empty context where `start` is no_token.
+/// ids are those that the joined text has behind the context's own. Errors: a continuation without tokens; an
+/// empty context where no token stands for it.
 ScoreRequest encode_request(const data::Tokenizer& tokenizer, const data::Choice& request,
-                            data::TokenId start);
+                            const TextStart& start);
 
 /// A choice with its score.
 struct ScoredChoice {

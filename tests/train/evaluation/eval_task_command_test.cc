@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <sstream>
 
-#include "data/tokenizer.h"
 #include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
@@ -126,6 +125,22 @@ TEST_CASE("a model without numbers is refused before it makes a choice") {
   const Output out = run_binary("eval piqa --json --model " + folder + " --data " + files.piqa("a", 2));
   CHECK(out.code == 2);
   CHECK_THAT(out.text, Contains("embed.tokens.weight") && Contains("not finite"));
+}
+
+TEST_CASE("a model whose numbers overflow makes no choice and no number") {
+  Files files;
+  const std::string folder = files.model("m");
+  const auto model = models::load_model(folder, nn::Precision::of(engine::DType::f32));
+  model->parameters().values().fill(1e38);  // finite, but products of them are not
+  models::save_model(*model, folder);
+  const std::string common = " --json --model " + folder + " --data ";
+  const Json result = json_of(run_binary("eval piqa" + common + files.piqa("a", 2)))["results"][0];
+  CHECK(result["metrics"]["acc"] == 0);
+  const std::string passages = files.put("l.jsonl", "{\"text\": \"a b c\"}\n{\"text\": \"d e f\"}\n");
+  const Json lambada = json_of(run_binary("eval lambada" + common + passages))["results"][0];
+  CHECK(lambada["metrics"]["perplexity"].is_null());
+  CHECK(lambada["metrics"]["perplexity_stderr"].is_null());
+  CHECK(lambada["metrics"]["acc"] == 0);
 }
 
 TEST_CASE("each mistake of eval TASK has its line") {

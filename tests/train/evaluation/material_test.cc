@@ -1,6 +1,6 @@
 // What eval ppl scores: the tokens of a text are those that prepare writes for it.
-#include "data/train_tokenizer.h"
 #include "train/evaluation/material.h"
+#include "data/train_tokenizer.h"
 
 #include <zlib.h>
 
