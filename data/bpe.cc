@@ -51,7 +51,7 @@ MergeTable::MergeTable(const std::vector<BpeMerge>& merges)
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto [left, right, result] = merges[rank];
     size_t i = hash(left, right);
-    const auto other = [&](const Entry& e) {
+    const auto other = [left = left, right = right](const Entry& e) {
       return e.left != no_token && (e.left != left || e.right != right);
     };
     while (other(slots_[i & mask_])) ++i;

@@ -76,7 +76,7 @@ std::vector<std::vector<double>> best_times(const std::vector<Product>& products
 }  // namespace
 
 double multiply_add_peak(DType dtype) {
-  std::vector<float> sink(size_t(cpu::thread_count()));
+  std::vector<float> sink(static_cast<size_t>(cpu::thread_count()));
   double flops = 0, best = 0;
   const bool pairs = dtype == DType::bf16 && cpu::bf16_product() == cpu::Bf16Product::pairs;
   FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, pairs};

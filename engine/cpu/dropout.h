@@ -89,7 +89,14 @@ ENGINE_INLINE void philox_words(const PhiloxKeys& keys, uint64_t first, Keep&& k
       PhiloxWords order = {};
       for (int l = 0; l < kPhiloxLanes; ++l)
         order[l] = uint64_t((half * kPhiloxLanes + l) / 2 + l % 2 * kPhiloxLanes);
-      keep((2 * v + half) * kWordsTogether, WordsTogether(__builtin_shuffle(low, high, order)));
+#if defined(__clang__)  // which builds the fuzz targets only, and cannot shuffle by a vector
+      PhiloxWords together = {};
+      for (int l = 0; l < kPhiloxLanes; ++l)
+        together[l] = order[l] < kPhiloxLanes ? low[order[l]] : high[order[l] - kPhiloxLanes];
+#else
+      const PhiloxWords together = __builtin_shuffle(low, high, order);
+#endif
+      keep((2 * v + half) * kWordsTogether, WordsTogether(together));
     }
   }
 }
