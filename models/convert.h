@@ -1,9 +1,9 @@
-// Models between formats, bit for bit: what `normlab convert` does. Read first: hf_directory.h,
+// Models between formats, bit for bit: what `normlab convert` does. Read first: hf/directory.h,
 // model_files.h.
 #pragma once
 
 #include "models/companions.h"
-#include "models/hf_directory.h"
+#include "models/hf/directory.h"
 
 namespace models {
 

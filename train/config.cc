@@ -7,7 +7,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
-#include "train/cli_help.h"
+#include "train/commands/cli_help.h"
 
 namespace train {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
-#include "models/import.h"
-#include "train/checkpoint_dir.h"
+#include "models/hf/import.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "train/diagnosis.h"
 
 namespace train {

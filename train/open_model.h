@@ -1,5 +1,5 @@
 // A model and its tokenizer for the commands that use one: --model takes a model directory, a checkpoint, a
-// run (its best checkpoint) or a Hugging Face directory. Read first: checkpoint_dir.h, models/import.h.
+// run (its best checkpoint) or a Hugging Face directory. Read first: checkpoint_dir.h, models/hf/import.h.
 #pragma once
 
 #include <memory>

@@ -4,7 +4,7 @@
 // Every token but the first is scored exactly once, from the tokens before it in its window:
 //   blocked   windows of `context` tokens side by side; the tokens early in a window see little
 //   strided   windows overlap: each scores `stride` tokens, which see at least context - stride tokens
-// A strided window of stride = context is a blocked one. Read first: run_data.h. Then: cmd_eval.cc.
+// A strided window of stride = context is a blocked one. Read first: run_data.h. Then: commands/eval.cc.
 #pragma once
 
 #include "data/token_stream.h"

@@ -15,9 +15,9 @@
 #include "models/flops.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
+#include "train/checkpoint/resume.h"
 #include "train/failure.h"
-#include "train/resume.h"
 #include "train/signals.h"
 
 namespace train {

@@ -9,16 +9,16 @@
 #include <optional>
 
 #include "engine/comm/communicator.h"
+#include "train/checkpoint/run_dir.h"
+#include "train/checkpoint/training_state.h"
 #include "train/layer_statistics.h"
 #include "train/loss_scaler.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
 #include "train/run_data.h"
-#include "train/run_dir.h"
 #include "train/schedule.h"
 #include "train/tensorboard.h"
-#include "train/training_state.h"
 #include "train/update.h"
 
 namespace train {

@@ -6,7 +6,7 @@ Each pair is two fresh processes, so that neither keeps memory or threads from t
 the end of the first step, peak memory of the process, and the ratio pair by pair with its spread. PyTorch runs
 with scaled_dot_product_attention, fused AdamW and gradient clipping; bf16 is autocast. --modes eager,compile runs it
 both ways in every pair, and the ratio is to the faster one of the pair.
-The works are those of train/step_bench.cc.
+The works are those of train/bench/step_bench.cc.
 """
 
 import argparse

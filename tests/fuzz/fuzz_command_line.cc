@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "fuzz.h"
-#include "train/cli.h"
+#include "train/commands/cli.h"
 
 namespace {
 

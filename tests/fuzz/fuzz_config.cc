@@ -3,7 +3,7 @@
 // JSON, a zero byte, the text of a --set.
 #include "fuzz.h"
 #include "models/config.h"
-#include "models/hf_architecture.h"
+#include "models/hf/architecture.h"
 #include "models/size_presets.h"
 #include "train/config.h"
 

@@ -4,7 +4,7 @@
 
 #include "engine/base/file.h"
 #include "fuzz.h"
-#include "models/import.h"
+#include "models/hf/import.h"
 #include "models/parameter_list.h"
 
 namespace {

@@ -5,10 +5,10 @@
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "fuzz.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
+#include "train/checkpoint/training_state.h"
 #include "train/metrics.h"
-#include "train/report.h"
-#include "train/training_state.h"
+#include "train/report/report.h"
 
 namespace {
 

@@ -1,11 +1,11 @@
 // Diagrams: what stands where, well-formed SVG, and a documentation page that keeps step with the presets.
-#include "models/diagram.h"
+#include "models/diagram/diagram.h"
 
 #include <catch2/catch.hpp>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "models/diagram_book.h"
+#include "models/diagram/diagram_book.h"
 #include "models/size_presets.h"
 #include "nn/norm_presets.h"
 

@@ -5,7 +5,7 @@
 
 #include "models/convert.h"
 #include "models/forward.h"
-#include "models/import.h"
+#include "models/hf/import.h"
 #include "reference_measure.h"
 #include "shared_data.h"
 #include "temporary_folder.h"

@@ -1,6 +1,6 @@
 // Hugging Face directories: the tables cover every tensor and key of each architecture, conversions change no
 // bit, and what our format cannot say is refused.
-#include "models/import.h"
+#include "models/hf/import.h"
 
 #include <catch2/catch.hpp>
 #include <cstring>

@@ -9,7 +9,7 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "temporary_folder.h"
-#include "train/commands.h"
+#include "train/commands/commands.h"
 
 namespace {
 

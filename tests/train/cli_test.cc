@@ -6,8 +6,8 @@
 
 #include "engine/base/check.h"
 #include "run_binary.h"
-#include "train/cli.h"
-#include "train/cli_help.h"
+#include "train/commands/cli.h"
+#include "train/commands/cli_help.h"
 #include "train/failure.h"
 
 using namespace train;

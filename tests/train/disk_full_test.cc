@@ -6,7 +6,7 @@
 #include "engine/base/file.h"
 #include "run_program.h"
 #include "small_disk.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "training_support.h"
 
 using namespace train;

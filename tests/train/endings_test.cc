@@ -20,7 +20,7 @@
 #include "engine/base/folder.h"
 #include "run_program.h"
 #include "small_disk.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "training_support.h"
 
 using namespace train;

@@ -1,6 +1,6 @@
 // The report: what is read from a run, that no text of a run can become markup, and the page in a real
 // browser.
-#include "train/report.h"
+#include "train/report/report.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

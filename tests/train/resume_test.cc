@@ -1,6 +1,6 @@
 // Going on with a run under another config: the model must be the same, other changes take effect and are
 // said.
-#include "train/resume.h"
+#include "train/checkpoint/resume.h"
 
 #include <catch2/catch.hpp>
 

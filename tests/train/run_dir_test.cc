@@ -1,5 +1,5 @@
 // Run directories and checkpoints: atomic, checksummed, pruned, found again; damage is detected and named.
-#include "train/run_dir.h"
+#include "train/checkpoint/run_dir.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "temporary_folder.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
 
 using namespace train;
 using Catch::Matchers::Contains;

@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "engine/base/file.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "training_support.h"
 
 using namespace train;

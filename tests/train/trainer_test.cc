@@ -7,7 +7,7 @@
 #include "engine/base/file.h"
 #include "engine/cpu/parallel.h"
 #include "models/model_files.h"
-#include "train/checkpoint_dir.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "train/memory_check.h"
 #include "training_support.h"
 

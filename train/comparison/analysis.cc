@@ -10,7 +10,7 @@
 #include "models/parameter_list.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/statistics.h"
-#include "train/report.h"
+#include "train/report/report.h"
 #include "train/run_data.h"
 
 namespace train {

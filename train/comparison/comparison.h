@@ -10,9 +10,9 @@
 
 #include <map>
 
+#include "train/checkpoint/run_dir.h"
 #include "train/comparison/request.h"
 #include "train/comparison/run_result.h"
-#include "train/run_dir.h"
 
 namespace train {
 

@@ -5,7 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/cpu/parallel.h"
-#include "train/cli.h"
+#include "train/commands/cli.h"
 
 namespace train {
 

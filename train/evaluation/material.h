@@ -1,5 +1,6 @@
 // What `eval ppl` scores: token shards, or texts read as `normlab prepare` reads them, so that a text gives
-// the same number as the shards made of it. Read first: open_model.h, data/documents.h. Then: cmd_eval.cc.
+// the same number as the shards made of it. Read first: open_model.h, data/documents.h. Then:
+// commands/eval.cc.
 #pragma once
 
 #include <memory>

@@ -2,7 +2,7 @@
 // and is told nothing of the task. What is scored and how is the table of docs/11-measuring-models.md:
 // requests, tokens and metrics are those of EleutherAI's lm-evaluation-harness 0.4, or GPT-3's (Brown et al.,
 // "Language Models are Few-Shot Learners", 2020). Read first: log_likelihood.h, data/tasks.h. Then:
-// cmd_eval_task.cc.
+// commands/eval_task.cc.
 #pragma once
 
 #include <string>

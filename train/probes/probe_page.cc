@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "engine/base/json.h"
-#include "train/report.h"
+#include "train/report/report.h"
 
 namespace train {
 

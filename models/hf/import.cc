@@ -1,0 +1,34 @@
+// Read first: import.h.
+#include "models/hf/import.h"
+
+#include "models/hf/directory.h"
+
+namespace models {
+namespace {
+
+LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
+  const HfDirectory directory(folder);
+  LoadedModel loaded;
+  loaded.model = std::make_unique<Transformer>(directory.config(), precision, gradients);
+  for (const MappedTensor& mapped : directory.tensors())
+    loaded.model->parameters()[mapped.name].value.copy_from(directory.load(mapped));
+  loaded.model->parameters().refresh_copies();
+  loaded.rename_gradients = [map = directory.tensors()](engine::NamedTensors& gradients) {
+    engine::NamedTensors renamed;
+    for (const auto& [name, gradient] : gradients)
+      for (const MappedTensor& mapped : map)
+        if (mapped.name == name)
+          for (auto& part : take_apart(mapped, gradient)) renamed.push_back(std::move(part));
+    gradients = std::move(renamed);
+  };
+  return loaded;
+}
+
+}  // namespace
+
+LoadedModel load_any(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
+  if (is_hf_directory(folder)) return load_hf(folder, precision, gradients);
+  return {load_model(folder, precision, gradients), [](engine::NamedTensors&) {}};
+}
+
+}  // namespace models

@@ -1,0 +1,176 @@
+// Read first: step_bench.h.
+#include "train/bench/step_bench.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "engine/base/text.h"
+#include "engine/bench/gemm_bench.h"
+#include "engine/core/allocator.h"
+#include "models/flops.h"
+#include "models/init.h"
+#include "train/update.h"
+
+namespace train {
+
+using engine::BenchResult;
+using engine::Tensor;
+using models::Objective;
+
+namespace {
+
+constexpr double kGiB = 1 << 30, kMasked = 0.15;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + int64_t(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
+  models::ModelConfig c;
+  c.objective = work.objective;
+  c.layers = work.layers, c.width = work.width, c.heads = work.heads, c.ffn_width = 4 * work.width;
+  c.vocab_size = work.vocabulary;
+  c.context = std::max<int64_t>(work.length, 1024);
+  c.activation = work.objective == Objective::mlm ? nn::Activation::gelu : nn::Activation::gelu_tanh;
+  models::set_norms(c, norms);
+  return models::checked(c);
+}
+
+/// Random ids; labels: random ids too, for a masked LM at every position with probability kMasked.
+MicroBatch random_batch(const StepWork& work, engine::Rng& rng) {
+  const int64_t rows = work.rows;
+  MicroBatch batch;
+  batch.tokens.ids = Tensor::empty({rows, work.length}, engine::DType::i32);
+  batch.labels = Tensor::empty({rows, work.length}, engine::DType::i32);
+  const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
+  for (int64_t i = 0; i < rows * work.length; ++i) {
+    const bool scored = work.objective == Objective::clm || i == 0 || rng.uniform() < kMasked;
+    batch.tokens.ids.data<int32_t>()[i] = id();
+    batch.labels.data<int32_t>()[i] = scored ? id() : -100;
+    batch.scored += scored;
+  }
+  return batch;
+}
+
+struct StepTimes {
+  double forward, backward, update;
+  double total() const { return forward + backward + update; }
+};
+
+/// A model in training.
+class Training {
+ public:
+  Training(const StepWork& work, const std::string& norms, engine::DType precision)
+      : model_(config_of(work, norms), nn::Precision::of(precision)),
+        optimizer_(model_.parameters(), {}),
+        update_(model_, optimizer_, *communicator_, nullptr, {.clip = 1}) {
+    models::initialise(model_, "", 1);
+  }
+
+  StepTimes step(const MicroBatch& batch) {
+    const double start = now();
+    const Update::Gradients gradients = update_.gradients({&batch, 1}, 0);
+    update_.apply(gradients, 1e-4, {});
+    const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
+    return {forward, backward, now() - start - forward - backward};
+  }
+  const models::ModelConfig& config() const { return model_.config(); }
+
+ private:
+  models::Transformer model_;
+  Optimizer optimizer_;
+  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
+  Update update_;
+};
+
+double peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return double(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+const std::vector<StepWork>& step_works() {
+  static const std::vector<StepWork> table = {
+      {"gpt-b4", "GPT-2 124M, 4 x 256 tokens", 12, 768, 12, 50304, Objective::clm, 4, 256},
+      {"gpt-b1", "GPT-2 124M, 1 x 1024 tokens", 12, 768, 12, 50304, Objective::clm, 1, 1024},
+      {"roberta", "RoBERTa-base, 4 x 512 tokens, 15 % masked", 12, 768, 12, 50304, Objective::mlm, 4, 512},
+      {"small", "6 layers of width 384, 16 x 256 tokens", 6, 384, 6, 8192, Objective::clm, 16, 256},
+      {"tiny", "2 layers of width 64, 2 x 32 tokens: a try", 2, 64, 2, 256, Objective::clm, 2, 32},
+  };
+  return table;
+}
+
+const StepWork& find_step_work(const std::string& name) {
+  std::vector<std::string> names;
+  for (const StepWork& work : step_works()) {
+    if (work.name == name) return work;
+    names.push_back(work.name);
+  }
+  engine::fail("unknown work \"", name.substr(0, 40), "\" (nearest valid: \"",
+               engine::nearest_word(name, names), "\")");
+}
+
+std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
+  const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
+  engine::Rng rng{1};
+  const MicroBatch batch = random_batch(work, rng);
+  Training training(work, options.norms, options.precision);
+  training.step(batch);
+  const double first = now() - start;
+  std::optional<Training> other;
+  if (!options.against.empty()) other.emplace(work, options.against, options.precision).step(batch);
+
+  std::vector<StepTimes> samples;
+  std::vector<double> other_seconds, ratios;
+  for (int64_t i = 0; i < options.steps; ++i) {
+    samples.push_back(training.step(batch));
+    if (!other) continue;
+    other_seconds.push_back(other->step(batch).total());
+    ratios.push_back(samples.back().total() / other_seconds.back());
+  }
+  const models::ModelConfig& config = training.config();
+  const auto middle = [&](auto part) {
+    std::vector<double> values;
+    for (const StepTimes& s : samples) values.push_back(part(s));
+    return median(values);
+  };
+  const double step = middle([](const StepTimes& s) { return s.total(); });
+  const double speed = double(work.rows * work.length) / step;
+  const double most = peak_flops / models::flops_per_token(config, work.length).total();
+  const double planned =
+      models::memory_plan(config, work.rows, work.length, int(engine::size_of(options.precision))).total() /
+      kGiB;
+  const auto part = [&](const char* name, double seconds) {
+    return BenchResult{name, seconds, "s", step, seconds / step};
+  };
+  const auto memory = [&](const char* name, double bytes) {
+    return BenchResult{name, bytes / kGiB, "GiB", planned, bytes / kGiB / planned};
+  };
+  const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
+  std::vector<BenchResult> results = {
+      {what + " tokens/s", speed, "tok/s", most, speed / most},
+      part("forward and loss", middle([](const StepTimes& s) { return s.forward; })),
+      part("backward", middle([](const StepTimes& s) { return s.backward; })),
+      part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; }))};
+  if (other)
+    results.push_back({"a step, against " + options.against + "'s in turn", step, "s", median(other_seconds),
+                       median(ratios)});
+  else
+    results.insert(results.end(), {part("from nothing to the end of the first step", first),
+                                   memory("peak memory of tensors",
+                                          double(engine::memory_statistics(engine::Device::cpu).peak)),
+                                   memory("peak memory of the process", peak_resident_bytes())});
+  return results;
+}
+
+}  // namespace train

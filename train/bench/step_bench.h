@@ -1,0 +1,38 @@
+// Whole training steps on random tokens and weights, timed: `normlab bench step`. A step is the trainer's own
+// (update.h) with one micro-batch and AdamW. Read first: update.h, engine/bench/result.h.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/bench/result.h"
+#include "engine/core/dtype.h"
+#include "models/config.h"
+
+namespace train {
+
+/// A model and a batch that other tools are measured on too (tests/bench/compare_pytorch.py has the same).
+struct StepWork {
+  std::string name, about;
+  int64_t layers, width, heads, vocabulary;
+  models::Objective objective;
+  int64_t rows, length;
+};
+const std::vector<StepWork>& step_works();
+/// Error: no such work, with the nearest name.
+const StepWork& find_step_work(const std::string& name);
+
+struct StepOptions {
+  std::string norms = "pre_ln";                  // preset or NormSpec text
+  engine::DType precision = engine::DType::f32;  // what products compute in
+  int64_t steps = 5;                             // timed ones, after the first
+  std::string against;                           // another placement whose steps are timed in turn; "": none
+};
+
+/// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
+/// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees).
+/// With `against`: in place of the first step and memory a row with the median ratio of two neighbouring
+/// steps.
+std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
+
+}  // namespace train

@@ -1,0 +1,185 @@
+// normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
+// run. Read first: engine/bench/ops_bench.h, engine/bench/gemm_bench.h, step_bench.h.
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "engine/bench/gemm_bench.h"
+#include "engine/bench/ops_bench.h"
+#include "engine/core/dtype.h"
+#include "engine/cpu/parallel.h"
+#include "train/bench/step_bench.h"
+#include "train/bench/tokenizer_bench.h"
+#include "train/commands/cli.h"
+#include "train/commands/commands.h"
+
+namespace train {
+namespace {
+
+using engine::BenchResult;
+using engine::Json;
+
+const std::vector<Flag> common_flags = {
+    {"repeats", "N", "samples of each row; the median counts", "9"},
+    {"threads", "N", "threads (any number gives the same results, not the same time)", "all processors"},
+    {"json", "", "one JSON object on stdout"},
+};
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+Json machine() {
+  return {{"processor", processor_name()},
+          {"threads", engine::cpu::thread_count()},
+          {"level", engine::cpu::name_of(engine::cpu::isa())},
+          {"bf16_products", engine::cpu::name_of(engine::cpu::bf16_product())}};
+}
+
+void print(const std::vector<BenchResult>& results, bool json) {
+  if (json) {
+    Json list = Json::array();
+    for (const BenchResult& r : results)
+      list.push_back({{"name", r.name},
+                      {"value", r.value},
+                      {"unit", r.unit},
+                      {"ceiling", r.ceiling},
+                      {"fraction", r.fraction}});
+    std::printf("%s\n", engine::json_text(Json({{"machine", machine()}, {"results", list}}), 1).c_str());
+    return;
+  }
+  const Json m = machine();
+  std::printf("%s, %d threads, kernels for %s\n\n", m["processor"].get<std::string>().c_str(),
+              m["threads"].get<int>(), m["level"].get<std::string>().c_str());
+  size_t width = 0;
+  for (const BenchResult& r : results) width = std::max(width, r.name.size());
+  std::printf("%-*s %10s %10s %10s\n", int(width), "", "measured", "ceiling", "fraction");
+  for (const BenchResult& r : results)
+    std::printf("%-*s %10.4g %10.4g %9.0f%% %s\n", int(width), r.name.c_str(), r.value, r.ceiling,
+                100 * r.fraction, r.unit.c_str());
+}
+
+void apply_threads(const Arguments& args) {
+  if (args.given("threads")) engine::cpu::set_thread_count(int(args.integer("threads", 1, 1024)));
+}
+
+int bench_ops(int argc, char** argv) {
+  Usage usage = {
+      "normlab bench ops",
+      "ops that wait for memory: bytes that must move per second, beside a copy of as many",
+      {{"OP", "only this op, such as gelu or softmax", Count::optional}},
+      common_flags,
+      "Ceiling: a copy of as many bytes (read + written) on all threads between arrays in use, with\n"
+      "ordinary or streaming stores, whichever is faster; copies and samples alternate, medians count.\n"
+      "A fraction above 100 % is an op that mostly reads, or an update in place.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  const engine::BenchOptions options = {.repeats = int(args.integer("repeats", 1, 10000))};
+  print(engine::bench_ops(args.positional(0), options), args.on("json"));
+  return 0;
+}
+
+int bench_gemm(int argc, char** argv) {
+  Usage usage = {"normlab bench gemm",
+                 "the 15 matrix products of a GPT-2 124M step at 1024 tokens, beside the multiply-add peak",
+                 {},
+                 {{"repeats", "N", "samples of each row, spread over the run; the best counts", "9"},
+                  common_flags[1],
+                  common_flags[2]},
+                 "FLOP: 2 m n k. Ceiling: multiply-adds in registers on all threads, the best sample too.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  print(engine::bench_gemm(int(args.integer("repeats", 1, 10000))), args.on("json"));
+  return 0;
+}
+
+int bench_training_step(int argc, char** argv) {
+  std::string names, notes;
+  for (const StepWork& work : step_works()) {
+    names += (names.empty() ? "" : "|") + work.name;
+    notes += "  " + work.name + std::string(10 - work.name.size(), ' ') + work.about + "\n";
+  }
+  const Usage usage = {
+      "normlab bench step",
+      "whole training steps of a model with random tokens and weights",
+      {{"WORK", names, Count::one}},
+      {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
+       {"against", "PRESET", "time this placement in turn: the ratio of neighbouring steps", ""},
+       {"precision", "f32|bf16", "what products compute in", "f32"},
+       {"batch", "N", "rows of a batch instead of the work's", "0"},
+       {"length", "N", "tokens of a row instead of the work's", "0"},
+       {"layers", "N", "layers instead of the work's", "0"},
+       {"width", "N", "width instead of the work's, in heads of 64", "0"},
+       {"vocab-size", "N", "tokens of the vocabulary instead of the work's", "0"},
+       {"steps", "N", "timed steps, after the first; the median counts", "5"},
+       common_flags[1],
+       common_flags[2]},
+      "Works:\n" + notes +
+          "Ceiling of tokens/s: multiply-adds in registers on all threads over FLOPs a token (6 x parameters "
+          "of\n"
+          "the matrices with the head + 12 x layers x heads x head size x T); its fraction is the MFU. A "
+          "masked LM\n"
+          "computes its head at masked positions only, so its fraction is too high by what it saves. Ceiling "
+          "of the\n"
+          "parts: the step. Of memory: what a run's memory plan foresees.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  StepWork work = find_step_work(args.positional(0));
+  const auto take = [&](const char* flag, int64_t& size, int64_t most) {
+    if (const int64_t given = args.integer(flag, 0, most)) size = given;
+  };
+  take("batch", work.rows, 4096), take("length", work.length, 1 << 20), take("layers", work.layers, 1024);
+  take("width", work.width, 1 << 16), take("vocab-size", work.vocabulary, 1 << 24);
+  if (args.given("width")) {
+    engine::check(work.width % 64 == 0, "--width ", work.width,
+                  ": expected a multiple of 64, the size of a head");
+    work.heads = work.width / 64;
+  }
+  print(bench_step(work, {.norms = args.text("norms"),
+                          .precision = engine::parse_dtype(args.text("precision")),
+                          .steps = args.integer("steps", 1, 100000),
+                          .against = args.text("against")}),
+        args.on("json"));
+  return 0;
+}
+
+int bench_text(int argc, char** argv) {
+  const Usage usage = {
+      "normlab bench tokenizer",
+      "learning, encoding and decoding of one text, in million bytes a second",
+      {{"TEXT", "a file, read as it is", Count::one}},
+      {{"tokenizer", "DIR", "encode and decode with this one", ""},
+       {"vocab-size", "N", "learn so many tokens; 0: learn none", "0"},
+       {"repeats", "N", "the median counts", "5"},
+       {"threads", "N", "threads", "1"},
+       common_flags[2]},
+      "Ceiling of learning and encoding: cutting the text into pieces alone; of decoding: a copy.\n"};
+  const Arguments args(usage, argc, argv);
+  print(bench_tokenizer(engine::read_file(args.positional(0), size_t(4) << 30),
+                        {.tokenizer = args.text("tokenizer"),
+                         .vocab_size = size_t(args.integer("vocab-size", 0, 1 << 24)),
+                         .threads = int(args.integer("threads", 1, 1024)),
+                         .repeats = int(args.integer("repeats", 1, 10000))}),
+        args.on("json"));
+  return 0;
+}
+
+}  // namespace
+
+int cmd_bench(int argc, char** argv) {
+  return run_commands({"normlab bench",
+                       "how fast this machine runs the parts",
+                       {{"gemm", "matrix products, in GFLOP/s", bench_gemm},
+                        {"ops", "ops that wait for memory, in GB/s", bench_ops},
+                        {"step", "whole training steps, in tokens/s", bench_training_step},
+                        {"tokenizer", "learning and using a tokenizer, in MB/s", bench_text}},
+                       ""},
+                      argc, argv);
+}
+
+}  // namespace train

@@ -1,0 +1,158 @@
+// normlab compare: placements side by side, with error bars. Read first: comparison/comparison.h,
+// comparison/analysis.h.
+#include <cstdio>
+
+#include "engine/base/file.h"
+#include "engine/base/limits.h"
+#include "engine/base/log.h"
+#include "engine/base/text.h"
+#include "engine/bench/gemm_bench.h"
+#include "engine/cpu/parallel.h"
+#include "models/flops.h"
+#include "train/commands/cli.h"
+#include "train/commands/commands.h"
+#include "train/comparison/analysis.h"
+#include "train/comparison/comparison.h"
+#include "train/memory_check.h"
+#include "train/report/report.h"
+#include "train/run_data.h"
+
+namespace train {
+namespace {
+
+using engine::check;
+using engine::Json;
+
+const Usage usage = {
+    "normlab compare",
+    "placements side by side: the same data and initial values seed by seed, paired statistics",
+    {{"SPEC", "placements: presets or NormSpec texts; the first is the baseline", Count::many}},
+    {{"config", "FILE", "the training config that all share", "", Arity::required},
+     {"out", "DIR", "where plan, runs, compare.json and report.html go", "", Arity::required},
+     {"set", "KEY=VALUE", "overrides a key of the config", "", Arity::repeated},
+     {"seeds", "N", "runs of each placement, with seeds 1 to N", "5"},
+     {"baseline", "SPEC", "the placement that the others are compared with", "the first"},
+     {"match", "steps|time", "equal updates, or as many as fit the baseline's training time", "steps"},
+     {"same-init", "RULE", "one rule of initial values for all; else each placement's own"},
+     {"lr", "L,L,...", "learning rates to choose from, for each placement by itself"},
+     {"lr-seeds", "S,S,...", "seeds of that sweep, which the claim leaves out", "seeds + 1"},
+     {"extend", "", "beyond the rates given, by factors of 2, while the best is at an edge"},
+     {"no-stop", "", "let hopeless runs of the sweep go on"},
+     {"stop-margin", "X", "nats above the best at 25, 50 and 75 % that make a run hopeless", "0.1"},
+     {"jobs", "J", "runs at a time; the threads are shared among them", "1"},
+     {"threads", "N", "0: all processors; results do not depend on it", "0"},
+     {"resume", "", "go on with the comparison in DIR"},
+     {"dry-run", "", "print the plan, with an estimate of time and memory"},
+     {"json", "", "print compare.json in place of the table"}},
+    "Losses are those of the last validation, never the best. \"better\" and \"worse\" need a Holm-corrected "
+    "p below\n"
+    "0.05 of at least three seeds (docs/11-measuring-models.md). Ctrl-C leaves checkpoints; --resume goes "
+    "on.\n"};
+
+template <class Parse>
+auto parse_list(const std::string& text, const Parse& parse) {
+  std::vector<decltype(parse(text))> out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const auto value = parse(text.substr(at, end - at));
+    check(std::find(out.begin(), out.end(), value) == out.end(), "\"", text,
+          "\": ", text.substr(at, end - at), " is there twice");
+    out.push_back(value);
+    at = end + 1;
+  }
+  return out;
+}
+
+CompareRequest request_of(const Arguments& args) {
+  CompareRequest r;
+  r.placements = args.positionals();
+  r.baseline = args.given("baseline") ? args.text("baseline") : r.placements[0];
+  r.config = load_config(args.text("config"), args.values("set"));
+  r.seeds = args.integer("seeds", 1, 1000);
+  r.match = args.text("match") == "time" ? Match::time : Match::steps;
+  r.same_init = args.text("same-init");
+  r.rates =
+      parse_list(args.text("lr"), [](const std::string& s) { return parse_number(s, "--lr", 1e-12, 1e6); });
+  if (!r.rates.empty())
+    r.rate_seeds =
+        args.given("lr-seeds")
+            ? parse_list(args.text("lr-seeds"),
+                         [](const std::string& s) { return parse_integer(s, "--lr-seeds", 0, 1LL << 53); })
+            : std::vector<int64_t>{r.seeds + 1};
+  for (const char* flag : {"lr-seeds", "extend", "no-stop", "stop-margin"})
+    check(!args.given(flag) || !r.rates.empty(), "--", flag, " goes with --lr");
+  for (const int64_t seed : r.rate_seeds)
+    check(seed < 1 || seed > r.seeds, "--lr-seeds: ", seed, " is a seed of the claim (1 to ", r.seeds, ")");
+  r.extend = args.on("extend");
+  r.stop = !args.on("no-stop");
+  r.stop_margin = args.number("stop-margin", 0, 1e6);
+  check_request(r);
+  return r;
+}
+
+// What the work will cost. The time is that of 30 % of the multiply-adds that this machine can do now.
+void print_plan(const CompareRequest& r) {
+  constexpr double share = 0.3;
+  const double peak = 1e9 * engine::multiply_add_peak(engine::DType::f32);
+  double seconds = 0;
+  const int64_t runs = r.seeds + int64_t(r.rates.size() * r.rate_seeds.size());
+  for (const std::string& placement : r.placements) {
+    const TrainConfig config = config_of(r, {placement, r.config.optim.lr, 1, r.steps, false});
+    const models::ModelConfig model = resolve_model_config(config);
+    const int64_t context = config.data.context > 0 ? config.data.context : model.context;
+    const double tokens = double(r.steps * config.data.batch * config.data.accumulate * context);
+    const double one = tokens * models::flops_per_token(model, context).total() / (peak * share);
+    seconds += one * double(runs);
+    std::printf("%s: %lld runs of %lld updates, about %s each\n  %s\n", placement.c_str(), (long long)runs,
+                (long long)r.steps, engine::human_seconds(one).c_str(),
+                check_memory(config, model, context, engine::available_memory()).c_str());
+  }
+  std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n",
+              (long long)(runs * int64_t(r.placements.size())), engine::human_seconds(seconds).c_str(),
+              100 * share);
+}
+
+void write_page(const Comparison& comparison, const Json& result, const std::string& path) {
+  std::vector<RunReport> runs;
+  std::vector<std::string> paths;
+  for (const FinishedRun& f : comparison.claim()) {
+    if (f.result.curve.empty() || paths.size() == 64) continue;
+    paths.push_back(comparison.path(f.run));
+    runs.push_back(read_run(paths.back()));
+    runs.back().name = f.run.placement + " " + std::to_string(f.run.seed);
+  }
+  if (!runs.empty()) engine::write_file(path, report_html(runs, comparison_html(comparison, result)));
+}
+
+}  // namespace
+
+int cmd_compare(int argc, char** argv) {
+  const Arguments args(usage, argc, argv);
+  const CompareRequest request = request_of(args);
+  CompareWork work{
+      .out = args.text("out"), .jobs = args.integer("jobs", 1, 1024), .resume = args.on("resume")};
+  check(request.match == Match::steps || work.jobs == 1, "--match time measures times: it needs --jobs 1");
+  if (args.on("dry-run")) {
+    print_plan(request);
+    return 0;
+  }
+  const int64_t threads = args.integer("threads", 0, 1024);
+  work.threads = threads > 0                  ? threads
+                 : request.config.threads > 0 ? request.config.threads
+                                              : engine::cpu::thread_count();
+  Comparison comparison(request, work);
+  if (!comparison.run()) {
+    engine::log_info("stopped; --resume goes on");
+    return 130;
+  }
+  const Json result = comparison_json(comparison, work.threads);
+  engine::write_file(work.out + "/compare.json", engine::json_text(result, 1) + "\n");
+  write_page(comparison, result, work.out + "/report.html");
+  if (args.on("json"))
+    std::printf("%s\n", engine::json_text(result, 1).c_str());
+  else
+    print_comparison(result);
+  return 0;
+}
+
+}  // namespace train

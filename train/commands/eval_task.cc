@@ -1,0 +1,204 @@
+// normlab eval TASK: zero-shot tasks. Read first: evaluation/zero_shot.h, evaluation/task_report.h.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+
+#include "data/task_records.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "train/commands/cli.h"
+#include "train/commands/commands.h"
+#include "train/evaluation/compute_flags.h"
+#include "train/evaluation/count_progress.h"
+#include "train/evaluation/json_numbers.h"
+#include "train/evaluation/task_report.h"
+#include "train/evaluation/zero_shot.h"
+#include "train/open_model.h"
+#include "train/signals.h"
+
+namespace train {
+namespace {
+
+using engine::check;
+using engine::Json;
+
+Usage task_usage(const std::string& task) {
+  std::vector<Flag> flags = {
+      {"model", "DIR", "a run, a model directory or a Hugging Face directory", "", Arity::required},
+      {"data", "PATH", "the task's file as its authors publish it, or a folder with it", "", Arity::required},
+      {"protocol", "lm-eval|gpt3", "whose prompts, and which metric leads", "lm-eval"},
+      {"limit", "N", "the first N documents; 0: all", "0"},
+      {"context", "T", "tokens that the model reads at most; 0: the model's context", "0"},
+      {"batch", "B", "rows computed together", "8"},
+      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
+      {"out", "FILE", "a line of JSON for each document: requests, log-likelihoods, choices"}};
+  if (task == "arc") flags.push_back({"variant", "easy|challenge", "which file of a folder"});
+  return {"normlab eval " + task,
+          task == "lambada" ? "how a passage ends: accuracy and perplexity of its last word"
+                            : "accuracy in choosing among continuations, zero-shot",
+          {},
+          with_compute_flags(flags),
+          "Requests, tokens and metrics are those of lm-eval (docs/11-measuring-models.md).\n"};
+}
+
+// Says which document an error is about.
+template <class F>
+auto of_document(const std::string& file, size_t index, const F& f) {
+  try {
+    return f();
+  } catch (const engine::Error& e) {
+    engine::fail(file, ": document ", index + 1, ": ", e.what());
+  }
+}
+
+int64_t context_of(const Arguments& args, const models::ModelConfig& config) {
+  const int64_t given = args.integer("context", 0, int64_t(1) << 31);
+  check(config.positions != nn::Positions::learned || given <= config.context, "--context ", given,
+        " is more than the model's ", config.context, " learned positions");
+  return given > 0 ? given : config.context;
+}
+
+TextStart text_start(const OpenModel& open) {
+  const data::Tokenizer& tokenizer = text_tokenizer(open);
+  TextStart start{.before = begin_of_prompt(tokenizer)};
+  std::vector<int32_t> names = begin_of_text(open), ends = ends_of_text(open);
+  if (const data::TokenId id = find_special(tokenizer, begin_names); id != data::no_token)
+    names.push_back(int32_t(id));
+  names.insert(names.end(), ends.begin(), ends.end());
+  if (!names.empty()) start.alone = names.front();
+  return start;
+}
+
+// All requests as ids: a family for each document, and behind them one for each document's choices after the
+// neutral context.
+std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const std::string& file) {
+  const data::Tokenizer& tokenizer = text_tokenizer(open);
+  const TextStart start = text_start(open);
+  std::vector<ScoreFamily> families;
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    ScoreFamily& family = families.emplace_back();
+    ScoredQuestion& question = run.questions[i];
+    question.label = run.items[i].label;
+    for (const data::Choice& choice : run.items[i].choices) {
+      const ScoreRequest request = of_document(file, i, [&] {
+        ScoreRequest r = encode_request(tokenizer, choice, start);
+        check(r.scored <= run.context, "a continuation has ", r.scored, " tokens; a context of ", run.context,
+              " takes at most as many");
+        return r;
+      });
+      const int64_t tokens = int64_t(request.ids.size());
+      run.cut += tokens > run.context + 1;
+      question.choices.push_back({.context_tokens = tokens - request.scored,
+                                  .tokens = request.scored,
+                                  .length = data::choice_length(choice)});
+      family.push_back(request);
+    }
+  }
+  if (run.task.neutral.empty()) return families;
+  for (size_t i = 0; i < run.items.size(); ++i) {
+    ScoreFamily& family = families.emplace_back();
+    for (const data::Choice& choice : run.items[i].choices)
+      family.push_back(of_document(file, i, [&] {
+        return encode_request(tokenizer, {run.task.neutral, choice.continuation}, start);
+      }));
+  }
+  return families;
+}
+
+// False: stopped by a signal; what was scored is kept, the rest has no choices.
+bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamily>& families, int64_t batch) {
+  const SignalGuard signals;
+  const size_t documents = run.items.size();
+  double all = 0, done = 0;
+  const auto work = [&](const ScoreFamily& family) {
+    double tokens = 0;
+    for (const ScoreRequest& r : family) tokens += double(r.scored);
+    return tokens + double(family[0].ids.size()) - double(family[0].scored);
+  };
+  for (const ScoreFamily& family : families) all += work(family);
+  CountProgress progress(run.task.name, "documents", int64_t(documents));
+  int64_t finished = 0;
+  const auto scores = log_likelihoods(*open.model, families,
+                                      {.context = run.context,
+                                       .vocabulary = open.vocabulary,
+                                       .batch = batch,
+                                       .on_scored = [&](const std::vector<size_t>& indices) {
+                                         for (const size_t i : indices)
+                                           done += work(families[i]), finished += i < documents;
+                                         progress.update(finished, done / all);
+                                         return !signals.raised();
+                                       }});
+  for (size_t i = 0; i < documents; ++i) {
+    ScoredQuestion& question = run.questions[i];
+    const bool neutral = !run.task.neutral.empty();
+    if (scores[i].empty() || (neutral && scores[documents + i].empty())) {
+      question.choices.clear();
+      continue;
+    }
+    for (size_t c = 0; c < question.choices.size(); ++c) {
+      question.choices[c].score = scores[i][c];
+      if (neutral) question.choices[c].neutral = scores[documents + i][c].sum;
+    }
+  }
+  return !signals.raised();
+}
+
+}  // namespace
+
+int eval_task(int argc, char** argv) {
+  const std::string name = argv[0];
+  const Arguments args(task_usage(name), argc, argv);
+  const auto started = std::chrono::steady_clock::now();
+  apply_compute_flags(args);
+  TaskRun run;
+  run.protocol = args.text("protocol") == "gpt3" ? data::Protocol::gpt3 : data::Protocol::lm_eval;
+  run.task = ZeroShotTask::of(name, run.protocol);
+  const std::string file =
+      data::task_file(name, args.text("data"), name == "arc" ? args.text("variant") : std::string());
+  run.items =
+      read_questions(run.task, file, {.protocol = run.protocol}, args.integer("limit", 0, int64_t(1) << 40));
+  run.questions.resize(run.items.size());
+  if (name == "hellaswag")
+    run.form = data::read_records(file)[0].find({"query"}) ? "cleaned file" : "raw file, cleaned here";
+  const std::string out = args.text("out");
+  std::optional<engine::AtomicFile> lines;  // opened first: a path that cannot be written shows at once
+  if (!out.empty()) lines.emplace(out);
+  const bool answered =
+      std::any_of(run.items.begin(), run.items.end(), [](const auto& item) { return item.label >= 0; });
+  check(answered || !out.empty(), file,
+        ": no document has an answer; --out FILE keeps what the model chooses");
+
+  const OpenModel open =
+      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+  const models::ModelConfig& config = open.model->config();
+  check(config.causal(), open.folder, ": the model is no causal one (its objective is ",
+        models::objective_names[size_t(config.objective)], "); zero-shot tasks need one that continues text");
+  run.context = context_of(args, config);
+  const std::vector<ScoreFamily> families = encode_all(run, open, file);
+  const bool finished = score_all(run, open, families, args.integer("batch", 1, 1 << 16));
+  if (lines) {
+    lines->write(document_lines(run));
+    lines->commit();
+  }
+  if (!finished) {
+    engine::log_info("stopped; ", out.empty() ? "--out FILE would have kept" : out + " has",
+                     " the documents that were scored");
+    return 130;
+  }
+  const Json result = task_result(run);
+  if (!args.on("json")) {
+    print_task_table(result);
+    return 0;
+  }
+  Json json = result_of("eval " + name);
+  json["model"] = open.folder;
+  json["data"] = file;
+  json["precision"] = args.text("precision");
+  json["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  json["results"] = Json::array({result});
+  std::printf("%s\n", engine::json_text(json, 1).c_str());
+  return 0;
+}
+
+}  // namespace train

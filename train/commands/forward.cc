@@ -1,0 +1,51 @@
+// normlab forward: logits, loss and every gradient of a model on given tokens, as safetensors. The tool for
+// checking a port against another implementation. Read first: models/forward.h.
+#include "models/forward.h"
+
+#include "engine/base/json.h"
+#include "engine/core/memory.h"
+#include "models/hf/import.h"
+#include "train/checkpoint/checkpoint_dir.h"
+#include "train/commands/cli.h"
+#include "train/commands/commands.h"
+
+namespace train {
+namespace {
+
+const Usage usage = {
+    "normlab forward",
+    "logits, loss and gradients of a model on given tokens",
+    {},
+    {{"model", "DIR", "a model directory, a run, or a Hugging Face directory", "", Arity::required},
+     {"tokens", "FILE", "{\"input_ids\": [[...]], \"labels\": [[...]], \"attention_mask\": [[...]], ...}", "",
+      Arity::required},
+     {"out", "FILE", "the safetensors file to write", "", Arity::required},
+     {"grads", "", "also write grad.NAME for every parameter"},
+     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     {"device", "cpu|cuda|cuda-host", "where to compute", "cpu"}},
+    "Labels stand at the position that predicts them; -100 is not scored. Without labels a causal model is "
+    "scored on the\n"
+    "next token. Gradients are those of the mean loss over scored positions.\n"};
+
+}  // namespace
+
+int cmd_forward(int argc, char** argv) {
+  const Arguments args(usage, argc, argv);
+  const engine::DType dtype = engine::parse_dtype(args.text("precision"));
+  nn::Precision precision = nn::Precision::of(dtype);
+  precision.device = engine::parse_device(args.text("device"));
+  engine::memory_of(precision.device);  // an error where this build lacks it
+  const bool grads = args.on("grads");
+  models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), precision,
+                                                grads ? nn::Gradients::allocated : nn::Gradients::none);
+  const std::string tokens = args.text("tokens");
+  const models::TokenBatch batch =
+      models::token_batch(engine::read_json(tokens), loaded.model->config(), tokens);
+  models::ForwardResult result = models::run_forward(
+      *loaded.model, batch, grads ? models::WithGradients::yes : models::WithGradients::no);
+  loaded.rename_gradients(result.gradients);
+  engine::write_safetensors(args.text("out"), models::output_tensors(result, dtype));
+  return 0;
+}
+
+}  // namespace train

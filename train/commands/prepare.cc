@@ -1,0 +1,108 @@
+// normlab prepare: text to the token shards that `normlab train` reads. Read first: cli.h, data/prepare.h.
+#include <chrono>
+
+#include "data/prepare.h"
+#include "data/tokenizer.h"
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/base/stop.h"
+#include "engine/base/text.h"
+#include "train/commands/cli.h"
+#include "train/commands/commands.h"
+#include "train/signals.h"
+
+namespace train {
+namespace {
+
+Usage usage() {
+  return {
+      "normlab prepare",
+      "text to token shards DIR/train-00000.bin, ..., which a run's config names as DIR/train",
+      {},
+      {{"tokenizer", "DIR", "folder with tokenizer.json, or such a file", "", Arity::required},
+       {"input", "FILE", "a file, a folder, a folder of `normlab corpus`, or - for standard input", "",
+        Arity::repeated},
+       {"out", "DIR", "folder to write; it gets the tokenizer.json too", "", Arity::required},
+       {"units", "document|line", "what masked-LM batches keep whole; line: as RoBERTa, each line on its own",
+        "document"},
+       {"raw", "", "the file's tokens and nothing else: no documents, no end-of-document tokens"},
+       {"valid", "SHARE", "with --raw: the end of each file's characters becomes the set valid", "0"},
+       {"import", "llmc|nanogpt", "inputs are token files of these programs, made with this tokenizer"},
+       {"special", "", "find special tokens in the text; otherwise their text is ordinary text"},
+       {"field", "NAME",
+        "key of the text in JSON objects, column of a CSV file; given, standard input is JSONL", "text"},
+       {"shard-tokens", "N", "most tokens in a shard", "100000000"},
+       {"threads", "N", "0: all processors; the result does not depend on it", "0"},
+       {"force", "", "replace shards that were made from something else"}},
+      "A file's set is the last word of its name that says train, valid (val, validation,\n"
+      "dev, eval) or test; else train. A folder whose files' names say train and valid or\n"
+      "test is split by them, any other is one input. Documents (*.jsonl, *.json, *.csv,\n"
+      "*.html, text with lines <|endoftext|> between them; .gz, .zst and .xz too) are each\n"
+      "followed by the tokenizer's <|endoftext|> or </s>; without one, kind word relies on\n"
+      "its <eos> and the others on a newline. Stopped, the same command goes on where it was.\n"
+      "Tiny Shakespeare as nanoGPT has it: normlab prepare --tokenizer T --input input.txt --raw --valid 0.1 "
+      "--out DIR\n"};
+}
+
+class Reporter {
+ public:
+  void operator()(const data::PrepareProgress& p) {
+    engine::check_stop();
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (seconds < next_line_) return;
+    next_line_ = seconds + 5;
+    engine::log_info(p.set, ": ", engine::human_bytes(double(p.bytes)), " read, ",
+                     engine::human_count(double(p.tokens)), " tokens, ",
+                     engine::human_bytes(double(p.bytes) / seconds), "/s");
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  SignalGuard signals_;
+  Clock::time_point start_ = Clock::now();
+  double next_line_ = 5;
+};
+
+data::PrepareForm form_of(const Arguments& args) {
+  engine::check(!(args.on("raw") && args.given("import")), "give --raw or --import, not both");
+  if (args.on("raw")) return data::PrepareForm::raw;
+  if (!args.given("import")) return data::PrepareForm::documents;
+  return args.text("import") == "llmc" ? data::PrepareForm::llmc : data::PrepareForm::nanogpt;
+}
+
+}  // namespace
+
+int cmd_prepare(int argc, char** argv) {
+  ignore_broken_pipes();
+  const Arguments args(usage(), argc, argv);
+  engine::check(args.given("input"), "no --input: name the text to prepare (- for standard input)");
+  const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
+  Reporter reporter;
+  data::PrepareOptions options;
+  options.folder = args.text("out");
+  options.form = form_of(args);
+  if (args.text("units") == "line") options.units = data::Units::line;
+  if (args.on("special")) options.special = data::SpecialText::recognised;
+  options.read = {args.text("field"), args.given("field")};
+  options.shard_tokens = args.integer("shard-tokens", 1, int64_t(1) << 40);
+  options.valid = args.number("valid", 0, 1);
+  options.threads = int(args.integer("threads", 0, 1024));
+  if (args.on("force")) options.existing = data::Existing::replace;
+  options.progress = [&](const data::PrepareProgress& p) { reporter(p); };
+  if (options.form == data::PrepareForm::documents &&
+      data::document_end(*tokenizer).role == data::DocumentEnd::newline)
+    engine::log_info("the tokenizer has no <|endoftext|> or </s>: a newline follows each document");
+  try {
+    for (const data::PreparedSet& set : data::prepare(*tokenizer, args.values("input"), options))
+      engine::log_info(set.name, ": ", set.tokens, " tokens in ", set.units,
+                       set.units == 1 ? " unit, " : " units, ", set.shards,
+                       set.shards == 1 ? " shard" : " shards",
+                       set.was_finished ? ", finished before and left as they are" : "");
+  } catch (const engine::Stopped&) {
+    engine::log_info("stopped; the same command goes on where it was");
+    return 130;
+  }
+  return 0;
+}
+
+}  // namespace train

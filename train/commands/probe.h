@@ -1,0 +1,26 @@
+// What the files of `normlab probe` share. Read first: probe.cc.
+#pragma once
+
+#include "train/commands/cli.h"
+#include "train/probes/saved_model.h"
+
+namespace train {
+
+inline const Flag page_flag = {"out", "FILE", "a page of the result (HTML)"};
+
+int probe_gradients(int argc, char** argv);
+int probe_stability(int argc, char** argv);
+
+/// Flags that name a model and the rows to look at, and those of computing.
+std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model);
+ProbeRows rows_of(const Arguments& args, const OpenModel& open);
+
+/// {"placement", "layers"} of a model.
+engine::Json placement_json(const models::ModelConfig& config);
+/// The page that --out names, if it does.
+void write_probe_page(const Arguments& args, const std::string& command, const engine::Json& results);
+/// The JSON object of a probe; empty model and data are null.
+void print_probe_json(const std::string& command, const std::string& model, const std::string& data,
+                      const std::string& precision, double seconds, const engine::Json& results);
+
+}  // namespace train

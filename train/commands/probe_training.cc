@@ -1,0 +1,393 @@
+// normlab probe gradients and stability: the forms that train. Read first: probe.cc,
+// probes/watched_training.h, probes/stability.h.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "data/tokenizer.h"
+#include "engine/base/log.h"
+#include "nn/norm_presets.h"
+#include "train/commands/probe.h"
+#include "train/evaluation/compute_flags.h"
+#include "train/evaluation/json_numbers.h"
+#include "train/failure.h"
+#include "train/perplexity.h"
+#include "train/probes/probe_report.h"
+#include "train/probes/stability.h"
+#include "train/probes/watched_training.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+namespace {
+
+std::vector<Flag> with_training_flags(std::vector<Flag> flags, Arity config) {
+  const Flag shared[] = {{"config", "FILE", "the training config", "", config},
+                         {"set", "KEY=VALUE", "overrides a key of the config", "", Arity::repeated}};
+  flags.insert(flags.begin(), std::begin(shared), std::end(shared));
+  return flags;
+}
+
+const Usage gradients_usage = {
+    "normlab probe gradients",
+    "gradients by layer, of a saved model or over the updates of training",
+    {{"SPEC", "placements to train: presets or NormSpec texts (with --config)", Count::any}},
+    with_row_flags(
+        with_training_flags({{"steps", "N", "updates to train; 0: the config's budget.steps", "0"},
+                             {"seeds", "N", "runs of each placement, with seeds 1 to N", "1"},
+                             {"window", "A..B", "updates over which means are taken", "all updates"},
+                             {"at", "U,U,...", "updates whose gradients are shown as they are"},
+                             {"relative-to", "SPEC", "divide each gradient by that of this placement"},
+                             {"normalise", "none|loss", "divide gradients by the update's loss first", ""}},
+                            Arity::optional),
+        Arity::optional),
+    "Of the mean loss over the scored positions of an update, before clipping, without loss scale. w2_grad "
+    "is the\n"
+    "mean |gradient| of the feed-forward's second matrix, grad_norm the norm of all gradients of a layer.\n"
+    "--relative-to is NormFormer's Figure 7: its window is 950..1000 and --normalise is loss unless "
+    "given.\n"};
+
+const Usage stability_usage = {
+    "normlab probe stability",
+    "at which learning rate training breaks, as the rate rises",
+    {{"SPEC", "placements: presets or NormSpec texts", Count::many}},
+    with_training_flags({{"seeds", "N", "runs of each placement, with seeds 1 to N", "3"},
+                         {"ramp", "R", "what the rate grows by at each update, from 0", "5e-5"},
+                         {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
+                         page_flag,
+                         {"json", "", "one JSON object in place of a table"}},
+                        Arity::required),
+    "A run breaks where loss or gradient are no numbers, the loss scaler gives up, or the median of ten "
+    "losses\n"
+    "shows that half of what context gave is lost (docs/11-measuring-models.md). That is a result, not an "
+    "error.\n"};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Updates "A..B".
+UpdateWindow parse_window(const std::string& text) {
+  const size_t dots = text.find("..");
+  check(dots != std::string::npos, "--window: expected A..B, got \"", text, "\"");
+  const auto number = [&](const std::string& part) {
+    return parse_integer(part, "--window", 1, int64_t(1) << 40);
+  };
+  const UpdateWindow window{number(text.substr(0, dots)), number(text.substr(dots + 2))};
+  check(window.first <= window.last, "--window: ", text, " ends before it begins");
+  return window;
+}
+
+std::vector<int64_t> parse_updates(const std::string& text, int64_t steps) {
+  std::vector<int64_t> out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    out.push_back(parse_integer(text.substr(at, end - at), "--at", 1, steps));
+    at = end + 1;
+  }
+  return out;
+}
+
+// ------------------------------------------------------------------------------------------ gradients
+
+int saved_model_gradients(const Arguments& args) {
+  const auto start = std::chrono::steady_clock::now();
+  check(!args.text("model").empty(), "give a saved model (--model DIR) or a config to train (--config FILE)");
+  check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
+  const OpenModel open = open_model(args.text("model"), engine::parse_dtype(args.text("precision")),
+                                    args.text("tokenizer"), nn::Gradients::allocated);
+  const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
+  Json result = placement_json(open.model->config());
+  result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
+  result.update(gradients_json(record.layers));
+  result["ratio_first_last"] = number_or_null(ratio_first_last(record.layers));
+  write_probe_page(args, "gradients", Json::array({result}));
+  if (!args.on("json")) {
+    std::printf("%s\nloss %.4f nats, norm of all gradients %.5g\n",
+                nn::print(open.model->config().norms).c_str(), record.loss, record.norm);
+    print_gradients(record.layers);
+    return 0;
+  }
+  print_probe_json("gradients", open.folder, args.text("tokens") + args.text("data"), args.text("precision"),
+                   seconds_since(start), Json::array({result}));
+  return 0;
+}
+
+// One run of one placement.
+struct GradientRun {
+  std::string placement;
+  int64_t seed = 1, layers = 0;
+  std::vector<GradientRecord> trace;
+};
+
+GradientRun train_for_gradients(TrainConfig config, const std::string& placement) {
+  GradientRun run{.placement = placement, .seed = config.seed};
+  train_watched(std::move(config), [&](const UpdateView& update) {
+    run.layers = update.model.config().layers;
+    run.trace.push_back(
+        {update.step, update.loss, update.norm, layer_gradients(update.model, update.factor)});
+    return true;
+  });
+  return run;
+}
+
+struct GradientQuestion {
+  UpdateWindow window;
+  std::vector<int64_t> at;
+  Normalise normalise = Normalise::none;
+};
+
+Json run_json(const GradientRun& run, const GradientQuestion& question, const GradientRun* baseline) {
+  Json out = {{"placement", run.placement}, {"layers", run.layers}, {"seed", run.seed}};
+  for (const char* list : {"updates", "loss", "norm", "w2_grad", "grad_norm"}) out[list] = Json::array();
+  for (const GradientRecord& r : run.trace) {
+    const Json layers = gradients_json(r.layers);
+    out["updates"].push_back(r.step);
+    out["loss"].push_back(number_or_null(r.loss));
+    out["norm"].push_back(number_or_null(r.norm));
+    out["w2_grad"].push_back(layers["w2_grad"]);
+    out["grad_norm"].push_back(layers["grad_norm"]);
+  }
+  const std::vector<LayerGradient> mean = window_mean(run.trace, question.window);
+  out["window"] = {{"first", question.window.first}, {"last", question.window.last}};
+  out["window"].update(gradients_json(mean));
+  out["window"]["ratio_first_last"] = number_or_null(ratio_first_last(mean));
+  out["at"] = Json::array();
+  for (const int64_t step : question.at) {
+    Json record = {{"update", step}};
+    record.update(gradients_json(run.trace[size_t(step - 1)].layers));
+    out["at"].push_back(record);
+  }
+  if (baseline == nullptr) return out;
+  Json ratios = Json::array();
+  for (const auto& layer :
+       relative_gradients(run.trace, baseline->trace, question.window, question.normalise)) {
+    Json of_layer = Json::object();
+    for (const auto& [name, ratio] : layer) of_layer[name] = number_or_null(ratio);
+    ratios.push_back(of_layer);
+  }
+  out["relative"] = {{"baseline", baseline->placement},
+                     {"normalise", question.normalise == Normalise::loss ? "loss" : "none"},
+                     {"ratios", ratios}};
+  return out;
+}
+
+void print_run(const GradientRun& run, const GradientQuestion& question, const Json& json) {
+  std::printf("%s, seed %lld, updates %lld..%lld\n", run.placement.c_str(), (long long)run.seed,
+              (long long)question.window.first, (long long)question.window.last);
+  print_gradients(window_mean(run.trace, question.window));
+  for (const int64_t step : question.at) {
+    std::printf("update %lld\n", (long long)step);
+    print_gradients(run.trace[size_t(step - 1)].layers);
+  }
+  if (!json.contains("relative")) return;
+  std::printf("relative to %s:\n", json["relative"]["baseline"].get<std::string>().c_str());
+  for (const auto& [name, first] : json["relative"]["ratios"][0].items()) {
+    std::printf("  %-24s", name.c_str());
+    for (const Json& layer : json["relative"]["ratios"]) {
+      const Json& ratio = layer.contains(name) ? layer[name] : Json();
+      if (ratio.is_number()) std::printf(" %8.3f", ratio.get<double>());
+      if (!ratio.is_number()) std::printf(" %8s", "-");
+    }
+    std::printf("\n");
+  }
+}
+
+int training_gradients(const Arguments& args) {
+  const auto start = std::chrono::steady_clock::now();
+  for (const char* flag : {"model", "tokens", "data"})
+    check(!args.given(flag), "--", flag, " goes with a saved model, not with --config");
+  const std::string baseline = args.text("relative-to");
+  std::vector<std::string> placements = args.positionals();
+  check(!placements.empty(), "SPEC is missing: which placements to train");
+  if (!baseline.empty() && std::find(placements.begin(), placements.end(), baseline) == placements.end())
+    placements.insert(placements.begin(), baseline);
+
+  const WatchedConfig base{args.text("config"), args.values("set")};
+  const int64_t steps = args.integer("steps", 0, int64_t(1) << 31), seeds = args.integer("seeds", 1, 1000);
+  const auto config_of = [&](const std::string& placement, int64_t seed) {
+    TrainConfig config = watched_config(base, placement, seed);
+    if (steps > 0) config.budget = {.steps = steps};
+    check(config.budget.steps > 0, "give the number of updates with --steps or budget.steps");
+    return config;
+  };
+  const int64_t updates = config_of(placements[0], 1).budget.steps;
+  GradientQuestion question{.window = {1, updates}, .at = parse_updates(args.text("at"), updates)};
+  if (!baseline.empty()) question = {.window = {950, 1000}, .at = question.at, .normalise = Normalise::loss};
+  if (args.given("window")) question.window = parse_window(args.text("window"));
+  if (args.given("normalise"))
+    question.normalise = args.text("normalise") == "loss" ? Normalise::loss : Normalise::none;
+  check(question.window.last <= updates, "--window ends at update ", question.window.last, ", training at ",
+        updates);
+  for (const std::string& placement : placements)
+    resolve_model_config(config_of(placement, 1));  // before hours
+
+  Json results = Json::array();
+  bool interrupted = false;
+  for (int64_t seed = 1; seed <= seeds && !interrupted; ++seed) {
+    std::vector<GradientRun> runs;
+    try {
+      for (const std::string& placement : placements)
+        runs.push_back(train_for_gradients(config_of(placement, seed), placement));
+    } catch (const Interrupted&) {
+      interrupted = true;  // whole runs are reported
+    }
+    const auto found =
+        std::find_if(runs.begin(), runs.end(), [&](const GradientRun& r) { return r.placement == baseline; });
+    for (const GradientRun& run : runs) {
+      const bool compared = found != runs.end() && run.placement != baseline;
+      results.push_back(run_json(run, question, compared ? &*found : nullptr));
+      if (!args.on("json")) print_run(run, question, results.back());
+    }
+  }
+  write_probe_page(args, "gradients", results);
+  if (args.on("json")) print_probe_json("gradients", "", base.path, "", seconds_since(start), results);
+  return interrupted ? 130 : 0;
+}
+
+}  // namespace
+
+int probe_gradients(int argc, char** argv) {
+  const Arguments args(gradients_usage, argc, argv);
+  apply_compute_flags(args);
+  return args.given("config") ? training_gradients(args) : saved_model_gradients(args);
+}
+
+// ------------------------------------------------------------------------------------------ stability
+
+namespace {
+
+// What became of one run of the ramp; without a failure it reached the highest rate.
+struct RampRun {
+  int64_t seed = 1;
+  std::optional<RampFailure> failure;
+  std::optional<double> lr;  // of the failing update
+};
+
+RampRun run_ramp(const TrainConfig& config, double level) {
+  RampRun out{.seed = config.seed};
+  RampJudge judge(level);
+  std::vector<double> rates;
+  // A loss scaler skips updates whose gradient overflows: that is its work, and no failure.
+  const bool scaled = config.precision == PrecisionKind::f16;
+  try {
+    train_watched(config, [&](const UpdateView& update) {
+      rates.push_back(update.lr);
+      out.failure = judge.observe(update.loss, scaled ? 0 : update.norm);
+      return !out.failure;
+    });
+  } catch (const Failure&) {
+    const int64_t step = int64_t(rates.size());
+    out.failure = RampFailure{scaled ? "scaler" : "nonfinite", step, step};
+  }
+  if (out.failure) out.lr = rates[size_t(out.failure->step - 1)];
+  return out;
+}
+
+struct RampSettings {
+  double step = 0, max_lr = 0;
+};
+
+TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement, int64_t seed,
+                        const RampSettings& ramp) {
+  TrainConfig config = watched_config(base, placement, seed);
+  config.schedule = {.name = ScheduleKind::ramp, .ramp_step = ramp.step};
+  config.budget = {.steps = int64_t(std::ceil(ramp.max_lr / ramp.step)) + 1};
+  return config;
+}
+
+// The loss of a model that sees no context.
+double unigram_level(const TrainConfig& config) {
+  std::unique_ptr<data::Tokenizer> tokenizer;
+  if (!config.data.tokenizer.empty()) tokenizer = data::load_tokenizer(config.data.tokenizer);
+  check(!config.data.train.empty(), "data.train: names no token shards (make them with `normlab prepare`)");
+  return unigram_entropy(*open_tokens(config.data.train, tokenizer.get()), tokenizer.get());
+}
+
+Json ramp_json(const std::string& placement, int64_t layers, const std::vector<RampRun>& runs) {
+  Json list = Json::array();
+  std::vector<std::optional<double>> rates, steps;
+  int64_t censored = 0;
+  for (const RampRun& run : runs) {
+    const bool failed = run.failure.has_value();
+    list.push_back({{"seed", run.seed},
+                    {"step", failed ? Json(run.failure->step) : Json()},
+                    {"lr", number_or_null(run.lr)},
+                    {"reason", failed ? Json(run.failure->reason) : Json()},
+                    {"detected_at", failed ? Json(run.failure->detected_at) : Json()}});
+    rates.push_back(run.lr);
+    steps.push_back(failed ? std::optional<double>(double(run.failure->step)) : std::nullopt);
+    censored += !failed;
+  }
+  return {{"placement", placement},
+          {"layers", layers},
+          {"runs", list},
+          {"median_lr", number_or_null(median_with_survivors(rates))},
+          {"median_step", number_or_null(median_with_survivors(steps))},
+          {"censored", censored}};
+}
+
+void print_ramp(const Json& result) {
+  const Json& median = result["median_lr"];
+  std::printf("%s\n", result["placement"].get<std::string>().c_str());
+  for (const Json& run : result["runs"]) {
+    if (run["step"].is_null()) {
+      std::printf("  seed %lld  held to the end\n", (long long)run["seed"].get<int64_t>());
+      continue;
+    }
+    std::printf("  seed %lld  breaks at update %lld, lr %.4g (%s, seen at update %lld)\n",
+                (long long)run["seed"].get<int64_t>(), (long long)run["step"].get<int64_t>(),
+                run["lr"].get<double>(), run["reason"].get<std::string>().c_str(),
+                (long long)run["detected_at"].get<int64_t>());
+  }
+  if (median.is_null()) std::printf("  median  not reached\n");
+  if (!median.is_null()) std::printf("  median  lr %.4g\n", median.get<double>());
+}
+
+}  // namespace
+
+int probe_stability(int argc, char** argv) {
+  const Arguments args(stability_usage, argc, argv);
+  const auto start = std::chrono::steady_clock::now();
+  const WatchedConfig base{args.text("config"), args.values("set")};
+  const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
+  check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
+        " updates of --ramp ", ramp.step);
+  const int64_t seeds = args.integer("seeds", 1, 1000);
+  for (const std::string& placement : args.positionals())
+    resolve_model_config(ramp_config(base, placement, 1, ramp));
+  const double level = unigram_level(ramp_config(base, args.positionals()[0], 1, ramp));
+
+  Json results = Json::array();
+  bool interrupted = false;
+  int64_t runs_made = 0, censored = 0;
+  for (const std::string& placement : args.positionals()) {
+    std::vector<RampRun> runs;
+    try {
+      for (int64_t seed = 1; seed <= seeds; ++seed)
+        runs.push_back(run_ramp(ramp_config(base, placement, seed, ramp), level));
+    } catch (const Interrupted&) {
+      interrupted = true;
+    }
+    const int64_t layers = resolve_model_config(ramp_config(base, placement, 1, ramp)).layers;
+    if (!runs.empty()) results.push_back(ramp_json(placement, layers, runs));
+    if (!runs.empty() && !args.on("json")) print_ramp(results.back());
+    runs_made += int64_t(runs.size());
+    if (!runs.empty()) censored += results.back()["censored"].get<int64_t>();
+    if (interrupted) break;
+  }
+  if (runs_made > 0 && censored == runs_made)
+    engine::log_info("no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
+  for (Json& result : results) {
+    result["ramp"] = ramp.step;
+    result["max_lr"] = ramp.max_lr;
+    result["unigram_entropy"] = level;
+  }
+  write_probe_page(args, "stability", results);
+  if (args.on("json")) print_probe_json("stability", "", base.path, "", seconds_since(start), results);
+  return interrupted ? 130 : 0;
+}
+
+}  // namespace train
