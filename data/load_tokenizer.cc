@@ -1,5 +1,5 @@
-// Read first: load_tokenizer.h, hub_config.h.
-#include "data/load_tokenizer.h"
+// Read first: tokenizer.h, hub_config.h.
+#include "data/tokenizer.h"
 
 #include <array>
 

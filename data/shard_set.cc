@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "data/load_tokenizer.h"
 #include "data/shard_record.h"
+#include "data/tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
 

@@ -6,11 +6,12 @@
 //   word  whitespace-separated words and an end-of-line token, as WikiText is scored
 //
 // A tokenizer is saved as a folder with one file, tokenizer.json. Its hash binds token shards to it. Objects
-// do not change after they are made; any number of threads may use one. Read next: load_tokenizer.h,
-// train_tokenizer.h, special_roles.h.
+// do not change after they are made; any number of threads may use one. Read next: train_tokenizer.h,
+// special_roles.h.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,5 +91,18 @@ class Tokenizer {
   TokenFinder finder_;                                    // of special_
   SpecialRoles roles_;
 };
+
+// Finding and reading one: a tokenizer.json of ours or of Hugging Face's, or the older files of other
+// programs.
+
+/// From a tokenizer.json, or from a folder. A folder without one may have GPT-2's vocab.json and merges.txt
+/// (or encoder.json and vocab.bpe) or BERT's vocab.txt instead. tokenizer_config.json,
+/// special_tokens_map.json and added_tokens.json beside them are heeded as transformers does.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
+/// From the text of a tokenizer.json; `what` names it in errors.
+std::unique_ptr<Tokenizer> parse_tokenizer(const std::string& json, const std::string& what);
+
+/// Whether load_tokenizer(folder) finds a tokenizer there.
+bool has_tokenizer(const std::string& folder);
 
 }  // namespace data

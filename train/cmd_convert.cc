@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
 #include "engine/base/json.h"

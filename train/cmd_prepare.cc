@@ -1,8 +1,8 @@
 // normlab prepare: text to the token shards that `normlab train` reads. Read first: cli.h, data/prepare.h.
 #include <chrono>
 
-#include "data/load_tokenizer.h"
 #include "data/prepare.h"
+#include "data/tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/base/stop.h"

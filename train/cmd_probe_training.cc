@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "engine/base/log.h"
 #include "nn/norm_presets.h"
 #include "train/cmd_probe.h"

@@ -10,7 +10,6 @@
 
 #include "data/bpe_files.h"
 #include "data/documents.h"
-#include "data/load_tokenizer.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
 #include "data/train_tokenizer.h"

@@ -1,9 +1,8 @@
 // Read first: open_model.h.
 #include "train/open_model.h"
 
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "engine/base/file.h"
-#include "engine/base/json.h"
 #include "models/import.h"
 #include "train/checkpoint_dir.h"
 #include "train/diagnosis.h"
@@ -11,7 +10,6 @@
 namespace train {
 
 using engine::check;
-using engine::Json;
 
 namespace {
 
@@ -21,35 +19,6 @@ void check_finite(const nn::Parameters& parameters, const std::string& folder) {
     const std::string bad = not_finite(p->value);
     check(bad.empty(), folder, ": tensor \"", p->name, "\": ", bad);
   }
-}
-
-/// What a post-processor of tokenizer.json puts before a text; tokens that the tokenizer lacks are left out.
-models::Ids leading_tokens(const Json& post, const data::Tokenizer& tokenizer) {
-  models::Ids ids;
-  const auto add = [&](const Json& text) {
-    if (!text.is_string()) return;
-    const data::TokenId id = tokenizer.special_id(text.get<std::string>());
-    if (id != data::no_token) ids.push_back(int32_t(id));
-  };
-  const auto list = [&](const char* key) {
-    return post.is_object() ? post.value(key, Json::array()) : Json::array();
-  };
-  const Json type = post.is_object() ? post.value("type", Json()) : Json();
-  if (type == "Sequence") {
-    const Json parts = list("processors");
-    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {  // the last one's tokens stand outermost
-      const models::Ids inner = leading_tokens(*part, tokenizer);
-      ids.insert(ids.end(), inner.begin(), inner.end());
-    }
-  }
-  if (type == "TemplateProcessing")
-    for (const Json& piece : list("single")) {
-      if (!piece.is_object() || !piece.contains("SpecialToken")) break;
-      add(piece["SpecialToken"].is_object() ? piece["SpecialToken"].value("id", Json()) : Json());
-    }
-  if (type == "RobertaProcessing" || type == "BertProcessing")
-    if (const Json cls = list("cls"); !cls.empty()) add(cls[0]);
-  return ids;
 }
 
 }  // namespace
@@ -87,8 +56,13 @@ data::TokenId find_special(const data::Tokenizer& tokenizer, Names names) {
 }
 
 models::Ids begin_of_prompt(const data::Tokenizer& tokenizer) {
-  const engine::Json json = engine::parse_json(tokenizer.to_json(), "tokenizer");
-  return json.contains("post_processor") ? leading_tokens(json["post_processor"], tokenizer) : models::Ids();
+  constexpr data::TokenId text[] = {data::no_token};  // stands for the prompt
+  models::Ids ids;
+  for (const data::TokenId id : tokenizer.with_special_tokens(text)) {
+    if (id == data::no_token) break;
+    ids.push_back(int32_t(id));
+  }
+  return ids;
 }
 
 models::Ids begin_of_text(const OpenModel& model) {

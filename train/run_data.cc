@@ -4,11 +4,11 @@
 #include "engine/base/stop.h"
 
 #include "data/clm_rows.h"
-#include "data/load_tokenizer.h"
 #include "data/mlm_rows.h"
 #include "data/prefetch.h"
 #include "data/shard_set.h"
 #include "data/token_stream.h"
+#include "data/tokenizer.h"
 #include "data/whole_words.h"
 #include "train/open_model.h"
 

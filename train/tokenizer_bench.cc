@@ -6,7 +6,6 @@
 
 #include "data/parallel.h"
 #include "data/pretokenize.h"
-#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
 #include "data/train_tokenizer.h"
 #include "engine/base/check.h"

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "data/byte_alphabet.h"
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "shared_data.h"
 #include "temporary_folder.h"

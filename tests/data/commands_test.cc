@@ -5,7 +5,6 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "data/load_tokenizer.h"
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"

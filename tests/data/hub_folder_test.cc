@@ -2,8 +2,8 @@
 // say.
 #include <catch2/catch.hpp>
 
-#include "data/load_tokenizer.h"
 #include "data/prepare.h"
+#include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "temporary_folder.h"
 

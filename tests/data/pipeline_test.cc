@@ -4,8 +4,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "data/load_tokenizer.h"
 #include "data/pipeline/regex.h"
+#include "data/tokenizer.h"
 #include "data/unicode_form.h"
 #include "data/utf8.h"
 #include "data/whole_words.h"
@@ -112,7 +112,7 @@ TEST_CASE("tokens of SentencePiece and BERT begin words where a space would stan
     const auto tokenizer = parse_tokenizer(all["tokenizers"][name]["file"].dump(), name);
     return word_edges(*tokenizer).at(tokenizer->encode(text).back());
   };
-  CHECK(edge("xglm", "a ca") == WordEdge::before);  // "▁ca"
+  CHECK(edge("xglm", "a ca") == WordEdge::before);       // "▁ca"
   CHECK(edge("llama2", "the cat") == WordEdge::inside);  // "at"
   CHECK(edge("bert", "cat the") == WordEdge::before);
   CHECK(edge("bert", "newest lowers") == WordEdge::inside);  // "##s"

@@ -1,6 +1,6 @@
 // Text and foreign token files to shards: what tokens come out, resuming, refusals, a full disk.
 #include "data/prepare.h"
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

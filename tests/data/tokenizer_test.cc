@@ -1,6 +1,5 @@
 // The kinds byte, char and word, and what all kinds share: files, hashes, errors.
 #include "data/tokenizer.h"
-#include "data/load_tokenizer.h"
 #include "data/train_tokenizer.h"
 
 #include <catch2/catch.hpp>

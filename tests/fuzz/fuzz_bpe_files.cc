@@ -1,7 +1,7 @@
 // Fuzzing GPT-2's vocab.json and merges.txt and fairseq's dictionary: the input is the three files with zero
 // bytes between. What was accepted can be saved, read again, and used.
 #include "data/bpe_files.h"
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "fuzz.h"
 
 namespace {

@@ -2,7 +2,6 @@
 // byte the whole input is a text for a tokenizer learned from it, kind bpe or word by its length. What was
 // accepted must encode the text the same with and without threads, to ids of the vocabulary, and learned byte
 // pairs must give every byte back.
-#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
 #include "data/train_tokenizer.h"
 #include "fuzz.h"

@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "data/token_stream.h"
-#include "data/load_tokenizer.h"
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "shared_data.h"

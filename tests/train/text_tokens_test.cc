@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "data/load_tokenizer.h"
+#include "data/tokenizer.h"
 #include "data/train_tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
