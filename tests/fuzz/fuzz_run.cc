@@ -2,7 +2,7 @@
 // metrics.jsonl, config.json and sample.txt; training.json; a checkpoint's manifest; a set's record. The
 // first byte chooses.
 #include "data/shard_set.h"
-#include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "fuzz.h"
 #include "train/checkpoint/checkpoint_dir.h"
