@@ -99,6 +99,8 @@ Json given_json(const Arguments& args) {
   std::string path = args.text("config");
   if (path.empty() && args.on("resume")) path = args.text("out") + "/config.json";
   Json json = read_config_json(path);
+  if (args.given("text") && json.contains("data") && json["data"].is_object())
+    for (const char* key : {"tokenizer", "train", "valid"}) json["data"].erase(key);  // those are made of the text
   if (args.given("from")) json["from"] = args.text("from");
   for (const std::string& text : args.values("set")) apply_override(json, text);
   return json;
