@@ -118,7 +118,7 @@ struct PassingFolder {
 void print_dry_run(const ResolvedRun& run, bool json) {
   const RunData data = open_run_data(run.config, run.model);
   const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
-  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch());
+  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
   Json out = config_json(run.config);
   if (json) {
     out = {{"config", std::move(out)},
