@@ -119,17 +119,23 @@ struct Rule {
   void (*apply)(Item&);
 };
 const Rule kRules[] = {
-    {"fairseq", "embeddings N(0, width^-1/2), matrices uniform as fairseq has them", [](Item& i) { fairseq(i); }},
+    {"fairseq", "embeddings N(0, width^-1/2), matrices uniform as fairseq has them",
+     [](Item& i) { fairseq(i); }},
     {"bert", "N(0, 0.02), biases 0", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
     {"gpt2", "N(0, 0.02), biases 0", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
-    {"gpt3", "N(0, 0.02), outputs of attention and feed-forward / sqrt(2 layers)", [](Item& i) { gaussian(i, Law::normal, 0.02, true); }},
-    {"megatron", "truncated N(0, 1/sqrt(2.5 width)), outputs / sqrt(2 layers)", [](Item& i) { megatron(i, true); }},
-    {"normal", "megatron's sigma for every matrix, without the depth factor", [](Item& i) { megatron(i, false); }},
+    {"gpt3", "N(0, 0.02), outputs of attention and feed-forward / sqrt(2 layers)",
+     [](Item& i) { gaussian(i, Law::normal, 0.02, true); }},
+    {"megatron", "truncated N(0, 1/sqrt(2.5 width)), outputs / sqrt(2 layers)",
+     [](Item& i) { megatron(i, true); }},
+    {"normal", "megatron's sigma for every matrix, without the depth factor",
+     [](Item& i) { megatron(i, false); }},
     {"depth", "inputs 1/sqrt(width), outputs smaller with depth, truncated", depth_scaled},
     {"deepnorm", "Xavier; values, outputs and feed-forward times (8 layers)^-1/4", deepnorm},
-    {"subln", "fairseq; values, outputs and feed-forward times sqrt(ln 2 layers)", [](Item& i) { fairseq(i, std::sqrt(std::log(2.0 * double(i.config.layers)))); }},
+    {"subln", "fairseq; values, outputs and feed-forward times sqrt(ln 2 layers)",
+     [](Item& i) { fairseq(i, std::sqrt(std::log(2.0 * double(i.config.layers)))); }},
     {"admin", "fairseq; then one batch sets the residual scales", [](Item& i) { fairseq(i); }},
-    {"ngpt", "N(0, 1/sqrt(width)), rows made unit vectors", [](Item& i) { gaussian(i, Law::normal, 1 / std::sqrt(double(i.config.width)), false); }},
+    {"ngpt", "N(0, 1/sqrt(width)), rows made unit vectors",
+     [](Item& i) { gaussian(i, Law::normal, 1 / std::sqrt(double(i.config.width)), false); }},
 };
 
 uint64_t stream_of(const std::string& name, uint64_t seed) {
@@ -160,7 +166,8 @@ const Rule& find_rule(const ModelConfig& config, const std::string& wanted) {
     if (name == r.name) rule = &r;
     names.emplace_back(r.name);
   }
-  check(rule != nullptr, "init: unknown rule \"", name, "\"", engine::near_hint(name, names, " (nearest: \""));
+  check(rule != nullptr, "init: unknown rule \"", name, "\"",
+        engine::near_hint(name, names, " (nearest: \""));
   return *rule;
 }
 

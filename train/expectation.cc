@@ -18,18 +18,20 @@
 namespace train {
 namespace {
 
-/// Rough, from runs beside other programs (docs/benchmarks.md, "Expected speed"): a run's own ETA knows better.
+/// Rough, from runs beside other programs (docs/benchmarks.md, "Expected speed"): a run's own ETA knows
+/// better.
 struct WidthShare {
   double width, share;
 };
 constexpr WidthShare kShares[] = {{16, 0.04}, {64, 0.25}, {192, 0.30}, {384, 0.50}, {768, 0.70}};
 
-/// The peak as it was measured here within the last ten minutes, else now: a machine's answer that changes from one look
-/// to the next would make two models look different.
+/// The peak as it was measured here within the last ten minutes, else now: a machine's answer that changes
+/// from one look to the next would make two models look different.
 double recent_peak(engine::DType dtype) {
   constexpr double kFreshSeconds = 600;
   const std::string folder = data::default_cache();
-  const std::string path = engine::join_text(folder, "/peak-", engine::name_of(dtype), "-", engine::cpu::thread_count(), ".json");
+  const std::string path =
+      engine::join_text(folder, "/peak-", engine::name_of(dtype), "-", engine::cpu::thread_count(), ".json");
   const double now = double(std::time(nullptr));
   try {
     if (engine::file_exists(path)) {
@@ -55,7 +57,8 @@ double expected_share(int64_t width) {
   if (w <= kShares[0].width) return kShares[0].share;
   for (size_t i = 1; i < std::size(kShares); ++i) {
     const auto &a = kShares[i - 1], &b = kShares[i];
-    if (w <= b.width) return a.share + (b.share - a.share) * std::log(w / a.width) / std::log(b.width / a.width);
+    if (w <= b.width)
+      return a.share + (b.share - a.share) * std::log(w / a.width) / std::log(b.width / a.width);
   }
   return kShares[std::size(kShares) - 1].share;
 }
@@ -80,7 +83,8 @@ Expectation expected_run(const TrainConfig& config, const models::ModelConfig& m
   double tokens = std::numeric_limits<double>::infinity();
   if (b.steps > 0) tokens = std::min(tokens, double(b.steps) * per_update);
   if (b.tokens > 0) tokens = std::min(tokens, double(b.tokens));
-  if (b.epochs > 0 && rows_per_epoch > 0) tokens = std::min(tokens, b.epochs * double(rows_per_epoch * context));
+  if (b.epochs > 0 && rows_per_epoch > 0)
+    tokens = std::min(tokens, b.epochs * double(rows_per_epoch * context));
   if (b.seconds > 0) tokens = std::min(tokens, b.seconds * e.tokens_per_second);
   if (!std::isfinite(tokens)) return e;
   e.updates = int64_t(std::ceil(tokens / per_update));
@@ -90,10 +94,11 @@ Expectation expected_run(const TrainConfig& config, const models::ModelConfig& m
 
 std::string expectation_text(const Expectation& e) {
   char speed[200];
-  std::snprintf(speed, sizeof speed,
-                "time: about %s tokens/s (%.3g MFLOP a token, %.0f %% of the %.0f GFLOP/s measured on %d threads)",
-                engine::human_count(e.tokens_per_second).c_str(), e.flops_per_token * 1e-6, 100 * e.share,
-                e.peak_flops * 1e-9, engine::cpu::thread_count());
+  std::snprintf(
+      speed, sizeof speed,
+      "time: about %s tokens/s (%.3g MFLOP a token, %.0f %% of the %.0f GFLOP/s measured on %d threads)",
+      engine::human_count(e.tokens_per_second).c_str(), e.flops_per_token * 1e-6, 100 * e.share,
+      e.peak_flops * 1e-9, engine::cpu::thread_count());
   std::string text = speed;
   if (e.seconds <= 0) return text;
   text += "; " + engine::human_seconds(e.seconds) + " for " + engine::human_count(e.tokens) + " tokens, " +
@@ -104,7 +109,8 @@ std::string expectation_text(const Expectation& e) {
   std::tm local{};
   ::localtime_r(&end, &local);
   char when[40];
-  std::strftime(when, sizeof when, e.seconds < 12 * 3600 ? "until about %H:%M" : "until about %Y-%m-%d %H:%M", &local);
+  std::strftime(when, sizeof when, e.seconds < 12 * 3600 ? "until about %H:%M" : "until about %Y-%m-%d %H:%M",
+                &local);
   return text + ", " + when;
 }
 

@@ -1,5 +1,5 @@
-// What a run will take, before it starts: tokens a second from the operations of a token and what the processor
-// can do now, and from those the length of the run and when it ends. Read first: models/flops.h.
+// What a run will take, before it starts: tokens a second from the operations of a token and what the
+// processor can do now, and from those the length of the run and when it ends. Read first: models/flops.h.
 #pragma once
 
 #include <cstdint>

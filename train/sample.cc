@@ -30,7 +30,8 @@ std::string continued(const models::Transformer& model, const data::Tokenizer& t
   const models::Ids prompt = ids_of(tokenizer.encode(options.prompt));
   start.insert(start.end(), prompt.begin(), prompt.end());
   const data::TokenId end = end_token(tokenizer);
-  if (start.empty()) start = end != data::no_token ? models::Ids{int32_t(end)} : ids_of(tokenizer.encode("\n"));
+  if (start.empty())
+    start = end != data::no_token ? models::Ids{int32_t(end)} : ids_of(tokenizer.encode("\n"));
   engine::check(!start.empty(), "sample: the tokenizer has nothing to begin a text with");
   models::Decoder decoder(model, std::max<int64_t>(1, model.config().context / 2));
   engine::Rng rng{options.seed, 0};
@@ -47,9 +48,11 @@ std::string continued(const models::Transformer& model, const data::Tokenizer& t
   return text_of(tokenizer, all);
 }
 
-std::string filled(const models::Transformer& model, const data::Tokenizer& tokenizer, const SampleOptions& options) {
+std::string filled(const models::Transformer& model, const data::Tokenizer& tokenizer,
+                   const SampleOptions& options) {
   constexpr size_t every = 7;
-  const data::TokenId mask = find_special(tokenizer, mask_names), begin = find_special(tokenizer, begin_names);
+  const data::TokenId mask = find_special(tokenizer, mask_names),
+                      begin = find_special(tokenizer, begin_names);
   engine::check(mask != data::no_token, "sample: the tokenizer has no mask token");
   models::Ids ids;
   if (begin != data::no_token) ids.push_back(int32_t(begin));

@@ -1,5 +1,5 @@
-// A short text that a model writes, for people to look at: at the end of `train --text`, and now and then during a
-// run (log.samples). Read first: models/generation.h, models/fill_mask.h.
+// A short text that a model writes, for people to look at: at the end of `train --text`, and now and then
+// during a run (log.samples). Read first: models/generation.h, models/fill_mask.h.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ struct SampleOptions {
   uint64_t seed = 1;
 };
 
-/// Of a causal model: the prompt and what it goes on with. Of a masked one: the prompt with every seventh token
-/// masked, and the same filled in. Valid UTF-8.
+/// Of a causal model: the prompt and what it goes on with. Of a masked one: the prompt with every seventh
+/// token masked, and the same filled in. Valid UTF-8.
 std::string sample_text(const models::Transformer& model, const data::Tokenizer& tokenizer,
                         const SampleOptions& options);
 

@@ -123,7 +123,8 @@ void EventWriter::write(const Json& record) {
       for (const Json& gain : value)
         if (gain.is_object() && gain.contains("name"))
           add_scalar(summary,
-                     "gains/" + gain["name"].get<std::string>() + "/" + engine::json_text(gain.value("layer", Json(0))),
+                     "gains/" + gain["name"].get<std::string>() + "/" +
+                         engine::json_text(gain.value("layer", Json(0))),
                      gain.value("mean", Json()));
       continue;
     }
@@ -161,7 +162,8 @@ void EventWriter::histogram(const std::string& tag, int64_t step, const std::vec
     counts[size_t(std::min(buckets - 1, int((x - *low) / width)))] += 1;
     sum += x, squares += x * x;
   }
-  h.set_min(*low), h.set_max(*high), h.set_num(double(finite.size())), h.set_sum(sum), h.set_sum_squares(squares);
+  h.set_min(*low), h.set_max(*high), h.set_num(double(finite.size())), h.set_sum(sum),
+      h.set_sum_squares(squares);
   for (int i = 0; i < buckets; ++i) {
     h.add_bucket_limit(i + 1 == buckets ? *low + buckets * width : *low + (i + 1) * width);
     h.add_bucket(counts[size_t(i)]);
@@ -184,11 +186,15 @@ void EventWriter::hyperparameters(const Json& config) {
   pb::Hyperparameters::SessionStart& start = *content.mutable_session_start_info();
   std::string table = "| key | value |\n|---|---|\n";
   for (const auto& [key, value] : keys) {
-    table += "| " + key + " | " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) + " |\n";
+    table += "| " + key + " | " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) +
+             " |\n";
     pb::Hyperparameters::Value& v = (*start.mutable_hparams())[key];
-    if (value.is_boolean()) v.set_bool_value(value.get<bool>());
-    else if (value.is_number()) v.set_number_value(value.get<double>());
-    else v.set_string_value(value.is_string() ? value.get<std::string>() : engine::json_text(value));
+    if (value.is_boolean())
+      v.set_bool_value(value.get<bool>());
+    else if (value.is_number())
+      v.set_number_value(value.get<double>());
+    else
+      v.set_string_value(value.is_string() ? value.get<std::string>() : engine::json_text(value));
   }
   start.set_group_name(folder_);
   start.set_start_time_secs(now());

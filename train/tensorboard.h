@@ -1,5 +1,5 @@
-// TensorBoard event files: scalars, histograms, texts and hyperparameters in protobuf records with masked CRC-32C
-// framing, as the real TensorBoard reads them.
+// TensorBoard event files: scalars, histograms, texts and hyperparameters in protobuf records with masked
+// CRC-32C framing, as the real TensorBoard reads them.
 //
 // A resumed run opens a new file that begins with a session start, upon which TensorBoard drops what the
 // earlier files hold from that step on.
@@ -22,8 +22,8 @@ class EventWriter {
   EventWriter(const std::string& folder, int64_t first_step);
 
   /// Writes the numbers of one metrics.jsonl record: "loss" as train/loss, "valid_loss" as valid/loss,
-  /// element i of the array "layers" as layers/NAME/i, means of "gains" as gains/NAME/i, "sample" as a text. Null
-  /// (a NaN in JSON) is written as NaN.
+  /// element i of the array "layers" as layers/NAME/i, means of "gains" as gains/NAME/i, "sample" as a text.
+  /// Null (a NaN in JSON) is written as NaN.
   void write(const engine::Json& record);
   /// The distribution of some values, in 30 buckets of equal width.
   void histogram(const std::string& tag, int64_t step, const std::vector<double>& values);

@@ -127,7 +127,8 @@ void Trainer::set_first_weights() {
   if (!config_.from.empty()) {
     const std::string folder = resolve_model(config_.from);
     const models::LoadedModel source = models::load_any(folder, nn::Precision::of(engine::DType::f32));
-    check_same_model(source.model->config(), model_->config(), folder, "`from` gives weights to their own model");
+    check_same_model(source.model->config(), model_->config(), folder,
+                     "`from` gives weights to their own model");
     for (engine::Parameter* p : model_->parameters().all())
       p->value.copy_from(source.model->parameters()[p->name].value);
     engine::log_info("starting from the weights of ", folder);
@@ -435,7 +436,10 @@ void Trainer::log_sample() {
   if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
   if (!model_->config().causal()) return;
   const std::string text = sample_text(*model_, *data_.tokenizer, {});
-  const Json record = {{"step", step}, {"tokens", state_.counters.tokens}, {"seconds", state_.counters.seconds}, {"sample", text}};
+  const Json record = {{"step", step},
+                       {"tokens", state_.counters.tokens},
+                       {"seconds", state_.counters.seconds},
+                       {"sample", text}};
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
 }

@@ -38,10 +38,11 @@ Tensor squareplus(const Tensor& x) {
 }
 
 int main() {
-  const GradcheckResult result = gradcheck(
-      [](const std::vector<Tensor>& t) { return std::vector{squareplus(squareplus(t[0]))}; },
-      {Tensor::from({-3, -0.5, 0, 0.25, 4}, {5})});
-  std::printf("squareplus: %lld elements, worst %.2g of what is allowed: %s\n", (long long)result.inputs[0].checked,
-              result.inputs[0].worst, result.ok ? "agree" : result.text.c_str());
+  const GradcheckResult result =
+      gradcheck([](const std::vector<Tensor>& t) { return std::vector{squareplus(squareplus(t[0]))}; },
+                {Tensor::from({-3, -0.5, 0, 0.25, 4}, {5})});
+  std::printf("squareplus: %lld elements, worst %.2g of what is allowed: %s\n",
+              (long long)result.inputs[0].checked, result.inputs[0].worst,
+              result.ok ? "agree" : result.text.c_str());
   return result.ok ? 0 : 1;
 }

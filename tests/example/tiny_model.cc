@@ -16,7 +16,8 @@ models::Tokens make_batch(Rng& rng, int64_t rows, int64_t length, int64_t vocabu
     int32_t token = int32_t(rng.below(uint64_t(vocabulary)));
     for (int64_t t = 0; t < length; ++t) {
       ids.push_back(token);
-      token = rng.uniform() < 0.8 ? int32_t((token * 5 + 3) % vocabulary) : int32_t(rng.below(uint64_t(vocabulary)));
+      token = rng.uniform() < 0.8 ? int32_t((token * 5 + 3) % vocabulary)
+                                  : int32_t(rng.below(uint64_t(vocabulary)));
       next.push_back(token);
     }
   }
@@ -35,7 +36,8 @@ int main() {
   models::initialise(model, "", 1);
 
   nn::Parameters& p = model.parameters();
-  const Tensor m = Tensor::zeros({p.values().numel()}, DType::f32), v = Tensor::zeros({p.values().numel()}, DType::f32);
+  const Tensor m = Tensor::zeros({p.values().numel()}, DType::f32),
+               v = Tensor::zeros({p.values().numel()}, DType::f32);
   p.grads().fill(0);
   Rng rng{1, 0};
   double loss = 0, first = 0;

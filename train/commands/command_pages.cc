@@ -93,7 +93,11 @@ std::string synopsis(const CommandPage& page) {
 }  // namespace
 
 CommandPage command_pages(const CommandTable& table) {
-  CommandPage root{.program = table.program, .summary = table.about, .usage = {}, .help = help_text(table), .children = {}};
+  CommandPage root{.program = table.program,
+                   .summary = table.about,
+                   .usage = {},
+                   .help = help_text(table),
+                   .children = {}};
   for (const Command& command : table.commands) root.children.push_back(collect(command, table.program));
   return root;
 }
@@ -128,9 +132,11 @@ std::string page_name(const CommandPage& page) {
 
 std::string man_page(const CommandPage& page) {
   std::string name = page_name(page), title = name;
-  std::transform(title.begin(), title.end(), title.begin(), [](char c) { return char(std::toupper(uint8_t(c))); });
+  std::transform(title.begin(), title.end(), title.begin(),
+                 [](char c) { return char(std::toupper(uint8_t(c))); });
   std::string out = ".TH " + title + " 1 \"\" \"normlab " NORMLAB_VERSION "\" \"NormLab\"\n.SH NAME\n" +
-                    roff(name + " - " + page.summary) + "\n.SH SYNOPSIS\n.nh\n" + roff(synopsis(page)) + "\n.hy\n";
+                    roff(name + " - " + page.summary) + "\n.SH SYNOPSIS\n.nh\n" + roff(synopsis(page)) +
+                    "\n.hy\n";
   if (!page.children.empty()) {
     out += ".SH COMMANDS\n";
     for (const CommandPage& child : page.children)
@@ -143,7 +149,8 @@ std::string man_page(const CommandPage& page) {
   }
   if (!page.usage.notes.empty()) out += ".SH NOTES\n.nf\n" + roff(page.usage.notes) + "\n.fi\n";
   out +=
-      ".SH EXIT STATUS\n0 done; 2 bad usage or input, with one line that says what, where and what was expected;\n"
+      ".SH EXIT STATUS\n0 done; 2 bad usage or input, with one line that says what, where and what was "
+      "expected;\n"
       "130 stopped by a signal, with a checkpoint where there is one; 1 anything else.\n.SH SEE ALSO\n";
   const size_t space = page.program.rfind(' ');
   std::string also;
@@ -152,14 +159,16 @@ std::string man_page(const CommandPage& page) {
     std::replace(parent.begin(), parent.end(), ' ', '-');
     also = parent + "(1)";
   }
-  for (const CommandPage& child : page.children) also += (also.empty() ? "" : ", ") + page_name(child) + "(1)";
+  for (const CommandPage& child : page.children)
+    also += (also.empty() ? "" : ", ") + page_name(child) + "(1)";
   return out + roff(also) + "\n";
 }
 
 std::string reference_markdown(const CommandPage& root) {
   std::string out =
       "# Reference: commands and configuration\n\n"
-      "Written by `normlab help --markdown` from the tables that the program parses by; a test compares. Every command\n"
+      "Written by `normlab help --markdown` from the tables that the program parses by; a test compares. "
+      "Every command\n"
       "has `--help` and `--quiet`. Numbers may end in `k`, `M`, `G`; times in `s`, `m`, `h`, `d`.\n\n"
       "## Commands\n";
   for (const CommandPage* page : all_pages(root)) {
@@ -170,7 +179,8 @@ std::string reference_markdown(const CommandPage& root) {
     for (const Positional& p : page->usage.positionals)
       out += "| `" + markdown_cell(positional_text(p)) + "` | " + markdown_cell(p.help) + " |\n";
     for (const Flag& flag : page->usage.flags)
-      if (flag.name != "quiet") out += "| `" + markdown_cell(flag_text(flag)) + "` | " + markdown_cell(flag_help(flag)) + " |\n";
+      if (flag.name != "quiet")
+        out += "| `" + markdown_cell(flag_text(flag)) + "` | " + markdown_cell(flag_help(flag)) + " |\n";
   }
   out += "\n## Keys of a training config\n\n| key | |\n|---|---|\n";
   for (const auto& [key, doc] : config_key_docs()) out += "| `" + key + "` | " + markdown_cell(doc) + " |\n";

@@ -1,5 +1,5 @@
-// All commands and sub-commands as data, gathered from the tables that they are parsed by (cli.h: UsageSink), and
-// what is generated from that: man pages, docs/reference.md, and the completions of three shells
+// All commands and sub-commands as data, gathered from the tables that they are parsed by (cli.h: UsageSink),
+// and what is generated from that: man pages, docs/reference.md, and the completions of three shells
 // (completion.h).
 #pragma once
 

@@ -1,5 +1,5 @@
-// normlab completion: scripts that let a shell complete normlab's command line, generated from the tables that
-// it is parsed by. Read first: command_pages.h.
+// normlab completion: scripts that let a shell complete normlab's command line, generated from the tables
+// that it is parsed by. Read first: command_pages.h.
 #include <algorithm>
 #include <cstdio>
 #include <sstream>
@@ -66,11 +66,13 @@ std::string bash_script(const CommandPage& root) {
       const std::string head = "    \"" + page->program + " --" + flag.name + "\") ";
       switch (values_of(flag)) {
         case Values::list:
-          values += head + "COMPREPLY=($(compgen -W \"" + join(closed_list(flag.value)) + "\" -- \"$cur\")); return ;;\n";
+          values += head + "COMPREPLY=($(compgen -W \"" + join(closed_list(flag.value)) +
+                    "\" -- \"$cur\")); return ;;\n";
           break;
         case Values::files: values += head + "COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"; break;
         case Values::keys:
-          values += head + "compopt -o nospace; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")); return ;;\n";
+          values +=
+              head + "compopt -o nospace; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")); return ;;\n";
           break;
         case Values::other: values += head + "return ;;\n"; break;
         case Values::none: break;
@@ -82,14 +84,22 @@ std::string bash_script(const CommandPage& root) {
   return "# bash completion for normlab, written by `normlab completion bash`.\n"
          "_normlab() {\n"
          "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path=normlab words= i\n"
-         "  local keys=\"" + join(config_keys()) + "\"\n"
+         "  local keys=\"" +
+         join(config_keys()) +
+         "\"\n"
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
          "    case \"$path ${COMP_WORDS[i]}\" in\n"
-         "    " + join(nested, "|") + ") path=\"$path ${COMP_WORDS[i]}\" ;;\n"
+         "    " +
+         join(nested, "|") +
+         ") path=\"$path ${COMP_WORDS[i]}\" ;;\n"
          "    esac\n"
          "  done\n"
-         "  case \"$path $prev\" in\n" + values + "  esac\n"
-         "  case \"$path\" in\n" + words + "  esac\n"
+         "  case \"$path $prev\" in\n" +
+         values +
+         "  esac\n"
+         "  case \"$path\" in\n" +
+         words +
+         "  esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
          "  [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
          "}\n"
@@ -130,8 +140,10 @@ std::string zsh_script(const CommandPage& root) {
   for (const CommandPage* page : all_pages(root)) {
     out += zsh_function(*page) + "() {\n";
     if (!page->children.empty()) {
-      out += "  local line state\n  _arguments -C '--help[this text]' '1: :->command' '*:: :->rest'\n  case $state in\n"
-             "  command)\n    local -a commands=(";
+      out +=
+          "  local line state\n  _arguments -C '--help[this text]' '1: :->command' '*:: :->rest'\n  case "
+          "$state in\n"
+          "  command)\n    local -a commands=(";
       for (const CommandPage& child : page->children)
         out += "\n      " + shell_quoted(zsh_text(last_word(child)) + ":" + zsh_text(child.summary));
       out += ")\n    _describe command commands ;;\n  rest)\n    case $line[1] in\n";
@@ -142,9 +154,12 @@ std::string zsh_script(const CommandPage& root) {
     }
     out += "  _arguments";
     for (const Flag& flag : page->usage.flags) {
-      std::string spec = (flag.arity == Arity::repeated ? "*--" : "--") + flag.name + "[" + zsh_text(flag.help) + "]";
+      std::string spec =
+          (flag.arity == Arity::repeated ? "*--" : "--") + flag.name + "[" + zsh_text(flag.help) + "]";
       switch (values_of(flag)) {
-        case Values::list: spec += ":" + zsh_text(flag.name) + ":(" + join(closed_list(flag.value)) + ")"; break;
+        case Values::list:
+          spec += ":" + zsh_text(flag.name) + ":(" + join(closed_list(flag.value)) + ")";
+          break;
         case Values::files: spec += ":file:_files"; break;
         case Values::keys: spec += ":key:(" + join(config_keys(), "= ") + "=)"; break;
         case Values::other: spec += ":" + zsh_text(flag.value) + ": "; break;
@@ -170,11 +185,12 @@ std::string fish_script(const CommandPage& root) {
     for (const CommandPage& child : page->children) {
       std::vector<std::string> here = conditions;
       here.push_back("not __fish_seen_subcommand_from " + join(child_names(*page)));
-      out += "complete -c normlab -f -n " + shell_quoted(join(here, "; and ")) + " -a " + last_word(child) + " -d " +
-             shell_quoted(child.summary) + "\n";
+      out += "complete -c normlab -f -n " + shell_quoted(join(here, "; and ")) + " -a " + last_word(child) +
+             " -d " + shell_quoted(child.summary) + "\n";
     }
     for (const Flag& flag : page->usage.flags) {
-      out += "complete -c normlab -n " + shell_quoted(join(conditions, "; and ")) + " -l " + flag.name + " -d " + shell_quoted(flag.help);
+      out += "complete -c normlab -n " + shell_quoted(join(conditions, "; and ")) + " -l " + flag.name +
+             " -d " + shell_quoted(flag.help);
       switch (values_of(flag)) {
         case Values::list: out += " -x -a " + shell_quoted(join(closed_list(flag.value))); break;
         case Values::files: out += " -r -F"; break;
@@ -193,9 +209,13 @@ std::string fish_script(const CommandPage& root) {
 int cmd_completion(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const std::string shell = args.positional(0);
-  engine::check(shell == "bash" || shell == "zsh" || shell == "fish", "\"", shell, "\" is not bash, zsh or fish");
+  engine::check(shell == "bash" || shell == "zsh" || shell == "fish", "\"", shell,
+                "\" is not bash, zsh or fish");
   const CommandPage root = command_pages(normlab_commands());
-  std::fputs((shell == "bash" ? bash_script(root) : shell == "zsh" ? zsh_script(root) : fish_script(root)).c_str(),
+  std::fputs((shell == "bash"  ? bash_script(root)
+              : shell == "zsh" ? zsh_script(root)
+                               : fish_script(root))
+                 .c_str(),
              stdout);
   return 0;
 }

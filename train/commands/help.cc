@@ -10,13 +10,12 @@
 namespace train {
 namespace {
 
-const Usage usage = {
-    "normlab help",
-    "what a command takes",
-    {{"COMMAND", "a command, or several words such as tokenizer train", Count::any}},
-    {{"man", "", "the manual page (roff) in place of the help text"},
-     {"man-pages", "DIR", "write every manual page to DIR"},
-     {"markdown", "", "the page docs/reference.md: all commands and all keys of a config"}}};
+const Usage usage = {"normlab help",
+                     "what a command takes",
+                     {{"COMMAND", "a command, or several words such as tokenizer train", Count::any}},
+                     {{"man", "", "the manual page (roff) in place of the help text"},
+                      {"man-pages", "DIR", "write every manual page to DIR"},
+                      {"markdown", "", "the page docs/reference.md: all commands and all keys of a config"}}};
 
 }  // namespace
 

@@ -17,12 +17,13 @@ namespace {
 
 using engine::Json;
 
-const Usage usage = {"normlab presets",
-                     "placements, sizes and rules of initial values by name",
-                     {{"norms|sizes|inits", "one of the three lists", Count::optional}},
-                     {{"json", "", "one JSON object on stdout"}},
-                     "norms: model.norms=NAME, docs/04-norms.md. sizes: model.preset=NAME. inits: init=NAME.\n"
-                     "`normlab inspect SIZE --norms NAME --diagram text` draws one.\n"};
+const Usage usage = {
+    "normlab presets",
+    "placements, sizes and rules of initial values by name",
+    {{"norms|sizes|inits", "one of the three lists", Count::optional}},
+    {{"json", "", "one JSON object on stdout"}},
+    "norms: model.norms=NAME, docs/04-norms.md. sizes: model.preset=NAME. inits: init=NAME.\n"
+    "`normlab inspect SIZE --norms NAME --diagram text` draws one.\n"};
 
 Json norms_json() {
   Json list = Json::array();
@@ -57,7 +58,8 @@ Json sizes_json() {
 
 Json inits_json() {
   Json list = Json::array();
-  for (const models::InitRule& rule : models::init_rules()) list.push_back({{"name", rule.name}, {"about", rule.about}});
+  for (const models::InitRule& rule : models::init_rules())
+    list.push_back({{"name", rule.name}, {"about", rule.about}});
   return list;
 }
 
@@ -71,9 +73,10 @@ void print_lists(const Json& lists) {
       std::string line;
       if (kind == "norms") line = text("text") + "  (" + text("citation") + ")";
       if (kind == "sizes")
-        line = count("parameters") + " parameters, " + std::to_string(entry["layers"].get<int64_t>()) + " x " +
-               std::to_string(entry["width"].get<int64_t>()) + ", context " +
-               std::to_string(entry["context"].get<int64_t>()) + ", " + text("objective") + ", " + text("norms");
+        line = count("parameters") + " parameters, " + std::to_string(entry["layers"].get<int64_t>()) +
+               " x " + std::to_string(entry["width"].get<int64_t>()) + ", context " +
+               std::to_string(entry["context"].get<int64_t>()) + ", " + text("objective") + ", " +
+               text("norms");
       if (kind == "inits") line = text("about");
       rows.push_back({text("name"), line});
     }

@@ -22,7 +22,8 @@ int cmd_report(int argc, char** argv) {
       {{"RUN", "run folders, as normlab train --out makes them", Count::many}},
       {{"out", "FILE", "the page; - for standard output", "report.html"},
        {"svg", "FILE", "a small picture of losses and of gradients by layer instead"},
-       {"watch", "", "serve the page on this machine (127.0.0.1), where it follows live runs; Ctrl-C ends it"},
+       {"watch", "",
+        "serve the page on this machine (127.0.0.1), where it follows live runs; Ctrl-C ends it"},
        {"port", "N", "with --watch; 0: any free one", "8123"},
        {"json", "", "one JSON object on standard output: the page, the runs and their numbers"}}};
   const Arguments args(usage, argc, argv);

@@ -1,5 +1,5 @@
-// normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed. Read first:
-// trainer.h, config.h, text/text_run.h.
+// normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed. Read
+// first: trainer.h, config.h, text/text_run.h.
 #include <cstdio>
 #include <optional>
 
@@ -32,26 +32,27 @@ using engine::check;
 using engine::Json;
 
 Usage usage() {
-  return {"normlab train",
-          "pretrain a causal or masked language model",
-          {},
-          {{"config", "FILE", "a training config in JSON; keys that it leaves out have their defaults"},
-           {"text", "PATH",
-            "train on this text: files (also .jsonl .csv .html, .gz .zst .xz), a folder, a corpus by name, or -; "
-            "tokenizer, split, sizes, rates and budget follow from it and the machine unless config or --set say "
-            "them",
-            "", Arity::repeated},
-           {"field", "NAME", "with --text: key of the text in JSON objects, column of a CSV file", "text"},
-           {"from", "MODEL", "start from the weights of a model, a run or a Hugging Face folder"},
-           {"set", "a.b=c", "override one key of the config", "", Arity::repeated},
-           {"out", "RUN", "the run directory", "run"},
-           {"resume", "", "go on with the run in RUN from its newest intact checkpoint"},
-           {"dry-run", "", "print the resolved config, time and memory, check everything, and stop"},
-           {"json", "", "one JSON object at the end, on standard output"}},
-          "Two commands from nothing to a model of one's own text:\n"
-          "  make build\n"
-          "  build/normlab train --text notes.txt --set budget.seconds=10m --out run\n\n" +
-              config_help()};
+  return {
+      "normlab train",
+      "pretrain a causal or masked language model",
+      {},
+      {{"config", "FILE", "a training config in JSON; keys that it leaves out have their defaults"},
+       {"text", "PATH",
+        "train on this text: files (also .jsonl .csv .html, .gz .zst .xz), a folder, a corpus by name, or -; "
+        "tokenizer, split, sizes, rates and budget follow from it and the machine unless config or --set say "
+        "them",
+        "", Arity::repeated},
+       {"field", "NAME", "with --text: key of the text in JSON objects, column of a CSV file", "text"},
+       {"from", "MODEL", "start from the weights of a model, a run or a Hugging Face folder"},
+       {"set", "a.b=c", "override one key of the config", "", Arity::repeated},
+       {"out", "RUN", "the run directory", "run"},
+       {"resume", "", "go on with the run in RUN from its newest intact checkpoint"},
+       {"dry-run", "", "print the resolved config, time and memory, check everything, and stop"},
+       {"json", "", "one JSON object at the end, on standard output"}},
+      "Two commands from nothing to a model of one's own text:\n"
+      "  make build\n"
+      "  build/normlab train --text notes.txt --set budget.seconds=10m --out run\n\n" +
+          config_help()};
 }
 
 /// A config whose model, context and initialisation are said in full: --resume needs no other file.
@@ -100,7 +101,8 @@ Json given_json(const Arguments& args) {
   if (path.empty() && args.on("resume")) path = args.text("out") + "/config.json";
   Json json = read_config_json(path);
   if (args.given("text") && json.contains("data") && json["data"].is_object())
-    for (const char* key : {"tokenizer", "train", "valid"}) json["data"].erase(key);  // those are made of the text
+    for (const char* key : {"tokenizer", "train", "valid"})
+      json["data"].erase(key);  // those are made of the text
   if (args.given("from")) json["from"] = args.text("from");
   for (const std::string& text : args.values("set")) apply_override(json, text);
   return json;
@@ -118,7 +120,8 @@ struct PassingFolder {
 void print_dry_run(const ResolvedRun& run, bool json) {
   const RunData data = open_run_data(run.config, run.model);
   const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
-  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
+  const Expectation e =
+      expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
   Json out = config_json(run.config);
   if (json) {
     out = {{"config", std::move(out)},
@@ -129,7 +132,8 @@ void print_dry_run(const ResolvedRun& run, bool json) {
     std::printf("%s\n", engine::json_text(out, 1).c_str());
     return;
   }
-  std::printf("%s\n%s\n%s\n", engine::json_text(out, 1).c_str(), expectation_text(e).c_str(), run.memory.c_str());
+  std::printf("%s\n%s\n%s\n", engine::json_text(out, 1).c_str(), expectation_text(e).c_str(),
+              run.memory.c_str());
 }
 
 /// The keys that differ from their defaults: what a person would write.
@@ -150,7 +154,9 @@ Json short_config(const TrainConfig& config) {
 Json summary_of(const std::string& out, RunEnd end, const RunCounters& c) {
   Json json = result_of("train");
   json.update({{"run", out},
-               {"end", end == RunEnd::interrupted ? "interrupted" : end == RunEnd::finished ? "finished" : "stopped early"},
+               {"end", end == RunEnd::interrupted ? "interrupted"
+                       : end == RunEnd::finished  ? "finished"
+                                                  : "stopped early"},
                {"steps", c.step},
                {"tokens", c.tokens},
                {"seconds", c.seconds},
@@ -179,7 +185,8 @@ void show_text(const std::string& out, bool json, Json& summary) {
 int train_run(const Arguments& args) {
   const std::string out = args.text("out");
   const bool resume = args.on("resume"), dry = args.on("dry-run"), json = args.on("json");
-  check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
+  check(!args.given("text") || !args.given("config") || !resume,
+        "--resume needs neither --text nor --config");
   Json given = given_json(args);
   const bool goes_on = resume && engine::file_exists(out + "/config.json");
   const bool from_text = args.given("text") && !goes_on;
@@ -210,8 +217,8 @@ int train_run(const Arguments& args) {
   Trainer trainer(resolved.config, resolved.model, *run);
   run->write_config(config_json(resolved.config));
   if (from_text && !json)
-    engine::log_info("config (", out, "/config.json has it in full): ",
-                     engine::json_text(short_config(resolved.config)));
+    engine::log_info("config (", out,
+                     "/config.json has it in full): ", engine::json_text(short_config(resolved.config)));
   engine::log_info(engine::human_count(double(models::parameter_count(resolved.model))), " parameters, ",
                    nn::print(resolved.model.norms));
   engine::log_info(resolved.memory);

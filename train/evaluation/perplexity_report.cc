@@ -46,7 +46,8 @@ template <class... Args>
 void add_line(std::string& out, const char* label, const char* format, Args... args) {
   char line[512];
   std::snprintf(line, sizeof line, format, args...);
-  out += std::string(label) + std::string(17 - std::min<size_t>(16, std::string(label).size()), ' ') + line + "\n";
+  out += std::string(label) + std::string(17 - std::min<size_t>(16, std::string(label).size()), ' ') + line +
+         "\n";
 }
 
 }  // namespace
@@ -94,7 +95,8 @@ std::string perplexity_table(const Json& report) {
   const Json& r = report["results"][0];
   const auto number = [&](const char* key) { return r[key].get<double>(); };
   std::string out;
-  add_line(out, "data", "%s (%s, %s tokens)", engine::printable(report["data"].get<std::string>()).substr(0, 300).c_str(),
+  add_line(out, "data", "%s (%s, %s tokens)",
+           engine::printable(report["data"].get<std::string>()).substr(0, 300).c_str(),
            report["kind"].get<std::string>().c_str(), engine::human_count(number("tokens")).c_str());
   if (r["name"] == "ppl")
     add_line(out, "windows", "%s, context %lld, stride %lld", report["window"].get<std::string>().c_str(),
@@ -102,7 +104,8 @@ std::string perplexity_table(const Json& report) {
   else
     add_line(out, "masked", "%lld of the tokens, seeded; the perplexity is a pseudo-perplexity",
              (long long)r["scored"].get<int64_t>());
-  add_line(out, "loss", "%.4f nats a token (unigram entropy %.4f)", number("loss"), number("unigram_entropy"));
+  add_line(out, "loss", "%.4f nats a token (unigram entropy %.4f)", number("loss"),
+           number("unigram_entropy"));
   add_line(out, "perplexity", "%.3f a token", number("ppl"));
   if (r.contains("word_ppl")) add_line(out, "", "%.3f a word", number("word_ppl"));
   if (r.contains("bits_per_byte")) add_line(out, "", "%.4f bits a byte", number("bits_per_byte"));

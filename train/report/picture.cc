@@ -14,7 +14,8 @@ namespace {
 using engine::Json;
 
 // The colours and dashes of page.js.
-constexpr const char* kColors[] = {"#2f62c8", "#d2571c", "#23875f", "#9a3fb5", "#b88a12", "#cf3270", "#3c8fa3", "#70604c"};
+constexpr const char* kColors[] = {"#2f62c8", "#d2571c", "#23875f", "#9a3fb5",
+                                   "#b88a12", "#cf3270", "#3c8fa3", "#70604c"};
 constexpr const char* kDashes[] = {"", "7 3", "2 3", "10 3 2 3", "5 2 1 2 1 2"};
 constexpr size_t kMostPoints = 120;
 constexpr double kWidth = 360, kHeight = 210, kLeft = 46, kTop = 40, kGap = 60, kBottom = 58;
@@ -68,23 +69,27 @@ struct Curve {
   bool dots;
 };
 
-/// Axes and curves in a frame whose left edge is at `x0`; y may be logarithmic. The range of y leaves out the first
-/// twentieth of the curves, whose fall would flatten the rest.
+/// Axes and curves in a frame whose left edge is at `x0`; y may be logarithmic. The range of y leaves out the
+/// first twentieth of the curves, whose fall would flatten the rest.
 std::string panel(double x0, const std::string& title, const std::vector<Curve>& curves, bool log_y) {
   double low_x = INFINITY, high_x = -INFINITY, low_y = INFINITY, high_y = -INFINITY;
   for (const Curve& c : curves)
     for (const auto& [x, y] : c.points) low_x = std::min(low_x, x), high_x = std::max(high_x, x);
   for (const Curve& c : curves)
     for (const auto& [x, y] : c.points)
-      if (log_y || x >= low_x + (high_x - low_x) / 20) low_y = std::min(low_y, y), high_y = std::max(high_y, y);
+      if (log_y || x >= low_x + (high_x - low_x) / 20)
+        low_y = std::min(low_y, y), high_y = std::max(high_y, y);
   if (!(low_y <= high_y)) return "";
   if (high_x <= low_x) high_x = low_x + 1;
   const auto scale = [&](double y) { return log_y ? std::log(y) : y; };
   const double room = std::max((scale(high_y) - scale(low_y)) * 0.06, 1e-9);
   const double bottom = scale(low_y) - room, top = scale(high_y) + room;
   const auto px = [&](double x) { return x0 + (x - low_x) / (high_x - low_x) * kWidth; };
-  const auto py = [&](double y) { return kTop + (top - std::clamp(scale(y), bottom, top)) / (top - bottom) * kHeight; };
-  std::string out = text("<text x=\"%.0f\" y=\"%.0f\" font-weight=\"600\">", x0, kTop - 14) + title + "</text>\n";
+  const auto py = [&](double y) {
+    return kTop + (top - std::clamp(scale(y), bottom, top)) / (top - bottom) * kHeight;
+  };
+  std::string out =
+      text("<text x=\"%.0f\" y=\"%.0f\" font-weight=\"600\">", x0, kTop - 14) + title + "</text>\n";
   constexpr int ticks = 4;
   const int x_ticks = int(std::min<double>(ticks, high_x - low_x));  // layers are whole
   for (int i = 0; i <= x_ticks; ++i) {
@@ -95,15 +100,17 @@ std::string panel(double x0, const std::string& title, const std::vector<Curve>&
   for (int i = 0; i <= ticks; ++i) {
     const double at = bottom + (top - bottom) * i / ticks, y = kTop + kHeight - kHeight * i / ticks;
     out += text("<path d=\"M%.1f %.1fh%.0f\" stroke=\"#e4e1dc\"/>", x0, y, kWidth) +
-           text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#667079\">%.3g</text>\n", x0 - 6, y + 4,
-                log_y ? std::exp(at) : at);
+           text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#667079\">%.3g</text>\n", x0 - 6,
+                y + 4, log_y ? std::exp(at) : at);
   }
   for (const Curve& c : curves) {
     const char *color = kColors[c.run % std::size(kColors)], *dash = kDashes[c.run % std::size(kDashes)];
     std::string path;
     for (const auto& [x, y] : c.points) path += text("%s%.1f %.1f", path.empty() ? "M" : "L", px(x), py(y));
     if (!c.dots)
-      out += "<path d=\"" + path + text("\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.7\" stroke-dasharray=\"%s\"/>\n", color, dash);
+      out += "<path d=\"" + path +
+             text("\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.7\" stroke-dasharray=\"%s\"/>\n", color,
+                  dash);
     for (const auto& [x, y] : c.points)
       if (c.dots) out += text("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>", px(x), py(y), color);
   }
@@ -123,17 +130,20 @@ std::string report_svg(const std::vector<RunReport>& runs) {
   }
   const std::string loss = panel(kLeft, "Loss, nats a token, over updates (dots: validation)", losses, false);
   engine::check(!loss.empty(), "no run has a loss to draw");
-  const double second = kLeft + kWidth + kGap, width = second + kWidth + 20, height = kTop + kHeight + kBottom;
-  std::string out = text("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-                         "font-family=\"system-ui, sans-serif\" font-size=\"11.5\" fill=\"#1d2126\">\n",
-                         width, height, width, height) +
+  const double second = kLeft + kWidth + kGap, width = second + kWidth + 20,
+               height = kTop + kHeight + kBottom;
+  std::string out = text(
+                        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+                        "height=\"%.0f\" "
+                        "font-family=\"system-ui, sans-serif\" font-size=\"11.5\" fill=\"#1d2126\">\n",
+                        width, height, width, height) +
                     "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n" + loss +
                     panel(second, "Gradient norm by layer, at the last record", depth, true);
   double x = kLeft;
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::string name = runs[i].name.substr(0, 40);
-    out += text("<path d=\"M%.0f %.0fh26\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>", x, height - 18,
-                kColors[i % std::size(kColors)], kDashes[i % std::size(kDashes)]) +
+    out += text("<path d=\"M%.0f %.0fh26\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>", x,
+                height - 18, kColors[i % std::size(kColors)], kDashes[i % std::size(kDashes)]) +
            text("<text x=\"%.0f\" y=\"%.0f\">", x + 32, height - 14) + escape_html(name) + "</text>\n";
     x += 50 + 7 * double(name.size());
   }

@@ -1,5 +1,5 @@
-// A small picture of runs for pages such as README.md: their losses, and the gradient by layer at the end, as one SVG
-// without scripts. Read first: report_data.h.
+// A small picture of runs for pages such as README.md: their losses, and the gradient by layer at the end, as
+// one SVG without scripts. Read first: report_data.h.
 #pragma once
 
 #include <string>

@@ -124,12 +124,28 @@ std::string failures(const std::vector<RunReport>& runs) {
 
 /// The settings that people compare runs by, for all runs, equal or not.
 std::string hyperparameters(const std::vector<RunReport>& runs) {
-  constexpr const char* keys[] = {"model.norms",     "model.layers",     "model.width",         "model.heads",
-                                  "model.ffn_width", "model.vocab_size", "model.activation",    "model.positions",
-                                  "init",            "data.context",     "data.batch",          "data.accumulate",
-                                  "optim.name",      "optim.lr",         "optim.weight_decay",  "optim.clip",
-                                  "schedule.name",   "schedule.warmup",  "dropout.residual",    "precision",
-                                  "seed",            "from"};
+  constexpr const char* keys[] = {"model.norms",
+                                  "model.layers",
+                                  "model.width",
+                                  "model.heads",
+                                  "model.ffn_width",
+                                  "model.vocab_size",
+                                  "model.activation",
+                                  "model.positions",
+                                  "init",
+                                  "data.context",
+                                  "data.batch",
+                                  "data.accumulate",
+                                  "optim.name",
+                                  "optim.lr",
+                                  "optim.weight_decay",
+                                  "optim.clip",
+                                  "schedule.name",
+                                  "schedule.warmup",
+                                  "dropout.residual",
+                                  "precision",
+                                  "seed",
+                                  "from"};
   std::string head = "<thead><tr><th scope=\"col\">key</th>", rows;
   for (size_t i = 0; i < runs.size(); ++i) head += run_label(runs[i], i, "col");
   for (const std::string key : keys) {
@@ -176,12 +192,15 @@ std::string report_html(const std::vector<RunReport>& runs, const std::string& f
        {"PAGE_CSS", std::string(embedded_page_css)},
        {"NUMBERS", runs.empty() ? "" : numbers_table(runs)},
        {"FAILURES", failures(runs)},
-       {"PLACEMENTS", section("Placements", "Where the norms of each run stand; the stream runs down the left.",
-                              placements(runs))},
-       {"CONFIG", (one ? "" : section("Hyperparameters", "What people compare runs by.", hyperparameters(runs))) + section(one ? "Configuration" : "What differs between the configurations",
-                          one ? "Every key of the resolved configuration."
-                              : "Keys that are equal in all runs are left out.",
-                          config_html)},
+       {"PLACEMENTS",
+        section("Placements", "Where the norms of each run stand; the stream runs down the left.",
+                placements(runs))},
+       {"CONFIG",
+        (one ? "" : section("Hyperparameters", "What people compare runs by.", hyperparameters(runs))) +
+            section(one ? "Configuration" : "What differs between the configurations",
+                    one ? "Every key of the resolved configuration."
+                        : "Keys that are equal in all runs are left out.",
+                    config_html)},
        {"SAMPLES", section("Samples", "Text that each model wrote at the end of its run.", samples(runs))},
        {"DATA", script_json(data)},
        {"DYGRAPHS_JS", without_source_map(embedded_dygraph_min_js, "//# sourceMappingURL")},

@@ -66,9 +66,11 @@ void send_all(int fd, std::string_view text) {
 }
 
 void answer(int fd, const char* status, const char* type, const std::string& body) {
-  send_all(fd, std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type + "\r\nContent-Length: " +
-                   std::to_string(body.size()) +
-                   "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" + body);
+  send_all(fd,
+           std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type +
+               "\r\nContent-Length: " + std::to_string(body.size()) +
+               "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" +
+               body);
 }
 
 /// A page of another site that found a name for this address gets nothing.
@@ -128,7 +130,8 @@ void serve(int fd, const std::vector<std::string>& paths) {
   try {
     if (target == "/") return answer(fd, "200 OK", "text/html; charset=utf-8", live_page(paths));
     if (target.starts_with(data)) {
-      if (target.substr(data.size()) == version_of(paths)) return answer(fd, "204 No Content", "text/plain", "");
+      if (target.substr(data.size()) == version_of(paths))
+        return answer(fd, "204 No Content", "text/plain", "");
       return answer(fd, "200 OK", "application/json", data_json(paths));
     }
     answer(fd, "404 Not Found", "text/plain", "not found\n");
@@ -147,10 +150,12 @@ void serve_report(const std::vector<std::string>& runs, int64_t port,
   const int yes = 1;
   ::setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   sockaddr_in address{};
-  address.sin_family = AF_INET, address.sin_port = htons(uint16_t(port)), address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_family = AF_INET, address.sin_port = htons(uint16_t(port)),
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  check(::bind(listener.fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(listener.fd, 8) == 0,
-        "--watch: cannot listen on port ", port, " (", std::strerror(errno), "); --port names another one");
+  check(
+      ::bind(listener.fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(listener.fd, 8) == 0,
+      "--watch: cannot listen on port ", port, " (", std::strerror(errno), "); --port names another one");
   ::getsockname(listener.fd, reinterpret_cast<sockaddr*>(&address), &size);
   ready("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/");
   while (!engine::stop_requested()) {

@@ -23,8 +23,8 @@ constexpr double kDefaultSeconds = 300, kTokensPerParameter = 8, kMostReadings =
 struct Rung {
   int64_t layers, width, heads, context;
 };
-constexpr Rung kLadder[] = {{2, 64, 2, 64},    {3, 96, 3, 128},    {4, 128, 4, 128},   {4, 192, 6, 128},
-                            {6, 256, 8, 256},  {8, 384, 6, 256},   {10, 512, 8, 512},  {12, 768, 12, 1024},
+constexpr Rung kLadder[] = {{2, 64, 2, 64},       {3, 96, 3, 128},     {4, 128, 4, 128},  {4, 192, 6, 128},
+                            {6, 256, 8, 256},     {8, 384, 6, 256},    {10, 512, 8, 512}, {12, 768, 12, 1024},
                             {24, 1024, 16, 1024}, {24, 2048, 16, 2048}};
 
 /// The largest power of two up to x.
@@ -108,7 +108,8 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
     const double parameters = double(models::flops_per_token(larger, rows).matrix_parameters);
     TrainConfig config;
     config.data.batch = batch_for(reading.tokens, rows).rows;
-    const bool fits = facts.memory <= 0 || planned_memory(config, larger, rows) <= kMemoryShare * facts.memory;
+    const bool fits =
+        facts.memory <= 0 || planned_memory(config, larger, rows) <= kMemoryShare * facts.memory;
     const bool first = plan.config.empty();
     if (!first && (reading.tokens < kTokensPerParameter * parameters || !fits)) break;
     plan.config["model"] = json, model = larger, context = rows;
@@ -128,8 +129,10 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
                          {"batch", batch.rows},
                          {"accumulate", batch.accumulate}};
   if (masked && fixed == nullptr) plan.config["init"] = "megatron";
-  plan.config["optim"] = {{"lr", rate}, {"betas", {0.9, masked ? 0.98 : 0.95}}, {"weight_decay", masked ? 0.01 : 0.1}};
-  plan.config["schedule"] = {{"name", "cosine"}, {"warmup", std::clamp<int64_t>(updates / 50, 1, 1000)}, {"min_lr", rate / 30}};
+  plan.config["optim"] = {
+      {"lr", rate}, {"betas", {0.9, masked ? 0.98 : 0.95}}, {"weight_decay", masked ? 0.01 : 0.1}};
+  plan.config["schedule"] = {
+      {"name", "cosine"}, {"warmup", std::clamp<int64_t>(updates / 50, 1, 1000)}, {"min_lr", rate / 30}};
   plan.config["dropout"] = {{"residual", readings > kFewReadings ? 0.1 : 0.0}};
   plan.config["budget"] = {{"seconds", reading.seconds}, {"epochs", kMostReadings}};
   plan.config["eval"] = {{"every", every}, {"batches", 20}};
@@ -140,15 +143,16 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
 
   const auto say = [&](const auto&... parts) { plan.reasons.push_back(engine::join_text(parts...)); };
   if (fixed == nullptr)
-    say("model: ", model.layers, " layers of width ", model.width, ", context ", context, ": the largest that reads ",
-        kTokensPerParameter, " tokens a matrix parameter in ", engine::human_seconds(reading.seconds), " and in ",
-        kMostReadings, " readings of the text");
+    say("model: ", model.layers, " layers of width ", model.width, ", context ", context,
+        ": the largest that reads ", kTokensPerParameter, " tokens a matrix parameter in ",
+        engine::human_seconds(reading.seconds), " and in ", kMostReadings, " readings of the text");
   say("batch: ", batch.rows * batch.accumulate, " rows of ", context, ", about ", updates, " updates of ",
-      batch.rows * batch.accumulate * context, " tokens; rate ", engine::json_text(Json(rate)), " at its peak");
+      batch.rows * batch.accumulate * context, " tokens; rate ", engine::json_text(Json(rate)),
+      " at its peak");
   say("budget: ", engine::human_seconds(tokens / reading.speed), " of training, about ",
-      engine::human_count(tokens), " tokens at ", engine::human_count(reading.speed),
-      " a second: the text ", std::round(10 * readings) / 10, " times",
-      readings > kFewReadings ? ", hence dropout 0.1" : "", " (budget.seconds=1h makes it longer)");
+      engine::human_count(tokens), " tokens at ", engine::human_count(reading.speed), " a second: the text ",
+      std::round(10 * readings) / 10, " times", readings > kFewReadings ? ", hence dropout 0.1" : "",
+      " (budget.seconds=1h makes it longer)");
   return plan;
 }
 

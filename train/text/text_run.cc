@@ -67,20 +67,23 @@ void write_corpus(const TextRequest& request, const std::string& folder) {
   const auto add = [&](data::Document&& document) {
     engine::check_stop();
     bytes += document.text.size();
-    check(available <= 0 || 2.5 * double(bytes) < available, document.where, ": the text is larger than memory (",
-          engine::human_bytes(available), " available) can hold; split it with your own tools, then `normlab prepare` ",
+    check(available <= 0 || 2.5 * double(bytes) < available, document.where,
+          ": the text is larger than memory (", engine::human_bytes(available),
+          " available) can hold; split it with your own tools, then `normlab prepare` ",
           "reads it piece by piece");
     builder.add(std::move(document));
   };
   data::CorpusSource source{.name = "", .licence = "", .origin = Json::array()};
   for (const std::string& name : request.texts) {
     data::CorpusSource part{name, "not stated", {{"path", name}}};
-    if (const data::Recipe* recipe = data::find_recipe(name); recipe != nullptr && !engine::file_exists(name)) {
+    if (const data::Recipe* recipe = data::find_recipe(name);
+        recipe != nullptr && !engine::file_exists(name)) {
       part = data::read_recipe(*recipe, data::default_cache(), add);
     } else {
       std::vector<std::string> names;
       for (const data::Recipe& r : data::recipes()) names.push_back(r.name);
-      check(name == "-" || engine::file_exists(name), name, ": no such file or folder, and no corpus by that name",
+      check(name == "-" || engine::file_exists(name), name,
+            ": no such file or folder, and no corpus by that name",
             engine::near_hint(name, names, " (nearest name: ", ")"));
       data::read_documents(name, read_options(request), add);
     }
@@ -88,11 +91,12 @@ void write_corpus(const TextRequest& request, const std::string& folder) {
     source.licence += (source.licence.empty() ? "" : " + ") + part.licence;
     source.origin.push_back(part.origin);
   }
-  check(int64_t(bytes) >= kLeastText, request.texts[0], ": ", bytes, " bytes of text are too few to train on (",
-        kLeastText, " at least)");
+  check(int64_t(bytes) >= kLeastText, request.texts[0], ": ", bytes,
+        " bytes of text are too few to train on (", kLeastText, " at least)");
   for (const Json& file : builder.write(folder, source)["files"])
-    log_info(folder, "/", file["file"].get<std::string>(), ": ", engine::human_bytes(file["bytes"].get<double>()), ", ",
-             file["documents"].get<int64_t>(), " documents");
+    log_info(folder, "/", file["file"].get<std::string>(), ": ",
+             engine::human_bytes(file["bytes"].get<double>()), ", ", file["documents"].get<int64_t>(),
+             " documents");
 }
 
 /// The training documents, as many as a tokenizer learns from.
@@ -159,8 +163,10 @@ Shards make_shards(const data::Tokenizer& tokenizer, const std::string& text, co
   Shards out;
   for (const data::PreparedSet& made : data::prepare(tokenizer, {text}, options)) {
     const std::string name = made.name.substr(made.name.rfind('/') + 1);
-    if (name == "train") out.train = made.tokens;
-    else if (out.held_out.empty() || name == "valid") out.valid = made.tokens, out.held_out = name;
+    if (name == "train")
+      out.train = made.tokens;
+    else if (out.held_out.empty() || name == "valid")
+      out.valid = made.tokens, out.held_out = name;
   }
   check(out.train > 0, text, ": no text to train on");
   check(!out.held_out.empty(), text, ": nothing is held out to validate on");
@@ -180,13 +186,15 @@ void merge(Json& base, const Json& patch) {
 /// Any of the budgets is given: then the rules add none of their own.
 bool has_budget(const Json& given) {
   for (const char* key : {"steps", "tokens", "epochs", "seconds"})
-    if (const Json value = at_path(given, "budget", key); value.is_number() && value.get<double>() > 0) return true;
+    if (const Json value = at_path(given, "budget", key); value.is_number() && value.get<double>() > 0)
+      return true;
   return false;
 }
 
 models::Objective objective_of(const Json& given, const std::optional<models::ModelConfig>& source) {
   if (source) return source->objective;
-  const bool masked = text_at(given, "data", "sampler") == "mlm" || text_at(given, "model", "objective") == "mlm";
+  const bool masked =
+      text_at(given, "data", "sampler") == "mlm" || text_at(given, "model", "objective") == "mlm";
   return masked ? models::Objective::mlm : models::Objective::clm;
 }
 
@@ -201,7 +209,8 @@ Json make_text_run(const TextRequest& request) {
     source = config_of_model(source_folder);
   }
   const models::Objective objective = objective_of(given, source);
-  check(objective != models::Objective::classify, source_folder, ": classifies rows; it cannot be trained on text");
+  check(objective != models::Objective::classify, source_folder,
+        ": classifies rows; it cannot be trained on text");
 
   const bool split = is_split(request);
   const std::string text = split ? request.texts[0] : request.folder + "/text";
@@ -220,7 +229,8 @@ Json make_text_run(const TextRequest& request) {
   log_info("tokens: ", engine::human_count(double(shards.train)), " to train on, ",
            engine::human_count(double(shards.valid)), " to validate on");
 
-  if (const Json threads = at_path(Json{{"x", given}}, "x", "threads"); threads.is_number_integer() && threads > 0)
+  if (const Json threads = at_path(Json{{"x", given}}, "x", "threads");
+      threads.is_number_integer() && threads > 0)
     engine::cpu::set_thread_count(int(std::min<int64_t>(threads.get<int64_t>(), 4096)));
   const auto budget = [&](const char* key) {
     const Json value = at_path(given, "budget", key);
@@ -260,7 +270,8 @@ Json show_text_run(const std::string& run) {
   std::string held_out = run + "/tokens/valid";
   for (const char* name : {"/text/test.txt", "/text/test.jsonl"})
     if (engine::file_exists(run + name)) held_out = run + name;
-  if (held_out.ends_with("valid") && engine::file_exists(run + "/tokens/test.json")) held_out = run + "/tokens/test";
+  if (held_out.ends_with("valid") && engine::file_exists(run + "/tokens/test.json"))
+    held_out = run + "/tokens/test";
   const Json report = perplexity_report(open, {.data = held_out});
   engine::write_file(run + "/test.json", engine::json_text(report, 1) + "\n");
 

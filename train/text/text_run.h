@@ -1,5 +1,5 @@
-// `normlab train --text`: from a text to the config of a run on it, with tokenizer and token shards beside. The
-// choices are those of text_plan.h. Read first: text_plan.h, data/corpus.h, data/prepare.h.
+// `normlab train --text`: from a text to the config of a run on it, with tokenizer and token shards beside.
+// The choices are those of text_plan.h. Read first: text_plan.h, data/corpus.h, data/prepare.h.
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ struct TextRequest {
   engine::Json given;              // what config file and --set say: it wins over the rules
 };
 
-/// Splits the text into FOLDER/text (unless a folder is split by its files' names), learns FOLDER/tokenizer (unless
-/// data.tokenizer or `from` bring one), and makes FOLDER/tokens. Returns the whole config, and says on stderr
-/// what was chosen. What an attempt that was stopped has left is made anew.
+/// Splits the text into FOLDER/text (unless a folder is split by its files' names), learns FOLDER/tokenizer
+/// (unless data.tokenizer or `from` bring one), and makes FOLDER/tokens. Returns the whole config, and says
+/// on stderr what was chosen. What an attempt that was stopped has left is made anew.
 engine::Json make_text_run(const TextRequest& request);
 
 /// What a finished run on a text has to show: the loss on text that was held out, and what the model writes.

@@ -8,8 +8,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "models/config.h"
 #include "engine/base/json.h"
+#include "models/config.h"
 #include "run_program.h"
 #include "temporary_folder.h"
 #include "train/commands/command_pages.h"
@@ -64,13 +64,15 @@ TEST_CASE("help: by words, bare, and for what does not exist") {
   }
   const ProgramEnd near = run_normlab("trian"), far = run_normlab("xylophone");
   CHECK_THAT(near.output, Contains("(nearest: train)"));
-  CHECK_THAT(far.output, Contains("unknown command \"xylophone\"; see normlab --help") && !Contains("nearest"));
+  CHECK_THAT(far.output,
+             Contains("unknown command \"xylophone\"; see normlab --help") && !Contains("nearest"));
   CHECK_THAT(run_normlab("train --xylophone").output, !Contains("nearest"));
   CHECK(run_normlab("help tokenizer xylophone").code == 2);
 }
 
 TEST_CASE("docs/reference.md is what the tables say") {
-  CHECK(engine::read_file(SOURCE_DIR "/docs/reference.md") == reference_markdown(command_pages(normlab_commands())));
+  CHECK(engine::read_file(SOURCE_DIR "/docs/reference.md") ==
+        reference_markdown(command_pages(normlab_commands())));
 }
 
 TEST_CASE("every key of a model's config has a line of documentation") {
@@ -115,7 +117,8 @@ TEST_CASE("values: units, lists, several words behind one flag") {
   CHECK_FALSE(number_with_unit("1h", false));
   CHECK_FALSE(number_with_unit("nank", false));
   CHECK(*number_with_unit("2d", true) == 172800);
-  CHECK_THROWS_WITH(load_config("", {"budget.seconds=1w"}), Contains("--set budget.seconds=1w") && Contains("1h"));
+  CHECK_THROWS_WITH(load_config("", {"budget.seconds=1w"}),
+                    Contains("--set budget.seconds=1w") && Contains("1h"));
 }
 
 TEST_CASE("--set: mistakes blame --set, whatever finds them") {
@@ -125,7 +128,8 @@ TEST_CASE("--set: mistakes blame --set, whatever finds them") {
                     Contains("--set model.wdith=3: unknown key \"wdith\" (nearest valid key: \"width\")"));
   CHECK_THROWS_WITH(load_config("", {"model.width=wide"}), Contains("--set model.width=wide: "));
   CHECK_THROWS_WITH(load_config("", {"model.norms=prelnn"}), Contains("--set model.norms=prelnn: "));
-  CHECK_THROWS_WITH(load_config("", {"banana=3"}), Contains("--set banana=3: unknown key") && !Contains("nearest"));
+  CHECK_THROWS_WITH(load_config("", {"banana=3"}),
+                    Contains("--set banana=3: unknown key") && !Contains("nearest"));
 }
 
 TEST_CASE("--input takes several files, as a shell's pattern gives them") {
@@ -133,9 +137,10 @@ TEST_CASE("--input takes several files, as a shell's pattern gives them") {
   for (const char* name : {"a", "b", "c"})
     engine::write_file(folder / (std::string(name) + ".txt"), std::string(500, name[0]) + "\n");
   const std::string tok = folder / "tok";
-  REQUIRE(run_normlab("tokenizer train --kind char --input " + folder.path + "/*.txt --out " + tok).code == 0);
-  const ProgramEnd end = run_normlab("prepare --tokenizer " + tok + " --input " + folder.path + "/*.txt --out " +
-                                     folder / "tokens" + " --json --quiet");
+  REQUIRE(run_normlab("tokenizer train --kind char --input " + folder.path + "/*.txt --out " + tok).code ==
+          0);
+  const ProgramEnd end = run_normlab("prepare --tokenizer " + tok + " --input " + folder.path +
+                                     "/*.txt --out " + folder / "tokens" + " --json --quiet");
   INFO(end.output);
   REQUIRE(end.code == 0);
   const Json sets = Json::parse(end.output);
@@ -180,9 +185,10 @@ TEST_CASE("completion: the shells accept the scripts, and bash completes with th
   CHECK(run_normlab("completion csh").code == 2);
   if (!has_program("bash")) return;
   const auto complete = [&](const std::string& words) {
-    engine::write_file(folder / "run.sh", "source " + folder / "bash" + "\nCOMP_WORDS=(" + words +
-                                              ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\ncompopt() { :; }\n_normlab\n"
-                                              "echo \"${COMPREPLY[@]}\"\n");
+    engine::write_file(folder / "run.sh",
+                       "source " + folder / "bash" + "\nCOMP_WORDS=(" + words +
+                           ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\ncompopt() { :; }\n_normlab\n"
+                           "echo \"${COMPREPLY[@]}\"\n");
     return shell("bash " + folder / "run.sh");
   };
   CHECK(complete("normlab tr") == "train\n");
@@ -205,7 +211,8 @@ TEST_CASE("man pages: one for each command, in roff that man accepts") {
   CHECK(run_normlab("help train --man").output == engine::read_file(folder / "man1/normlab-train.1"));
   if (!has_program("groff")) return;
   int code = -1;
-  const std::string said = shell("groff -man -ww -Tutf8 " + folder / "man1/normlab-train.1 >/dev/null", &code);
+  const std::string said =
+      shell("groff -man -ww -Tutf8 " + folder / "man1/normlab-train.1 >/dev/null", &code);
   CHECK(code == 0);
   CHECK(said.empty());
 }

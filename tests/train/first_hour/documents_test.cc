@@ -1,6 +1,7 @@
-// What the pages say can be typed. README.md's shell blocks are typed in order in an empty folder, budgets cut
-// where they are long, and each figure that is quoted is compared with what came out. Commands in docs/ are parsed by the
-// tables of the command line: a flag that is not there, a missing word or a wrong choice fails.
+// What the pages say can be typed. README.md's shell blocks are typed in order in an empty folder, budgets
+// cut where they are long, and each figure that is quoted is compared with what came out. Commands in docs/
+// are parsed by the tables of the command line: a flag that is not there, a missing word or a wrong choice
+// fails.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -118,7 +119,8 @@ bool agree(const std::vector<double>& a, const std::vector<double>& b) {
   return true;
 }
 
-/// Whether each quoted line is among the printed ones, in order, with numbers within the tolerance. "..." stands for any lines.
+/// Whether each quoted line is among the printed ones, in order, with numbers within the tolerance. "..."
+/// stands for any lines.
 void compare(const Typed& typed, const std::string& printed) {
   const std::vector<std::string> lines = lines_of(printed);
   size_t at = 0;
@@ -130,7 +132,8 @@ void compare(const Typed& typed, const std::string& printed) {
       const Skeleton got = skeleton_of(lines[at]);
       found = got.text == wanted.text && agree(got.numbers, wanted.numbers);
     }
-    INFO("README.md quotes a line that is not printed:\n  " << quoted << "\nby  " << typed.command << "\n\n" << printed);
+    INFO("README.md quotes a line that is not printed:\n  " << quoted << "\nby  " << typed.command << "\n\n"
+                                                            << printed);
     REQUIRE(found);
   }
 }
@@ -139,11 +142,13 @@ void compare(const Typed& typed, const std::string& printed) {
 std::string with_short_budget(const Typed& typed) {
   std::string command = typed.command;
   const auto replace = [&](const char* from, const char* to) {
-    for (size_t at; (at = command.find(from)) != std::string::npos;) command.replace(at, std::string(from).size(), to);
+    for (size_t at; (at = command.find(from)) != std::string::npos;)
+      command.replace(at, std::string(from).size(), to);
   };
   replace("budget.seconds=10m", "budget.steps=30");
   replace("budget.seconds=1h", "budget.steps=30");
-  if (command.find("normlab train --text") != std::string::npos && typed.quoted.empty() && command.find("budget.") == std::string::npos)
+  if (command.find("normlab train --text") != std::string::npos && typed.quoted.empty() &&
+      command.find("budget.") == std::string::npos)
     command += " --set budget.steps=30";
   if (command.starts_with("normlab compare")) command += " --dry-run";
   return command;
@@ -165,7 +170,8 @@ std::string run_in(const std::string& folder, const std::string& command, int* c
 /// What a reader is expected to have: text of one's own, and the repository's docs/configs.
 void lay_out(const TemporaryFolder& folder) {
   std::string text;
-  for (int i = 0; i < 1500; ++i) text += "The " + std::to_string(i % 37) + " men of hill " + std::to_string(i % 11) + " came down.\n";
+  for (int i = 0; i < 1500; ++i)
+    text += "The " + std::to_string(i % 37) + " men of hill " + std::to_string(i % 11) + " came down.\n";
   engine::write_file(folder / "notes.txt", text);
   std::filesystem::create_directory_symlink(SOURCE_DIR "/docs", folder / "docs");
   std::filesystem::create_directory(folder / "build");
@@ -174,7 +180,8 @@ void lay_out(const TemporaryFolder& folder) {
 
 }  // namespace
 
-TEST_CASE("README.md: every shell block, typed in order in an empty folder, prints what it says", "[medium]") {
+TEST_CASE("README.md: every shell block, typed in order in an empty folder, prints what it says",
+          "[medium]") {
   const TemporaryFolder folder;
   lay_out(folder);
   int code = 0, commands = 0;
@@ -186,8 +193,8 @@ TEST_CASE("README.md: every shell block, typed in order in an empty folder, prin
   for (const Block& block : blocks_of(page("README.md"))) {
     if (block.language != "sh") continue;
     for (const Typed& typed : typed_in(block)) {
-      if (typed.command.starts_with("make ") || typed.command.starts_with("git ") || typed.command.starts_with("export ") ||
-          typed.command.starts_with("cd "))
+      if (typed.command.starts_with("make ") || typed.command.starts_with("git ") ||
+          typed.command.starts_with("export ") || typed.command.starts_with("cd "))
         continue;  // the program is built already; make's targets are those of the Makefile's own test
       const std::string printed = run_in(folder.path, with_short_budget(typed), &code);
       INFO(typed.command << "\n" << printed);
@@ -211,8 +218,11 @@ TEST_CASE("docs/: every command line that a page shows is one that the program t
         if (!typed.command.starts_with("normlab ") || std::regex_match(typed.command, message)) continue;
         // The shell takes the words apart; a function in place of the program hands them over.
         int code = 0;
-        const std::string words = run_in(
-            folder.path, "touch text ids.json; normlab() { printf \"%s\\n\" \"$@\" > words; }\n" + typed.command + "\ncat words", &code);
+        const std::string words =
+            run_in(folder.path,
+                   "touch text ids.json; normlab() { printf \"%s\\n\" \"$@\" > words; }\n" + typed.command +
+                       "\ncat words",
+                   &code);
         std::vector<std::string> arguments = lines_of(words);
         INFO("docs/" << name << ": " << typed.command);
         REQUIRE_FALSE(arguments.empty());
@@ -233,7 +243,8 @@ TEST_CASE("docs/: every command line that a page shows is one that the program t
 }
 
 TEST_CASE("the comparison of quoted figures notices what is not so") {
-  const Skeleton a = skeleton_of("step 100/100  loss 6.2074  ppl 496.40  1.3k tok/s  MFU 30%  ETA 0:00  (100%)");
+  const Skeleton a =
+      skeleton_of("step 100/100  loss 6.2074  ppl 496.40  1.3k tok/s  MFU 30%  ETA 0:00  (100%)");
   const Skeleton b = skeleton_of("step 100/100  loss 6.1  ppl 490  99k tok/s  MFU 3%  ETA 1:02:03  (100%)");
   const Skeleton c = skeleton_of("step 100/100  loss 5.2074  ppl 496.40  1.3k tok/s  ETA 0:00  (100%)");
   CHECK(a.text == b.text);

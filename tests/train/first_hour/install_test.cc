@@ -1,5 +1,5 @@
-// What `cmake --install` leaves: headers that compile by themselves, a project outside the tree that builds and runs
-// against them, manual pages and completions, and Debian packages that name what they need.
+// What `cmake --install` leaves: headers that compile by themselves, a project outside the tree that builds
+// and runs against them, manual pages and completions, and Debian packages that name what they need.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -32,14 +32,15 @@ std::string succeed(const std::string& command) {
 
 }  // namespace
 
-TEST_CASE("cmake --install: the program, its pages, its libraries; a project outside the tree builds on them", "[medium]") {
+TEST_CASE("cmake --install: the program, its pages, its libraries; a project outside the tree builds on them",
+          "[medium]") {
   const TemporaryFolder folder;
   const std::string prefix = folder / "usr";
   succeed("cmake --install " BINARY_DIR " --prefix " + prefix);
   CHECK_THAT(succeed(prefix + "/bin/normlab version"), Contains("normlab "));
   for (const char* file : {"share/man/man1/normlab-train.1", "share/bash-completion/completions/normlab",
-                           "share/zsh/site-functions/_normlab", "share/fish/vendor_completions.d/normlab.fish",
-                           "share/normlab/configs/demo.json"})
+                           "share/zsh/site-functions/_normlab",
+                           "share/fish/vendor_completions.d/normlab.fish", "share/normlab/configs/demo.json"})
     CHECK(engine::file_exists(prefix + "/" + file));
 
   // Each header by itself, with nothing of the source tree in sight.
@@ -50,13 +51,16 @@ TEST_CASE("cmake --install: the program, its pages, its libraries; a project out
     ++headers;
   }
   CHECK(headers > 50);
-  succeed("cd " + folder.path + " && find " + include + " -name '*.h' -print0 | xargs -0 -n1 -P2 sh -c 'g++ -std=c++20 " +
-          "-fsyntax-only -x c++ -DENGINE_HAS_base=1 -I" + include + " -include \"$0\" /dev/null || { echo \"$0\"; exit 255; }'");
+  succeed("cd " + folder.path + " && find " + include +
+          " -name '*.h' -print0 | xargs -0 -n1 -P2 sh -c 'g++ -std=c++20 " +
+          "-fsyntax-only -x c++ -DENGINE_HAS_base=1 -I" + include +
+          " -include \"$0\" /dev/null || { echo \"$0\"; exit 255; }'");
 
   // The project, copied to where no source of ours is.
   const std::string project = folder / "project";
   fs::copy(SOURCE_DIR "/tests/example", project, fs::copy_options::recursive);
-  succeed("cmake -S " + project + " -B " + project + "/build -DCMAKE_PREFIX_PATH=" + prefix + " -DCMAKE_BUILD_TYPE=Release");
+  succeed("cmake -S " + project + " -B " + project + "/build -DCMAKE_PREFIX_PATH=" + prefix +
+          " -DCMAKE_BUILD_TYPE=Release");
   succeed("cmake --build " + project + "/build");
   CHECK_THAT(succeed(project + "/build/own_op"), Contains("agree"));
   CHECK_THAT(succeed(project + "/build/tiny_model"), Contains("after 200 steps"));

@@ -27,18 +27,25 @@ namespace {
 /// A run of `updates` lines with a model, samples and layers.
 void make_run(const std::string& path, double rate, double level, int updates = 20) {
   engine::make_directories(path);
-  const Json model = {{"objective", "clm"},   {"vocab_size", 32}, {"context", 8},        {"layers", 3},
-                      {"width", 8},           {"heads", 2},       {"ffn_width", 16},     {"activation", "gelu"},
-                      {"positions", "rope"},  {"norms", "attn{in=ln} ffn{in=ln} final=ln"}};
+  const Json model = {{"objective", "clm"},  {"vocab_size", 32},
+                      {"context", 8},        {"layers", 3},
+                      {"width", 8},          {"heads", 2},
+                      {"ffn_width", 16},     {"activation", "gelu"},
+                      {"positions", "rope"}, {"norms", "attn{in=ln} ffn{in=ln} final=ln"}};
   engine::write_file(path + "/config.json", Json{{"model", model}, {"optim", {{"lr", rate}}}}.dump());
   MetricsLog log(path + "/metrics.jsonl", 0);
   for (int step = 1; step <= updates; ++step) {
-    Json record = {{"step", step}, {"tokens", step * 64}, {"seconds", step}, {"loss", level + 1.0 / step}, {"grad_norm", 1.0}};
+    Json record = {{"step", step},
+                   {"tokens", step * 64},
+                   {"seconds", step},
+                   {"loss", level + 1.0 / step},
+                   {"grad_norm", 1.0}};
     if (step % 5 == 0)
       for (int layer = 0; layer < 3; ++layer)
         record["layers"].push_back({{"layer", layer}, {"grad_norm", 0.1 * (layer + 1) * step}});
     log.write(record);
-    if (step % 10 == 0) log.write({{"step", step}, {"sample", "written at " + std::to_string(step) + " <b>"}});
+    if (step % 10 == 0)
+      log.write({{"step", step}, {"sample", "written at " + std::to_string(step) + " <b>"}});
   }
   log.write({{"step", updates}, {"valid_loss", level}});
 }
@@ -47,7 +54,8 @@ void make_run(const std::string& path, double rate, double level, int updates = 
 std::string ask(int port, const std::string& request) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
-  address.sin_family = AF_INET, address.sin_port = htons(uint16_t(port)), address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_family = AF_INET, address.sin_port = htons(uint16_t(port)),
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string out;
   if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
     (void)!::write(fd, request.data(), request.size());
@@ -133,9 +141,11 @@ TEST_CASE("report --watch: the page on the loopback address follows the run, for
   // Not for other sites' names, other paths, other methods, or nonsense; and it lives on.
   CHECK_THAT(get(watch.port, "/", "evil.example"), Catch::Matchers::StartsWith("HTTP/1.1 403"));
   CHECK_THAT(get(watch.port, "/../../etc/passwd"), Catch::Matchers::StartsWith("HTTP/1.1 404"));
-  CHECK_THAT(ask(watch.port, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n"), Catch::Matchers::StartsWith("HTTP/1.1 405"));
+  CHECK_THAT(ask(watch.port, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+             Catch::Matchers::StartsWith("HTTP/1.1 405"));
   CHECK(ask(watch.port, std::string(20000, 'x')).empty());
-  CHECK_THAT(get(watch.port, "/", "localhost:" + std::to_string(watch.port)), Catch::Matchers::StartsWith("HTTP/1.1 200"));
+  CHECK_THAT(get(watch.port, "/", "localhost:" + std::to_string(watch.port)),
+             Catch::Matchers::StartsWith("HTTP/1.1 200"));
   CHECK(watch.stop() == 0);
   CHECK(run_normlab("report " + folder / "none" + " --watch").code == 2);
 }
@@ -145,7 +155,9 @@ TEST_CASE("tensorboard: histograms, texts, gains and hyperparameters as its plug
   EventWriter writer(folder.path, 0);
   writer.hyperparameters({{"optim", {{"lr", 0.5}}}, {"log", {{"tensorboard", true}}}, {"init", "gpt3"}});
   writer.histogram("gains/x", 7, {1, 2, 2, 3, NAN});
-  writer.write({{"step", 8}, {"sample", "once upon"}, {"gains", {{{"layer", 1}, {"name", "ffn.mid"}, {"mean", 1.25}}}}});
+  writer.write({{"step", 8},
+                {"sample", "once upon"},
+                {"gains", {{{"layer", 1}, {"name", "ffn.mid"}, {"mean", 1.25}}}}});
   const std::string bytes = engine::read_file(writer.file().path());
   std::vector<normlab::tensorboard::Event> events;
   for (size_t at = 0; at + 12 <= bytes.size();) {

@@ -1,12 +1,13 @@
-// The rules of `train --text`, as numbers: they grow with text, time and machine, and stay within their bounds.
+// The rules of `train --text`, as numbers: they grow with text, time and machine, and stay within their
+// bounds.
 #include "train/text/text_plan.h"
 
 #include <catch2/catch.hpp>
 
 #include "engine/base/check.h"
 #include "models/flops.h"
-#include "train/expectation.h"
 #include "train/config.h"
+#include "train/expectation.h"
 
 using namespace train;
 using engine::Json;
@@ -81,16 +82,17 @@ TEST_CASE("text plan: every plan is a valid config within the stated bounds") {
       CHECK(update <= 32768);
       CHECK(c.schedule.warmup >= 1);
       CHECK(c.optim.lr <= 3e-3);
-      const double speed = f.peak_flops * expected_share(model.width) /
-                           models::flops_per_token(model, c.data.context).total();
+      const double speed =
+          f.peak_flops * expected_share(model.width) / models::flops_per_token(model, c.data.context).total();
       const double readings = std::min(c.budget.seconds * speed / tokens, 30.0);
       CHECK(c.dropout.residual == (readings > 4 ? 0.1 : 0.0));
     }
 }
 
 TEST_CASE("text plan: a model that is given is not chosen, and its rate is a tenth") {
-  Json section = {{"vocab_size", 4096}, {"objective", "clm"},    {"context", 64},         {"layers", 1}, {"width", 64},
-                  {"heads", 2},         {"ffn_width", 128},      {"activation", "gelu"}, {"norms", "pre_ln"},
+  Json section = {{"vocab_size", 4096},    {"objective", "clm"},   {"context", 64},
+                  {"layers", 1},           {"width", 64},          {"heads", 2},
+                  {"ffn_width", 128},      {"activation", "gelu"}, {"norms", "pre_ln"},
                   {"positions", "learned"}};
   const models::ModelConfig model = models::model_config_from_section(section, "model");
   const TextPlan plan = plan_text(facts(1e6, 300, 100), &model);

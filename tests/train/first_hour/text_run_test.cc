@@ -65,10 +65,12 @@ TEST_CASE("train --text: one command from a text to a tested model and a sample"
   for (const Json& record : train::read_metrics(run + "/metrics.jsonl")) samples += record.contains("sample");
   CHECK(samples == 2);
   // What was left out of training is left out: no sentence number tells, but the sizes do.
-  CHECK(std::filesystem::file_size(run + "/text/train.txt") > 8 * std::filesystem::file_size(run + "/text/test.txt"));
+  CHECK(std::filesystem::file_size(run + "/text/train.txt") >
+        8 * std::filesystem::file_size(run + "/text/test.txt"));
   // The folder holds a run now; going on needs no text, and ends with the same test.
   CHECK(run_normlab("train --text " + folder / "notes.txt --out " + run).code == 2);
-  CHECK_THAT(succeed("train --resume --out " + run + " --set budget.steps=14").output, Contains("bits a byte"));
+  CHECK_THAT(succeed("train --resume --out " + run + " --set budget.steps=14").output,
+             Contains("bits a byte"));
 }
 
 TEST_CASE("train --text: JSONL, gzip, a split folder and several files; --json and --quiet") {
@@ -79,8 +81,8 @@ TEST_CASE("train --text: JSONL, gzip, a split folder and several files; --json a
   gzFile out = gzopen(packed.c_str(), "wb");
   REQUIRE(gzwrite(out, jsonl.data(), unsigned(jsonl.size())) == int(jsonl.size()));
   gzclose(out);
-  const ProgramEnd quiet = succeed("train --quiet --json --text " + packed + " --field body" + few_steps + " --out " +
-                                   folder / "a");
+  const ProgramEnd quiet = succeed("train --quiet --json --text " + packed + " --field body" + few_steps +
+                                   " --out " + folder / "a");
   // Nothing else is said but warnings.
   const Json summary = Json::parse(quiet.output.substr(quiet.output.find("{\n")));
   CHECK(summary["command"] == "train");
@@ -110,8 +112,8 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   CHECK(config["model"]["objective"] == "mlm");
   CHECK(config["init"] == "megatron");
   CHECK_THAT(engine::read_file(folder / "m/sample.txt"), Contains("masked") && Contains("filled"));
-  succeed("train --text " + folder / "t.txt --set model.preset=char-clm model.layers=1" + few_steps + " --out " +
-          folder / "p");
+  succeed("train --text " + folder / "t.txt --set model.preset=char-clm model.layers=1" + few_steps +
+          " --out " + folder / "p");
   CHECK(config_of(folder / "p")["model"]["width"] == 128);
 }
 
@@ -135,13 +137,13 @@ TEST_CASE("train --from: other data and the weights of a run, whose tokenizer co
   CHECK_THAT(succeed("train --resume --out " + second + " --set budget.steps=13").output,
              !Contains("starting from the weights"));
   // Other sizes than the weights have are named.
-  const ProgramEnd refused = run_normlab("train --from " + first + " --text " + folder / "other.txt" + few_steps +
-                                         " --set model.norms=post_ln --out " + folder / "no");
+  const ProgramEnd refused = run_normlab("train --from " + first + " --text " + folder / "other.txt" +
+                                         few_steps + " --set model.norms=post_ln --out " + folder / "no");
   CHECK(refused.code == 2);
   CHECK_THAT(refused.output, Contains("`from` gives weights to their own model; model.norms is"));
   // Other data under a run is no silent change.
-  const ProgramEnd other = run_normlab("train --resume --out " + second + " --set budget.steps=20 data.train=" +
-                                       first + "/tokens/train");
+  const ProgramEnd other = run_normlab("train --resume --out " + second +
+                                       " --set budget.steps=20 data.train=" + first + "/tokens/train");
   CHECK(other.code == 2);
   CHECK_THAT(other.last_line(), Contains("data.train " + first + "/tokens/train") && Contains("--from"));
 }
@@ -163,7 +165,8 @@ TEST_CASE("train --dry-run: says time before memory, checks what a run checks, a
   };
   refused(" --set init=gtp2", "nearest: \"gpt2\"");
   refused(" --set model.positions=learned data.context=2000", "learned positions");
-  refused(" --set budget.epochs=0 budget.steps=0 budget.seconds=0 budget.tokens=-1", "--set budget.tokens=-1");
+  refused(" --set budget.epochs=0 budget.steps=0 budget.seconds=0 budget.tokens=-1",
+          "--set budget.tokens=-1");
   succeed("train --text " + folder / "t.txt" + few_steps + " --out " + folder / "run");
   refused("", "already holds a run");
   CHECK(run_normlab("train --dry-run --resume --out " + folder / "run --set data.train=/nowhere").code == 2);
@@ -182,6 +185,26 @@ TEST_CASE("train --text: what is no text, too little, or nowhere is one line and
   refused("janeausen", "nearest name: janeausten");
   write_file(folder / "short.txt", "Too short.\n");
   refused(folder / "short.txt", "too few to train on");
-  write_file(folder / "picture.txt", std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(5000, '\0'));
+  write_file(folder / "picture.txt",
+             std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(5000, '\0'));
   refused(folder / "picture.txt", "PNG");
+}
+
+TEST_CASE("train --from: a Hugging Face folder gives its weights, its tokenizer and its way of training") {
+  const TemporaryFolder folder;
+  write_file(folder / "t.txt", sentences(800, 1));
+  const std::string run = folder / "run", hf = folder / "hf";
+  succeed("train --text " + folder / "t.txt --set budget.steps=60 threads=1 model.positions=learned model.bias=true " +
+          "model.norms=pre_ln --out " + run);
+  succeed("convert --from normlab --to hf " + run + " " + hf);
+  succeed("train --from " + hf + " --text " + folder / "t.txt" + few_steps + " --out " + folder / "on");
+  CHECK(config_of(folder / "on")["data"]["tokenizer"] == hf);
+  const double began = train::read_metrics(folder / "on/metrics.jsonl")[0]["loss"].get<double>();
+  const double fresh = train::read_metrics(run + "/metrics.jsonl")[0]["loss"].get<double>();
+  CHECK(began < fresh - 1);
+  // Shards of another tokenizer are no data for it.
+  const ProgramEnd other = run_normlab("train --from " + hf + " --set data.train=" + run + "/tokens/train" +
+                                       " data.tokenizer=" + run + "/tokenizer budget.steps=1 --out " + folder / "x");
+  INFO(other.output);
+  CHECK(other.code == 0);  // the same tokenizer by another name is
 }
