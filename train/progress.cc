@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,14 +12,11 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/base/text.h"
 
 namespace train {
 namespace {
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// A terminal that clears a line when told so. TERM=dumb says that it does not; without TERM nobody knows.
 bool has_lines_to_clear() {
@@ -99,7 +95,7 @@ void Progress::update(const ProgressState& state) {
                    std::floor(100 * std::min(1.0, state.done)));
     return;
   }
-  const double now = monotonic_seconds();
+  const double now = engine::now();
   if (now - last_drawn_ < 0.1 && state.done < 1) return;
   last_drawn_ = now;
   shown_ = progress_bar(state, terminal_width(), unicode_);

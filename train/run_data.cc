@@ -5,7 +5,6 @@
 
 #include "data/clm_rows.h"
 #include "data/mlm_rows.h"
-#include "data/prefetch.h"
 #include "data/shard_set.h"
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
@@ -98,8 +97,7 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   };
   data::BatchOptions options{
       .batch = config.data.batch, .rank = rank, .world = world, .seed = uint64_t(config.seed)};
-  run.training =
-      data::prefetch(data::make_batches(make_rows(config, run, open(config.data.train), true), options));
+  run.training = data::make_batches(make_rows(config, run, open(config.data.train), true), options);
   if (!config.data.valid.empty())
     run.validation = std::make_unique<data::ValidationBatches>(
         make_rows(config, run, open(config.data.valid), false), config.data.batch, rank, world);
@@ -119,6 +117,11 @@ models::Tokens to_tokens(const data::Batch& batch) {
 
 Tensor to_labels(const data::Batch& batch) {
   return Tensor::from_ids(batch.labels, {batch.rows, batch.length});
+}
+
+MicroBatch micro_batch(const models::ModelConfig& config, const data::Batch& batch, int64_t vocabulary) {
+  return {models::input_rows(config, to_tokens(batch)), models::targets(config, to_labels(batch), vocabulary),
+          batch.scored};
 }
 
 Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,
