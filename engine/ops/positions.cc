@@ -12,9 +12,9 @@ Tensor sinusoidal_table(int64_t first, int64_t positions, int64_t width, DType d
   check(width >= 4 && width % 2 == 0, "sinusoidal_table: the width must be even and at least 4, got ", width);
   check(first >= 0 && positions >= 0 && is_float(dtype), "sinusoidal_table: ", positions, " positions from ",
         first, " in ", dtype);
-  const Tensor y = Tensor::empty({positions, width}, dtype, device);
-  if (positions > 0) kernel::sinusoidal(device, {y.raw(), first, positions, width, dtype});
-  return y;
+  const Tensor y = Tensor::empty({positions, width}, dtype, Device::cpu);
+  if (positions > 0) cpu::sinusoidal({y.raw(), first, positions, width, dtype});
+  return y.to(device);
 }
 
 Tensor SinusoidalRows::rows(int64_t first, int64_t positions) {

@@ -1,4 +1,4 @@
-// Kernel arguments of positions.h.
+// Kernel arguments of positions.h. The processor forms the table for every device: a model needs one.
 #pragma once
 
 #include "engine/core/dtype.h"
@@ -13,6 +13,6 @@ struct Sinusoidal {
   DType dtype;
 };
 
-ENGINE_KERNEL(sinusoidal, Sinusoidal)
+ENGINE_CPU_KERNEL(sinusoidal, Sinusoidal)
 
 }  // namespace engine

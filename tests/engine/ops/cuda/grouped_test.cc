@@ -1,9 +1,8 @@
-// Products of groups that only the device knows, unit vectors in place, the sinusoidal table: CUDA kernels on the
-// stand-in against the CPU's.
+// Products of groups that only the device knows, and unit vectors in place: CUDA kernels on the stand-in against
+// the CPU's.
 #include <catch2/catch.hpp>
 
 #include "engine/ops/grouped_linear_kernels.h"
-#include "engine/ops/positions_kernels.h"
 #include "engine/ops/unit_kernels.h"
 #include "twin.h"
 
@@ -12,7 +11,6 @@ namespace cuda_host {
 void grouped_product(const GroupedProduct&);
 void grouped_gradient(const GroupedGradient&);
 void make_unit(const MakeUnit&);
-void sinusoidal(const Sinusoidal&);
 }  // namespace cuda_host
 namespace {
 
@@ -61,16 +59,6 @@ TEST_CASE("cuda: rows and columns of matrices made unit vectors, zeros left") {
               [&](auto on) { return MakeUnit{on(x), matrices, rows, columns, t, by_columns}; });
       CHECK(x.difference() <= rounding_of(t));
     }
-}
-
-TEST_CASE("cuda: the sinusoidal table") {
-  for (const DType t : kFloats) {
-    const int64_t positions = 40, width = 22;
-    Twin y(t, positions * width);
-    on_both(cpu::sinusoidal, cuda_host::sinusoidal,
-            [&](auto on) { return Sinusoidal{on(y), 3, positions, width, t}; });
-    CHECK(y.difference() <= rounding_of(t));
-  }
 }
 
 }  // namespace
