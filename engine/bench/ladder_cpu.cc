@@ -97,9 +97,9 @@ void ladder_packed(const LadderProduct& g) {
   float* const b_panel = scratch<float>(kTileCols * kSlice, 1);
   for (int64_t p0 = 0; p0 < g.k; p0 += kSlice) {
     const int64_t steps = p0 + kSlice < g.k ? kSlice : g.k - p0;
-    for (int64_t i = 0; i < g.m; ++i)
+    for (int64_t i = 0; i < g.m; i += kRows)
       for (int64_t p = 0; p < steps; ++p)
-        a_panels[(i / kRows * steps + p) * kRows + i % kRows] = g.a[i * g.k + p0 + p];
+        for (int64_t r = 0; r < kRows; ++r) a_panels[i * steps + p * kRows + r] = g.a[(i + r) * g.k + p0 + p];
     for (int64_t j = 0; j < g.n; j += kTileCols) {
       for (int64_t p = 0; p < steps; ++p)
         for (int64_t x = 0; x < kTileCols; ++x) b_panel[p * kTileCols + x] = g.b[(p0 + p) * g.n + j + x];
