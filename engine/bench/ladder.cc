@@ -43,7 +43,7 @@ const std::vector<LadderRung>& ladder_rungs() {
   static const std::vector<LadderRung> rungs = {
       {"loops", "the three loops of the definition", [](const LadderProduct& g) { cpu::ladder_loops(g); }},
       {"rows", "loops in another order: whole rows", [](const LadderProduct& g) { cpu::ladder_rows(g); }},
-      {"blocks", "blocks that stay in the first-level cache",
+      {"blocks", "blocks that stay in the second-level cache",
        [](const LadderProduct& g) { cpu::ladder_blocks(g); }},
       {"registers", "a tile of sums in registers", [](const LadderProduct& g) { cpu::ladder_registers(g); }},
       {"packed", "operands packed into panels", [](const LadderProduct& g) { cpu::ladder_packed(g); }},

@@ -33,17 +33,18 @@ void ladder_rows(const LadderProduct& g) {
 
 // Rung 3: a block of b is used for all rows of a before the next one is read, so it stays in the cache.
 void ladder_blocks(const LadderProduct& g) {
-  constexpr int64_t kBlockK = 64, kBlockN = 96;  // 24 KiB of b: with a row of c it fits in 32
+  constexpr int64_t kBlockK = 128, kBlockN = 384;  // 192 KiB of b, in the second-level cache
   for (int64_t i = 0; i < g.m * g.n; ++i) g.c[i] = 0;
   for (int64_t j0 = 0; j0 < g.n; j0 += kBlockN)
     for (int64_t p0 = 0; p0 < g.k; p0 += kBlockK) {
-      const int64_t p1 = p0 + kBlockK < g.k ? p0 + kBlockK : g.k;
+      const int64_t cols = g.n - j0 < kBlockN ? g.n - j0 : kBlockN;
+      const int64_t steps = g.k - p0 < kBlockK ? g.k - p0 : kBlockK;
       for (int64_t i = 0; i < g.m; ++i) {
         float* __restrict c = g.c + i * g.n + j0;
-        for (int64_t p = p0; p < p1; ++p) {
+        for (int64_t p = p0; p < p0 + steps; ++p) {
           const float a = g.a[i * g.k + p];
           const float* b = g.b + p * g.n + j0;
-          for (int64_t j = 0; j < kBlockN; ++j) c[j] += a * b[j];
+          for (int64_t j = 0; j < cols; ++j) c[j] += a * b[j];
         }
       }
     }
