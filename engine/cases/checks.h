@@ -12,8 +12,8 @@ struct CaseReport {
 
 /// The f64 value against the row's reference.
 CaseReport check_value(const OpCase& c);
-/// Central differences in f64 for every floating input, with steps of `eps`.
-CaseReport check_gradients(const OpCase& c, GradcheckResult* details = nullptr, double eps = 1e-6);
+/// Central differences in f64 for every floating input.
+CaseReport check_gradients(const OpCase& c, GradcheckResult* details = nullptr);
 /// Value and gradients in f32, bf16 and f16: the error against f64 on unrounded inputs is at most
 /// `low_precision_factor` times that of the f64 op on rounded inputs with its results rounded, plus sqrt(n)
 /// 2^-24.

@@ -1,11 +1,14 @@
-// The code of docs/03-writing-an-op.md that is not head_scale's own. tests/lint/docs_test.cc compares the
-// page with this file and with engine/ops/head_scale*.
+// The code of docs/03-writing-an-op.md that is not head_scale's own, and the answers to its exercises.
+// book_test.py compares the page with this file and with engine/ops/head_scale*.
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "engine/autograd/gradcheck.h"
 #include "engine/cases/checks.h"
+#include "engine/cpu/parallel.h"
+#include "engine/ops/activation.h"
 #include "engine/ops/head_scale.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
 
 using namespace engine;
@@ -64,4 +67,75 @@ TEST_CASE("page 3: a row of the op table runs on its own") {
     CHECK(check_value(c).ok);
     CHECK(check_threads(c).ok);
   }
+}
+
+TEST_CASE("exercise 3.1: the gradient of a gain") {
+  Tensor x = Tensor::from({1, 2, 3, 4}, {1, 4}), gain = Tensor::from({5, 6}, {2}), loss;
+  Tape tape;
+  {
+    TapeScope scope(tape);
+    tape.watch(gain);
+    loss = sum_all(head_scale(x, gain));
+  }
+  tape.backward(loss);
+  CHECK(tape.gradient(gain).to_vector() == std::vector<double>{3, 7});
+}
+
+TEST_CASE("exercise 3.2: how wrong a backward must be to be seen") {
+  const auto passes_with = [](double factor) {
+    const BackwardMutation mutation("head_scale", factor);
+    return gradcheck([](const auto& t) { return std::vector{head_scale(t[0], t[1])}; },
+                     {Tensor::from({1, 2, 3, 4}, {1, 4}), Tensor::from({0.5, 2}, {2})})
+        .ok;
+  };
+  CHECK(!passes_with(1.0001));
+  CHECK(passes_with(1.000001));
+}
+
+TEST_CASE("exercise 3.3: a corner") {
+  const GradcheckResult result =
+      gradcheck([](const auto& t) { return std::vector{activate(t[0], Activation::relu)}; },
+                {Tensor::from({-1, 0, 1}, {3})});
+  CHECK(result.ok);
+  CHECK(result.inputs[0].kinks == 1);
+}
+
+TEST_CASE("exercise 3.4: one tensor as both inputs") {
+  Tensor x = Tensor::from({3}, {1}), loss;
+  Tape tape;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    loss = sum_all(head_scale(x, x));
+  }
+  tape.backward(loss);
+  CHECK(tape.gradient(x).to_vector() == std::vector<double>{6});  // 2 x at 3
+}
+
+namespace {
+
+/// The gradient of the one gain of 4,096 rows in f32, on so many threads.
+std::vector<double> gain_gradient(int threads) {
+  const int before = cpu::thread_count();
+  cpu::set_thread_count(threads);
+  std::vector<double> values(4096 * 8);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(double(i));
+  Tensor x = Tensor::from(values, {4096, 8}, DType::f32), gain = Tensor::full({1}, 2, DType::f32), loss;
+  Tape tape;
+  {
+    TapeScope scope(tape);
+    tape.watch(gain);
+    loss = sum_all(head_scale(x, gain));
+  }
+  tape.backward(loss);
+  cpu::set_thread_count(before);
+  return tape.gradient(gain).to_vector();
+}
+
+}  // namespace
+
+TEST_CASE("exercise 3.5: the order of a sum") {
+  CHECK((1e8f + 1) - 1e8f == 0);
+  CHECK((1e8f - 1e8f) + 1 == 1);
+  CHECK(gain_gradient(1) == gain_gradient(3));
 }

@@ -24,7 +24,6 @@ const Usage usage = {
     "gradients of the ops, or of a whole model, against central differences in float64",
     {},
     {{"op", "NAME", "only this op, such as gelu or norm"},
-     {"eps", "E", "step of the differences of ops", "1e-6"},
      {"norm", "SPEC", "every parameter of a small model with this placement, causal and masked"},
      {"json", "", "one JSON object on stdout"}},
     "Ratio: the largest |analytic - numeric| / (1e-8 + 1e-5 |numeric|); at most 1 passes. Kinks: elements "
@@ -87,14 +86,14 @@ void print_row(const std::string& name, const std::string& inputs, const Checked
   if (!c.result.ok) std::printf("  %s", c.result.text.c_str());
 }
 
-std::vector<Checked> check_ops(const std::vector<const OpCase*>& rows, double eps, bool print) {
+std::vector<Checked> check_ops(const std::vector<const OpCase*>& rows, bool print) {
   size_t width = 0;
   for (const OpCase* row : rows) width = std::max(width, row->name().size());
   if (print) print_head(int(width));
   std::vector<Checked> all;
   for (const OpCase* row : rows) {
     Checked& c = all.emplace_back(Checked{row->op, row->detail, {}});
-    engine::check_gradients(*row, &c.result, eps);
+    engine::check_gradients(*row, &c.result);
     std::string inputs;
     for (const GradcheckInput& input : c.result.inputs) inputs += (inputs.empty() ? "" : " ") + input.name;
     if (print) print_row(row->name(), inputs, c, int(width));
@@ -130,9 +129,8 @@ int cmd_gradcheck(int argc, char** argv) {
   const std::string op = args.text("op"), norms = args.text("norm");
   engine::check(op.empty() || norms.empty(), "give --op or --norm, not both");
   const bool json = args.on("json");
-  const std::vector<Checked> all = norms.empty()
-                                       ? check_ops(chosen_rows(op), args.number("eps", 1e-15, 1), !json)
-                                       : check_placement(norms, !json);
+  const std::vector<Checked> all =
+      norms.empty() ? check_ops(chosen_rows(op), !json) : check_placement(norms, !json);
   const auto failed = std::count_if(all.begin(), all.end(), [](const Checked& c) { return !c.result.ok; });
   if (json)
     std::printf("%s\n", engine::json_text(to_json(all), 1).c_str());
