@@ -1,4 +1,5 @@
 """Figures of what the program measures: each runs normlab and plots its JSON."""
+import functools
 import json
 import os
 import subprocess
@@ -28,4 +29,32 @@ def gradcheck_ratios():
                 [(op, max(value, 1e-8), "%.0e" % value) for op, value in rows], log=True, low=1e-8, high=1)
 
 
-FIGURES = {"gradcheck_ratios": gradcheck_ratios}
+def prepared():
+    """The config of figures that train, after its text has been made into tokens."""
+    if not os.path.exists(os.path.join(WORK, "tokens", "valid.json")):
+        os.makedirs(WORK, exist_ok=True)
+        corpus, tokenizer = os.path.join(WORK, "corpus"), os.path.join(WORK, "tokenizer")
+        normlab("corpus", "janeausten", "--out", corpus)
+        normlab("tokenizer", "train", "--kind", "byte", "--special", "<|endoftext|>", "--input", corpus, "--out", tokenizer)
+        normlab("prepare", "--tokenizer", tokenizer, "--input", corpus, "--out", os.path.join(WORK, "tokens"))
+    return "docs/figures/small.json"
+
+
+@functools.lru_cache(maxsize=None)
+def gradient_probe():
+    return normlab("probe", "gradients", "--config", prepared(), "--steps", "200", "--at", "1,20,200",
+                   "post_ln", "pre_ln", "normformer", "hybridnorm*", "--json")["results"]
+
+
+def gradients_at(update):
+    series = []
+    for run in gradient_probe():
+        values = next(a["w2_grad"] for a in run["at"] if a["update"] == update)
+        series.append((run["placement"], list(enumerate(values))))
+    return lines("Update %d" % update, series, "layer", "mean |gradient| of the second feed-forward matrix", y_log=True,
+                 x_ticks=range(0, len(series[0][1])), points=True, height=280)
+
+
+FIGURES = {"gradcheck_ratios": gradcheck_ratios,
+           "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
+           "gradients_200": lambda: gradients_at(200)}
