@@ -111,7 +111,7 @@ def lines(title, series, x_name, y_name, x_log=False, y_log=False, x_ticks=None,
           height=300, points=False, width=680):
     """`series`: [(name, [(x, y), ...])]; y None is a gap. `marks`: [(y, text)], dashed lines across."""
     c = Canvas(width, height, title)
-    left, right, top, bottom = 62, 150, 34, 46
+    left, right, top, bottom = 62, 150, 50, 46
     xs = Axis([x for _, s in series for x, _ in s], x_log)
     ys = Axis([y for _, s in series for _, y in s] + [m for m, _ in marks], y_log, y_low, y_high)
     w, h = c.width - left - right, c.height - top - bottom
@@ -131,7 +131,7 @@ def lines(title, series, x_name, y_name, x_log=False, y_log=False, x_ticks=None,
     c.line(left, top + h, left + w, top + h)
     c.line(left, top, left, top + h)
     c.text(left + w / 2, c.height - 8, x_name, "small mid")
-    c.text(left - 50, top - 4, y_name, "small")
+    c.text(left, 37, y_name, "small dim")
     for value, text in marks:
         x, y = at(xs.high, value)
         c.line(left, y, left + w, y, "axis", "5 4")

@@ -1,7 +1,10 @@
 """Figures of what the program measures: each runs normlab and plots its JSON."""
+import collections
 import functools
 import json
+import math
 import os
+import shutil
 import subprocess
 
 from chart import bars, lines
@@ -55,6 +58,35 @@ def gradients_at(update):
                  x_ticks=range(0, len(series[0][1])), points=True, height=280)
 
 
+def run(name, *settings):
+    """The lines of metrics.jsonl of a run with the figures' config; trained again each time."""
+    folder = os.path.join(WORK, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    sets = [part for s in settings for part in ("--set", s)]
+    normlab("train", "--config", prepared(), *sets, "--out", folder)
+    with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def smoothed(points, width):
+    """Means of `width` neighbours."""
+    return [(points[i + width // 2][0], sum(y for _, y in points[i:i + width]) / width)
+            for i in range(0, len(points) - width + 1, width)]
+
+
+def bigram():
+    metrics = run("bigram", "model.layers=4", "budget.steps=1500", "optim.lr=2e-3")
+    with open(os.path.join(WORK, "corpus", "train.txt"), "rb") as file:
+        text = file.read()
+    singles, pairs = collections.Counter(text), collections.Counter(zip(text, text[1:]))
+    unigram = -sum(n * math.log(n / len(text)) for n in singles.values()) / len(text)
+    bigram_loss = -sum(n * math.log(n / singles[a]) for (a, _), n in pairs.items()) / (len(text) - 1)
+    curve = smoothed([(m["step"], m["loss"]) for m in metrics if "loss" in m], 20)
+    return lines("Next byte of Jane Austen", [("4 layers", curve)], "update", "loss, nats",
+                 marks=[(unigram, "unigram %.2f" % unigram), (bigram_loss, "bigram %.2f" % bigram_loss)], y_low=1.4)
+
+
 FIGURES = {"gradcheck_ratios": gradcheck_ratios,
            "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
-           "gradients_200": lambda: gradients_at(200)}
+           "gradients_200": lambda: gradients_at(200),
+           "bigram": bigram}
