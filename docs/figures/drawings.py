@@ -91,4 +91,19 @@ def reach(links, name):
     return found
 
 
-FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size}
+def number_lines():
+    """Distance to the next number over the number itself, by magnitude."""
+    series = []
+    for name, digits, smallest, largest in (("f32", 23, -126, 128), ("f16", 10, -14, 16), ("bf16", 7, -126, 128)):
+        points = []
+        for tenths in range(-400, 401, 4):
+            x = 2.0 ** (tenths / 10)
+            exponent = max(math.floor(math.log2(x)), smallest)
+            spacing = 2.0 ** (exponent - digits)
+            points.append((x, spacing / x if spacing <= x < 2.0 ** largest else None))
+        series.append((name, points))
+    return lines("How coarse a type is: distance to the next number, relative", series, "magnitude of a number",
+                 "distance / number", x_log=True, y_log=True)
+
+
+FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines}

@@ -86,7 +86,22 @@ def bigram():
                  marks=[(unigram, "unigram %.2f" % unigram), (bigram_loss, "bigram %.2f" % bigram_loss)], y_low=1.4)
 
 
+def ladder():
+    rows = normlab("bench", "ladder", "--json")["results"]
+    names = [r["name"].split(":")[0] for r in rows]
+    return bars("One product, [1008, 3072] x [3072, 768] in f32: share of the multiply-add peak",
+                [(n, r["fraction"], "%.1f %%, %.3g GFLOP/s" % (100 * r["fraction"], r["value"]))
+                 for n, r in zip(names, rows)], high=1)
+
+
+def loss_scale():
+    metrics = run("scaling", "model.layers=4", "precision=f16", "loss_scale.init=16", "loss_scale.window=20",
+                  "budget.steps=400", "optim.lr=2e-3")
+    scale = [(m["step"], m["loss_scale"]) for m in metrics if "loss_scale" in m]
+    return lines("The loss scale of a run in f16", [("scale", scale)], "update", "loss scale", y_log=True)
+
+
 FIGURES = {"gradcheck_ratios": gradcheck_ratios,
            "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
            "gradients_200": lambda: gradients_at(200),
-           "bigram": bigram}
+           "bigram": bigram, "ladder": ladder, "loss_scale": loss_scale}
