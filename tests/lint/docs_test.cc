@@ -50,15 +50,15 @@ void compare(const std::string& page, const std::vector<std::string>& sources, s
 }  // namespace
 
 TEST_CASE("page 1 quotes code that runs") {
-  compare("docs/01-tensor.md", {"tests/engine/docs/tensor_page_test.cc"}, 5);
+  compare("docs/01-tensor.md", {"tests/docs/tensor_page_test.cc"}, 5);
 }
 TEST_CASE("page 2 quotes code that runs") {
-  compare("docs/02-autograd.md", {"tests/engine/docs/autograd_page_test.cc"}, 5);
+  compare("docs/02-autograd.md", {"tests/docs/autograd_page_test.cc"}, 5);
 }
 TEST_CASE("page 3 quotes head_scale as it is, and code that runs") {
   compare("docs/03-writing-an-op.md",
           {"engine/ops/head_scale.cc", "engine/ops/head_scale_kernels.h", "engine/ops/head_scale_cpu.cc",
-           "engine/cases/head_scale_cases.cc", "tests/engine/docs/op_page_test.cc"},
+           "engine/cases/head_scale_cases.cc", "tests/docs/op_page_test.cc"},
           9);
 }
 TEST_CASE("a block that is not in its source is noticed") {

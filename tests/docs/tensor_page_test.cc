@@ -1,5 +1,7 @@
-// The code of docs/01-tensor.md. tests/lint/docs_test.cc compares the page with this file.
+// The code of docs/01-tensor.md and the answers to its exercises. book_test.py compares the page with this
+// file.
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "engine/core/arena.h"
 #include "engine/ops/view.h"
@@ -47,4 +49,42 @@ TEST_CASE("page 1: errors name the op, the values and the rule") {
   const Tensor x = Tensor::zeros({2, 3}, DType::f32);
   CHECK_THROWS_WITH(x.reshape({4}), "reshape: [2, 3] has 6 elements, [4] has 4");
   CHECK_THROWS_WITH(x.slice(1, 2, 5), "slice: [2, 5) of axis 1 of [2, 3]");
+}
+
+TEST_CASE("exercise 1.1: a transposed slice") {
+  const Tensor x = Tensor::zeros({4, 6}, DType::f32);
+  const Tensor y = x.slice(0, 1, 3).transpose(0, 1);
+  CHECK(y.shape() == Shape{6, 2});
+  CHECK((y.stride(0) == 1 && y.stride(1) == 6 && y.offset() == 6));
+}
+
+TEST_CASE("exercise 1.2: what no handle describes") {
+  const Tensor y = Tensor::zeros({4, 6}, DType::f32).slice(0, 1, 3).transpose(0, 1);
+  CHECK_THROWS_AS(y.reshape({12}), Error);
+  CHECK(contiguous(y).reshape({12}).shape() == Shape{12});
+}
+
+TEST_CASE("exercise 1.3: uniform rows") {
+  const Tensor x = Tensor::zeros({4, 6}, DType::f32), z = Tensor::zeros({2, 4, 6}, DType::f32);
+  CHECK(x.slice(1, 2, 5).has_uniform_rows());
+  CHECK(!x.transpose(0, 1).has_uniform_rows());
+  CHECK(!z.slice(1, 0, 3).has_uniform_rows());
+}
+
+TEST_CASE("exercise 1.4: two ways to have 16 bits") {
+  const auto rounded = [](double value, DType dtype) {
+    const Tensor to = Tensor::empty({1}, dtype);
+    to.copy_from(Tensor::from({value}, {1}));
+    return to.item();
+  };
+  CHECK(rounded(257, DType::f16) == 257);
+  CHECK(rounded(257, DType::bf16) == 256);
+  CHECK(std::isinf(rounded(70000, DType::f16)));
+  CHECK(rounded(70000, DType::bf16) == 70144);
+}
+
+TEST_CASE("exercise 1.5: a view keeps the whole block") {
+  const Tensor part = Tensor::zeros({1000000}, DType::f32).slice(0, 0, 10);
+  CHECK(part.bytes() == 40);
+  CHECK(part.storage()->bytes >= 4000000);
 }

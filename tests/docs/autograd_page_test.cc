@@ -1,5 +1,8 @@
-// The code of docs/02-autograd.md. tests/lint/docs_test.cc compares the page with this file.
+// The code of docs/02-autograd.md and the answers to its exercises. book_test.py compares the page with this
+// file.
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <functional>
 
 #include "engine/autograd/checkpoint.h"
 #include "engine/ops/activation.h"
@@ -72,4 +75,53 @@ TEST_CASE("page 2: checkpointing") {
   }
   saving.backward(z);
   CHECK(saving.gradient(x).to_vector() == expected);
+}
+
+namespace {
+
+/// The gradient of f, a number, at x.
+std::vector<double> gradient(const std::function<Tensor(const Tensor&)>& f, const std::vector<double>& at) {
+  Tensor x = Tensor::from(at, {int64_t(at.size())});
+  Tape tape;
+  Tensor loss;
+  {
+    TapeScope scope(tape);
+    tape.watch(x);
+    loss = f(x);
+  }
+  tape.backward(loss);
+  return tape.gradient(x).to_vector();
+}
+
+}  // namespace
+
+TEST_CASE("exercise 2.1: a cube") {
+  CHECK(gradient([](const Tensor& x) { return sum_all(mul(mul(x, x), x)); }, {1, 2}) ==
+        std::vector<double>{3, 12});
+}
+
+TEST_CASE("exercise 2.2: exp keeps its result") {
+  Tensor x = Tensor::zeros({1000}, DType::f32);
+  Tape tape;
+  const TapeScope scope(tape);
+  tape.watch(x);
+  const Tensor y = engine::exp(x);
+  CHECK(tape.saved_bytes() == 4000);
+}
+
+TEST_CASE("exercise 2.3: a mean") {
+  CHECK(gradient([](const Tensor& x) { return mean(x, 0); }, {5, 6, 7, 8}) ==
+        std::vector<double>{0.25, 0.25, 0.25, 0.25});
+}
+
+TEST_CASE("exercise 2.4: two readers") {
+  CHECK(gradient([](const Tensor& x) { return sum_all(add(affine(x, 3), x)); }, {1, 2}) ==
+        std::vector<double>{4, 4});
+}
+
+TEST_CASE("exercise 2.5: the two errors of a difference") {
+  const auto error = [](double h) { return std::fabs((std::exp(h) - std::exp(-h)) / (2 * h) - 1); };
+  CHECK(error(1e-3) == Approx(1e-6 / 6).epsilon(0.01));
+  CHECK(error(1e-9) < 2e-7);
+  CHECK(error(1e-9) > 1e-9);
 }
