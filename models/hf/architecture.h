@@ -89,7 +89,7 @@ struct HfWord {
   const char* theirs;
   nn::Activation ours;
 };
-/// The first row of an activation is the one that is written.
+/// The first row of an activation is the one that is written, of a model that came with no word. Kept.
 HfKey hf_activation(const char* name, const std::vector<HfWord>& words, const char* absent);
 const std::vector<HfWord>& plain_activations();  // act(up)
 const std::vector<HfWord>& gated_activations();  // act(gate) * up

@@ -263,7 +263,8 @@ HfKey hf_activation(const char* name, const std::vector<HfWord>& words, const ch
             for (const HfWord& row : words)
               if (c.activation == row.ours) return Json(row.theirs);
             return std::nullopt;
-          }};
+          },
+          Keep::yes};
 }
 
 const std::vector<HfWord>& plain_activations() {

@@ -20,8 +20,8 @@ ModelConfig gemma_base(const char* norms) {
   return base;
 }
 
-std::vector<HfKey> gemma_keys(int64_t kv_heads) {
-  std::vector<HfKey> keys = hf_family_keys({.tied = true, .kv_heads = kv_heads});
+std::vector<HfKey> gemma_keys(int64_t kv_heads, LongRows long_rows) {
+  std::vector<HfKey> keys = hf_family_keys({.tied = true, .kv_heads = kv_heads, .long_rows = long_rows});
   for (HfKey& key : keys)
     if (key.name == "hidden_size")
       key.read = [](C& c, const HfValue& v) {
@@ -79,14 +79,14 @@ HfKey other_activation() {
 }  // namespace
 
 HfArchitecture hf_gemma() {
-  HfKey activation = hf_activation("hidden_act", gemma_activations(), "gelu_pytorch_tanh");
-  activation.keep = Keep::yes;
   return {
       .model_type = "gemma",
       .class_name = "GemmaForCausalLM",
       .prefix = "model.",
       .base = gemma_base("attn{in=rms} ffn{in=rms} final=rms"),
-      .keys = hf_joined(gemma_keys(16), {activation, other_activation()}),
+      .keys = hf_joined(
+          gemma_keys(16, LongRows::dynamic),
+          {hf_activation("hidden_act", gemma_activations(), "gelu_pytorch_tanh"), other_activation()}),
       .ignored = {"attention_dropout"},
       .names = hf_family_names(hf_pre_norm_rows()),
       .dropped = hf_family_dropped(),
@@ -100,7 +100,7 @@ HfArchitecture hf_gemma2() {
       .prefix = "model.",
       .base = gemma_base("attn{in=rms out=rms} ffn{in=rms out=rms} final=rms"),
       .keys = hf_joined(
-          gemma_keys(4),
+          gemma_keys(4, LongRows::window),
           {query_scalar(), hf_activation("hidden_activation", gated_activations(), "gelu_pytorch_tanh"),
            hf_optional("attn_logit_softcapping", &C::attn_softcap, 50),
            hf_optional("final_logit_softcapping", &C::logit_softcap, 30), hf_layer_types(),

@@ -49,7 +49,7 @@ HfKey parameters() {
             if (!replaced) read_hf_rope(c, v, true);
           },
           [](const C& c) {
-            Json json = hf_rope_parameters(c);
+            Json json = hf_rope_parameters(c, LongRows::dynamic);
             json["partial_rotary_factor"] = turning_share(c);
             return json;
           },
@@ -59,7 +59,7 @@ HfKey scaling() {
   return {"rope_scaling", Json(), [](C& c, const HfValue& v) { read_hf_rope(c, v, true); },
           [](const C& c) -> std::optional<Json> {
             if (!c.rope_scaling) return std::nullopt;
-            Json json = hf_rope_parameters(c);
+            Json json = hf_rope_parameters(c, LongRows::dynamic);
             json.erase("rope_theta");
             return json;
           },

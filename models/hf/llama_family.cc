@@ -54,7 +54,7 @@ std::vector<HfKey> hf_family_keys(const FamilyDefaults& defaults) {
        hf_size("intermediate_size", &C::ffn_width), hf_number("rms_norm_eps", &C::norm_eps, defaults.eps),
        hf_flag("tie_word_embeddings", &C::tied, defaults.tied),
        hf_only("partial_rotary_factor", 1.0, "rotary positions turn the whole head")},
-      hf_rope_keys(defaults.theta));
+      hf_rope_keys(defaults.theta, defaults.long_rows));
 }
 
 HfKey hf_attention_bias() {

@@ -15,6 +15,7 @@ struct FamilyDefaults {
   double eps = 1e-6;
   double theta = 1e4;
   int64_t kv_heads = 0;  // 0: as many as heads
+  LongRows long_rows = LongRows::window;
 };
 /// Sizes, norm_eps, tie_word_embeddings, rotary positions.
 std::vector<HfKey> hf_family_keys(const FamilyDefaults& defaults);

@@ -124,8 +124,10 @@ void read_hf_rope(C& c, const HfValue& v, bool partial) {
   rope.check_all_known(type);
 }
 
-Json hf_rope_parameters(const C& c) {
+Json hf_rope_parameters(const C& c, LongRows long_rows) {
   Json json = {{"rope_theta", c.rope_theta}, {"rope_type", "default"}};
+  if (!c.rope_scaling && c.longest_row > 0 && long_rows == LongRows::dynamic)
+    json["rope_type"] = "dynamic", json["factor"] = 1.0;
   if (!c.rope_scaling) return json;
   const RopeScaling& s = *c.rope_scaling;
   json["rope_type"] = rope_kind_names[size_t(s.kind)];
@@ -141,7 +143,7 @@ Json hf_rope_parameters(const C& c) {
   return json;
 }
 
-std::vector<HfKey> hf_rope_keys(double theta) {
+std::vector<HfKey> hf_rope_keys(double theta, LongRows long_rows) {
   const HfKey base = {"rope_theta", Json(),
                       [=](C& c, const HfValue& v) {
                         c.rope_theta = v.value.is_null() ? theta : engine::json_number(v.value, v.what);
@@ -156,11 +158,11 @@ std::vector<HfKey> hf_rope_keys(double theta) {
                                   all.contains("rope_scaling") && !all["rope_scaling"].empty();
                               if (!replaced) read_hf_rope(c, v, false);
                             },
-                            hf_rope_parameters, Keep::yes};
+                            [=](const C& c) { return hf_rope_parameters(c, long_rows); }, Keep::yes};
   const HfKey scaling = {"rope_scaling", Json(), [](C& c, const HfValue& v) { read_hf_rope(c, v, false); },
-                         [](const C& c) -> std::optional<Json> {
+                         [=](const C& c) -> std::optional<Json> {
                            if (!c.rope_scaling) return std::nullopt;
-                           Json json = hf_rope_parameters(c);
+                           Json json = hf_rope_parameters(c, long_rows);
                            json.erase("rope_theta");
                            return json;
                          },

@@ -30,8 +30,8 @@ using models::ModelFormat;
 std::string architecture_names() {
   std::string text, line;
   for (const models::HfArchitecture& architecture : models::hf_architectures()) {
-    if (line.size() + architecture.model_type.size() > 96) text += line + "\n", line.clear();
-    line += architecture.model_type + (&architecture == &models::hf_architectures().back() ? "" : ", ");
+    if (line.size() + architecture.model_type.size() > 96) text += line + ",\n", line.clear();
+    line += (line.empty() ? "" : ", ") + architecture.model_type;
   }
   return text + line;
 }

@@ -130,7 +130,7 @@ def rope_table(c, n, positions):
     f, amplitude = rope_frequencies(c, n)
     f = f.to(positions.device)
     angle = positions[..., None].double() * f
-    factor = torch.where(f != 0, amplitude, 1.0)
+    factor = torch.ones_like(f).masked_fill(f != 0, amplitude)
     return angle.cos() * factor, angle.sin() * factor
 
 
