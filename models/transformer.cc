@@ -36,7 +36,7 @@ nn::LayerSizes layer_sizes(const ModelConfig& c) {
                         .head_dim = c.head_dim,
                         .scale = score_scale(c),
                         .softcap = c.attn_softcap.value_or(0),
-                        .rope_theta = c.positions == nn::Positions::rope ? c.rope_theta : 0,
+                        .rope = rope_angles(c),
                         .unit_qk = ngpt,
                         .qk_factor = ngpt ? factor(NgptParameter::qk_scale) : 1},
           .feed_forward = {.activation = c.activation,
@@ -100,7 +100,8 @@ Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) c
   const int64_t T = tokens.shape[1], past = context.cache ? context.cache->front().length : 0;
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
-        " tokens; this model attends to windows of ", config_.longest_row, ", so longer rows are refused");
+        " tokens; this model's rows have at most ", config_.longest_row,
+        " (its layers attend to windows of that size, or its angles change beyond)");
   Tensor x = config_.adaptive
                  ? adaptive_embedding(config_, *parameters_, tokens, dtype)
                  : engine::embedding(tokens.words, use_value(*tokens_), config_.embed_scale, dtype);

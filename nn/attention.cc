@@ -4,7 +4,6 @@
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
-#include "engine/ops/rope.h"
 #include "engine/ops/view.h"
 #include "nn/sphere.h"
 
@@ -51,14 +50,14 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
 
   auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
   Tensor &q = parts[0], &k = parts[1], &v = parts[2];
-  const bool rotate = sizes_.rope_theta > 0;
+  const bool rotate = !sizes_.rope.frequencies.empty();
   const DType between = rotate ? wide : dtype;  // normed and rotated values are rounded once
   if (q_norm_) q = q_norm_(q, between);
   if (k_norm_) k = k_norm_(k, between);
   if (v_norm_) v = v_norm_(v, dtype);
   if (rotate) {
-    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope_theta, past), dtype);
-    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope_theta, past), dtype);
+    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope, past), dtype);
+    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope, past), dtype);
   }
   if (sizes_.unit_qk) q = unit_heads(q, sizes_.heads), k = unit_heads(k, sizes_.kv_heads);
   if (cache) {

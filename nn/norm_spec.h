@@ -93,7 +93,8 @@ struct LayerRule {
 ///   residual  ResiDual: a second stream B = c * embedding + sum of c * branch; the output is A + final(B)
 ///   b2t       the FFN's join also adds the layer's input
 ///   ngpt      h <- unit(a + |step| * (unit(branch) - a)) on the unit sphere, no norms
-enum class StreamKind { plain, residual, b2t, ngpt };
+///   parallel  both branches read the layer's input: y = x + attention(x) + ffn(x) (GPT-J's, GPT-NeoX's)
+enum class StreamKind { plain, residual, b2t, ngpt, parallel };
 struct Stream {
   StreamKind kind = StreamKind::plain;
   double c = 1;  // residual
