@@ -25,6 +25,13 @@ namespace models {
 /// own.
 std::string default_init(const ModelConfig& config);
 
+struct InitRule {
+  std::string name, about;
+};
+std::vector<InitRule> init_rules();
+/// Error, with the nearest name, unless initialise() knows this rule.
+void check_init(const ModelConfig& config, const std::string& rule);
+
 /// Fills every parameter by `rule` ("" = init_rule(config), else default_init).
 void initialise(Transformer& model, const std::string& rule, uint64_t seed);
 

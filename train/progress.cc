@@ -13,10 +13,13 @@
 #include <utility>
 
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
 
 namespace train {
 namespace {
+
+constexpr double kSecondsBetweenLines = 2;
 
 /// A terminal that clears a line when told so. TERM=dumb says that it does not; without TERM nobody knows.
 bool has_lines_to_clear() {
@@ -49,7 +52,7 @@ std::string format(const char* pattern, double x) {
 
 double eta_seconds(const ProgressState& s) {
   const double here = s.done - s.done_at_start;
-  return here > 0 ? s.elapsed * (1 - s.done) / here : std::numeric_limits<double>::quiet_NaN();
+  return here > 0 ? s.elapsed * std::max(0.0, 1 - s.done) / here : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string progress_line(const ProgressState& s) {
@@ -58,8 +61,8 @@ std::string progress_line(const ProgressState& s) {
   return "step " + std::to_string(s.step) + (s.total_steps > 0 ? "/" + std::to_string(s.total_steps) : "") +
          "  loss " + format("%.4f", s.loss) + "  ppl " +
          format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) + "  " +
-         engine::human_count(s.tokens_per_second) + " tok/s" + mfu + "  ETA " +
-         engine::human_seconds(eta_seconds(s));
+         engine::human_count(s.tokens_per_second) + " tok/s" + mfu +
+         (std::isfinite(eta_seconds(s)) ? "  ETA " + engine::human_seconds(eta_seconds(s)) : "");
 }
 
 std::string progress_bar(const ProgressState& state, int width, bool unicode) {
@@ -88,10 +91,13 @@ Progress::Progress(int64_t every)
     : every_(std::max<int64_t>(1, every)), terminal_(has_lines_to_clear()), unicode_(locale_is_utf8()) {}
 
 void Progress::update(const ProgressState& state) {
+  if (engine::log_level() < engine::LogLevel::info) return;
   if (!terminal_) {
     const bool first = !std::exchange(begun_, true);
-    if (first || state.step % every_ == 0 || state.done >= 1)
-      std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
+    const double time = engine::now();
+    const bool due = state.step % every_ == 0 && time - last_drawn_ >= kSecondsBetweenLines;
+    if (first || due || state.done >= 1)
+      last_drawn_ = time, std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
                    std::floor(100 * std::min(1.0, state.done)));
     return;
   }
@@ -103,6 +109,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
+  if (engine::log_level() < engine::LogLevel::info && !line.starts_with("warning")) return;
   std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }

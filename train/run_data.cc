@@ -9,6 +9,7 @@
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "data/whole_words.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "train/open_model.h"
 
 namespace train {
@@ -68,6 +69,11 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
 
 models::ModelConfig resolve_model_config(const TrainConfig& config) {
   engine::Json section = config.model;
+  if (!config.from.empty()) {  // keys that stand in the section too must agree: the trainer compares
+    engine::Json source = models::to_json(config_of_model(resolve_model(config.from)));
+    source.update(section);
+    section = std::move(source);
+  }
   check(!section.empty(), "model: the config names no model (\"preset\" or sizes)");
   if (!section.contains("vocab_size") && !config.data.tokenizer.empty())
     section["vocab_size"] = data::load_tokenizer(config.data.tokenizer)->vocab_size();
@@ -101,6 +107,16 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   if (!config.data.valid.empty())
     run.validation = std::make_unique<data::ValidationBatches>(
         make_rows(config, run, open(config.data.valid), false), config.data.batch, rank, world);
+  return run;
+}
+
+RunData open_run_data(const TrainConfig& config, const models::ModelConfig& model, int64_t rank,
+                      int64_t world) {
+  RunData run = open_data(config, model.objective, model.context, rank, world);
+  check(run.vocabulary <= model.vocab_size, "model.vocab_size: ", model.vocab_size,
+        " is smaller than the data's vocabulary of ", run.vocabulary);
+  check(model.positions != nn::Positions::learned || run.context <= model.context, "data.context: ", run.context,
+        " is more than the model's ", model.context, " learned positions");
   return run;
 }
 

@@ -20,9 +20,13 @@ struct RunData {
   int64_t context = 0;
 };
 
-/// The model of a config. Where its section does not say them, vocab_size is the tokenizer's, the objective
-/// follows from the sampler, and the context is data.context.
+/// The model of a config: that of `from`, where it has one, else its section. Where the section does not say
+/// them, vocab_size is the tokenizer's, the objective follows from the sampler, and the context is data.context.
 models::ModelConfig resolve_model_config(const TrainConfig& config);
+
+/// open_data, and whether this model can read it: vocabulary, length of rows.
+RunData open_run_data(const TrainConfig& config, const models::ModelConfig& model, int64_t rank = 0,
+                      int64_t world = 1);
 
 /// `context`: the model's, used when the config sets none.
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,

@@ -9,15 +9,17 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
+#include "models/hf/import.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/checkpoint/resume.h"
+#include "train/expectation.h"
 #include "train/failure.h"
+#include "train/sample.h"
 #include "train/signals.h"
 
 namespace train {
@@ -57,13 +59,7 @@ nn::Precision precision_of(const TrainConfig& config) {
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
-  data_ = open_data(config, model_config.objective, model_config.context, communicator_->rank(),
-                    communicator_->size());
-  check(data_.vocabulary <= model_config.vocab_size, "model.vocab_size: ", model_config.vocab_size,
-        " is smaller than the data's vocabulary of ", data_.vocabulary);
-  check(model_config.positions != nn::Positions::learned || data_.context <= model_config.context,
-        "data.context: ", data_.context, " is more than the model's ", model_config.context,
-        " learned positions");
+  data_ = open_run_data(config, model_config, communicator_->rank(), communicator_->size());
   model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
   batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
       std::move(data_.training), [this](const data::Batch& batch) {
@@ -105,7 +101,12 @@ void Trainer::restore() {
     check_same_model(models::read_model_config(checkpoint->folder + "/config.json"), model_->config(),
                      checkpoint->folder);
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
-    batches_->seek(state_.position);
+    try {
+      batches_->seek(state_.position);
+    } catch (const engine::Error& e) {
+      engine::fail("data.train ", config_.data.train, ": ", e.what(),
+                   "; other data is another run: normlab train --from ", run_.path(), " --out OTHER");
+    }
     saved_step_ = state_.counters.step;
     engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
     say_changes();
@@ -113,15 +114,27 @@ void Trainer::restore() {
   }
   set_metrics_aside();
   state_.settings = settings_json(config_);
-  models::initialise(*model_, config_.init, uint64_t(config_.seed));
-  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
-  if (rule == "admin") {
-    models::admin_profile(*model_, batches_->next().tokens);
-    batches_->seek(state_.position = {});
-  }
+  set_first_weights();
   communicator_->broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+}
+
+void Trainer::set_first_weights() {
+  if (!config_.from.empty()) {
+    const std::string folder = resolve_model(config_.from);
+    const models::LoadedModel source = models::load_any(folder, nn::Precision::of(engine::DType::f32));
+    check_same_model(source.model->config(), model_->config(), folder, "`from` gives weights to their own model");
+    for (engine::Parameter* p : model_->parameters().all())
+      p->value.copy_from(source.model->parameters()[p->name].value);
+    engine::log_info("starting from the weights of ", folder);
+    return;
+  }
+  models::initialise(*model_, config_.init, uint64_t(config_.seed));
+  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
+  if (rule != "admin") return;
+  models::admin_profile(*model_, batches_->next().tokens);
+  batches_->seek(state_.position = {});
 }
 
 void Trainer::say_changes() {
@@ -247,12 +260,10 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 RunEnd Trainer::run() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
-  peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
-  char line[160];
-  std::snprintf(line, sizeof line,
-                "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",
-                flops_per_token_ * 1e-6, engine::cpu::thread_count(), peak_flops_ * 1e-9);
-  engine::log_info(line);
+  const Expectation expected =  // measures the peak, in a few milliseconds
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch());
+  peak_flops_ = expected.peak_flops;
+  engine::log_info(expectation_text(expected));
   done_at_start_ = done();
   session_start_ = last_log_time_ = last_checkpoint_time_ = engine::now();
   last_log_tokens_ = c.tokens;
@@ -271,6 +282,7 @@ RunEnd Trainer::run() {
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    log_sample();
     say_trouble();
     const double pause = engine::now() - before;
     paused += pause;
@@ -380,6 +392,17 @@ void Trainer::say_trouble() {
   if (!trouble.empty() && !metrics_wait_)
     progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
   metrics_wait_ = !trouble.empty();
+}
+
+/// What the model writes at this point of the run.
+void Trainer::log_sample() {
+  const int64_t step = state_.counters.step;
+  if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
+  if (!model_->config().causal()) return;
+  const std::string text = sample_text(*model_, *data_.tokenizer, {});
+  const Json record = {{"step", step}, {"tokens", state_.counters.tokens}, {"seconds", state_.counters.seconds}, {"sample", text}};
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
 }
 
 /// What holds for all of the run, for its first line.

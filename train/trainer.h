@@ -64,6 +64,8 @@ class Trainer {
   };
 
   void restore();
+  /// Those of `from`, or initial values.
+  void set_first_weights();
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
@@ -79,6 +81,7 @@ class Trainer {
   void save_last_checkpoint();
   void say_trouble();
   void log_update(const UpdateResult& result);
+  void log_sample();
   engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }

@@ -105,8 +105,7 @@ const StepWork& find_step_work(const std::string& name) {
     if (work.name == name) return work;
     names.push_back(work.name);
   }
-  engine::fail("unknown work \"", name.substr(0, 40), "\" (nearest valid: \"",
-               engine::nearest_word(name, names), "\")");
+  engine::fail("unknown work \"", name.substr(0, 40), "\"", engine::near_hint(name, names));
 }
 
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {

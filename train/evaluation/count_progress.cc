@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
 
 namespace train {
@@ -24,6 +25,7 @@ CountProgress::~CountProgress() {
 }
 
 void CountProgress::update(int64_t done, double share) {
+  if (engine::log_level() < engine::LogLevel::info) return;
   const double time = engine::now();
   if (time - last_ < (terminal_ ? 0.1 : 10)) return;
   last_ = time;
