@@ -6,7 +6,7 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
-#include "engine/bench/timing.h"
+#include "engine/base/clock.h"
 #include "engine/core/tensor.h"
 #include "engine/cpu/parallel.h"
 #include "engine/kernel/gemm.h"
