@@ -11,7 +11,7 @@ SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
 .PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 cuda-archs demo demo-mlm format clean
 help:
-	@echo "make build      build/normlab, Release"
+	@echo "make build      build/normlab, Release (some ten minutes on two cores, once)"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
 	@echo "make test       build, then every test labelled fast or medium"
@@ -81,14 +81,15 @@ demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
 	@touch $@
 
 %/run/finished: %/tokens/done
-	$(say) 'train: five minutes of docs/configs/$*.json (Ctrl-C stops; make $* goes on)'
+	$(say) 'train: docs/configs/$*.json$(if $(DEMO_SET), with $(DEMO_SET), (five minutes)) (Ctrl-C stops; make $* goes on)'
 	@$(NORMLAB) train --config docs/configs/$*.json $(DEMO_SET) --out $*/run --resume
 	@touch $@
 
 demo/run/sample.txt: demo/run/finished
 	$(say) 'sample: the model goes on from a prompt'
-	@$(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 | tee $@.part
-	@mv $@.part $@
+	@{ $(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 2>$@.log || \
+	  { cat $@.log >&2; false; }; } | tee $@.part
+	@tail -n1 $@.log; rm -f $@.log; mv $@.part $@
 
 demo-mlm/run/sample.txt: demo-mlm/run/finished
 	$(say) 'fill-mask: what the model puts in place of <mask>'

@@ -244,7 +244,12 @@ void check_model_key(const std::string& name, const Json& value, const std::stri
     if (name != key.name) continue;
     ModelConfig unused;
     unused.layers = 12;  // presets of norms depend on it
-    return key.read(unused, value, what);
+    if (name != "norms") return key.read(unused, value, what);
+    try {  // whose messages name no source
+      return key.read(unused, value, what);
+    } catch (const engine::Error& e) {
+      engine::fail(what, ": ", e.what());
+    }
   }
   engine::check_keys(Json{{name, value}}, key_names({"format", "version", "preset"}), what);
 }

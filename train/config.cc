@@ -248,7 +248,6 @@ void apply_override(Json& json, const std::string& text) {
   const auto field =
       std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.path == path; });
   if (field == fields.end() && !in_model) unknown_key(path, fields, "--set " + text);
-
   const bool holds_text = !in_model && (std::holds_alternative<std::string*>(field->value) ||
                                         std::holds_alternative<Choice>(field->value));
   Json value = raw;
@@ -267,6 +266,8 @@ void apply_override(Json& json, const std::string& text) {
           in_list ? "list of two numbers, such as 0.9,0.95"
           : path.ends_with("seconds") ? "time, such as 90, 10m or 1h" : "JSON value, such as 0.1, 20 or 10k");
   }
+  if (in_model && std::count(path.begin(), path.end(), '.') == 1)
+    models::check_model_key(path.substr(path.find('.') + 1), value, "--set " + text);
   constexpr std::ptrdiff_t kMostLevels = 64;  // as in a file
   check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ",
         kMostLevels, " levels");

@@ -71,6 +71,7 @@ models::ModelConfig resolve_model_config(const TrainConfig& config) {
   engine::Json section = config.model;
   if (!config.from.empty()) {  // keys that stand in the section too must agree: the trainer compares
     engine::Json source = models::to_json(config_of_model(resolve_model(config.from)));
+    source.erase("tokenizer");  // a file of that directory; the run has its own
     source.update(section);
     section = std::move(source);
   }

@@ -91,7 +91,10 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   metrics_ = std::make_unique<MetricsLog>(run.metrics_path(), state_.counters.step);
   // TensorBoard drops what earlier files have from the first step of this one on.
   const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
-  if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
+  if (config.log.tensorboard) {
+    tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
+    tensorboard_->hyperparameters(config_json(config));
+  }
 }
 
 Trainer::~Trainer() = default;
@@ -258,6 +261,20 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
+  const std::string failure = run_.path() + "/failure.txt";
+  engine::remove_file(failure);  // of an attempt before this one
+  try {
+    return run_to_end();
+  } catch (const engine::Error& e) {
+    note_failure(failure, e.what());
+    throw;
+  } catch (const std::exception& e) {
+    note_failure(failure, e.what());
+    throw;
+  }
+}
+
+RunEnd Trainer::run_to_end() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
@@ -394,6 +411,22 @@ void Trainer::say_trouble() {
   metrics_wait_ = !trouble.empty();
 }
 
+void Trainer::note_failure(const std::string& path, const std::string& message) const {
+  try {
+    engine::write_file(path, engine::join_text("step ", state_.counters.step + 1, ": ", message, "\n"));
+  } catch (const engine::Error&) {  // the disk may be what failed
+  }
+}
+
+/// Distributions of every learned gain and scale, for TensorBoard.
+void Trainer::log_histograms() {
+  for (const engine::Parameter* p : model_->parameters().all()) {
+    const nn::ParameterGroup group = model_->parameters().group(*p);
+    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
+      tensorboard_->histogram("gains/" + p->name, state_.counters.step, p->value.to_vector());
+  }
+}
+
 /// What the model writes at this point of the run.
 void Trainer::log_sample() {
   const int64_t step = state_.counters.step;
@@ -445,6 +478,7 @@ void Trainer::log_update(const UpdateResult& result) {
   if (watched) record.update(layers);
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
+  if (tensorboard_ && watched) log_histograms();
   last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;
 }

@@ -47,7 +47,7 @@ class Trainer {
 
   /// Trains until a budget is spent, validation stops improving, or a signal arrives. A checkpoint is written
   /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
-  /// the loss scale reached its minimum.
+  /// the loss scale reached its minimum. What a run died of is kept as RUN/failure.txt, until it goes on.
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair.
   void watch(UpdateWatch watch) { watch_ = std::move(watch); }
@@ -63,6 +63,7 @@ class Trainer {
     bool applied = false;
   };
 
+  RunEnd run_to_end();
   void restore();
   /// Those of `from`, or initial values.
   void set_first_weights();
@@ -82,6 +83,8 @@ class Trainer {
   void say_trouble();
   void log_update(const UpdateResult& result);
   void log_sample();
+  void log_histograms();
+  void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }

@@ -72,7 +72,6 @@ Reading reading_of(const TextFacts& facts, const ModelConfig& model, int64_t con
 
 struct Batch {
   int64_t rows, accumulate;
-  double updates;
 };
 Batch batch_for(double tokens, int64_t context) {
   const double wanted = std::clamp(double(power_of_two(tokens / kUpdates)), 512.0, 32768.0);
@@ -80,7 +79,7 @@ Batch batch_for(double tokens, int64_t context) {
   const int64_t rows = std::max<int64_t>(1, int64_t(wanted) / context);
   const int64_t micro = std::clamp<int64_t>(std::min(most_rows, most_tokens / context), 1, rows);
   const int64_t accumulate = std::max<int64_t>(1, rows / micro);
-  return {micro, accumulate, tokens / double(micro * accumulate * context)};
+  return {micro, accumulate};
 }
 
 }  // namespace
@@ -116,8 +115,11 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
   }
   const Reading reading = reading_of(facts, model, context);
   const Batch batch = batch_for(reading.tokens, context);
-  const double readings = reading.tokens / double(facts.tokens);
-  const int64_t updates = round_to(batch.updates, 1, int64_t(1) << 40);
+  const double per_update = double(batch.rows * batch.accumulate * context);
+  double tokens = facts.updates > 0 ? facts.updates * per_update : reading.tokens;
+  if (facts.most_tokens > 0) tokens = std::min(tokens, facts.most_tokens);
+  const double readings = tokens / double(facts.tokens);
+  const int64_t updates = round_to(tokens / per_update, 1, int64_t(1) << 40);
   const bool masked = facts.objective == Objective::mlm;
   const double rate = (fixed != nullptr ? 3e-4 : 3e-3) * std::min(1.0, 192.0 / double(model.width));
   const int64_t every = std::max<int64_t>(1, updates / 20);
@@ -127,7 +129,7 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
                          {"accumulate", batch.accumulate}};
   if (masked && fixed == nullptr) plan.config["init"] = "megatron";
   plan.config["optim"] = {{"lr", rate}, {"betas", {0.9, masked ? 0.98 : 0.95}}, {"weight_decay", masked ? 0.01 : 0.1}};
-  plan.config["schedule"] = {{"name", "cosine"}, {"warmup", round_to(batch.updates / 50, 1, 1000)}, {"min_lr", rate / 30}};
+  plan.config["schedule"] = {{"name", "cosine"}, {"warmup", std::clamp<int64_t>(updates / 50, 1, 1000)}, {"min_lr", rate / 30}};
   plan.config["dropout"] = {{"residual", readings > kFewReadings ? 0.1 : 0.0}};
   plan.config["budget"] = {{"seconds", reading.seconds}, {"epochs", kMostReadings}};
   plan.config["eval"] = {{"every", every}, {"batches", 20}};
@@ -143,8 +145,8 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
         kMostReadings, " readings of the text");
   say("batch: ", batch.rows * batch.accumulate, " rows of ", context, ", about ", updates, " updates of ",
       batch.rows * batch.accumulate * context, " tokens; rate ", engine::json_text(Json(rate)), " at its peak");
-  say("budget: ", engine::human_seconds(reading.seconds), " of training, about ",
-      engine::human_count(reading.tokens), " tokens at ", engine::human_count(reading.speed),
+  say("budget: ", engine::human_seconds(tokens / reading.speed), " of training, about ",
+      engine::human_count(tokens), " tokens at ", engine::human_count(reading.speed),
       " a second: the text ", std::round(10 * readings) / 10, " times",
       readings > kFewReadings ? ", hence dropout 0.1" : "", " (budget.seconds=1h makes it longer)");
   return plan;

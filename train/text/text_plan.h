@@ -27,6 +27,7 @@ struct TextFacts {
   int64_t vocabulary = 0;
   models::Objective objective = models::Objective::clm;
   double seconds = 0;        // budget.seconds; 0: the default
+  double updates = 0, most_tokens = 0;  // budget.steps and budget.tokens, where given
   double peak_flops = 0;     // of multiply-adds
   double memory = 0;         // bytes that may be used; 0: not known
 };

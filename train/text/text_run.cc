@@ -222,14 +222,19 @@ Json make_text_run(const TextRequest& request) {
 
   if (const Json threads = at_path(Json{{"x", given}}, "x", "threads"); threads.is_number_integer() && threads > 0)
     engine::cpu::set_thread_count(int(std::min<int64_t>(threads.get<int64_t>(), 4096)));
-  const Json seconds = at_path(given, "budget", "seconds");
+  const auto budget = [&](const char* key) {
+    const Json value = at_path(given, "budget", key);
+    return value.is_number() ? value.get<double>() : 0;
+  };
   TextFacts facts{.bytes = training.bytes,
                   .documents = training.documents,
                   .tokens = shards.train,
                   .valid_tokens = shards.valid,
                   .vocabulary = int64_t(tokenizer->vocab_size()),
                   .objective = objective,
-                  .seconds = seconds.is_number() ? seconds.get<double>() : 0,
+                  .seconds = budget("seconds"),
+                  .updates = budget("steps"),
+                  .most_tokens = budget("tokens"),
                   .peak_flops = 1e9 * engine::multiply_add_peak(),
                   .memory = engine::available_memory()};
   TextPlan plan = plan_text(facts, source ? &*source : nullptr);
