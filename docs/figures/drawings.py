@@ -106,4 +106,28 @@ def number_lines():
                  "distance / number", x_log=True, y_log=True)
 
 
-FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines}
+def sectors():
+    c = Canvas(680, 232, "Sectors that a warp's 32 lanes ask for")
+    for n, (name, apart) in enumerate((("a thread per row: lanes ask a row apart", True),
+                                       ("a warp per row: lanes ask side by side", False))):
+        y = 22 + n * 112
+        c.text(20, y, name, "bold")
+        c.text(20, y + 34, "lanes", "small dim")
+        c.text(20, y + 74, "sectors", "small dim")
+        for lane in range(32):
+            x = 80 + lane * 18
+            c.rect(x, y + 22, 14, 14, "p1")
+        count = 32 if apart else 4
+        for s in range(count):
+            x = 80 + (s * 18 if apart else s * 144)
+            wide = 14 if apart else 140
+            c.rect(x, y + 62, wide, 14, "box")
+            part = wide / 8
+            c.rect(x, y + 62, part if apart else wide, 14, "p0")
+            c.line(x + (part / 2 if apart else wide / 2), y + 36, x + (part / 2 if apart else wide / 2), y + 62)
+        c.text(660, y, "%d sectors of 32 bytes for 128 bytes" % count, "small dim end")
+    return c.svg()
+
+
+FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines,
+           "sectors": sectors}
