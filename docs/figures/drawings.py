@@ -124,10 +124,32 @@ def sectors():
             c.rect(x, y + 62, wide, 14, "box")
             part = wide / 8
             c.rect(x, y + 62, part if apart else wide, 14, "p0")
-            c.line(x + (part / 2 if apart else wide / 2), y + 36, x + (part / 2 if apart else wide / 2), y + 62)
+            c.line(x + (7 if apart else 70), y + 36, x + (7 if apart else 70), y + 62)
         c.text(660, y, "%d sectors of 32 bytes for 128 bytes" % count, "small dim end")
     return c.svg()
 
 
+def qkv_layout():
+    c = Canvas(680, 236, "One projection, three layouts")
+    parts = (("q", "p0"), ("k", "p1"), ("v", "p2"))
+    c.text(20, 24, "GPT-2: c_attn, [d, 3d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(20 + i * 60, 38, 60, 60, "box " + colour)
+        c.text(50 + i * 60, 73, name, "mid")
+    c.arrow(206, 68, 282, 118)
+    c.text(216, 68, "transpose", "small dim")
+    c.text(300, 24, "ours: attn.qkv.weight, [3d, d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(300, 38 + i * 60, 60, 60, "box " + colour)
+        c.text(330, 73 + i * 60, name, "mid")
+    c.text(520, 24, "Llama: three, [d, d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(520, 38 + i * 64, 60, 60, "box " + colour)
+        c.text(550, 73 + i * 64, name + "_proj", "small mid")
+    c.arrow(508, 128, 376, 128)
+    c.text(412, 120, "one below the other", "small dim")
+    return c.svg()
+
+
 FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines,
-           "sectors": sectors}
+           "sectors": sectors, "qkv_layout": qkv_layout}
