@@ -76,8 +76,7 @@ def steps_of(low, high, count=5):
 
 def label(value, log):
     if log:
-        power = round(math.log10(value))
-        return "%g" % value if -3 <= power <= 4 else "1e%d" % power
+        return "%g" % value if 1e-3 <= value < 1e5 else "1e%d" % round(math.log10(value))
     return "%g" % round(value, 10)
 
 

@@ -122,7 +122,7 @@ def comparison():
     for placement in result["placements"]:
         difference = placement.get("difference")
         if difference:
-            rows.append((placement["placement"], difference["mean"], difference["ci_low"], difference["ci_high"]))
+            rows.append((placement["placement"], difference["mean"], *difference["ci95"]))
     return intervals("Validation loss less that of pre_ln, nats, 5 seeds", rows)
 
 
@@ -131,7 +131,7 @@ def vocabulary():
     prepared()
     test = os.path.join(corpus, "test.txt")
     points = []
-    for size in (256, 512, 1024, 2048, 4096, 8192, 16384, 32768):
+    for size in (256, 512, 1024, 2048, 4096, 8192, 16384):
         folder = os.path.join(WORK, "vocabulary")
         shutil.rmtree(folder, ignore_errors=True)
         normlab("tokenizer", "train", "--input", corpus, "--vocab-size", str(size), "--out", folder)
