@@ -5,14 +5,15 @@ import os
 import posixpath
 import re
 
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, InclusionLevel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KATEX = "/usr/share/javascript/katex"
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 LANGUAGES = {".h": "cpp", ".cc": "cpp", ".cu": "cuda", ".py": "python", ".json": "json"}
 STYLE = """.md-grid{max-width:64rem}.md-typeset img{display:block;margin:auto;width:42rem;max-width:100%}
-.md-typeset details{font-size:inherit}.md-typeset table:not([class]){font-size:.68rem}.katex-display{overflow-x:auto;overflow-y:hidden;padding:.2em 0}
+.md-typeset details{font-size:inherit}.md-typeset table:not([class]){font-size:.68rem}.md-typeset div.arithmatex{margin-top:0;margin-bottom:0}
+.katex-display{overflow-x:auto;overflow-y:hidden;padding:.2em 0;margin:.6em 0!important}
 """
 RENDER = """document.addEventListener("DOMContentLoaded", () => renderMathInElement(document.body, {
   delimiters: [{left: "\\\\(", right: "\\\\)", display: false}, {left: "\\\\[", right: "\\\\]", display: true}]}));
@@ -65,8 +66,9 @@ def on_files(files, config):
         language = LANGUAGES.get(os.path.splitext(path)[1], "text")
         text = "---\nsearch:\n  exclude: true\nhide: [navigation, toc]\n---\n# %s\n\n~~~~ {.%s linenums=\"1\"}\n%s\n~~~~\n" % (
             path, language, read(path).rstrip())
-        files.append(File.generated(config, "source/" + path + ".md", content=text, inclusion=2))
-    for name in ("katex.min.css", "katex.min.js", "contrib/auto-render.min.js"):
+        files.append(File.generated(config, "source/" + path + ".md", content=text,
+                                    inclusion=InclusionLevel.NOT_IN_NAV))
+    for name in ("katex.min.css", "katex.min.js", "contrib/auto-render.js"):
         files.append(File.generated(config, "katex/" + name, abs_src_path=os.path.realpath(os.path.join(KATEX, name))))
     for font in glob.glob(KATEX + "/fonts/*.woff2"):
         files.append(File.generated(config, "katex/fonts/" + os.path.basename(font), abs_src_path=os.path.realpath(font)))

@@ -87,7 +87,7 @@ def bigram():
 
 
 def ladder():
-    rows = normlab("bench", "ladder", "--json")["results"]
+    rows = normlab("bench", "ladder", "--repeats", "5", "--json")["results"]
     names = [r["name"].split(":")[0] for r in rows]
     return bars("One product, [1008, 3072] x [3072, 768] in f32: share of the multiply-add peak",
                 [(n, r["fraction"], "%.1f %%, %.3g GFLOP/s" % (100 * r["fraction"], r["value"]))
