@@ -39,18 +39,6 @@ def strides():
     return c.svg()
 
 
-def step_size():
-    points = []
-    for tenths in range(-150, 0, 2):
-        h = 10 ** (tenths / 10)
-        points.append((h, abs((math.exp(1 + h) - math.exp(1 - h)) / (2 * h) - math.exp(1))))
-    bound = [(h, math.exp(1) * h * h / 6) for h, _ in points if h > 1e-7]
-    rounding = [(h, math.exp(1) * 2.0 ** -53 / h) for h, _ in points if h < 1e-3]
-    return lines("The difference quotient of exp at 1, in double precision",
-                 [("measured", [p for p in points if p[1] > 0]), ("h²f‴/6", bound), ("2⁻⁵³f/h", rounding)],
-                 "step h", "error", x_log=True, y_log=True)
-
-
 def boxes():
     """The targets of CMakeLists.txt and what each links."""
     with open(os.path.join(ROOT, "CMakeLists.txt"), encoding="utf-8") as file:
@@ -151,5 +139,5 @@ def qkv_layout():
     return c.svg()
 
 
-FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines,
+FIGURES = {"boxes": boxes, "strides": strides, "number_lines": number_lines,
            "sectors": sectors, "qkv_layout": qkv_layout}

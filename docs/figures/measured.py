@@ -22,6 +22,18 @@ def normlab(*arguments):
     return json.loads(run.stdout) if "--json" in arguments else run.stdout
 
 
+def step_size():
+    points = []
+    for tenths in range(-150, 0, 2):
+        h = 10 ** (tenths / 10)
+        points.append((h, abs((math.exp(1 + h) - math.exp(1 - h)) / (2 * h) - math.exp(1))))
+    bound = [(h, math.exp(1) * h * h / 6) for h, _ in points if h > 1e-7]
+    rounding = [(h, math.exp(1) * 2.0 ** -53 / h) for h, _ in points if h < 1e-3]
+    return lines("The difference quotient of exp at 1, in double precision",
+                 [("measured", [p for p in points if p[1] > 0]), ("h²f‴/6", bound), ("2⁻⁵³f/h", rounding)],
+                 "step h", "error", x_log=True, y_log=True)
+
+
 def gradcheck_ratios():
     """The largest ratio of every op of the table."""
     worst = {}
@@ -142,7 +154,7 @@ def vocabulary():
                  "bytes a token", x_log=True, x_ticks=[p[0] for p in points], points=True)
 
 
-FIGURES = {"gradcheck_ratios": gradcheck_ratios,
+FIGURES = {"step_size": step_size, "gradcheck_ratios": gradcheck_ratios,
            "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
            "gradients_200": lambda: gradients_at(200),
            "bigram": bigram, "ladder": ladder, "loss_scale": loss_scale,
