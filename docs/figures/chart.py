@@ -76,8 +76,7 @@ def steps_of(low, high, count=5):
 
 def label(value, log):
     if log:
-        power = round(math.log10(value))
-        return "%g" % value if -3 <= power <= 4 else "1e%d" % power
+        return "%g" % value if 1e-3 <= value < 1e5 else "1e%d" % round(math.log10(value))
     return "%g" % round(value, 10)
 
 
@@ -172,4 +171,28 @@ def bars(title, rows, unit="", high=None, log=False, low=None, width=680, name_w
         c.text(name_width + max(1.5, room * axis.place(value)) + 6, y + 14, text, "small")
     if unit:
         c.text(c.width - 12, 18, unit, "small dim end")
+    return c.svg()
+
+
+def intervals(title, rows, width=680, name_width=130):
+    """`rows`: [(name, middle, low, high)], with a line at zero."""
+    c = Canvas(width, 60 + 30 * len(rows) + 24, title)
+    c.text(12, 18, title, "bold")
+    axis = Axis([v for row in rows for v in row[1:]] + [0])
+    room = c.width - name_width - 30
+
+    def at(value):
+        return name_width + room * axis.place(value)
+
+    bottom = 36 + 30 * len(rows)
+    for tick in axis.ticks():
+        c.line(at(tick), 30, at(tick), bottom, "axis" if tick == 0 else "grid")
+        c.text(at(tick), bottom + 16, label(tick, False), "small dim mid")
+    for i, (name, middle, low, high) in enumerate(rows):
+        y = 50 + 30 * i
+        c.text(name_width - 12, y + 4, name, "small end")
+        c.line(at(low), y, at(high), y, "line s0")
+        for end in (low, high):
+            c.line(at(end), y - 5, at(end), y + 5, "line s0")
+        c.dot(at(middle), y, "f0", 4)
     return c.svg()

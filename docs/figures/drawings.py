@@ -39,18 +39,6 @@ def strides():
     return c.svg()
 
 
-def step_size():
-    points = []
-    for tenths in range(-150, 0, 2):
-        h = 10 ** (tenths / 10)
-        points.append((h, abs((math.exp(1 + h) - math.exp(1 - h)) / (2 * h) - math.exp(1))))
-    bound = [(h, math.exp(1) * h * h / 6) for h, _ in points if h > 1e-7]
-    rounding = [(h, math.exp(1) * 2.0 ** -53 / h) for h, _ in points if h < 1e-3]
-    return lines("The difference quotient of exp at 1, in double precision",
-                 [("measured", [p for p in points if p[1] > 0]), ("h²f‴/6", bound), ("2⁻⁵³f/h", rounding)],
-                 "step h", "error", x_log=True, y_log=True)
-
-
 def boxes():
     """The targets of CMakeLists.txt and what each links."""
     with open(os.path.join(ROOT, "CMakeLists.txt"), encoding="utf-8") as file:
@@ -106,4 +94,50 @@ def number_lines():
                  "distance / number", x_log=True, y_log=True)
 
 
-FIGURES = {"boxes": boxes, "strides": strides, "step_size": step_size, "number_lines": number_lines}
+def sectors():
+    c = Canvas(680, 232, "Sectors that a warp's 32 lanes ask for")
+    for n, (name, apart) in enumerate((("a thread per row: lanes ask a row apart", True),
+                                       ("a warp per row: lanes ask side by side", False))):
+        y = 22 + n * 112
+        c.text(20, y, name, "bold")
+        c.text(20, y + 34, "lanes", "small dim")
+        c.text(20, y + 74, "sectors", "small dim")
+        for lane in range(32):
+            x = 80 + lane * 18
+            c.rect(x, y + 22, 14, 14, "p1")
+        count = 32 if apart else 4
+        for s in range(count):
+            x = 80 + (s * 18 if apart else s * 144)
+            wide = 14 if apart else 140
+            c.rect(x, y + 62, wide, 14, "box")
+            part = wide / 8
+            c.rect(x, y + 62, part if apart else wide, 14, "p0")
+            c.line(x + (7 if apart else 70), y + 36, x + (7 if apart else 70), y + 62)
+        c.text(660, y, "%d sectors of 32 bytes for 128 bytes" % count, "small dim end")
+    return c.svg()
+
+
+def qkv_layout():
+    c = Canvas(680, 236, "One projection, three layouts")
+    parts = (("q", "p0"), ("k", "p1"), ("v", "p2"))
+    c.text(20, 24, "GPT-2: c_attn, [d, 3d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(20 + i * 60, 38, 60, 60, "box " + colour)
+        c.text(50 + i * 60, 73, name, "mid")
+    c.arrow(206, 68, 282, 118)
+    c.text(216, 68, "transpose", "small dim")
+    c.text(300, 24, "ours: attn.qkv.weight, [3d, d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(300, 38 + i * 60, 60, 60, "box " + colour)
+        c.text(330, 73 + i * 60, name, "mid")
+    c.text(520, 24, "Llama: three, [d, d]", "bold")
+    for i, (name, colour) in enumerate(parts):
+        c.rect(520, 38 + i * 64, 60, 60, "box " + colour)
+        c.text(550, 73 + i * 64, name + "_proj", "small mid")
+    c.arrow(508, 128, 376, 128)
+    c.text(412, 120, "one below the other", "small dim")
+    return c.svg()
+
+
+FIGURES = {"boxes": boxes, "strides": strides, "number_lines": number_lines,
+           "sectors": sectors, "qkv_layout": qkv_layout}

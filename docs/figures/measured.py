@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from chart import bars, lines
+from chart import bars, intervals, lines
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NORMLAB = os.environ.get("NORMLAB", os.path.join(ROOT, "build", "normlab"))
@@ -20,6 +20,18 @@ def normlab(*arguments):
     if run.returncode != 0:
         raise SystemExit("%s\n%s" % (" ".join([NORMLAB, *arguments]), run.stderr.strip()))
     return json.loads(run.stdout) if "--json" in arguments else run.stdout
+
+
+def step_size():
+    points = []
+    for tenths in range(-150, 0, 2):
+        h = 10 ** (tenths / 10)
+        points.append((h, abs((math.exp(1 + h) - math.exp(1 - h)) / (2 * h) - math.exp(1))))
+    bound = [(h, math.exp(1) * h * h / 6) for h, _ in points if h > 1e-7]
+    rounding = [(h, math.exp(1) * 2.0 ** -53 / h) for h, _ in points if h < 1e-3]
+    return lines("The difference quotient of exp at 1, in double precision",
+                 [("measured", [p for p in points if p[1] > 0]), ("h²f‴/6", bound), ("2⁻⁵³f/h", rounding)],
+                 "step h", "error", x_log=True, y_log=True)
 
 
 def gradcheck_ratios():
@@ -87,7 +99,7 @@ def bigram():
 
 
 def ladder():
-    rows = normlab("bench", "ladder", "--json")["results"]
+    rows = normlab("bench", "ladder", "--repeats", "5", "--json")["results"]
     names = [r["name"].split(":")[0] for r in rows]
     return bars("One product, [1008, 3072] x [3072, 768] in f32: share of the multiply-add peak",
                 [(n, r["fraction"], "%.1f %%, %.3g GFLOP/s" % (100 * r["fraction"], r["value"]))
@@ -101,7 +113,49 @@ def loss_scale():
     return lines("The loss scale of a run in f16", [("scale", scale)], "update", "loss scale", y_log=True)
 
 
-FIGURES = {"gradcheck_ratios": gradcheck_ratios,
+def schedules():
+    small = ("model.layers=1", "model.width=16", "model.heads=1", "model.ffn_width=16", "data.batch=1")
+    kinds = {"constant": (), "linear": (), "cosine": (), "cosine, period 60": ("schedule.period=60",), "inverse_sqrt": (),
+             "wsd": ("schedule.decay_fraction=0.3",)}
+    series = []
+    for kind, more in kinds.items():
+        metrics = run("schedules", *small, "schedule.name=" + kind.split(",")[0], *more)
+        series.append((kind, [(m["step"], m["lr"] * 1000) for m in metrics if "lr" in m][::2]))
+    return lines("Schedules: warm-up of 20 updates, then", series, "update", "learning rate, thousandths")
+
+
+def comparison():
+    out = os.path.join(WORK, "study")
+    shutil.rmtree(out, ignore_errors=True)
+    result = normlab("compare", "pre_ln", "post_ln", "normformer", "hybridnorm*", "--config", prepared(), "--set", "model.layers=6",
+                     "--set", "budget.steps=300", "--set", "eval.every=300", "--set", "eval.batches=20",
+                     "--same-init", "megatron", "--seeds", "5", "--out", out, "--json")
+    rows = []
+    for placement in result["placements"]:
+        difference = placement.get("difference")
+        if difference:
+            rows.append((placement["placement"], difference["mean"], *difference["ci95"]))
+    return intervals("Validation loss less that of pre_ln, nats, 5 seeds", rows)
+
+
+def vocabulary():
+    corpus = os.path.join(WORK, "corpus")
+    prepared()
+    test = os.path.join(corpus, "test.txt")
+    points = []
+    for size in (256, 512, 1024, 2048, 4096, 8192, 16384):
+        folder = os.path.join(WORK, "vocabulary")
+        shutil.rmtree(folder, ignore_errors=True)
+        normlab("tokenizer", "train", "--input", corpus, "--vocab-size", str(size), "--out", folder)
+        with open(test, "rb") as text:
+            ids = subprocess.run([NORMLAB, "tokenizer", "encode", "--tokenizer", folder], stdin=text, capture_output=True, check=True)
+        points.append((size, os.path.getsize(test) / len(json.loads(ids.stdout))))
+    return lines("Byte-pair encoding of Jane Austen's novels", [("test part", points)], "tokens in the vocabulary",
+                 "bytes a token", x_log=True, x_ticks=[p[0] for p in points], points=True)
+
+
+FIGURES = {"step_size": step_size, "gradcheck_ratios": gradcheck_ratios,
            "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
            "gradients_200": lambda: gradients_at(200),
-           "bigram": bigram, "ladder": ladder, "loss_scale": loss_scale}
+           "bigram": bigram, "ladder": ladder, "loss_scale": loss_scale,
+           "schedules": schedules, "comparison": comparison, "vocabulary": vocabulary}

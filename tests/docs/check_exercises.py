@@ -24,9 +24,9 @@ def wrong_exercises(path, page, source_of=read):
         name = "exercise %s.%s" % (chapter, n)
         answer = re.search(r'<details markdown="1"><summary>Answer</summary>\n(.*?)\n</details>', text, re.S)
         code = [b for b in blocks(answer.group(1))] if answer else []
-        code = [b for b in code if b.title and b.title.startswith("tests/docs/")]
+        code = [b for b in code if b.title and b.title.startswith("tests/")]
         if not code:
-            bad.append("%s: %s has no answer with code of tests/docs" % (path, name))
+            bad.append("%s: %s has no answer with code of tests/" % (path, name))
         for block in code:
             cases = test_cases(source_of(block.title))
             body = [b for case, b in cases.items() if case == name or case.startswith(name + ":")]

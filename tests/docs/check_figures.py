@@ -2,6 +2,7 @@
 it."""
 import os
 import re
+import sys
 import xml.etree.ElementTree
 
 from pages import ROOT, prose, read
@@ -34,6 +35,14 @@ def wrong_figure(name, svg, pages):
     if not any(command in text for text in shown):
         bad.append("%s: its page does not say `%s`" % (name, command))
     return bad
+
+
+def outdated():
+    """Drawn figures whose file is not what drawings.py draws now."""
+    sys.path.insert(0, os.path.join(ROOT, "docs", "figures"))
+    import drawings
+    return ["docs/figures/%s.svg: `docs/figures/make.py %s` draws another one" % (name, name)
+            for name, draw in drawings.FIGURES.items() if draw() != read("docs/figures/%s.svg" % name)]
 
 
 def chapters_without_figure(chapters):

@@ -17,7 +17,7 @@ def squeezed(text):
 def checked_formulas(source):
     """The quoted formulas of a test file, and those whose test does not call the gradient check."""
     checked, unchecked = [], []
-    for m in re.finditer(r"^// formula\n((?://.*\n)+)(TEST_CASE\(.*?^})", source, re.M | re.S):
+    for m in re.finditer(r"^// formula\n((?://[^\n]*\n)+)(TEST_CASE\(.*?^})", source, re.M | re.S):
         for formula in re.split(r"^// formula\n", m.group(1), flags=re.M):
             quoted = squeezed(re.sub(r"^// ?", "", formula, flags=re.M))
             (checked if "check_" in m.group(2) else unchecked).append(quoted)

@@ -17,7 +17,7 @@ def broken_links(path, page):
         file, _, anchor = target.partition("#")
         where = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
         line = text[:at].count("\n") + 1
-        if not os.path.exists(os.path.join(ROOT, where)):
+        if where != path and not os.path.exists(os.path.join(ROOT, where)):
             bad.append("%s:%d: no file %s" % (path, line, target))
         elif anchor and where.endswith(".md") and anchor not in anchors(page if where == path else read(where)):
             bad.append("%s:%d: %s has no heading #%s" % (path, line, where, anchor))

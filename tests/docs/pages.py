@@ -19,7 +19,7 @@ def tree():
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [f for f in folders if f not in SKIPPED and not f.startswith("build") and f != "__pycache__"]
         if folder == ROOT:  # what runs and demos leave behind is no part of the tree
-            folders[:] = [f for f in folders if f in ("cmake", "data", "docs", "engine", "models", "nn", "tests", "train")]
+            folders[:] = [f for f in folders if f in ("book", "cmake", "data", "docs", "engine", "models", "nn", "tests", "train")]
         found += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files]
     return sorted(found)
 
