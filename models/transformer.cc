@@ -1,6 +1,7 @@
 // Read first: transformer.h.
 #include "models/transformer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/autograd/checkpoint.h"
@@ -137,6 +138,35 @@ Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
   return plain ? Tensor() : Tensor::from_ids(positions, ids.shape()).to(ids.device());
 }
 
+int64_t length_of(const std::vector<nn::KvCache>* cache) { return cache ? cache->front().length : 0; }
+
+/// Tokens that stand before these; the most of any row.
+int64_t tokens_before(const nn::Context& context) {
+  int64_t most = length_of(context.cache);
+  if (context.rows)
+    for (const std::vector<nn::KvCache>* row : *context.rows) most = std::max(most, length_of(row));
+  return most;
+}
+
+/// The position table's row of every token, each behind its own row's tokens.
+Tensor row_positions(const ModelConfig& config, const Shape& shape, const nn::RowCaches& rows) {
+  std::vector<int32_t> positions;
+  for (const std::vector<nn::KvCache>* row : rows)
+    for (int64_t t = 0; t < shape[1]; ++t)
+      positions.push_back(int32_t(config.position_offset + length_of(row) + t));
+  return Tensor::from_ids(positions, shape);
+}
+
+Tensor row_sinusoids(const ModelConfig& config, int64_t T, const nn::RowCaches& rows, DType dtype) {
+  const Tensor tables = Tensor::empty({int64_t(rows.size()), T, config.width}, dtype);
+  for (size_t b = 0; b < rows.size(); ++b) {
+    const Tensor table =
+        sinusoidal_table(config.position_offset + length_of(rows[b]), T, config.width, dtype);
+    tables.slice(0, int64_t(b), int64_t(b) + 1).copy_from(table.reshape({1, T, config.width}));
+  }
+  return tables;
+}
+
 }  // namespace
 
 /// The same tokens where the model computes.
@@ -151,7 +181,7 @@ Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) c
   check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
         tokens.ids.dtype(), " ", tokens.ids.shape());
   check_mask(tokens_in.key_mask, tokens.ids.shape());
-  const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
+  const int64_t T = tokens.ids.size(1), past = tokens_before(context);
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
         " tokens; this model's rows have at most ", config_.longest_row,
@@ -162,13 +192,15 @@ Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) c
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
-    const Tensor ids = position_ids(config_, tokens.ids);
+    const Tensor ids = context.rows ? row_positions(config_, tokens.ids.shape(), *context.rows).to(x.device())
+                                    : position_ids(config_, tokens.ids);
     x = engine::add(x, ids.defined()
                            ? engine::embedding(ids, use_value(*positions_), 1, dtype)
                            : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
   }
   if (config_.positions == nn::Positions::sinusoidal)
-    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype).to(x.device()));
+    x = engine::add(x, context.rows ? row_sinusoids(config_, T, *context.rows, dtype).to(x.device())
+                                    : sinusoidal_table(first, T, config_.width, dtype).to(x.device()));
   if (types_) {
     const Tensor types = tokens.types.defined()
                              ? tokens.types
