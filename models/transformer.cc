@@ -1,6 +1,8 @@
 // Read first: transformer.h.
 #include "models/transformer.h"
 
+#include <algorithm>
+
 #include "engine/autograd/checkpoint.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"
@@ -95,9 +97,41 @@ std::vector<nn::KvCache> Transformer::make_cache(int64_t rows, int64_t capacity)
 // -------------------------------------------------------------------------------------------------
 // embeddings
 
+namespace {
+
+int64_t length_of(const std::vector<nn::KvCache>* cache) { return cache ? cache->front().length : 0; }
+
+/// Tokens that stand before these; the most of any row.
+int64_t tokens_before(const nn::Context& context) {
+  int64_t most = length_of(context.cache);
+  if (context.rows)
+    for (const std::vector<nn::KvCache>* row : *context.rows) most = std::max(most, length_of(row));
+  return most;
+}
+
+/// The position table's row of every token, each behind its own row's tokens.
+Tensor row_positions(const ModelConfig& config, const Shape& shape, const nn::RowCaches& rows) {
+  std::vector<int32_t> positions;
+  for (const std::vector<nn::KvCache>* row : rows)
+    for (int64_t t = 0; t < shape[1]; ++t)
+      positions.push_back(int32_t(config.position_offset + length_of(row) + t));
+  return Tensor::from_ids(positions, shape);
+}
+
+Tensor row_sinusoids(const ModelConfig& config, int64_t T, const nn::RowCaches& rows,
+                     engine::SinusoidalRows& table) {
+  std::vector<Tensor> of_rows;
+  for (const std::vector<nn::KvCache>* row : rows)
+    of_rows.push_back(
+        table.rows(config.position_offset + length_of(row), T).reshape({1, T, config.width}));
+  return engine::concat(of_rows, 0);
+}
+
+}  // namespace
+
 Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) const {
   const DType dtype = precision_.stream;
-  const int64_t T = tokens.shape[1], past = context.cache ? context.cache->front().length : 0;
+  const int64_t T = tokens.shape[1], past = tokens_before(context);
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
         " tokens; this model's rows have at most ", config_.longest_row,
@@ -108,11 +142,17 @@ Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) c
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
-    x = engine::add(x, tokens.positions.defined()
-                           ? engine::embedding(tokens.positions, use_value(*positions_), 1, dtype)
-                           : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
+    const auto table = use_value(*positions_);
+    if (context.rows)
+      x = engine::add(x, engine::embedding(row_positions(config_, tokens.shape, *context.rows), table, 1, dtype));
+    else
+      x = engine::add(x, tokens.positions.defined()
+                             ? engine::embedding(tokens.positions, table, 1, dtype)
+                             : engine::cast(engine::slice(table, 0, first, first + T), dtype));
   }
-  if (sinusoidal_) x = engine::add(x, sinusoidal_->rows(first, T));
+  if (sinusoidal_)
+    x = engine::add(x, context.rows ? row_sinusoids(config_, T, *context.rows, *sinusoidal_)
+                                    : sinusoidal_->rows(first, T));
   if (types_) x = engine::add(x, engine::embedding(tokens.types, use_value(*types_), 1, dtype));
   if (embed_norm_) x = embed_norm_(x, dtype);
   return context.dropout.residual > 0 ? engine::dropout(x, context.dropout.residual, *context.rng) : x;

@@ -32,7 +32,7 @@ class Transformer {
   nn::Context context() const;
 
   /// What the head reads, [B, T, d] in `dtype` (by default the stream's): after the final norm.
-  /// With context.cache, the tokens continue the cached ones. Errors: ids outside the vocabulary, too many
+  /// With context.cache, the tokens continue the cached ones; with context.rows each row its own. Errors: ids outside the vocabulary, too many
   /// positions. The auxiliary losses of routers are appended to `auxiliary` unless it is null.
   Tensor hidden(const Tokens& tokens, const nn::Context& context) const;
   Tensor hidden(const Tokens& tokens, const nn::Context& context, engine::DType dtype,
@@ -50,7 +50,7 @@ class Transformer {
   Tensor loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options = {}) const;
   Tensor loss(const Tensor& hidden, const Targets& labels, const LossOptions& options = {}) const;
 
-  /// Empty caches for `rows` sequences of at most `capacity` tokens.
+  /// Empty caches for `rows` sequences, with room for `capacity` tokens; they grow.
   std::vector<nn::KvCache> make_cache(int64_t rows, int64_t capacity) const;
 
  private:

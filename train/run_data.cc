@@ -21,9 +21,8 @@ using engine::Tensor;
 
 namespace {
 
-int32_t needed_special(const Tokenizer& tokenizer, Names names, const char* role) {
-  const TokenId id = find_special(tokenizer, names);
-  check(id != data::no_token, "data.tokenizer: a masked LM needs a ", role, " token (", names.front(),
+int32_t needed_special(TokenId id, const char* name, const char* role) {
+  check(id != data::no_token, "data.tokenizer: a masked LM needs a ", role, " token (", name,
         "), and this tokenizer has none");
   return int32_t(id);
 }
@@ -54,11 +53,11 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
                                               int64_t context, uint64_t seed) {
   data::MlmOptions options;
   options.length = context;
-  options.begin = needed_special(tokenizer, begin_names, "begin-of-sequence");
-  options.pad = needed_special(tokenizer, pad_names, "padding");
+  options.begin = needed_special(tokenizer.roles().begin, "<s>", "begin-of-sequence");
+  options.pad = needed_special(tokenizer.roles().pad, "<pad>", "padding");
   options.seed = seed;
   options.mask = {.select = config.mask_probability, .keep = config.mask_keep, .random = config.mask_random};
-  options.mask.mask = needed_special(tokenizer, mask_names, "mask");
+  options.mask.mask = needed_special(tokenizer.roles().mask, "<mask>", "mask");
   options.mask.vocabulary = int32_t(tokens->vocabulary());
   if (config.whole_words) options.mask.words = data::word_edges(tokenizer);
   for (const auto& token : tokenizer.special_tokens())

@@ -77,12 +77,12 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
     const std::string key = std::string(name) + "_token_id";
     if (!model.kept.contains(key)) model.kept[key] = id;
   };
-  const data::TokenId begin = find_special(*tokenizer, begin_names),
-                      end = find_special(*tokenizer, end_names);
-  role(end, "eos");
-  role(begin != data::no_token ? begin : end, "bos");  // a text of ours begins behind the end of another
-  role(find_special(*tokenizer, pad_names), "pad");
-  role(find_special(*tokenizer, mask_names), "mask");
+  const data::SpecialRoles& roles = tokenizer->roles();
+  role(roles.end, "eos");
+  // A text of ours begins behind the end of another.
+  role(roles.begin != data::no_token ? roles.begin : roles.end, "bos");
+  role(roles.pad, "pad");
+  role(roles.mask, "mask");
   const auto has = [&](const char* name) {
     return std::any_of(model.companions.begin(), model.companions.end(),
                        [&](const models::CompanionFile& file) { return file.name == name; });

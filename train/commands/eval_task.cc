@@ -63,8 +63,7 @@ TextStart text_start(const OpenModel& open) {
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   TextStart start{.before = begin_of_prompt(tokenizer)};
   std::vector<int32_t> names = begin_of_text(open), ends = ends_of_text(open);
-  if (const data::TokenId id = find_special(tokenizer, begin_names); id != data::no_token)
-    names.push_back(int32_t(id));
+  if (const data::TokenId id = tokenizer.roles().begin; id != data::no_token) names.push_back(int32_t(id));
   names.insert(names.end(), ends.begin(), ends.end());
   if (!names.empty()) start.alone = names.front();
   return start;
