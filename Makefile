@@ -13,7 +13,7 @@ SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
 .PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 cuda-archs demo demo-mlm figures book format clean
 help:
-	@echo "make build      build/normlab, Release (some ten minutes on two cores, once)"
+	@echo "make build      build/normlab, Release (about nine minutes on two cores, once)"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
 	@echo "make test       build, then every test labelled fast or medium"

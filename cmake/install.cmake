@@ -39,14 +39,13 @@ foreach(definition ${cuda_definitions})
   target_compile_definitions(engine_base INTERFACE $<INSTALL_INTERFACE:${definition}>)
 endforeach()
 target_compile_features(engine_base INTERFACE $<INSTALL_INTERFACE:cxx_std_20>)
-target_link_libraries(nn PUBLIC engine)
 install(TARGETS engine ${engine_boxes} nn models EXPORT normlabTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/normlab COMPONENT dev INCLUDES DESTINATION include/normlab)
 install(EXPORT normlabTargets NAMESPACE normlab:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/normlab COMPONENT dev)
 # Headers that only kernel files include stay behind.
 foreach(folder engine/base engine/core engine/autograd engine/ops engine/io engine/kernel nn models)
   install(DIRECTORY ${folder}/ DESTINATION include/normlab/${folder} COMPONENT dev FILES_MATCHING PATTERN "*.h"
-    PATTERN "*_kernels.h" EXCLUDE PATTERN "*_cuda.h" EXCLUDE PATTERN "*_block.h" EXCLUDE PATTERN "*_tile.h" EXCLUDE
+    PATTERN "*_cuda.h" EXCLUDE PATTERN "*_block.h" EXCLUDE PATTERN "*_tile.h" EXCLUDE
     PATTERN "*_blocks.h" EXCLUDE PATTERN "*_one.h" EXCLUDE PATTERN "*_chunk.h" EXCLUDE PATTERN "cuda" EXCLUDE)
 endforeach()
 install(FILES engine/cpu/parallel.h DESTINATION include/normlab/engine/cpu COMPONENT dev)

@@ -7,6 +7,9 @@
 #include <ctime>
 #include <limits>
 
+#include "data/packages.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
@@ -19,7 +22,31 @@ namespace {
 struct WidthShare {
   double width, share;
 };
-constexpr WidthShare kShares[] = {{64, 0.25}, {192, 0.30}, {384, 0.50}, {768, 0.70}};
+constexpr WidthShare kShares[] = {{16, 0.04}, {64, 0.25}, {192, 0.30}, {384, 0.50}, {768, 0.70}};
+
+/// The peak as it was measured here within the last ten minutes, else now: a machine's answer that changes from one look
+/// to the next would make two models look different.
+double recent_peak(engine::DType dtype) {
+  constexpr double kFreshSeconds = 600;
+  const std::string folder = data::default_cache();
+  const std::string path = engine::join_text(folder, "/peak-", engine::name_of(dtype), "-", engine::cpu::thread_count(), ".json");
+  const double now = double(std::time(nullptr));
+  try {
+    if (engine::file_exists(path)) {
+      const engine::Json kept = engine::read_json(path, 4096);
+      const double age = now - kept.at("time").get<double>(), flops = kept.at("flops").get<double>();
+      if (age >= 0 && age < kFreshSeconds && flops > 0) return flops;
+    }
+  } catch (const std::exception&) {  // damaged, or another program's: measured again
+  }
+  const double flops = 1e9 * engine::multiply_add_peak(dtype);
+  try {
+    engine::make_directories(folder);
+    engine::write_file(path, engine::json_text(engine::Json{{"time", now}, {"flops", flops}}) + "\n");
+  } catch (const engine::Error&) {  // a cache that cannot be written is none
+  }
+  return flops;
+}
 
 }  // namespace
 
@@ -34,20 +61,20 @@ double expected_share(int64_t width) {
 }
 
 Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
-                           int64_t threads) {
+                           int64_t threads, Peak peak) {
   if (threads > 0) engine::cpu::set_thread_count(int(threads));
   const engine::DType dtype = precision == PrecisionKind::bf16 ? engine::DType::bf16 : engine::DType::f32;
   Expectation e;
   e.flops_per_token = models::flops_per_token(model, context).total();
-  e.peak_flops = 1e9 * engine::multiply_add_peak(dtype);
+  e.peak_flops = peak == Peak::now ? 1e9 * engine::multiply_add_peak(dtype) : recent_peak(dtype);
   e.share = expected_share(model.width);
   e.tokens_per_second = e.share * e.peak_flops / e.flops_per_token;
   return e;
 }
 
 Expectation expected_run(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         int64_t rows_per_epoch) {
-  Expectation e = expected_speed(model, context, config.precision, config.threads);
+                         int64_t rows_per_epoch, Peak peak) {
+  Expectation e = expected_speed(model, context, config.precision, config.threads, peak);
   const double per_update = double(config.data.batch * config.data.accumulate * context);
   const BudgetConfig& b = config.budget;
   double tokens = std::numeric_limits<double>::infinity();

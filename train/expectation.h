@@ -20,12 +20,14 @@ struct Expectation {
 
 /// The share of the peak that training steps of this width reach (docs/benchmarks.md, "Expected speed").
 double expected_share(int64_t width);
+/// now: measured, in a few milliseconds. recent: of the last ten minutes, from a file in the cache.
+enum class Peak { now, recent };
 /// For the speed alone: of a model, on `threads` (0: all).
 Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
-                           int64_t threads);
+                           int64_t threads, Peak peak);
 /// `rows_per_epoch`: 0 where the data is not known.
 Expectation expected_run(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         int64_t rows_per_epoch);
+                         int64_t rows_per_epoch, Peak peak);
 
 /// One line for people: "time: 2.1k tokens/s expected (...); 5:00, until 14:32".
 std::string expectation_text(const Expectation& expectation);

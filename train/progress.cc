@@ -61,8 +61,8 @@ std::string progress_line(const ProgressState& s) {
   return "step " + std::to_string(s.step) + (s.total_steps > 0 ? "/" + std::to_string(s.total_steps) : "") +
          "  loss " + format("%.4f", s.loss) + "  ppl " +
          format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) + "  " +
-         engine::human_count(s.tokens_per_second) + " tok/s" + mfu +
-         (std::isfinite(eta_seconds(s)) ? "  ETA " + engine::human_seconds(eta_seconds(s)) : "");
+         engine::human_count(s.tokens_per_second) + " tok/s" + mfu + "  ETA " +
+         engine::human_seconds(eta_seconds(s));
 }
 
 std::string progress_bar(const ProgressState& state, int width, bool unicode) {

@@ -278,7 +278,7 @@ RunEnd Trainer::run_to_end() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
-      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch());
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
   peak_flops_ = expected.peak_flops;
   engine::log_info(expectation_text(expected));
   done_at_start_ = done();

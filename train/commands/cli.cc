@@ -170,8 +170,8 @@ int Arguments::parse_flag(int i, int argc, char** argv) {
   if (index == names.size()) {
     names.push_back("--help");
     const std::string near = engine::near_word(name, names);
-    fail("unknown flag ", name, near.empty() ? "" : " (nearest: " + near + ")", "; see ", usage_.program,
-         " --help");
+    fail("unknown flag ", name,
+         near.empty() ? "; see " + usage_.program + " --help" : " (nearest: " + near + ")");
   }
   const Flag& flag = usage_.flags[index];
   if (flag.value.empty()) {

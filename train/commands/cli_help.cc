@@ -92,7 +92,14 @@ std::string two_columns(const std::vector<std::pair<std::string, std::string>>& 
     first.resize(column - 1, ' ');
     std::vector<std::string> parts = {first};
     std::istringstream words(right);
-    for (std::string word; words >> word;) parts.push_back(word);
+    for (std::string word; words >> word;) {
+      // "(default: 3)" and "[f32 or bf16]" stay on one line where they are short.
+      constexpr size_t longest_group = 40;
+      const char closing = word.starts_with("(default:") ? ')' : word.starts_with("[") ? ']' : 0;
+      std::string more;
+      while (closing != 0 && word.back() != closing && word.size() < longest_group && words >> more) word += " " + more;
+      parts.push_back(word);
+    }
     out += wrap(parts, column);
   }
   return out;

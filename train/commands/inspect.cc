@@ -68,7 +68,7 @@ Json to_json(const ModelConfig& config, int64_t batch, int64_t context) {
   }
   const models::MemoryPlan memory = models::memory_plan(config, batch, context, 4);
   const models::FlopsPerToken flops = models::flops_per_token(config, context);
-  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0);
+  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0, Peak::recent);
   return {{"config", models::to_json(config)},
           {"parameters", models::parameter_count(config)},
           {"parameters_by_group", groups},
@@ -104,7 +104,7 @@ void print_table(const ModelConfig& config, int64_t batch, int64_t context) {
   for (size_t g = 0; g < models::parameter_group_names.size(); ++g)
     if (by_group[g] > 0)
       std::printf("  %-10s %lld\n", models::parameter_group_names[g], (long long)by_group[g]);
-  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0);
+  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0, Peak::recent);
   std::printf("%s; 1M tokens in %s\n", expectation_text(speed).c_str(),
               engine::human_seconds(1e6 / speed.tokens_per_second).c_str());
   const models::MemoryPlan memory = models::memory_plan(config, batch, context, 4);

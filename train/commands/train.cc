@@ -99,6 +99,8 @@ Json given_json(const Arguments& args) {
   std::string path = args.text("config");
   if (path.empty() && args.on("resume")) path = args.text("out") + "/config.json";
   Json json = read_config_json(path);
+  if (args.given("text") && json.contains("data") && json["data"].is_object())
+    for (const char* key : {"tokenizer", "train", "valid"}) json["data"].erase(key);  // those are made of the text
   if (args.given("from")) json["from"] = args.text("from");
   for (const std::string& text : args.values("set")) apply_override(json, text);
   return json;
@@ -116,7 +118,7 @@ struct PassingFolder {
 void print_dry_run(const ResolvedRun& run, bool json) {
   const RunData data = open_run_data(run.config, run.model);
   const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
-  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch());
+  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
   Json out = config_json(run.config);
   if (json) {
     out = {{"config", std::move(out)},

@@ -86,14 +86,17 @@ std::string panel(double x0, const std::string& title, const std::vector<Curve>&
   const auto py = [&](double y) { return kTop + (top - std::clamp(scale(y), bottom, top)) / (top - bottom) * kHeight; };
   std::string out = text("<text x=\"%.0f\" y=\"%.0f\" font-weight=\"600\">", x0, kTop - 14) + title + "</text>\n";
   constexpr int ticks = 4;
+  const int x_ticks = int(std::min<double>(ticks, high_x - low_x));  // layers are whole
+  for (int i = 0; i <= x_ticks; ++i) {
+    const double x = std::round(low_x + (high_x - low_x) * i / x_ticks);
+    out += text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"#667079\">%.4g</text>\n", px(x),
+                kTop + kHeight + 16, x);
+  }
   for (int i = 0; i <= ticks; ++i) {
     const double at = bottom + (top - bottom) * i / ticks, y = kTop + kHeight - kHeight * i / ticks;
     out += text("<path d=\"M%.1f %.1fh%.0f\" stroke=\"#e4e1dc\"/>", x0, y, kWidth) +
            text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#667079\">%.3g</text>\n", x0 - 6, y + 4,
                 log_y ? std::exp(at) : at);
-    const double x = low_x + (high_x - low_x) * i / ticks;
-    out += text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"#667079\">%.4g</text>\n", px(x),
-                kTop + kHeight + 16, std::round(x));
   }
   for (const Curve& c : curves) {
     const char *color = kColors[c.run % std::size(kColors)], *dash = kDashes[c.run % std::size(kDashes)];

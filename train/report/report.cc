@@ -132,8 +132,8 @@ std::string hyperparameters(const std::vector<RunReport>& runs) {
                                   "seed",            "from"};
   std::string head = "<thead><tr><th scope=\"col\">key</th>", rows;
   for (size_t i = 0; i < runs.size(); ++i) head += run_label(runs[i], i, "col");
-  for (const char* key : keys) {
-    std::string row = "<tr>" + cell("th", key, " scope=\"row\" class=\"key\"");
+  for (const std::string key : keys) {
+    std::string row = "<tr>" + cell("th", key.substr(key.find('.') + 1), " scope=\"row\" class=\"key\"");
     bool any = false;
     for (const RunReport& run : runs) {
       const auto found = run.config.find(key);

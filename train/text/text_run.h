@@ -18,7 +18,7 @@ struct TextRequest {
 
 /// Splits the text into FOLDER/text (unless a folder is split by its files' names), learns FOLDER/tokenizer (unless
 /// data.tokenizer or `from` bring one), and makes FOLDER/tokens. Returns the whole config, and says on stderr
-/// what was chosen. What an attempt that was stopped has made is used again.
+/// what was chosen. What an attempt that was stopped has left is made anew.
 engine::Json make_text_run(const TextRequest& request);
 
 /// What a finished run on a text has to show: the loss on text that was held out, and what the model writes.

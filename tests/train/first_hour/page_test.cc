@@ -105,9 +105,11 @@ TEST_CASE("report: placements once each, hyperparameters, the message of a run t
   CHECK(runs[1].curves["best"] == 1.5);
   CHECK(runs[0].curves["samples"] == Json({{10, "written at 10 <b>"}, {20, "written at 20 <b>"}}));
   const std::string page = report_html(runs);
-  const size_t drawing = page.find("<svg");
+  const std::string figure = "<figure class=\"placement\">";
+  const size_t drawing = page.find(figure);
   REQUIRE(drawing != std::string::npos);
-  CHECK(page.find("<svg", drawing + 1) == std::string::npos);  // both have the same placement
+  CHECK(page.find("<svg xmlns", drawing) != std::string::npos);
+  CHECK(page.find(figure, drawing + 1) == std::string::npos);  // both have the same placement
   CHECK_THAT(page, Contains("<h2>Placements</h2>") && Contains("<h2>Hyperparameters</h2>") &&
                        Contains("<b>b ended early.</b> step 21: the loss is &lt;nan&gt;"));
   CHECK_THAT(page, !Contains("written at 20 <b>"));

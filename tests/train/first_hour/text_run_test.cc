@@ -88,6 +88,7 @@ TEST_CASE("train --text: JSONL, gzip, a split folder and several files; --json a
   CHECK(summary["test"]["results"][0]["loss"].get<double>() > 0);
   CHECK(config_of(folder / "a")["data"]["sampler"] == "blocks");
 
+  engine::make_directories(folder / "split");
   for (const char* part : {"train", "valid"})
     write_file(folder / "split/" + std::string(part) + ".txt", sentences(part[0] == 't' ? 600 : 100, 7));
   succeed("train --text " + folder / "split" + few_steps + " --out " + folder / "b");
