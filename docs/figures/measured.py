@@ -154,7 +154,12 @@ def vocabulary():
                  "bytes a token", x_log=True, x_ticks=[p[0] for p in points], points=True)
 
 
-FIGURES = {"step_size": step_size, "gradcheck_ratios": gradcheck_ratios,
+def placement(norms):
+    return normlab("inspect", "tiny-clm", "--norms", norms, "--diagram", "svg")
+
+
+FIGURES = {"post_ln": lambda: placement("post_ln"), "pre_ln": lambda: placement("pre_ln"),
+           "step_size": step_size, "gradcheck_ratios": gradcheck_ratios,
            "gradients_1": lambda: gradients_at(1), "gradients_20": lambda: gradients_at(20),
            "gradients_200": lambda: gradients_at(200),
            "bigram": bigram, "ladder": ladder, "loss_scale": loss_scale,

@@ -73,7 +73,9 @@ def unknown_names(path, page, vocabulary):
         where = "%s:%d: " % (path, line)
         if name in vocabulary.foreign:
             continue
-        if FILE.match(name) and not name.startswith(("RUN/", "PAGE")):
+        if re.search(r"(^|/)(?!README|LICENSE)[A-Z]{3,}(\.|/|$)", name):
+            continue  # RUN/config.json: a word in place of a name
+        if FILE.match(name):
             if not vocabulary.has_file(name):
                 bad.append(where + "no file `%s`" % name)
         elif name.startswith(FOLDERS) and re.match(r"^[\w./*-]+$", name):

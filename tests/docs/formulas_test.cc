@@ -15,6 +15,7 @@
 #include "engine/ops/loss.h"
 #include "engine/ops/norm.h"
 #include "engine/ops/reduce.h"
+#include "engine/ops/rope.h"
 #include "engine/ops/softmax.h"
 #include "engine/ops/view.h"
 
@@ -700,4 +701,73 @@ TEST_CASE("formula: gelu") {
                      }};
   check_formula(gelu, {numbers({9}, 1)},
                 [](const auto& t) { return std::vector{activate(t[0], Activation::gelu)}; });
+}
+
+// formula
+// \bar g_i = \bar y_i\, u_i\, a'(g_i) \qquad \bar u_i = \bar y_i\, a(g_i)
+TEST_CASE("formula: a gated activation") {
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const auto silu = [&](double x) { return x * sigmoid(x); };
+  const auto slope = [&](double x) { return sigmoid(x) * (1 + x * (1 - sigmoid(x))); };
+  const Formula gated{[&](const Hosts& x) {
+                        HostTensor y = like(x[0]);
+                        for (size_t i = 0; i < y.v.size(); ++i) y.v[i] = silu(x[0].v[i]) * x[1].v[i];
+                        return y;
+                      },
+                      [&](const Hosts& x, const HostTensor&, const HostTensor& dy) {
+                        Hosts d = {like(x[0]), like(x[1])};
+                        for (size_t i = 0; i < dy.v.size(); ++i) {
+                          d[0].v[i] = dy.v[i] * x[1].v[i] * slope(x[0].v[i]);
+                          d[1].v[i] = dy.v[i] * silu(x[0].v[i]);
+                        }
+                        return d;
+                      }};
+  check_formula(gated, {numbers({7}, 1), numbers({7}, 2)},
+                [](const auto& t) { return std::vector{glu(t[0], t[1], Activation::silu)}; });
+}
+
+// formula
+// \begin{aligned}
+// y_i &= x_i \cos\theta - x_j \sin\theta & \bar x_i &= \bar y_i \cos\theta + \bar y_j \sin\theta
+// \\ y_j &= x_j \cos\theta + x_i \sin\theta & \bar x_j &= \bar y_j \cos\theta - \bar y_i \sin\theta
+// \end{aligned}
+TEST_CASE("formula: rotary positions") {
+  const int64_t T = 3, n = 4;  // one head; pairs (0, 2) and (1, 3), turned by t and by t / 100
+  const auto turned = [&](const HostTensor& x, double direction) {
+    HostTensor y = like(x);
+    for (int64_t t = 0; t < T; ++t)
+      for (int64_t i = 0; i < n / 2; ++i) {
+        const double theta = direction * double(t) * std::pow(1e4, -2 * double(i) / double(n));
+        const double a = x.row(t)[i], b = x.row(t)[i + n / 2];
+        y.row(t)[i] = a * std::cos(theta) - b * std::sin(theta);
+        y.row(t)[i + n / 2] = b * std::cos(theta) + a * std::sin(theta);
+      }
+    return y;
+  };
+  const Formula rotary{
+      [&](const Hosts& x) { return turned(x[0], 1); },
+      [&](const Hosts&, const HostTensor&, const HostTensor& dy) { return Hosts{turned(dy, -1)}; }};
+  check_formula(rotary, {numbers({T, n}, 1)}, [&](const auto& t) {
+    return std::vector{reshape(rope(reshape(t[0], {1, T, n}), 1, 1e4), {T, n})};
+  });
+}
+
+// formula
+// \bar x_i = \bar y_i\, \frac{m_i}{1 - p}
+TEST_CASE("formula: dropout") {
+  const double p = 0.4;
+  const auto dropped = [&](const Tensor& x) {
+    Rng rng{3};
+    return dropout(x, p, rng);
+  };
+  const HostTensor factors = to_host(dropped(Tensor::full({20}, 1, DType::f64)));  // m / (1 - p)
+  const auto times = [&](const HostTensor& x) {
+    HostTensor y = like(x);
+    for (size_t i = 0; i < y.v.size(); ++i) y.v[i] = x.v[i] * factors.v[i];
+    return y;
+  };
+  const Formula formula{
+      [&](const Hosts& x) { return times(x[0]); },
+      [&](const Hosts&, const HostTensor&, const HostTensor& dy) { return Hosts{times(dy)}; }};
+  check_formula(formula, {numbers({20}, 1)}, [&](const auto& t) { return std::vector{dropped(t[0])}; });
 }

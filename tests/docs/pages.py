@@ -5,7 +5,7 @@ import re
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GENERATED = {"docs/norm-book.md"}  # `normlab inspect --diagram-book` writes it; a test of its own compares
 SKIPPED = {".git", "node_modules"}
-SOURCES = (".cc", ".h", ".cu", ".py", ".cmake", ".txt", ".json", ".proto", ".js", ".css", ".html", ".sh")
+SOURCES = (".cc", ".h", ".cu", ".py", ".cmake", ".txt", ".json", ".proto", ".js", ".css", ".html", ".sh", ".mk")
 
 
 def read(path):
