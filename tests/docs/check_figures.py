@@ -32,7 +32,7 @@ def wrong_figure(name, svg, pages):
     if not shown:
         bad.append("%s: no page shows it" % name)
     command = "docs/figures/make.py %s" % name[:-len(".svg")]
-    if not any(command in text for text in shown):
+    if not any(command in text or "--svg %s" % name in text for text in shown):
         bad.append("%s: its page does not say `%s`" % (name, command))
     return bad
 

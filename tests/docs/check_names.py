@@ -20,6 +20,7 @@ class Vocabulary:
             if path.endswith(SOURCES) or os.path.basename(path) in ("CMakeLists.txt", "Makefile"):
                 if not (path.startswith("tests/docs/") and path.endswith((".py", ".txt"))):
                     self.words |= set(re.findall(r"[A-Za-z_]\w*", read(path)))
+        self.makefile = read("Makefile")  # names what it makes
         self.foreign = {line.split()[0] for line in read("tests/docs/foreign_names.txt").split("\n") if line.strip()}
         self.flags = flags_of(normlab, []) if normlab else None
 
@@ -27,7 +28,7 @@ class Vocabulary:
         if name.startswith(FOLDERS):
             return os.path.isdir(os.path.join(ROOT, name)) or bool(fnmatch.filter(self.files, name))
         base = name.split("/")[-1]
-        return name in ("README.md", "CMakeLists.txt", "Makefile", "LICENSE") or any(
+        return name in ("README.md", "CMakeLists.txt", "Makefile", "LICENSE") or name in self.makefile or any(
             fnmatch.fnmatch(p, "*/" + name) or fnmatch.fnmatch(os.path.basename(p), base) for p in self.files)
 
 
