@@ -135,6 +135,13 @@ const std::vector<Key>& keys() {
       size_key("position_offset", false, 0, &C::position_offset, 0),
       size_key("longest_row", false, 0, &C::longest_row, 0),
       number_key("rope_theta", &C::rope_theta),
+      {"rope_width", false, size_key("", false, 1, &C::rope_width).read,
+       [](const C& c) {
+         return c.rope_width == 0 || c.rope_width == c.head_dim ? Json() : Json(c.rope_width);
+       }},
+      {"rope_scaling", false,
+       [](C& c, const Json& j, const std::string& what) { c.rope_scaling = rope_scaling_from_json(j, what); },
+       [](const C& c) { return c.rope_scaling ? to_json(*c.rope_scaling) : Json(); }},
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),
       {"bias", false, read_bias, write_bias},
@@ -272,6 +279,11 @@ double score_scale(const ModelConfig& config) {
   if (config.attn_scale) return *config.attn_scale;
   const double root = std::sqrt(double(config.head_dim));
   return config.norms.stream.kind == nn::StreamKind::ngpt ? root : 1 / root;
+}
+
+engine::RopeAngles rope_angles(const ModelConfig& c) {
+  if (c.positions != nn::Positions::rope) return {};
+  return rope_angles(c.head_dim, c.rope_width, c.rope_theta, c.rope_scaling);
 }
 
 }  // namespace models

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/json.h"
+#include "models/rope_scaling.h"
 #include "nn/choices.h"
 #include "nn/norm_spec.h"
 
@@ -40,9 +41,11 @@ struct ModelConfig {
   nn::Positions positions = nn::Positions::learned;
   int64_t position_offset = 0;
   /// Rows may not be longer: some layers of the model that was imported attend to a window of so many tokens,
-  /// which is everything only up to here. 0: no limit.
+  /// which is everything only up to here, or its angles change in longer rows. 0: no limit.
   int64_t longest_row = 0;
   double rope_theta = 1e4;
+  int64_t rope_width = 0;  // channels of a head that turn; 0 until checked(): head_dim
+  std::optional<RopeScaling> rope_scaling;
   int64_t token_types = 0;
   double embed_scale = 1;
   BiasChoice bias;
@@ -69,7 +72,7 @@ struct ModelConfig {
   bool causal() const { return objective == Objective::clm; }
 };
 
-/// Fills kv_heads and head_dim, and fails on sizes or choices that no model can have.
+/// Fills kv_heads, head_dim and rope_width, and fails on sizes or choices that no model can have.
 ModelConfig checked(ModelConfig config);
 
 /// config.json of a model directory: format and version required, unknown keys refused. norms may be NormSpec
@@ -102,5 +105,8 @@ const std::string& init_rule(const ModelConfig& config);
 /// Softmax scale of the scores: attn_scale, else head_dim^-1/2 (nGPT: head_dim^1/2, its q and k being unit
 /// vectors).
 double score_scale(const ModelConfig& config);
+
+/// No frequencies: positions are not rotary.
+engine::RopeAngles rope_angles(const ModelConfig& config);
 
 }  // namespace models

@@ -6,6 +6,7 @@
 #include "engine/base/philox.h"
 #include "engine/base/text.h"
 #include "engine/ops/random.h"
+#include "engine/ops/unit.h"
 #include "models/parameter_list.h"
 
 namespace models {
@@ -239,7 +240,7 @@ struct JoinVariances : nn::Probe {
 
 }  // namespace
 
-void admin_profile(Transformer& model, const Tokens& tokens) {
+void admin_profile(Transformer& model, const InputRows& tokens) {
   nn::Parameters& parameters = model.parameters();
   const auto scale_of = [&](int64_t i) {
     return &parameters[engine::join_text("layers.", i / 2, i % 2 ? ".ffn" : ".attn", ".res_scale")];
@@ -251,7 +252,7 @@ void admin_profile(Transformer& model, const Tokens& tokens) {
   nn::Context context = model.context();
   context.probe = &joins;
   const engine::TapeScope off(nullptr);
-  model.hidden(tokens, context);
+  model.hidden(tokens, context, context.precision.stream);
   double v = 1;
   for (int64_t i = 0; i < sublayers; ++i) {
     const auto [residual, branch] = joins.of_sublayer[size_t(i)];
@@ -263,32 +264,6 @@ void admin_profile(Transformer& model, const Tokens& tokens) {
 
 // ------------------------------------------------------------------------------------------------- nGPT
 
-namespace {
-
-template <class T>
-void normalize_matrix(const Tensor& matrix, bool columns) {
-  const Tensor m = matrix.to(engine::Device::cpu);
-  T* w = m.data<T>();
-  const int64_t rows = m.size(0), width = m.size(1), lines = columns ? width : rows,
-                n = columns ? rows : width;
-  const int64_t step = columns ? width : 1, line_step = columns ? 1 : width;
-  for (int64_t i = 0; i < lines; ++i) {
-    double sum = 0;
-    for (int64_t j = 0; j < n; ++j) {
-      const double x = engine::widen(w[i * line_step + j * step]);
-      sum += x * x;
-    }
-    const double r = sum > 0 ? 1 / std::sqrt(sum) : 0;
-    for (int64_t j = 0; j < n; ++j) {
-      T& x = w[i * line_step + j * step];
-      x = engine::narrow<T>(double(engine::widen(x)) * r);
-    }
-  }
-  if (matrix.device() != engine::Device::cpu) matrix.copy_from(m);
-}
-
-}  // namespace
-
 void normalize_ngpt(Transformer& model) {
   if (model.config().norms.stream.kind != nn::StreamKind::ngpt) return;
   for (const Parameter* p : model.parameters().all()) {
@@ -296,11 +271,7 @@ void normalize_ngpt(Transformer& model) {
     if (group != ParameterGroup::matrix && group != ParameterGroup::embedding) continue;
     const Role role = role_of(p->name);
     const bool columns = role == Role::attention_out || role == Role::feed_forward_out;
-    const Tensor& v = p->value;
-    for (int64_t e = 0; e < (v.rank() == 3 ? v.size(0) : 1); ++e) {
-      const Tensor m = v.rank() == 3 ? v.slice(0, e, e + 1).reshape({v.size(1), v.size(2)}) : v;
-      engine::visit_float(m.dtype(), [&](auto t) { normalize_matrix<decltype(t)>(m, columns); });
-    }
+    engine::make_unit(p->value, columns ? engine::Lines::columns : engine::Lines::rows);
   }
   model.parameters().refresh_copies();
 }

@@ -58,12 +58,6 @@ const data::Tokenizer& text_tokenizer(const OpenModel& model) {
   return *model.tokenizer;
 }
 
-data::TokenId find_special(const data::Tokenizer& tokenizer, Names names) {
-  for (const char* name : names)
-    if (const data::TokenId id = tokenizer.special_id(name); id != data::no_token) return id;
-  return data::no_token;
-}
-
 models::Ids begin_of_prompt(const data::Tokenizer& tokenizer) {
   constexpr data::TokenId text[] = {data::no_token};  // stands for the prompt
   models::Ids ids;
@@ -85,7 +79,7 @@ models::Ids ends_of_text(const OpenModel& model) {
   if (!model.named.ends.empty()) return model.named.ends;
   // <eos> of a word tokenizer is the end of a line.
   const bool words = tokenizer.kind() == data::TokenizerKind::word;
-  const data::TokenId end = words ? data::no_token : find_special(tokenizer, end_names);
+  const data::TokenId end = words ? data::no_token : tokenizer.roles().end;
   return end == data::no_token ? models::Ids() : models::Ids{int32_t(end)};
 }
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 
@@ -20,10 +20,6 @@ namespace train {
 namespace {
 
 constexpr double kSecondsBetweenLines = 2;
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// A terminal that clears a line when told so. TERM=dumb says that it does not; without TERM nobody knows.
 bool has_lines_to_clear() {
@@ -98,14 +94,14 @@ void Progress::update(const ProgressState& state) {
   if (engine::log_level() < engine::LogLevel::info) return;
   if (!terminal_) {
     const bool first = !std::exchange(begun_, true);
-    const double time = monotonic_seconds();
+    const double time = engine::now();
     const bool due = state.step % every_ == 0 && time - last_drawn_ >= kSecondsBetweenLines;
     if (first || due || state.done >= 1)
       last_drawn_ = time, std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
                    std::floor(100 * std::min(1.0, state.done)));
     return;
   }
-  const double now = monotonic_seconds();
+  const double now = engine::now();
   if (now - last_drawn_ < 0.1 && state.done < 1) return;
   last_drawn_ = now;
   shown_ = progress_bar(state, terminal_width(), unicode_);

@@ -21,7 +21,7 @@ models::Ids ids_of(const std::vector<data::TokenId>& ids) { return {ids.begin(),
 
 data::TokenId end_token(const data::Tokenizer& tokenizer) {
   const bool words = tokenizer.kind() == data::TokenizerKind::word;  // its <eos> is a line end
-  return words ? data::no_token : find_special(tokenizer, end_names);
+  return words ? data::no_token : tokenizer.roles().end;
 }
 
 std::string continued(const models::Transformer& model, const data::Tokenizer& tokenizer,
@@ -51,8 +51,7 @@ std::string continued(const models::Transformer& model, const data::Tokenizer& t
 std::string filled(const models::Transformer& model, const data::Tokenizer& tokenizer,
                    const SampleOptions& options) {
   constexpr size_t every = 7;
-  const data::TokenId mask = find_special(tokenizer, mask_names),
-                      begin = find_special(tokenizer, begin_names);
+  const data::TokenId mask = tokenizer.roles().mask, begin = tokenizer.roles().begin;
   engine::check(mask != data::no_token, "sample: the tokenizer has no mask token");
   models::Ids ids;
   if (begin != data::no_token) ids.push_back(int32_t(begin));

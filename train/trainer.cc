@@ -1,9 +1,9 @@
 // Read first: trainer.h.
 #include "train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
@@ -29,10 +29,6 @@ using engine::Json;
 using engine::Tensor;
 
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
 constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
@@ -65,6 +61,10 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
   data_ = open_run_data(config, model_config, communicator_->rank(), communicator_->size());
   model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
+  batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
+      std::move(data_.training), [this](const data::Batch& batch) {
+        return micro_batch(model_->config(), batch, data_.vocabulary);
+      });
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
   if (config.precision == PrecisionKind::f16)
     scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
@@ -105,7 +105,7 @@ void Trainer::restore() {
                      checkpoint->folder);
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
     try {
-      data_.training->seek(state_.position);
+      batches_->seek(state_.position);
     } catch (const engine::Error& e) {
       engine::fail("data.train ", config_.data.train, ": ", e.what(),
                    "; other data is another run: normlab train --from ", run_.path(), " --out OTHER");
@@ -137,9 +137,8 @@ void Trainer::set_first_weights() {
   models::initialise(*model_, config_.init, uint64_t(config_.seed));
   const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
   if (rule != "admin") return;
-  const data::Batch first = data_.training->next();
-  models::admin_profile(*model_, to_tokens(first));
-  data_.training->seek(state_.position = {});
+  models::admin_profile(*model_, batches_->next().tokens);
+  batches_->seek(state_.position = {});
 }
 
 void Trainer::say_changes() {
@@ -175,7 +174,7 @@ int64_t Trainer::planned_steps() const {
   if (config_.schedule.steps > 0) return steps;
   if (b.steps > 0) limit(double(b.steps));
   if (b.tokens > 0) limit(double(b.tokens) / (rows * double(data_.context)));
-  if (b.epochs > 0) limit(b.epochs * double(data_.training->rows_per_epoch()) / rows);
+  if (b.epochs > 0) limit(b.epochs * double(batches_->rows_per_epoch()) / rows);
   return steps;
 }
 
@@ -188,7 +187,7 @@ double Trainer::done() const {
   if (b.seconds > 0) share = std::max(share, c.seconds / b.seconds);
   if (b.epochs > 0)
     share =
-        std::max(share, double(state_.position.rows) / (b.epochs * double(data_.training->rows_per_epoch())));
+        std::max(share, double(state_.position.rows) / (b.epochs * double(batches_->rows_per_epoch())));
   return share;
 }
 
@@ -206,7 +205,7 @@ Trainer::UpdateResult Trainer::update() {
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
   const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
   const double lr = learning_rate();
-  const Update::Gradients gradients = update_->gradients(batches_, first);
+  const Update::Gradients gradients = update_->gradients(micro_batches_, first);
   if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
     watch_ended_ = true;
     return {gradients.loss, gradients.norm, lr, false};
@@ -220,19 +219,18 @@ Trainer::UpdateResult Trainer::update() {
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  state_.position = data_.training->position();
+  state_.position = batches_->position();
   return {gradients.loss, gradients.norm, lr, applied};
 }
 
 /// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
 void Trainer::read_batches() {
-  batches_.clear();
+  micro_batches_.clear();
   int64_t tokens = 0;
   try {
     for (int64_t i = 0; i < config_.data.accumulate; ++i) {
-      const data::Batch batch = data_.training->next();
-      batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
-      tokens += batch.rows * batch.length * communicator_->size();
+      micro_batches_.push_back(batches_->next());
+      tokens += micro_batches_.back().tokens.shape.numel() * communicator_->size();
     }
   } catch (const engine::Error&) {
     if (saved_step_ != state_.counters.step) save_last_checkpoint();
@@ -246,14 +244,14 @@ void Trainer::watch_layers(double factor) {
   nn::Context context = model_->context();
   context.probe = &probe;
   const engine::TapeScope off(nullptr);
-  model_->hidden(batches_.front().tokens, context);
+  model_->hidden(micro_batches_.front().tokens, context, context.precision.stream);
   statistics_->before_update(factor, probe);
 }
 
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  const std::string where = update_->find_bad_number(batches_, first_micro_batch);
+  const std::string where = update_->find_bad_number(micro_batches_, first_micro_batch);
   checkpoints_.wait();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(
@@ -281,11 +279,11 @@ RunEnd Trainer::run_to_end() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
-      expected_run(config_, model_->config(), data_.context, data_.training->rows_per_epoch(), Peak::now);
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
   peak_flops_ = expected.peak_flops;
   engine::log_info(expectation_text(expected));
   done_at_start_ = done();
-  session_start_ = last_log_time_ = last_checkpoint_time_ = now();
+  session_start_ = last_log_time_ = last_checkpoint_time_ = engine::now();
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
@@ -294,9 +292,9 @@ RunEnd Trainer::run_to_end() {
   while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
     if (watch_ended_) break;
-    c.seconds = seconds_before + now() - session_start_ - paused;
+    c.seconds = seconds_before + engine::now() - session_start_ - paused;
     log_update(result);
-    const double before = now();
+    const double before = engine::now();
     const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
@@ -304,7 +302,7 @@ RunEnd Trainer::run_to_end() {
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
     log_sample();
     say_trouble();
-    const double pause = now() - before;
+    const double pause = engine::now() - before;
     paused += pause;
     last_log_time_ += pause;
   }
@@ -387,7 +385,7 @@ void Trainer::save_checkpoint() {
   checkpoints_.write(
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
       config_.checkpoint.keep, config_.checkpoint.keep_best);
-  last_checkpoint_time_ = now();
+  last_checkpoint_time_ = engine::now();
   saved_step_ = state_.counters.step;
 }
 
@@ -457,7 +455,7 @@ void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
   const Json layers = watched ? statistics_->after_update() : Json();
-  const double elapsed = now() - last_log_time_;
+  const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
   progress_.update({.step = c.step,
                     .total_steps = config_.budget.steps,
@@ -465,7 +463,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .loss = result.loss,
                     .tokens_per_second = speed,
                     .mfu = speed * flops_per_token_ / peak_flops_,
-                    .elapsed = now() - session_start_,
+                    .elapsed = engine::now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
   Json record = {{"step", c.step},
@@ -485,7 +483,7 @@ void Trainer::log_update(const UpdateResult& result) {
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
   if (tensorboard_ && watched) log_histograms();
-  last_log_time_ = now();
+  last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;
 }
 

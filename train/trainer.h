@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "data/prefetch.h"
 #include "engine/comm/communicator.h"
 #include "train/checkpoint/run_dir.h"
 #include "train/checkpoint/training_state.h"
@@ -97,6 +98,7 @@ class Trainer {
   std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
   std::unique_ptr<models::Transformer> model_;
   RunData data_;
+  std::unique_ptr<data::Prefetch<MicroBatch>> batches_;  // of data_.training
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
   std::unique_ptr<Update> update_;
@@ -109,7 +111,7 @@ class Trainer {
   Progress progress_;
   UpdateWatch watch_;
   bool watch_ended_ = false;
-  std::vector<MicroBatch> batches_;  // of the update that is being made
+  std::vector<MicroBatch> micro_batches_;  // of the update that is being made
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint

@@ -8,7 +8,7 @@
 
 #include "engine/base/text.h"
 #include "engine/bench/copy_peak.h"
-#include "engine/bench/timing.h"
+#include "engine/base/clock.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"

@@ -32,7 +32,7 @@ const Usage usage = {
      {"json", "", "one JSON object on stdout"},
      {"context", "T", "tokens in a row", "the model's context"},
      {"batch", "B", "rows in a micro-batch", "1"},
-     {"diagram-book", "PAGE", "rewrite the generated part of a page such as docs/04-norms.md"}},
+     {"diagram-book", "PAGE", "rewrite the generated part of a page such as docs/norm-book.md"}},
     "Memory is that of training with AdamW: float32 parameters, gradients and two moments, and what one\n"
     "micro-batch keeps for its backward pass in float32.\n",
 };

@@ -99,7 +99,7 @@ std::string panel(double x0, const std::string& title, const std::vector<Curve>&
   }
   for (int i = 0; i <= ticks; ++i) {
     const double at = bottom + (top - bottom) * i / ticks, y = kTop + kHeight - kHeight * i / ticks;
-    out += text("<path d=\"M%.1f %.1fh%.0f\" stroke=\"#e4e1dc\"/>", x0, y, kWidth) +
+    out += text("<path d=\"M%.1f %.1fh%.0f\" class=\"grid\" stroke=\"#e4e1dc\"/>", x0, y, kWidth) +
            text("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"#667079\">%.3g</text>\n", x0 - 6,
                 y + 4, log_y ? std::exp(at) : at);
   }
@@ -137,8 +137,10 @@ std::string report_svg(const std::vector<RunReport>& runs) {
                         "height=\"%.0f\" "
                         "font-family=\"system-ui, sans-serif\" font-size=\"11.5\" fill=\"#1d2126\">\n",
                         width, height, width, height) +
-                    "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n" + loss +
-                    panel(second, "Gradient norm by layer, at the last record", depth, true);
+                    "<style>@media (prefers-color-scheme: "
+                    "dark){svg{fill:#e8e6e1}.paper{fill:#1d2126}.grid{stroke:#3a4048}}</style>\n"
+                    "<rect class=\"paper\" width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n" +
+                    loss + panel(second, "Gradient norm by layer, at the last record", depth, true);
   double x = kLeft;
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::string name = runs[i].name.substr(0, 40);

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/base/check.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/text.h"
@@ -158,11 +159,7 @@ std::string placement_picture(const Json& config) {
   }
 }
 
-double median(std::vector<double> x) {
-  if (x.empty()) return nan;
-  std::nth_element(x.begin(), x.begin() + long(x.size() / 2), x.end());
-  return x[x.size() / 2];
-}
+double median_or_nan(const std::vector<double>& x) { return x.empty() ? nan : engine::median(x); }
 
 double mean_of_last_tenth(const std::vector<double>& x) {
   const size_t count = std::max<size_t>(1, x.size() / 10);
@@ -195,9 +192,9 @@ void final_numbers(RunReport& run, const Records& train, const Records& valid) {
     add("at update", format("%.0f", best_step));
     add("last valid loss", format("%.4f", values(valid, "valid_loss").back()));
   }
-  if (const double x = median(values(train, "tokens_per_second")); std::isfinite(x))
+  if (const double x = median_or_nan(values(train, "tokens_per_second")); std::isfinite(x))
     add("tokens/s", engine::human_count(x));
-  if (const double x = median(values(train, "mfu")); std::isfinite(x)) add("MFU", format("%.1f %%", 100 * x));
+  if (const double x = median_or_nan(values(train, "mfu")); std::isfinite(x)) add("MFU", format("%.1f %%", 100 * x));
   if (const auto x = values(train, "peak_memory"); !x.empty())
     add("peak memory", engine::human_bytes(*std::max_element(x.begin(), x.end())));
   for (const char* key : {"model.norms", "model.preset"})

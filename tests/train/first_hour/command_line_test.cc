@@ -121,7 +121,7 @@ TEST_CASE("values: units, lists, several words behind one flag") {
                     Contains("--set budget.seconds=1w") && Contains("1h"));
 }
 
-TEST_CASE("--set: mistakes blame --set, whatever finds them") {
+TEST_CASE("flags: mistakes of --set blame --set, whatever finds them") {
   CHECK_THROWS_WITH(load_config("", {"optim.lr=-1"}), Contains("--set optim.lr=-1: -1.0 is outside"));
   CHECK_THROWS_WITH(load_config("", {"precision=fp8"}), Contains("--set precision=fp8: \"fp8\" is not"));
   CHECK_THROWS_WITH(load_config("", {"model.wdith=3"}),
@@ -132,7 +132,7 @@ TEST_CASE("--set: mistakes blame --set, whatever finds them") {
                     Contains("--set banana=3: unknown key") && !Contains("nearest"));
 }
 
-TEST_CASE("--input takes several files, as a shell's pattern gives them") {
+TEST_CASE("flags: --input takes several files, as a shell's pattern gives them") {
   const TemporaryFolder folder;
   for (const char* name : {"a", "b", "c"})
     engine::write_file(folder / (std::string(name) + ".txt"), std::string(500, name[0]) + "\n");
@@ -147,7 +147,7 @@ TEST_CASE("--input takes several files, as a shell's pattern gives them") {
   CHECK(sets["sets"][0]["tokens"] == 3 * 501 + 3);
 }
 
-TEST_CASE("--json: one object on standard output from each command that makes something") {
+TEST_CASE("flags: --json is one object on standard output from each command that makes something") {
   const TemporaryFolder folder;
   engine::write_file(folder / "t.txt", std::string(3000, 'x') + "\n" + std::string(3000, 'y') + "\n");
   const auto json = [&](const std::string& arguments) {
