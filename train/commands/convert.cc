@@ -11,6 +11,7 @@
 #include "engine/base/folder.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
@@ -44,7 +45,8 @@ const Usage& usage() {
       {{"from", "hf|normlab", "what IN is", "", Arity::required},
        {"to", "hf|normlab", "what OUT is to be", "", Arity::required},
        {"custom-code", "",
-        "with --to hf: write modeling_normlab.py beside the weights, which says any placement"}},
+        "with --to hf: write modeling_normlab.py beside the weights, which says any placement"},
+       {"json", "", "one JSON object on standard output: what was written"}},
       "Element types stay; tokenizer and generation files come along; tensors that are no part of the model "
       "are\n"
       "listed on stderr. What the other format cannot say is refused, but for --custom-code: transformers "
@@ -97,11 +99,17 @@ int cmd_convert(int argc, char** argv) {
   const Arguments args(usage(), argc, argv);
   const std::string in = resolve_model(args.positional(0)), out = args.positional(1);
   engine::check(!engine::same_file(in, out), out, ": IN and OUT are the same folder");
+  double weights = 0;  // bytes
+  for (const std::string& name : engine::list_folder(in))
+    if (name.ends_with(".safetensors")) weights += double(engine::file_size(in + "/" + name));
+  constexpr double kLarge = 256 << 20;  // takes long enough that a person wants to hear of it
+  if (weights >= kLarge) engine::log_info("reading ", in, ": ", engine::human_bytes(weights));
   models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
   const ModelFormat to = format_of(args.text("to"));
   const bool custom = args.on("custom-code");
   engine::check(!custom || to == ModelFormat::hf, "--custom-code is for --to hf");
   if (to == ModelFormat::hf) name_special_tokens(model, in);
+  if (weights >= kLarge) engine::log_info("writing ", out, ": ", model.tensors.size(), " tensors");
   if (custom)
     models::write_custom_code(model, out,
                               {{"modeling_normlab.py", std::string(embedded_modeling_normlab_py)},
@@ -110,6 +118,16 @@ int cmd_convert(int argc, char** argv) {
     models::write_portable(model, out, to);
   for (const models::DroppedTensor& tensor : model.dropped)
     engine::log_info("dropped ", tensor.name, ": ", tensor.reason);
+  if (args.on("json")) {
+    Json dropped = Json::array();
+    for (const models::DroppedTensor& tensor : model.dropped) dropped.push_back(tensor.name);
+    const Json result = {{"out", out},
+                         {"format", args.text("to")},
+                         {"tensors", model.tensors.size()},
+                         {"bytes_read", weights},
+                         {"dropped", dropped}};
+    std::printf("%s\n", engine::json_text(result, 1).c_str());
+  }
   return 0;
 }
 
