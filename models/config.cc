@@ -31,8 +31,8 @@ Enum read_word(const Json& json, const std::string& what, const std::array<const
   for (size_t i = 0; i < n; ++i)
     if (word == names[i]) return Enum(i);
   const std::vector<std::string> valid(names.begin(), names.end());
-  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\" (nearest valid: \"",
-               engine::nearest_word(word, valid), "\")");
+  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\"",
+               engine::near_hint(word, valid));
 }
 
 Key size_key(const char* name, bool required, int64_t low, int64_t ModelConfig::*member,
@@ -236,6 +236,22 @@ ModelConfig model_config_from_section(const Json& json, const std::string& what)
   if (!present(json, "norms")) set_norms(c, preset.norms);
   keep_written_activation(c, json, what);
   return checked(c);
+}
+
+void check_model_key(const std::string& name, const Json& value, const std::string& what) {
+  if (name == "preset") return void(find_size_preset(engine::json_string(value, what)));
+  for (const Key& key : keys()) {
+    if (name != key.name) continue;
+    ModelConfig unused;
+    unused.layers = 12;  // presets of norms depend on it
+    if (name != "norms") return key.read(unused, value, what);
+    try {  // whose messages name no source
+      return key.read(unused, value, what);
+    } catch (const engine::Error& e) {
+      engine::fail(what, ": ", e.what());
+    }
+  }
+  engine::check_keys(Json{{name, value}}, key_names({"format", "version", "preset"}), what);
 }
 
 Json to_json(const ModelConfig& config) {

@@ -83,6 +83,15 @@ ModelConfig read_model_config(const std::string& path);
 /// overrides}.
 ModelConfig model_config_from_section(const engine::Json& json, const std::string& what);
 
+/// What a person may write in a config, for --help and messages (config_docs.cc).
+struct ModelKey {
+  std::string name, doc;
+};
+const std::vector<ModelKey>& model_keys();
+/// Error, with `what` in front, unless `key` exists and `value` is one that it can have. Rules between keys
+/// are checked() alone.
+void check_model_key(const std::string& key, const engine::Json& value, const std::string& what);
+
 /// Canonical: required keys, then those not at their default; norms expanded.
 engine::Json to_json(const ModelConfig& config);
 

@@ -4,7 +4,7 @@
 // the identity. The text form is what people write on the command line, in JSON and in checkpoints:
 //   attn{in=ln out=ln gain=inner} ffn{in=ln mid=ln} final=ln; 0: attn{in=rms} ffn{in=rms}
 // The first clause is the default; each further clause is a rule for a range of layers, and later rules win.
-// Named placements are in norm_presets.h; docs/04-norms.md draws each of them.
+// Named placements are in norm_presets.h; docs/norm-book.md draws each of them.
 #pragma once
 
 #include <cstdint>

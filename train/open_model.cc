@@ -3,6 +3,7 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
+#include "models/hf/architecture.h"
 #include "models/hf/import.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/diagnosis.h"
@@ -22,6 +23,14 @@ void check_finite(const nn::Parameters& parameters, const std::string& folder) {
 }
 
 }  // namespace
+
+models::ModelConfig config_of_model(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  check(engine::file_exists(path), folder, ": no model there (expected a folder with config.json)");
+  const engine::Json json = engine::read_json(path, size_t(1) << 24);
+  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
+  return models::model_config_from_json(json, path);
+}
 
 OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
                      nn::Gradients gradients) {

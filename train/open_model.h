@@ -19,6 +19,9 @@ struct OpenModel {
   int64_t vocabulary = 0;    // ids that mean something: the tokenizer's; the model's may be padded beyond
 };
 
+/// The architecture of a model directory, of ours or of Hugging Face's, without its weights.
+models::ModelConfig config_of_model(const std::string& folder);
+
 /// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
 OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer = "",
                      nn::Gradients gradients = nn::Gradients::none);
