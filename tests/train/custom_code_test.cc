@@ -89,7 +89,8 @@ const Variant variants[] = {
      }},
     {"llama3", "pre_rms", Objective::clm,
      [](ModelConfig& c) {
-       c.positions = nn::Positions::rope, c.tied = false, c.heads = 4, c.kv_heads = 2;
+       c.positions = nn::Positions::rope, c.tied = false;
+       c.heads = 6, c.kv_heads = 2, c.head_dim = 4;
        c.rope_scaling = RopeScaling{.kind = RopeKind::llama3, .factor = 4, .original_context = 20};
      }},
     {"yarn", "pre_ln", Objective::clm,

@@ -27,8 +27,9 @@ struct ByteModel : TemporaryFolder {
   }
   /// Standard output alone; the line about speed goes to standard error.
   Output run(const std::string& arguments) const {
+    // "#": what run_binary() would join them with.
     return run_binary("generate --model " + path + "/model --tokens 12 " + arguments + " 2>" + path +
-                      "/errors");
+                      "/errors; exit $? #");
   }
   Json json(const std::string& arguments) const {
     const Output out = run("--json " + arguments);
