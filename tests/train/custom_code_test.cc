@@ -12,7 +12,7 @@
 #include "models/hf/import.h"
 #include "models/model_gradcheck.h"
 #include "nn/norm_presets.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using namespace engine;
@@ -21,8 +21,8 @@ using namespace models;
 namespace {
 
 void convert(const std::string& arguments) {
-  const Output out = run_binary("convert " + arguments);
-  INFO(out.text);
+  const ProgramEnd out = run_normlab("convert " + arguments);
+  INFO(out.output);
   REQUIRE(out.code == 0);
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("custom code: the folder says the model, and reads back bit for bit") 
     CHECK(std::memcmp(a.raw(), b.raw(), size_t(a.bytes())) == 0);
   }
   CHECK(load_any(folder, nn::Precision::of(DType::f32)).model->config() == config);
-  CHECK(run_binary("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
+  CHECK(run_normlab("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
                    (tmp / "x") + "'")
             .code == 2);
 }
