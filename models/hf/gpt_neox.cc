@@ -2,6 +2,7 @@
 // both read the layer's input, and the first part of each head turns. Read first: architecture.h,
 // rope_keys.h.
 #include <algorithm>
+#include <cmath>
 
 #include "engine/base/check.h"
 #include "models/hf/rope_keys.h"
@@ -28,7 +29,11 @@ HfKey attention_bias() {
           [](const C& c) { return Json(c.bias.qkv); }};
 }
 
-double turning_share(const C& c) { return double(c.rope_width) / double(c.head_dim); }
+/// The share that gives rope_width again when its product with head_dim is cut to an integer.
+double turning_share(const C& c) {
+  const double n = double(c.head_dim), share = double(c.rope_width) / n;
+  return int64_t(n * share) == c.rope_width ? share : std::nextafter(share, 2.0);
+}
 
 HfKey rotary_share() {
   return {"rotary_pct", Json(0.25),

@@ -59,7 +59,8 @@ def check(folder):
                                                           output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"], info
     model.eval()
-    labels = torch.tensor(tokens.pop("labels"))
+    given = tokens.pop("labels")
+    labels = torch.tensor(given, dtype=torch.float64 if isinstance(given[0], float) else torch.int64)
     inputs = {n: torch.tensor(v) for n, v in tokens.items()}
     logits, loss, g = gradients(model, inputs, labels, c["objective"] == "clm")
     assert {"grad." + n for n in g} == {n for n in expected if n.startswith("grad.")}, "other parameters"
@@ -83,6 +84,7 @@ def check(folder):
 def main():
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     wrong = 0
     for folder in sys.argv[1:]:

@@ -12,7 +12,7 @@
 #include "models/hf/import.h"
 #include "models/model_gradcheck.h"
 #include "nn/norm_presets.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using namespace engine;
@@ -21,8 +21,8 @@ using namespace models;
 namespace {
 
 void convert(const std::string& arguments) {
-  const Output out = run_binary("convert " + arguments);
-  INFO(out.text);
+  const ProgramEnd out = run_normlab("convert " + arguments);
+  INFO(out.output);
   REQUIRE(out.code == 0);
 }
 
@@ -89,7 +89,8 @@ const Variant variants[] = {
      }},
     {"llama3", "pre_rms", Objective::clm,
      [](ModelConfig& c) {
-       c.positions = nn::Positions::rope, c.tied = false, c.heads = 4, c.kv_heads = 2;
+       c.positions = nn::Positions::rope, c.tied = false;
+       c.heads = 6, c.kv_heads = 2, c.head_dim = 4;
        c.rope_scaling = RopeScaling{.kind = RopeKind::llama3, .factor = 4, .original_context = 20};
      }},
     {"yarn", "pre_ln", Objective::clm,
@@ -143,7 +144,7 @@ TEST_CASE("custom code: the folder says the model, and reads back bit for bit") 
     CHECK(std::memcmp(a.raw(), b.raw(), size_t(a.bytes())) == 0);
   }
   CHECK(load_any(folder, nn::Precision::of(DType::f32)).model->config() == config);
-  CHECK(run_binary("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
+  CHECK(run_normlab("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
                    (tmp / "x") + "'")
             .code == 2);
 }

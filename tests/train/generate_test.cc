@@ -5,7 +5,7 @@
 #include "engine/base/json.h"
 #include "models/model_files.h"
 #include "models/model_gradcheck.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using namespace engine;
@@ -22,19 +22,19 @@ struct ByteModel : TemporaryFolder {
     models::draw_generic_values(model, 3);
     models::save_model(model, path + "/model");
     REQUIRE(
-        run_binary("tokenizer train --kind byte --special '<|endoftext|>' --out " + path + "/model").code ==
+        run_normlab("tokenizer train --kind byte --special '<|endoftext|>' --out " + path + "/model").code ==
         0);
   }
   /// Standard output alone; the line about speed goes to standard error.
-  Output run(const std::string& arguments) const {
-    return run_binary("generate --model " + path + "/model --tokens 12 " + arguments + " 2>" + path +
+  ProgramEnd run(const std::string& arguments) const {
+    return run_normlab("generate --model " + path + "/model --tokens 12 " + arguments + " 2>" + path +
                       "/errors");
   }
   Json json(const std::string& arguments) const {
-    const Output out = run("--json " + arguments);
-    INFO(out.text << read_file(path + "/errors"));
+    const ProgramEnd out = run("--json " + arguments);
+    INFO(out.output << read_file(path + "/errors"));
     REQUIRE(out.code == 0);
-    return parse_json(out.text, "generate");
+    return parse_json(out.output, "generate");
   }
   std::string error(const std::string& arguments) const {
     CHECK(run(arguments).code == 2);
@@ -98,8 +98,8 @@ TEST_CASE("generate: text as it comes, in the order of the prompts, and a JSON l
     for (const Json& sample : prompt["samples"])
       expected += (expected.empty() ? "" : "\n---\n") + prompt["prompt"].get<std::string>() +
                   sample["text"].get<std::string>() + "\n";
-  CHECK(model.run("--prompt ab --prompt cd --samples 2 --batch 4").text == expected);
-  const std::string lines = model.run("--prompt ab --prompt cd --samples 2 --batch 4 --jsonl").text;
+  CHECK(model.run("--prompt ab --prompt cd --samples 2 --batch 4").output == expected);
+  const std::string lines = model.run("--prompt ab --prompt cd --samples 2 --batch 4 --jsonl").output;
   size_t from = 0;
   for (const Json& prompt : all["prompts"])
     for (size_t i = 0; i < 2; ++i) {
