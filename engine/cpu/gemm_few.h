@@ -102,6 +102,7 @@ bool has_few_rows(const Gemm& g) {
 template <class C>
 static const C* widened_rows(const Gemm& g, int64_t rows, int64_t ldx, int slot) {
   C* x = scratch<C>(rows * ldx, slot);
+  if (rows * ldx == 0) return x;  // null
   __builtin_memset(x, 0, size_t(rows * ldx) * sizeof(C));
   const auto widen_rows = [&](auto element) {
     using T = decltype(element);

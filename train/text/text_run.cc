@@ -93,7 +93,8 @@ void write_corpus(const TextRequest& request, const std::string& folder) {
   }
   check(int64_t(bytes) >= kLeastText, request.texts[0], ": ", bytes,
         " bytes of text are too few to train on (", kLeastText, " at least)");
-  for (const Json& file : builder.write(folder, source)["files"])
+  const Json manifest = builder.write(folder, source);
+  for (const Json& file : manifest["files"])
     log_info(folder, "/", file["file"].get<std::string>(), ": ",
              engine::human_bytes(file["bytes"].get<double>()), ", ", file["documents"].get<int64_t>(),
              " documents");

@@ -151,7 +151,8 @@ TEST_CASE("a run that fails is listed, and no mean is taken over the others") {
       "a", "--seeds 1 --set optim.clip=0 --set optim.name=sgd --set optim.lr=1e14 pre_ln post_ln"));
   INFO(out.output);
   REQUIRE(out.code == 0);
-  for (const Json& row : job.result("a")["placements"]) {
+  const Json result = job.result("a");
+  for (const Json& row : result["placements"]) {
     CHECK(row["failed"] == 1);
     CHECK(row["mean"].is_null());
     CHECK(row["runs"][0]["status"] == "failed");
