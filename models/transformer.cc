@@ -1,6 +1,7 @@
 // Read first: transformer.h.
 #include "models/transformer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/autograd/checkpoint.h"
@@ -26,6 +27,8 @@ std::vector<nn::Declaration> declarations(const ModelConfig& config) {
 }
 
 namespace {
+
+constexpr int64_t kMaskedCapacity = 64;  // masked rows are filled up to a multiple
 
 nn::LayerSizes layer_sizes(const ModelConfig& c) {
   const bool ngpt = c.norms.stream.kind == nn::StreamKind::ngpt;
@@ -139,45 +142,107 @@ Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
 
 }  // namespace
 
+bool Transformer::can_prepare() const {
+  return !config_.adaptive && config_.experts == 0 && config_.norms.stream.kind != nn::StreamKind::ngpt &&
+         config_.objective != Objective::classify;
+}
+
+PreparedBatch Transformer::prepare(const Tokens& tokens, const Tensor& labels, int64_t vocabulary) const {
+  check(can_prepare(),
+        "a classifier, or a model with experts, an adaptive vocabulary or nGPT's steps, needs the host in "
+        "every step");
+  PreparedBatch batch;
+  check_tokens(tokens);
+  batch.ids = engine::checked_ids("embedding", tokens.ids, config_.vocab_size, "a table");
+  batch.key_mask = tokens.key_mask;
+  if (positions_)
+    if (const Tensor ids = position_ids(config_, tokens.ids); ids.defined())
+      batch.positions = engine::checked_ids("embedding", ids, positions_->value.size(0), "a table");
+  if (types_)
+    batch.types = engine::checked_ids("embedding", types_of(tokens), types_->value.size(0), "a table");
+  check(labels.shape() == tokens.ids.shape(), "labels ", labels.shape(), " beside tokens ",
+        tokens.ids.shape());
+  const int64_t classes = vocabulary > 0 ? vocabulary : config_.vocab_size;
+  batch.scored = engine::scored_rows("linear_cross_entropy", labels, classes);
+  if (config_.objective != Objective::mlm) return batch;
+  // The head of a masked LM sees the masked rows alone, filled up to one of few capacities: their number is
+  // another one in every batch, and a step is recorded for one shape.
+  const engine::ScoredRows some = batch.scored;
+  const int64_t total = some.total, n = some.labels.numel(),
+                capacity = std::min(total, (n + kMaskedCapacity - 1) / kMaskedCapacity * kMaskedCapacity);
+  std::vector<int32_t> rows(size_t(capacity), 0), kept(size_t(capacity), engine::kNotScored);
+  for (int64_t i = 0; i < n; ++i) {
+    rows[size_t(i)] = some.rows.defined() ? some.rows.data<int32_t>()[i] : int32_t(i);
+    kept[size_t(i)] = some.labels.data<int32_t>()[i];
+  }
+  batch.masked = engine::checked_ids("gather_rows", Tensor::from_ids(rows, {capacity}), total, "the rows");
+  batch.scored = {.labels = Tensor::from_ids(kept, {capacity}), .total = capacity};
+  return batch;
+}
+
 /// The same tokens where the model computes.
 Tokens Transformer::here(const Tokens& tokens) const {
   const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(precision_.device) : t; };
+  if (tokens.prepared) return {.key_mask = tokens.prepared->key_mask, .prepared = tokens.prepared};
   return {.ids = moved(tokens.ids), .types = moved(tokens.types), .key_mask = moved(tokens.key_mask)};
+}
+
+void Transformer::check_tokens(const Tokens& tokens) const {
+  check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
+        tokens.ids.dtype(), " ", tokens.ids.shape());
+  check_mask(tokens.key_mask, tokens.ids.shape());
+  if (tokens.types.defined())
+    check(tokens.types.shape() == tokens.ids.shape(), "token types ", tokens.types.shape(), " beside ids ",
+          tokens.ids.shape());
+}
+
+/// Token types, zeros where none are given.
+Tensor Transformer::types_of(const Tokens& tokens) const {
+  return tokens.types.defined() ? tokens.types
+                                : tokens.ids.like(tokens.ids.shape(), DType::i32, engine::Contents::zeros);
 }
 
 Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) const {
   const Tokens tokens = here(tokens_in);
+  const PreparedBatch* prepared = tokens.prepared;
   const DType dtype = precision_.stream;
-  check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
-        tokens.ids.dtype(), " ", tokens.ids.shape());
-  check_mask(tokens_in.key_mask, tokens.ids.shape());
-  const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
+  if (!prepared) check_tokens(tokens_in);
+  const int64_t T = prepared ? prepared->ids.ids.size(1) : tokens.ids.size(1),
+                past = context.cache ? context.cache->front().length : 0;
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
         " tokens; this model attends to windows of ", config_.longest_row, ", so longer rows are refused");
-  Tensor x = config_.adaptive
-                 ? adaptive_embedding(config_, *parameters_, tokens.ids, dtype)
-                 : engine::embedding(tokens.ids, use_value(*tokens_), config_.embed_scale, dtype);
+  Tensor x = config_.adaptive ? adaptive_embedding(config_, *parameters_, tokens.ids, dtype)
+             : prepared ? engine::embedding(prepared->ids, use_value(*tokens_), config_.embed_scale, dtype)
+                        : engine::embedding(tokens.ids, use_value(*tokens_), config_.embed_scale, dtype);
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
-    const Tensor ids = position_ids(config_, tokens.ids);
+    const Tensor ids = prepared ? prepared->positions.ids : position_ids(config_, tokens.ids);
+    const auto look_up = [&] {
+      return prepared ? engine::embedding(prepared->positions, use_value(*positions_), 1, dtype)
+                      : engine::embedding(ids, use_value(*positions_), 1, dtype);
+    };
     x = engine::add(x, ids.defined()
-                           ? engine::embedding(ids, use_value(*positions_), 1, dtype)
+                           ? look_up()
                            : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
   }
-  if (config_.positions == nn::Positions::sinusoidal)
-    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype).to(x.device()));
-  if (types_) {
-    const Tensor types = tokens.types.defined()
-                             ? tokens.types
-                             : tokens.ids.like(tokens.ids.shape(), DType::i32, engine::Contents::zeros);
-    check(types.shape() == tokens.ids.shape(), "token types ", types.shape(), " beside ids ",
-          tokens.ids.shape());
-    x = engine::add(x, engine::embedding(types, use_value(*types_), 1, dtype));
-  }
+  if (config_.positions == nn::Positions::sinusoidal) x = engine::add(x, sinusoids(first, T));
+  if (types_)
+    x = engine::add(x, prepared ? engine::embedding(prepared->types, use_value(*types_), 1, dtype)
+                                : engine::embedding(types_of(tokens), use_value(*types_), 1, dtype));
   if (embed_norm_) x = embed_norm_(x, dtype);
   return context.dropout.residual > 0 ? engine::dropout(x, context.dropout.residual, *context.rng) : x;
+}
+
+/// The table's rows from `first` on, where the model computes; made once for as many as were ever asked for.
+Tensor Transformer::sinusoids(int64_t first, int64_t positions) const {
+  const int64_t length = sinusoids_.defined() ? sinusoids_.size(0) : 0;
+  if (length < first + positions)
+    sinusoids_ =
+        sinusoidal_table(0, std::max(2 * length, first + positions), config_.width, precision_.stream)
+            .to(precision_.device);
+  return sinusoids_.slice(0, first, first + positions);
 }
 
 // ------------------------------------------------------------------------------------------------- layers
@@ -260,19 +325,24 @@ Tensor Transformer::logits(const Tensor& hidden) const {
 }
 
 Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels_in, const LossOptions& options) const {
-  const Tensor labels = labels_in.to(hidden.device());
+  const PreparedBatch* prepared = options.prepared;
+  const Tensor labels = prepared ? Tensor() : labels_in.to(hidden.device());
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden);
     if (config_.classes > 1) return engine::cross_entropy(z, labels);
     return engine::squared_error(engine::reshape(z, {z.size(0)}), engine::cast(labels, z.dtype()));
   }
-  check(labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
+  check(prepared || labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
         hidden.shape().leading());
   if (config_.adaptive)
     return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
                          options.loss_scale);
   Tensor x = hidden, scored_labels = labels;
-  if (config_.objective == Objective::mlm) {
+  if (prepared && config_.objective == Objective::mlm) {
+    x = engine::gather_rows(
+        engine::reshape(engine::contiguous(hidden), {prepared->masked.rows, config_.width}),
+        prepared->masked);
+  } else if (config_.objective == Objective::mlm) {
     // Only masked rows go through the head (about 15 %).
     const Tensor host = labels_in.to(engine::Device::cpu);
     const int32_t* label = host.data<int32_t>();
@@ -288,7 +358,9 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels_in, const Lo
                                       scored_labels,
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
-                                       .vocabulary = options.vocabulary});
+                                       .vocabulary = options.vocabulary,
+                                       .scale = options.scale ? options.scale->loss_scale() : Tensor(),
+                                       .scored = prepared ? &prepared->scored : nullptr});
 }
 
 }  // namespace models

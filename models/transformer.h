@@ -4,7 +4,9 @@
 
 #include <memory>
 
+#include "engine/ops/scalars_in_memory.h"
 #include "models/config.h"
+#include "models/prepared_batch.h"
 #include "nn/block.h"
 
 namespace models {
@@ -16,11 +18,14 @@ using engine::Tensor;
 /// undefined.
 struct Tokens {
   Tensor ids, types, key_mask;
+  const PreparedBatch* prepared = nullptr;  // in place of the others: Transformer::prepare()
 };
 
 struct LossOptions {
-  double loss_scale = 1;   // multiplies gradients, never the loss that is returned
-  int64_t vocabulary = 0;  // columns of the head from here on are padding; 0: none
+  double loss_scale = 1;                           // multiplies gradients, never the loss that is returned
+  int64_t vocabulary = 0;                          // columns of the head from here on are padding; 0: none
+  const engine::ScalarsInMemory* scale = nullptr;  // the loss scale stands there instead
+  const PreparedBatch* prepared = nullptr;         // in place of labels
 };
 
 class Transformer {
@@ -32,6 +37,13 @@ class Transformer {
   const ModelConfig& config() const { return config_; }
   nn::Parameters& parameters() { return *parameters_; }
   const nn::Parameters& parameters() const { return *parameters_; }
+
+  /// Whether a step of the model can do without the host: not so a classifier's, nor with experts, whose rows
+  /// the host distributes, nor with an adaptive vocabulary or nGPT's learned steps, which it splits by value.
+  bool can_prepare() const;
+  /// Tokens and labels, checked, with what a step looks up of them; on the host. `vocabulary`: as
+  /// LossOptions. Requires can_prepare(). Errors: those of hidden() and loss() for ids and labels.
+  PreparedBatch prepare(const Tokens& tokens, const Tensor& labels, int64_t vocabulary) const;
 
   /// A context with this model's precision and direction; dropout off.
   nn::Context context() const;
@@ -56,6 +68,9 @@ class Transformer {
 
  private:
   Tokens here(const Tokens& tokens) const;
+  void check_tokens(const Tokens& tokens) const;
+  Tensor types_of(const Tokens& tokens) const;
+  Tensor sinusoids(int64_t first, int64_t positions) const;
   Tensor embed(const Tokens& tokens, const nn::Context& context) const;
   Tensor head_input(const Tensor& hidden) const;  // the MLM transform, or hidden itself, in the compute dtype
   Tensor vocabulary_weight() const;
@@ -69,6 +84,7 @@ class Transformer {
   nn::LinearLayer mlm_dense_, classify_dense_, classify_out_;
   Parameter *tokens_ = nullptr, *positions_ = nullptr, *types_ = nullptr, *head_ = nullptr,
             *head_bias_ = nullptr, *logit_scale_ = nullptr;
+  mutable Tensor sinusoids_;
 };
 
 /// The parameter list as declarations of nn::Parameters.

@@ -23,11 +23,11 @@ void check_finite(const nn::Parameters& parameters, const std::string& folder) {
 
 }  // namespace
 
-OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
+OpenModel open_model(const std::string& path, const nn::Precision& precision, const std::string& tokenizer,
                      nn::Gradients gradients) {
   OpenModel open;
   open.folder = resolve_model(path);
-  open.model = models::load_any(open.folder, nn::Precision::of(precision), gradients).model;
+  open.model = models::load_any(open.folder, precision, gradients).model;
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
   } else if (data::has_tokenizer(open.folder)) {

@@ -42,17 +42,9 @@ nn::Precision dtypes_of(const TrainConfig& config) {
                                             : nn::Precision::of(engine::DType::f16);
 }
 
-engine::Device device_of(DeviceKind kind) {
-  switch (kind) {
-    case DeviceKind::cuda: return engine::Device::cuda;
-    case DeviceKind::cuda_host: return engine::Device::cuda_host;
-    default: return engine::Device::cpu;
-  }
-}
-
 nn::Precision precision_of(const TrainConfig& config) {
   nn::Precision precision = dtypes_of(config);
-  precision.device = device_of(config.device);
+  precision.device = config.device;
   return precision;
 }
 
@@ -60,6 +52,7 @@ nn::Precision precision_of(const TrainConfig& config) {
 
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
+  engine::require_device(config.device);
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
   data_ = open_data(config, model_config.objective, model_config.context, communicator_->rank(),
                     communicator_->size());
@@ -247,14 +240,30 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
+  const int64_t begun_at = state_.counters.step;
+  try {
+    return train();
+  } catch (const engine::DeviceError& e) {
+    if (state_.counters.step == begun_at)
+      throw;  // nothing has been trained: as any other setting that cannot work
+    progress_.finish();
+    checkpoints_.wait();
+    throw Failure(engine::join_text("step ", state_.counters.step + 1, ": ", e.what(),
+                                    "; checkpoints are intact, --resume goes on from the newest"));
+  }
+}
+
+RunEnd Trainer::train() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
-  peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
+  // A few milliseconds; of other devices nobody has measured it, and MFU is left out.
+  const bool on_cpu = config_.device == engine::Device::cpu;
+  peak_flops_ = on_cpu ? 1e9 * engine::multiply_add_peak(precision_of(config_).compute) : 0;
   char line[160];
   std::snprintf(line, sizeof line,
                 "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",
                 flops_per_token_ * 1e-6, engine::cpu::thread_count(), peak_flops_ * 1e-9);
-  engine::log_info(line);
+  if (on_cpu) engine::log_info(line);
   done_at_start_ = done();
   session_start_ = last_log_time_ = last_checkpoint_time_ = now();
   last_log_tokens_ = c.tokens;
@@ -393,6 +402,10 @@ Json Trainer::constants() const {
           {"mfu_formula", kMfuFormula}};
 }
 
+double Trainer::mfu_of(double tokens_per_second) const {
+  return peak_flops_ > 0 ? tokens_per_second * flops_per_token_ / peak_flops_ : 0;
+}
+
 void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
@@ -404,7 +417,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .done = done(),
                     .loss = result.loss,
                     .tokens_per_second = speed,
-                    .mfu = speed * flops_per_token_ / peak_flops_,
+                    .mfu = mfu_of(speed),
                     .elapsed = now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
@@ -418,7 +431,7 @@ void Trainer::log_update(const UpdateResult& result) {
                  {"loss_scale", scaler_ ? scaler_->scale() : 1},
                  {"applied", result.applied},
                  {"tokens_per_second", speed},
-                 {"mfu", speed * flops_per_token_ / peak_flops_},
+                 {"mfu", mfu_of(speed)},
                  {"peak_memory", engine::memory_statistics(engine::Device::cpu).peak}};
   if (metrics_->empty()) record.update(constants());
   if (watched) record.update(layers);

@@ -62,6 +62,7 @@ class Trainer {
     bool applied = false;
   };
 
+  RunEnd train();
   void restore();
   void say_changes();
   void set_metrics_aside() const;
@@ -79,6 +80,7 @@ class Trainer {
   void say_trouble();
   void log_update(const UpdateResult& result);
   engine::Json constants() const;
+  double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
   double done() const;
   bool spent() const { return done() >= 1; }
   /// Early stop: validation has not improved for eval.patience times.

@@ -6,11 +6,15 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/rows.h"
 
 namespace engine {
 
 /// ids i32, any shape; weight [V, d] floating. Output [ids..., d] in `dtype`.
 /// Error: an id outside [0, V), named with its position.
 Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dtype);
+
+/// The same of ids that were checked against the rows of `weight`.
+Tensor embedding(const CheckedIds& ids, const Tensor& weight, double scale, DType dtype);
 
 }  // namespace engine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/autograd/checkpoint.h"
+#include "engine/autograd/unit.h"
 #include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
 #include "engine/ops/products.h"
@@ -18,9 +19,9 @@ namespace {
 
 /// The sum of one loss per row, in order.
 Tensor sum_of(const Tensor& losses) {
-  double sum = 0;
-  for (const double loss : losses.to_vector()) sum += loss;
-  return Tensor::full({}, sum, DType::f64, losses.device());
+  const Tensor sum = losses.like({}, DType::f64);
+  kernel::sum_losses(losses.device(), {losses.data<double>(), sum.data<double>(), losses.numel()});
+  return sum;
 }
 
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
@@ -75,8 +76,11 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
   auto saved() { return std::tie(dx, dweight, dbias); }
 
   void backward(Backward& b) override {
-    check(b.dy().item() == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", b.dy().item(),
-          " (scale with loss_scale)");
+    if (!is_unit_gradient(b.dy())) {  // only then is the device asked
+      const double dy = b.dy().item();
+      check(dy == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", dy,
+            " (scale with loss_scale)");
+    }
     const Saved* gradients[] = {&dx, &dweight, &dbias};
     for (int i = 0; i < 3; ++i)
       if (b.wants(i) && gradients[i]->defined()) b.pass(i, gradients[i]->get());
@@ -90,40 +94,30 @@ int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
   return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
 }
 
-/// Copies rows index[i] of `from` to rows i of `to`, or rows i of `from` to rows index[i] of `to`.
+/// Copies the scored rows of `from` to `to` side by side, or those of `from` to their places in `to`.
 enum class Move { gather, scatter };
-/// By the kernels that move rows by index. The indices rise, so a row of `to` gets one row or none.
-void move_rows_on_device(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
-  const int64_t n = int64_t(index.size()), width = from.size(-1);
-  std::vector<int32_t> ids(index.begin(), index.end());
-  if (move == Move::gather) {
-    const Tensor rows = Tensor::from_ids(ids, {n}).to(from.device());
-    return kernel::gather_rows(from.device(), {from.raw(), rows.data<int32_t>(), nullptr, to.raw(), n, width,
-                                               from.dtype(), to.dtype(), 1, false});
+void move_rows(Move move, const ScoredRows& scored, const Tensor& from, const Tensor& to) {
+  const int64_t n = scored.rows.numel(), width = from.size(-1);
+  const int32_t* index = scored.rows.data<int32_t>();
+  if (from.device() != Device::cpu) {
+    if (move == Move::gather)
+      kernel::gather_rows(from.device(), {from.raw(), index, nullptr, to.raw(), n, width, from.dtype(),
+                                          to.dtype(), 1, false});
+    else  // the numbers rise, so a row of `to` gets one row or none
+      kernel::scatter_rows(from.device(),
+                           {from.raw(), scored.order.data<int32_t>(), scored.starts.data<int32_t>(), nullptr,
+                            to.raw(), to.size(0), width, from.dtype(), to.dtype(), 1, false});
+    return;
   }
-  std::vector<int32_t> order(index.size()), starts = {0};
-  for (int64_t i = 0; i < n; ++i) order[size_t(i)] = int32_t(i);
-  for (int64_t v = 0, i = 0; v < to.size(0); ++v) {
-    if (i < n && index[size_t(i)] == v) ++i;
-    starts.push_back(int32_t(i));
-  }
-  const Tensor rows = Tensor::from_ids(order, {n}).to(from.device()),
-               begins = Tensor::from_ids(starts, {to.size(0) + 1}).to(from.device());
-  kernel::scatter_rows(from.device(), {from.raw(), rows.data<int32_t>(), begins.data<int32_t>(), nullptr,
-                                       to.raw(), to.size(0), width, from.dtype(), to.dtype(), 1, false});
-}
-
-void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
-  if (from.device() != Device::cpu) return move_rows_on_device(move, index, from, to);
-  const int64_t size = size_of(from.dtype()), width = from.size(-1) * size;
+  const int64_t size = size_of(from.dtype());
   const auto* source = static_cast<const char*>(from.raw());
   auto* target = static_cast<char*>(to.raw());
   const int64_t from_stride = from.row_stride() * size, to_stride = to.row_stride() * size;
-  cpu::parallel_chunks(int64_t(index.size()), 64, [&](int64_t begin, int64_t end) {
+  cpu::parallel_chunks(n, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t far = index[size_t(i)];
+      const int64_t far = index[i];
       std::memcpy(target + (move == Move::gather ? i : far) * to_stride,
-                  source + (move == Move::gather ? far : i) * from_stride, size_t(width));
+                  source + (move == Move::gather ? far : i) * from_stride, size_t(width * size));
     }
   });
 }
@@ -159,10 +153,12 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const Tensor logits = x.like({rows, classes}, compute);
   if (rows > 0) {
     product(matrix_of(x_rows), matrix_of(p.weight, true), rows, classes, width, logits, false);
-    kernel::score_chunk(x.device(), {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr,
-                                     labels.data<int32_t>() + begin, losses.data<double>() + begin, rows,
-                                     classes, p.options.vocabulary > 0 ? p.options.vocabulary : classes,
-                                     p.options.softcap, p.options.loss_scale, gradient, dtype});
+    kernel::score_chunk(
+        x.device(),
+        {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
+         losses.data<double>() + begin, rows, classes,
+         p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap, p.options.loss_scale,
+         p.options.scale.defined() ? p.options.scale.data<double>() : nullptr, gradient, dtype});
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
@@ -201,6 +197,26 @@ void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
 
 }  // namespace
 
+ScoredRows scored_rows(const char* op, const Tensor& labels_in, int64_t classes) {
+  const Tensor labels = contiguous(labels_in), host = labels.to(Device::cpu);
+  check_labels(op, labels, labels.shape(), classes);
+  check(labels.numel() < (int64_t(1) << 31), op, ": too many labels: ", labels.shape());
+  ScoredRows scored{.total = labels.numel()};
+  std::vector<int32_t> rows, ids, order, starts = {0};
+  for (int64_t i = 0; i < labels.numel(); ++i) {
+    if (const int32_t id = host.data<int32_t>()[i]; id != kNotScored)
+      order.push_back(int32_t(rows.size())), rows.push_back(int32_t(i)), ids.push_back(id);
+    starts.push_back(int32_t(rows.size()));
+  }
+  const int64_t n = int64_t(rows.size());
+  const auto here = [&](const std::vector<int32_t>& values) {
+    return Tensor::from_ids(values, {int64_t(values.size())}).to(labels.device());
+  };
+  scored.labels = here(ids);
+  if (n < labels.numel()) scored.rows = here(rows), scored.order = here(order), scored.starts = here(starts);
+  return scored;
+}
+
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
   check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
         "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
@@ -223,22 +239,25 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
 Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const Tensor& bias_in,
                             const Tensor& labels_in, const LinearCrossEntropyOptions& options) {
   check_projection(x_in, weight_in, bias_in, options);
-  const Tensor x = contiguous(x_in), weight = contiguous(weight_in), labels = contiguous(labels_in);
+  const Tensor x = contiguous(x_in), weight = contiguous(weight_in);
   const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
-  const int64_t width = weight.size(1), classes = weight.size(0);
-  check_labels("linear_cross_entropy", labels, x.shape().leading(),
-               options.vocabulary > 0 ? options.vocabulary : classes);
+  const int64_t width = weight.size(1), classes = weight.size(0), total = x.shape().leading().numel();
+  if (!options.scored)
+    check(labels_in.shape() == x.shape().leading(), "linear_cross_entropy: needs labels ",
+          x.shape().leading(), ", got ", labels_in.shape());
+  const ScoredRows found = options.scored
+                               ? ScoredRows()
+                               : scored_rows("linear_cross_entropy", labels_in,
+                                             options.vocabulary > 0 ? options.vocabulary : classes);
+  const ScoredRows& scored = options.scored ? *options.scored : found;
+  check(scored.total == total && scored.labels.device() == x.device(),
+        "linear_cross_entropy: scored rows of ", scored.total, " on ", scored.labels.device(), ", x has ",
+        total, " on ", x.device());
 
   // Only scored rows are computed.
-  std::vector<int64_t> scored;
-  std::vector<int32_t> ids;
-  const Tensor host_labels = labels.to(Device::cpu);
-  for (int64_t i = 0; i < labels.numel(); ++i)
-    if (const int32_t id = host_labels.data<int32_t>()[i]; id != kNotScored)
-      scored.push_back(i), ids.push_back(id);
-  const int64_t rows = int64_t(scored.size());
-  const bool all = rows == labels.numel();
-  Tensor x_scored = x.detach().reshape({labels.numel(), width});
+  const int64_t rows = scored.labels.numel();
+  const bool all = !scored.rows.defined();
+  Tensor x_scored = x.detach().reshape({total, width});
   if (!all) {
     const Tensor every_row = x_scored;
     x_scored = x.like({rows, width}, x.dtype());
@@ -254,13 +273,12 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   if (tape && tape->tracks(weight))
     p.dweight = pass_weight ? Into{x.like(weight.shape(), compute), false} : tape->into_now(weight);
 
-  const Tensor losses = x.like({rows}, DType::f64),
-               scored_labels = Tensor::from_ids(ids, {rows}).to(x.device());
+  const Tensor losses = x.like({rows}, DType::f64);
   const int64_t chunk = rows_per_chunk(rows, classes, width);
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
     const int64_t end = std::min(rows, begin + chunk);
-    score_rows(p, x_scored, scored_labels, losses, begin, end, tape != nullptr);
+    score_rows(p, x_scored, scored.labels, losses, begin, end, tape != nullptr);
     begin += chunk;
   } while (begin < rows);
 
@@ -268,7 +286,7 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   if (!tape) return loss;
   if (p.dx.defined() && !all) {
     const Tensor dx_scored = p.dx;
-    p.dx = x.like({labels.numel(), width}, x.dtype(), Contents::zeros);
+    p.dx = x.like({total, width}, x.dtype(), Contents::zeros);
     move_rows(Move::scatter, scored, dx_scored, p.dx);
   }
   auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});

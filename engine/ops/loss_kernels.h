@@ -31,10 +31,11 @@ struct CrossEntropyBackward {
 struct ScoreChunk {
   void* logits;                       // [rows, classes], compute dtype; with `gradient`, overwritten
   const void* bias;                   // [classes], compute dtype, or null
-  const int32_t* labels;              // [rows], all scored
+  const int32_t* labels;              // [rows]; -100: not scored, no loss, no gradient
   double* losses;                     // [rows]
   int64_t rows, classes, vocabulary;  // columns from `vocabulary` on are padding
   double softcap, loss_scale;
+  const double* scale_memory;  // the loss scale stands there instead; null: it does not
   bool gradient;
   DType dtype;  // of the gradient
 };
@@ -63,11 +64,19 @@ struct SquaredErrorBackward {
   DType dtype;
 };
 
+/// to = the losses added up: in order on the CPU, in a fixed tree on a GPU.
+struct SumLosses {
+  const double* losses;
+  double* to;
+  int64_t n;
+};
+
 constexpr int64_t kSquaredErrorChunk = 16384;
 
 ENGINE_KERNEL(cross_entropy_forward, CrossEntropyForward)
 ENGINE_KERNEL(cross_entropy_backward, CrossEntropyBackward)
 ENGINE_KERNEL(score_chunk, ScoreChunk)
+ENGINE_KERNEL(sum_losses, SumLosses)
 ENGINE_KERNEL(column_sums, ColumnSums)
 ENGINE_KERNEL(squared_error_forward, SquaredErrorForward)
 ENGINE_KERNEL(squared_error_backward, SquaredErrorBackward)

@@ -31,14 +31,14 @@ struct RouteNode : NodeOf<RouteNode> {
 //   y_i = x_rows(i)        dx_r = sum over i with rows(i) = r of dy_i
 struct GatherNode : NodeOf<GatherNode> {
   static constexpr const char* kName = "gather_rows";
-  Saved rows;
+  Saved rows, order, starts;  // either the rows or their order
   int64_t n = 0, d = 0;
-  auto saved() { return std::tie(rows); }
+  auto saved() { return std::tie(rows, order, starts); }
 
   void backward(Backward& b) override {
     if (n * d == 0) return;
     const Tensor dy = b.dy();
-    const RowOrder sorted = sort_rows(rows.get(), n);
+    const RowOrder sorted = order.defined() ? RowOrder{order.get(), starts.get()} : sort_rows(rows.get(), n);
     const Into dx = b.into(0);
     kernel::scatter_rows(dy.device(),
                          {dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
@@ -106,21 +106,44 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   return routing;
 }
 
-Tensor gather_rows(const Tensor& x, const Tensor& rows) {
+namespace {
+
+void check_gathered(const Tensor& x, const Tensor& rows) {
   check(is_float(x.dtype()) && x.rank() == 2 && rows.rank() == 1,
         "gather_rows: needs floating [n, d] and ids [m], got ", x.dtype(), " ", x.shape(), " and ",
         rows.shape());
-  const Tensor in = contiguous(x), ids = contiguous(rows);
-  check_ids("gather_rows", ids, x.size(0), "the rows");
-  Tensor y = x.like({rows.numel(), x.size(1)}, x.dtype());
+}
+
+// `order` is undefined where nobody has sorted the ids.
+Tensor gather(const Tensor& in, const Tensor& ids, const RowOrder& order) {
+  Tensor y = in.like({ids.numel(), in.size(1)}, in.dtype());
   if (y.numel() > 0)
     kernel::gather_rows(in.device(), {in.raw(), ids.data<int32_t>(), nullptr, y.raw(), ids.numel(),
                                       in.size(1), in.dtype(), in.dtype(), 1, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<GatherNode>({&in}, {&y});
-    node.rows = ids, node.n = x.size(0), node.d = x.size(1);
+    node.n = in.size(0), node.d = in.size(1);
+    if (order.order.defined())
+      node.order = order.order, node.starts = order.starts;
+    else
+      node.rows = ids;
   }
   return y;
+}
+
+}  // namespace
+
+Tensor gather_rows(const Tensor& x, const Tensor& rows) {
+  check_gathered(x, rows);
+  const Tensor ids = contiguous(rows);
+  check_ids("gather_rows", ids, x.size(0), "the rows");
+  return gather(contiguous(x), ids, {});
+}
+
+Tensor gather_rows(const Tensor& x, const CheckedIds& rows) {
+  check_gathered(x, rows.ids);
+  check(rows.rows == x.size(0), "gather_rows: rows that were checked for ", rows.rows, ", of ", x.shape());
+  return gather(contiguous(x), rows.ids, rows.order);
 }
 
 Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, int64_t n) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/rows.h"
 
 namespace engine {
 
@@ -24,6 +25,8 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize);
 
 /// y[i, :] = x[rows[i], :]; dx adds in the order of i.
 Tensor gather_rows(const Tensor& x, const Tensor& rows);
+/// The same of rows that were checked against those of x.
+Tensor gather_rows(const Tensor& x, const CheckedIds& rows);
 /// y[rows[i], :] += weights[i] * x[i, :], y [n, d]; in the order of i.
 Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, int64_t n);
 

@@ -22,6 +22,11 @@ RowOrder sort_rows(const Tensor& ids, int64_t rows) {
   return {sorted.order.to(ids.device()), sorted.starts.to(ids.device())};
 }
 
+CheckedIds checked_ids(const char* op, const Tensor& ids, int64_t rows, const char* what) {
+  check_ids(op, ids, rows, what);
+  return {ids, sort_rows(ids, rows), rows};
+}
+
 void check_ids(const char* op, const Tensor& ids, int64_t rows, const char* what) {
   check(ids.dtype() == DType::i32, op, ": ids must be i32, got ", ids.dtype());
   check(ids.numel() < (int64_t(1) << 31), op, ": too many ids: ", ids.shape());

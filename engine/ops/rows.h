@@ -12,6 +12,15 @@ struct RowOrder {
 };
 RowOrder sort_rows(const Tensor& ids, int64_t rows);
 
+/// Ids that were checked, and their order: what embedding() and gather_rows() take without asking the host.
+/// All three on one device.
+struct CheckedIds {
+  Tensor ids;
+  RowOrder order;
+  int64_t rows = 0;
+};
+CheckedIds checked_ids(const char* op, const Tensor& ids, int64_t rows, const char* what);
+
 /// Error unless ids is i32 and every id is in [0, rows): names the id, its position and what it indexes.
 void check_ids(const char* op, const Tensor& ids, int64_t rows, const char* what);
 

@@ -9,6 +9,7 @@
 #include "engine/base/text.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/material.h"
 #include "train/open_model.h"
@@ -37,7 +38,8 @@ const Usage ppl_usage = {
      {"batch", "B", "windows computed together", "8"},
      {"seed", "N", "of a masked LM's masks, as `seed` in a training config", "1"},
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object in place of a table"}},
     "A causal model scores every token but the first. Texts are read as `normlab prepare`\n"
     "reads them; each document is scored from its first token on, behind what the tokenizer\n"
@@ -91,8 +93,7 @@ void print_table(const Json& out) {
 
 int eval_ppl(int argc, char** argv) {
   const Arguments args(ppl_usage, argc, argv);
-  const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+  const OpenModel open = open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const models::ModelConfig& config = open.model->config();
   check(config.objective != models::Objective::classify, "the model classifies rows");
   const bool causal = config.causal(), strided = args.text("window") == "strided";

@@ -12,6 +12,7 @@
 #include "models/generation.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/open_model.h"
 #include "train/signals.h"
 
@@ -38,7 +39,8 @@ const Usage usage = {
      {"slide", "N", "tokens dropped at a time once the context is full", "1"},
      {"special", "", "recognise special tokens in the prompt"},
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object at the end in place of text as it comes"}},
     "A prompt is read behind what the tokenizer puts before a text (<s>). Without one the text begins there, "
     "or\n"
@@ -112,8 +114,7 @@ int cmd_generate(int argc, char** argv) {
   const uint64_t seed = uint64_t(args.integer("seed", 0, int64_t(1) << 62));
   const bool json = args.on("json");
   const std::string prompt = prompt_text(args);
-  const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+  const OpenModel open = open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   options.vocabulary = open.vocabulary;
   options.stops = ends_of_text(open);

@@ -4,6 +4,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
+#include "engine/core/memory.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/commands/cli.h"
@@ -45,7 +46,10 @@ int cmd_train(int argc, char** argv) {
   if (config.data.context == 0) config.data.context = model.context;
   if (config.init.empty()) config.init = models::init_rule(model);
   if (config.init.empty()) config.init = models::default_init(model);
-  const std::string memory = check_memory(config, model, config.data.context, engine::available_memory());
+  engine::require_device(config.device);
+  const auto available = engine::memory_of(config.device).available;
+  const std::string memory = check_memory(config, model, config.data.context,
+                                          available ? double(available()) : engine::available_memory());
   if (args.on("dry-run")) {
     std::printf("%s\n%s\n", engine::json_text(config_json(config), 1).c_str(), memory.c_str());
     return 0;
