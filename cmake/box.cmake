@@ -57,7 +57,7 @@ function(box name folder)
     file(TOUCH ${sources})
   endif()
   add_library(${name} STATIC ${sources})
-  target_include_directories(${name} PUBLIC ${include})
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${include}>)
   target_link_libraries(${name} PUBLIC ${arg_LINK})
   set(definitions ${cuda_definitions})
   if(NOT name MATCHES "^engine_(kernel|cpu|cuda|autograd|ops|bench)$")  # calls no kernel: the same for every ENGINE_CUDA

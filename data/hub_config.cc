@@ -143,7 +143,9 @@ void HubConfig::complete(Pipeline& pipeline) const {
   };
   pipeline.roles = {first_of(begin_, class_token_), first_of(end_, separator_), id_of(pad_), id_of(mask_),
                     id_of(unknown_)};
-  if (flag("add_bos_token") || flag("add_eos_token")) {
+  // Where there is a tokenizer.json its post-processor alone counts, as in transformers 5.
+  const bool has_pipeline = engine::file_exists(folder_ + "/tokenizer.json");
+  if (!has_pipeline && (flag("add_bos_token") || flag("add_eos_token"))) {
     SortedJson single = SortedJson::array(), pair = SortedJson::array(), tokens = SortedJson::object();
     const auto put = [&](SortedJson& out, const std::string& text, int type) {
       tokens[text] = {{"id", text}, {"ids", {id_of(text)}}, {"tokens", {text}}};

@@ -22,8 +22,8 @@ class HubConfig {
 
   /// Changes what tokenizer.json says where the config overrides it: a space in front, BERT's cleaning.
   void override(engine::SortedJson& tokenizer_json) const;
-  /// Adds the tokens that the files name, with their roles, and the tokens around texts that the config asks
-  /// for.
+  /// Adds the tokens that the files name, with their roles, and without a tokenizer.json the tokens around
+  /// texts that the config asks for (add_bos_token, add_eos_token).
   void complete(Pipeline& pipeline) const;
 
  private:

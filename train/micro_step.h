@@ -1,5 +1,5 @@
 // One micro-batch on a device that records: forward and backward as one recorded step, replayed for every
-// batch of the same shapes. Read first: engine/core/graph.h, models/prepared_batch.h, update.h.
+// batch of the same shapes. Read first: engine/core/graph.h, models/batch.h, update.h.
 //
 // The first batch of its shapes runs as it comes, the second is recorded, the following ones are replays: a
 // batch is copied to where the recorded one stood, and what else changes (the seed of dropout, the loss
@@ -18,6 +18,10 @@ namespace train {
 
 class MicroSteps {
  public:
+  /// Whether micro-steps of the model run this way on the device: those of language models without routers'
+  /// losses, which the loss scale reaches by value.
+  static bool takes(const models::Transformer& model, engine::Device device);
+
   /// All of them must outlive this.
   MicroSteps(models::Transformer& model, const engine::ScalarsInMemory& scalars,
              const UpdateOptions& options);
@@ -32,13 +36,13 @@ class MicroSteps {
  private:
   using Key = std::vector<int64_t>;
   struct Recorded {
-    models::PreparedBatch batch;  // where replays look for it
+    MicroBatch batch;  // where replays look for it
     int64_t uses = 0;
     std::unique_ptr<engine::StepGraph> graph;
     std::vector<bool> written;  // whose gradient the step has written, by parameter
   };
-  static Key key_of(models::PreparedBatch& batch, bool first);
-  void step(const models::PreparedBatch& batch) const;
+  static Key key_of(MicroBatch& batch, bool first);
+  void step(const MicroBatch& batch) const;
 
   models::Transformer& model_;
   const engine::ScalarsInMemory& scalars_;

@@ -1,10 +1,10 @@
 // Read first: update.h.
 #include "train/update.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "data/shuffle.h"
+#include "engine/base/clock.h"
 #include "engine/base/text.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
@@ -15,14 +15,6 @@
 namespace train {
 
 using engine::Tensor;
-
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 engine::Rng dropout_rng(uint64_t seed, int64_t index) {
   return data::item_rng(seed, data::Draw::dropout, 0, index);
@@ -38,7 +30,7 @@ Update::Update(models::Transformer& model, Optimizer& optimizer, engine::Communi
       scaler_(scaler),
       options_(options),
       scalars_(model.parameters().precision().device) {
-  if (engine::graphs_of(scalars_.device()) && model.can_prepare())
+  if (MicroSteps::takes(model, scalars_.device()))
     micro_steps_ = std::make_unique<MicroSteps>(model_, scalars_, options_);
 }
 Update::~Update() = default;
@@ -69,7 +61,7 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
   bool first_written = true;
   for (size_t i = 0; i < batches.size(); ++i) {
     if (batches[i].scored == 0) continue;
-    const double start = now();
+    const double start = engine::now();
     double middle = start;
     if (micro_steps_) {
       micro_steps_->run(batches[i], rng_of(i, first).seed, first_written);
@@ -78,14 +70,14 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
       engine::Tape tape;
       const engine::TapeScope scope(tape);
       const Loss sums = loss(batches[i], rng, options_.checkpointing);
-      middle = now();
+      middle = engine::now();
       tape.backward(sums.total);
       scalars_.nats().copy_from(sums.nats, true);
     }
     first_written = false;
     g.scored += batches[i].scored;
     g.forward_seconds += middle - start;
-    g.backward_seconds += now() - middle;
+    g.backward_seconds += engine::now() - middle;
   }
   parameters.complete_gradients();
 

@@ -166,7 +166,9 @@ void Tape::clear_nodes() {
 void Tape::backward(const Tensor& scalar) {
   check(scalar.numel() == 1, "backward: needs a scalar, got ", scalar.shape());
   const Tensor one = unit_gradient(scalar.dtype(), scalar.device()).reshape(scalar.shape());
+  unit_ = one.storage();  // held here too, so that nobody writes to it
   backward(std::span(&scalar, 1), std::span(&one, 1));
+  unit_ = nullptr;
 }
 
 void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents) {
@@ -261,6 +263,8 @@ Tensor Backward::dy(int output) const {
   assert(has(output));
   return tape_.slots_[size_t(output_slot(output))].grad;
 }
+
+bool Backward::is_unit(int output) const { return tape_.unit_ && dy(output).storage() == tape_.unit_; }
 
 bool Backward::wants(int input) const { return input_slot(input) >= 0; }
 

@@ -26,12 +26,4 @@ Tensor unit_gradient(DType dtype, Device device) {
   return one;
 }
 
-bool is_unit_gradient(const Tensor& g) {
-  if (!g.defined() || !is_float(g.dtype()) || g.numel() != 1) return false;
-  Units& u = units();
-  const std::lock_guard lock(u.mutex);
-  const Tensor& one = u.one[int(g.device())][int(g.dtype())];
-  return one.defined() && one.raw() == g.raw();
-}
-
 }  // namespace engine

@@ -3,31 +3,29 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "engine/autograd/checkpoint.h"
-#include "engine/autograd/unit.h"
-#include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
 #include "engine/ops/products.h"
+#include "engine/ops/routing.h"
 #include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
 namespace engine {
 namespace {
 
-/// The sum of one loss per row, in order.
+/// The sum of one loss per row.
 Tensor sum_of(const Tensor& losses) {
   const Tensor sum = losses.like({}, DType::f64);
-  kernel::sum_losses(losses.device(), {losses.data<double>(), sum.data<double>(), losses.numel()});
+  kernel::add_losses(losses.device(), {losses.data<double>(), sum.data<double>(), losses.numel()});
   return sum;
 }
 
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
   check(labels.dtype() == DType::i32, op, ": labels must be i32, got ", labels.dtype());
   check(labels.shape() == rows, op, ": needs labels ", rows, ", got ", labels.shape());
-  const Tensor host = labels.to(Device::cpu);
+  const Tensor host = contiguous(labels.detach()).to(Device::cpu);
   const int32_t* ids = host.data<int32_t>();
   for (int64_t i = 0; i < labels.numel(); ++i)
     check(ids[i] == kNotScored || (ids[i] >= 0 && ids[i] < classes), op, ": label ", ids[i], " at position ",
@@ -46,8 +44,8 @@ struct CrossEntropyNode : NodeOf<CrossEntropyNode> {
     if (z.numel() == 0) return;
     kernel::cross_entropy_backward(
         z.device(),
-        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), lse.get().numel(),
-         z.size(-1), z.row_stride(), dz.buffer.row_stride(), b.dy().item(), dz.accumulate, z.dtype()});
+        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), b.dy().data<double>(),
+         lse.get().numel(), z.size(-1), z.row_stride(), dz.buffer.row_stride(), dz.accumulate, z.dtype()});
   }
 };
 
@@ -63,8 +61,8 @@ struct SquaredErrorNode : NodeOf<SquaredErrorNode> {
       const Into g = b.into(i);
       if (g.buffer.numel() > 0)
         kernel::squared_error_backward(
-            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
-                               i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
+            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), b.dy().data<double>(),
+                               g.buffer.numel(), i == 0 ? 1.0 : -1.0, g.accumulate, x.get().dtype()});
     }
   }
 };
@@ -76,11 +74,9 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
   auto saved() { return std::tie(dx, dweight, dbias); }
 
   void backward(Backward& b) override {
-    if (!is_unit_gradient(b.dy())) {  // only then is the device asked
-      const double dy = b.dy().item();
-      check(dy == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", dy,
+    if (!b.is_unit())  // the number itself is on the device
+      check(b.dy().item() == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", b.dy().item(),
             " (scale with loss_scale)");
-    }
     const Saved* gradients[] = {&dx, &dweight, &dbias};
     for (int i = 0; i < 3; ++i)
       if (b.wants(i) && gradients[i]->defined()) b.pass(i, gradients[i]->get());
@@ -92,34 +88,6 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
 int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
   const int64_t most = std::max(width, (int64_t(1) << 24) / classes), chunks = (rows + most - 1) / most;
   return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
-}
-
-/// Copies the scored rows of `from` to `to` side by side, or those of `from` to their places in `to`.
-enum class Move { gather, scatter };
-void move_rows(Move move, const ScoredRows& scored, const Tensor& from, const Tensor& to) {
-  const int64_t n = scored.rows.numel(), width = from.size(-1);
-  const int32_t* index = scored.rows.data<int32_t>();
-  if (from.device() != Device::cpu) {
-    if (move == Move::gather)
-      kernel::gather_rows(from.device(), {from.raw(), index, nullptr, to.raw(), n, width, from.dtype(),
-                                          to.dtype(), 1, false});
-    else  // the numbers rise, so a row of `to` gets one row or none
-      kernel::scatter_rows(from.device(),
-                           {from.raw(), scored.order.data<int32_t>(), scored.starts.data<int32_t>(), nullptr,
-                            to.raw(), to.size(0), width, from.dtype(), to.dtype(), 1, false});
-    return;
-  }
-  const int64_t size = size_of(from.dtype());
-  const auto* source = static_cast<const char*>(from.raw());
-  auto* target = static_cast<char*>(to.raw());
-  const int64_t from_stride = from.row_stride() * size, to_stride = to.row_stride() * size;
-  cpu::parallel_chunks(n, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t far = index[i];
-      std::memcpy(target + (move == Move::gather ? i : far) * to_stride,
-                  source + (move == Move::gather ? far : i) * from_stride, size_t(width * size));
-    }
-  });
 }
 
 void product(const GemmOperand& a, const GemmOperand& b, int64_t m, int64_t n, int64_t k, const Tensor& c,
@@ -153,12 +121,12 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
   const Tensor logits = x.like({rows, classes}, compute);
   if (rows > 0) {
     product(matrix_of(x_rows), matrix_of(p.weight, true), rows, classes, width, logits, false);
-    kernel::score_chunk(
-        x.device(),
-        {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr, labels.data<int32_t>() + begin,
-         losses.data<double>() + begin, rows, classes,
-         p.options.vocabulary > 0 ? p.options.vocabulary : classes, p.options.softcap, p.options.loss_scale,
-         p.options.scale.defined() ? p.options.scale.data<double>() : nullptr, gradient, dtype});
+    kernel::score_chunk(x.device(), {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr,
+                                     labels.data<int32_t>() + begin, losses.data<double>() + begin, rows,
+                                     classes, p.options.vocabulary > 0 ? p.options.vocabulary : classes,
+                                     p.options.softcap, p.options.loss_scale,
+                                     p.options.scale.defined() ? p.options.scale.data<double>() : nullptr, gradient,
+                                     dtype});
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);
@@ -197,31 +165,21 @@ void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
 
 }  // namespace
 
-ScoredRows scored_rows(const char* op, const Tensor& labels_in, int64_t classes) {
-  const Tensor labels = contiguous(labels_in), host = labels.to(Device::cpu);
+ScoredRows scored_rows(const char* op, const Tensor& labels, int64_t classes) {
   check_labels(op, labels, labels.shape(), classes);
-  check(labels.numel() < (int64_t(1) << 31), op, ": too many labels: ", labels.shape());
-  ScoredRows scored{.total = labels.numel()};
-  std::vector<int32_t> rows, ids, order, starts = {0};
-  for (int64_t i = 0; i < labels.numel(); ++i) {
-    if (const int32_t id = host.data<int32_t>()[i]; id != kNotScored)
-      order.push_back(int32_t(rows.size())), rows.push_back(int32_t(i)), ids.push_back(id);
-    starts.push_back(int32_t(rows.size()));
-  }
+  const Tensor all = contiguous(labels.detach()).to(Device::cpu);
+  const int32_t* label = all.data<int32_t>();
+  std::vector<int32_t> rows, kept;
+  for (int64_t i = 0; i < all.numel(); ++i)
+    if (label[i] != kNotScored) rows.push_back(int32_t(i)), kept.push_back(label[i]);
   const int64_t n = int64_t(rows.size());
-  const auto here = [&](const std::vector<int32_t>& values) {
-    return Tensor::from_ids(values, {int64_t(values.size())}).to(labels.device());
-  };
-  scored.labels = here(ids);
-  if (n < labels.numel()) scored.rows = here(rows), scored.order = here(order), scored.starts = here(starts);
-  return scored;
+  return ScoredRows{Tensor::from_ids(kept, {n}),
+                    index_rows(op, Tensor::from_ids(rows, {n}), all.numel(), "the rows"), classes}
+      .to(labels.device());
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
-  check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
-        "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
-  const Tensor labels = contiguous(labels_in), z = with_uniform_rows(logits);
-  check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
+static Tensor checked_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  const Tensor z = with_uniform_rows(logits);
   const Tensor losses = z.like(labels.shape(), DType::f64);
   const Tensor lse = z.like(labels.shape(), compute_dtype(z.dtype()));
   if (z.numel() > 0)
@@ -236,32 +194,52 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
   return loss;
 }
 
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
+  check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
+        "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
+  check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
+  return checked_cross_entropy(logits, contiguous(labels).to(logits.device()));
+}
+
+Tensor cross_entropy(const Tensor& logits, const ScoredRows& labels) {
+  check(is_float(logits.dtype()) && logits.rank() == 2 && logits.size(0) == labels.rows.rows &&
+            logits.size(1) >= labels.classes,
+        "cross_entropy: ", labels.rows.rows, " labels below ", labels.classes, " need as many rows of logits, got ",
+        logits.dtype(), " ", logits.shape());
+  return checked_cross_entropy(labels.all() ? logits : gather_rows(logits, labels.rows), labels.labels);
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
+                            const LinearCrossEntropyOptions& options) {
+  check_projection(x, weight, bias, options);
+  check(labels.shape() == x.shape().leading(), "linear_cross_entropy: needs labels ", x.shape().leading(),
+        ", got ", labels.shape());
+  return linear_cross_entropy(
+      x, weight, bias,
+      scored_rows("linear_cross_entropy", labels, options.vocabulary > 0 ? options.vocabulary : weight.size(0))
+          .to(x.device()),
+      options);
+}
+
 Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const Tensor& bias_in,
-                            const Tensor& labels_in, const LinearCrossEntropyOptions& options) {
+                            const ScoredRows& labels, const LinearCrossEntropyOptions& options) {
   check_projection(x_in, weight_in, bias_in, options);
   const Tensor x = contiguous(x_in), weight = contiguous(weight_in);
   const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
-  const int64_t width = weight.size(1), classes = weight.size(0), total = x.shape().leading().numel();
-  if (!options.scored)
-    check(labels_in.shape() == x.shape().leading(), "linear_cross_entropy: needs labels ",
-          x.shape().leading(), ", got ", labels_in.shape());
-  const ScoredRows found = options.scored
-                               ? ScoredRows()
-                               : scored_rows("linear_cross_entropy", labels_in,
-                                             options.vocabulary > 0 ? options.vocabulary : classes);
-  const ScoredRows& scored = options.scored ? *options.scored : found;
-  check(scored.total == total && scored.labels.device() == x.device(),
-        "linear_cross_entropy: scored rows of ", scored.total, " on ", scored.labels.device(), ", x has ",
-        total, " on ", x.device());
+  const int64_t width = weight.size(1), classes = weight.size(0), rows = labels.scored();
+  check(labels.classes <= (options.vocabulary > 0 ? options.vocabulary : classes),
+        "linear_cross_entropy: labels below ", labels.classes, " for ", classes, " classes");
+  check(labels.rows.rows == x.shape().leading().numel(), "linear_cross_entropy: labels of ", labels.rows.rows,
+        " rows, got ", x.shape());
 
   // Only scored rows are computed.
-  const int64_t rows = scored.labels.numel();
-  const bool all = !scored.rows.defined();
-  Tensor x_scored = x.detach().reshape({total, width});
-  if (!all) {
+  Tensor x_scored = x.detach().reshape({labels.rows.rows, width});
+  if (!labels.all()) {
     const Tensor every_row = x_scored;
     x_scored = x.like({rows, width}, x.dtype());
-    move_rows(Move::gather, scored, every_row, x_scored);
+    if (x_scored.numel() > 0)
+      kernel::gather_rows(x.device(), {every_row.raw(), labels.rows.ids.data<int32_t>(), nullptr, x_scored.raw(),
+                                       rows, width, x.dtype(), x.dtype(), 1, false});
   }
 
   Tape* tape = recording({&x, &weight, &bias});
@@ -278,16 +256,19 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
     const int64_t end = std::min(rows, begin + chunk);
-    score_rows(p, x_scored, scored.labels, losses, begin, end, tape != nullptr);
+    score_rows(p, x_scored, labels.labels, losses, begin, end, tape != nullptr);
     begin += chunk;
   } while (begin < rows);
 
   Tensor loss = sum_of(losses);
   if (!tape) return loss;
-  if (p.dx.defined() && !all) {
+  if (p.dx.defined() && !labels.all()) {
     const Tensor dx_scored = p.dx;
-    p.dx = x.like({total, width}, x.dtype(), Contents::zeros);
-    move_rows(Move::scatter, scored, dx_scored, p.dx);
+    p.dx = x.like({labels.rows.rows, width}, x.dtype());
+    if (p.dx.numel() > 0)
+      kernel::scatter_rows(x.device(), {dx_scored.raw(), labels.rows.order.data<int32_t>(),
+                                        labels.rows.starts.data<int32_t>(), nullptr, p.dx.raw(), p.dx.size(0),
+                                        width, x.dtype(), x.dtype(), 1, false});
   }
   auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});
   if (p.dx.defined()) node.dx = p.dx.reshape(x.shape());

@@ -9,26 +9,33 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/rows.h"
 
 namespace engine {
 
 constexpr int32_t kNotScored = -100;
 
+/// The rows that a loss counts, checked: made where the labels are known (for a batch, before the step), so that
+/// ops never read a label on the host.
+struct ScoredRows {
+  Tensor labels;        // i32 [scored]: of those rows, in order; kNotScored where a row only fills up
+  RowIndex rows;        // [scored], ascending, of all rows that labels were given for
+  int64_t classes = 0;  // every label is below
+
+  bool defined() const { return labels.defined(); }
+  int64_t scored() const { return labels.numel(); }
+  bool all() const { return scored() == rows.rows; }
+  /// The same labels of rows that were gathered: all of them are scored.
+  ScoredRows gathered() const { return {labels, {.rows = scored()}, classes}; }
+  ScoredRows to(Device device) const { return {labels.to(device), rows.to(device), classes}; }
+};
+/// labels i32 of any shape, on any device (they are read on the host); the result is on theirs.
+ScoredRows scored_rows(const char* op, const Tensor& labels, int64_t classes);
+
 /// logits [..., V], labels [...]. Softmax statistics in at least f32.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
-
-/// The rows of a batch that are scored: what linear_cross_entropy() takes without asking the host. All on one
-/// device.
-struct ScoredRows {
-  Tensor rows;    // i32 [n]: their numbers, rising; undefined where all rows are taken as they are
-  Tensor order;   // i32 [n]: 0, 1, 2, ...
-  Tensor starts;  // i32 [total + 1]: row v is none or one of `rows`, from starts[v] to starts[v + 1]
-  Tensor labels;  // i32 [n], kNotScored where a row only fills up
-  int64_t total = 0;
-  bool defined() const { return labels.defined(); }
-};
-/// Of labels of any shape. Error: a label is outside [0, classes) and not kNotScored.
-ScoredRows scored_rows(const char* op, const Tensor& labels, int64_t classes);
+/// The same of labels that are checked already; logits [rows, V] of as many rows as they were given for.
+Tensor cross_entropy(const Tensor& logits, const ScoredRows& labels);
 
 struct LinearCrossEntropyOptions {
   double softcap = 0;  // cap tanh(z / cap) on the logits; 0: none
@@ -36,7 +43,6 @@ struct LinearCrossEntropyOptions {
       1;  // multiplies the gradient (not the returned loss): fp16 gradients would flush to zero without it
   int64_t vocabulary = 0;  // columns from here on are padding: logit -inf, gradient zero; 0: all are real
   Tensor scale = {};       // f64 [] on x's device: the loss scale stands there instead
-  const ScoredRows* scored = nullptr;  // in place of labels
 };
 
 /// cross_entropy(linear(x, weight, bias), labels) in chunks of rows: never holds the [rows, V] logits. While
@@ -46,6 +52,9 @@ struct LinearCrossEntropyOptions {
 /// [...].
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
                             const LinearCrossEntropyOptions& options = {});
+/// The same of labels that are checked already; x has as many rows as they were given for.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            const ScoredRows& labels, const LinearCrossEntropyOptions& options = {});
 
 /// Mean squared error summed over rows: sum (x - target)^2; x and target of one shape. For regression heads.
 Tensor squared_error(const Tensor& x, const Tensor& target);

@@ -9,7 +9,7 @@
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -21,10 +21,10 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string run(const std::string& arguments) {
-  const Output end = run_binary(arguments);
-  INFO(arguments << "\n" << end.text);
+  const ProgramEnd end = run_normlab(arguments);
+  INFO(arguments << "\n" << end.output);
   REQUIRE(end.code == 0);
-  return end.text;
+  return end.output;
 }
 
 std::vector<int32_t> tokens_of(const std::string& set) {
@@ -50,11 +50,11 @@ std::string gzip(const std::string& text) {
 
 /// The command ends with 2, and its last line is one complaint of the program.
 void check_refusal(const std::string& command, const std::string& complaint) {
-  const Output end = run_binary(command);
-  INFO(command << "\n" << end.text);
+  const ProgramEnd end = run_normlab(command);
+  INFO(command << "\n" << end.output);
   CHECK(end.code == 2);
-  const size_t last = end.text.size() < 2 ? std::string::npos : end.text.rfind('\n', end.text.size() - 2);
-  const std::string line = end.text.substr(last == std::string::npos ? 0 : last + 1);
+  const size_t last = end.output.size() < 2 ? std::string::npos : end.output.rfind('\n', end.output.size() - 2);
+  const std::string line = end.output.substr(last == std::string::npos ? 0 : last + 1);
   CHECK_THAT(line, Contains(complaint));
   CHECK(line.starts_with("normlab "));
 }
@@ -227,5 +227,5 @@ TEST_CASE("training refuses shards that are damaged, foreign, too short or anoth
     check_refusal(train(folder / "p/train", tok), complaint);
   }
   write_file(shard, good);
-  CHECK(run_binary(train(folder / "p/train", tok)).code == 0);
+  CHECK(run_normlab(train(folder / "p/train", tok)).code == 0);
 }

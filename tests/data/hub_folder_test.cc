@@ -55,6 +55,18 @@ TEST_CASE("tokenizer_config.json asks for a space in front and for tokens around
   CHECK(tokenizer->roles().begin == 4);
 }
 
+TEST_CASE("beside a tokenizer.json add_bos_token says nothing: its post-processor counts") {
+  const char* const flags = R"({"add_bos_token": true, "bos_token": "<|endoftext|>"})";
+  const Folder files{{"vocab.json", gpt2_vocab}, {"merges.txt", gpt2_merges}, {"tokenizer_config.json", flags}};
+  const Folder pipeline{{"tokenizer.json",
+                         R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+                             "added_tokens": [{"id": 2, "content": "<|endoftext|>", "special": true}]})"},
+                        {"tokenizer_config.json", flags}};
+  CHECK(files.load()->with_special_tokens(Ids{3}) == Ids{4, 3});
+  CHECK(pipeline.load()->with_special_tokens(Ids{0}) == Ids{0});
+  CHECK(pipeline.load()->roles().begin == 2);
+}
+
 TEST_CASE("tokens of added_tokens_decoder keep their flags") {
   const Folder f{{"vocab.json", gpt2_vocab},
                  {"merges.txt", gpt2_merges},

@@ -27,13 +27,14 @@ inline models::ModelConfig recorded_config(models::Objective objective, const st
 }
 
 // Random rows; a masked LM's end in padding (id 1) and are scored at some positions.
-inline MicroBatch recorded_batch(models::Objective objective, uint64_t seed) {
+inline MicroBatch recorded_batch(const models::ModelConfig& config, uint64_t seed) {
   engine::Rng rng{seed, 0};
   const int64_t rows = 3;
-  const bool masked = objective == models::Objective::mlm;
+  const bool masked = config.objective == models::Objective::mlm;
   std::vector<int32_t> ids, labels;
   std::vector<double> mask;
   MicroBatch batch;
+  models::Tokens tokens;
   for (int64_t i = 0; i < rows * kRecordedLength; ++i) {
     const bool padding = masked && i % kRecordedLength >= kRecordedLength - 2;
     ids.push_back(padding ? 1 : 2 + int32_t(rng.below(kRecordedVocabulary - 2)));
@@ -42,9 +43,11 @@ inline MicroBatch recorded_batch(models::Objective objective, uint64_t seed) {
     mask.push_back(!padding);
     batch.scored += scored;
   }
-  batch.tokens.ids = Tensor::from_ids(ids, {rows, kRecordedLength});
-  if (masked) batch.tokens.key_mask = Tensor::from(mask, {rows, kRecordedLength}, DType::u8);
-  batch.labels = Tensor::from_ids(labels, {rows, kRecordedLength});
+  tokens.ids = Tensor::from_ids(ids, {rows, kRecordedLength});
+  if (masked) tokens.key_mask = Tensor::from(mask, {rows, kRecordedLength}, DType::u8);
+  batch.tokens = models::input_rows(config, tokens);
+  batch.labels =
+      models::targets(config, Tensor::from_ids(labels, {rows, kRecordedLength}), kRecordedVocabulary - 1);
   return batch;
 }
 
@@ -65,8 +68,8 @@ struct RecordedRun {
     LossScaler scaler({.init = 256, .window = 2}, 1, 2);
     Update update(model, optimizer, *communicator, dtype == DType::f16 ? &scaler : nullptr, options);
     for (int64_t i = 0; i < 5; ++i) {
-      const MicroBatch batches[] = {recorded_batch(objective, uint64_t(2 * i)),
-                                    recorded_batch(objective, uint64_t(2 * i + 1))};
+      const MicroBatch batches[] = {recorded_batch(model.config(), uint64_t(2 * i)),
+                                    recorded_batch(model.config(), uint64_t(2 * i + 1))};
       const uint64_t before = engine::host_waits(device);
       const Update::Gradients g = update.gradients(batches, 2 * i);
       losses.push_back(g.loss), norms.push_back(g.norm);

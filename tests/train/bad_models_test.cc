@@ -9,7 +9,7 @@
 #include "models/init.h"
 #include "models/model_files.h"
 #include "models/model_gradcheck.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using namespace engine;
@@ -33,23 +33,23 @@ struct Sample : TemporaryFolder {
   std::string tokens() const { return path + "/tokens.json"; }
   std::string out() const { return path + "/out"; }
 
-  Output forward() const {
-    return run_binary("forward --model " + path + "/model --tokens " + tokens() + " --out " + out() +
+  ProgramEnd forward() const {
+    return run_normlab("forward --model " + path + "/model --tokens " + tokens() + " --out " + out() +
                       " --grads");
   }
-  Output convert() const { return run_binary("convert --from normlab --to hf " + path + "/model " + out()); }
-  Output inspect() const { return run_binary("inspect " + path + "/model"); }
+  ProgramEnd convert() const { return run_normlab("convert --from normlab --to hf " + path + "/model " + out()); }
+  ProgramEnd inspect() const { return run_normlab("inspect " + path + "/model"); }
 
   Json config;
   NamedTensors tensors;
 };
 
-void check_refused(const Output& result, const Sample& sample, const std::string& why) {
-  INFO(result.text);
+void check_refused(const ProgramEnd& result, const Sample& sample, const std::string& why) {
+  INFO(result.output);
   CHECK(result.code == 2);
-  CHECK(std::count(result.text.begin(), result.text.end(), '\n') == 1);
-  CHECK(result.text.rfind("normlab", 0) == 0);
-  CHECK_THAT(result.text, Contains(why));
+  CHECK(std::count(result.output.begin(), result.output.end(), '\n') == 1);
+  CHECK(result.output.rfind("normlab", 0) == 0);
+  CHECK_THAT(result.output, Contains(why));
   CHECK_FALSE(std::filesystem::exists(sample.out()));
 }
 
@@ -66,8 +66,8 @@ TEST_CASE("bad models: the sample itself is good") {
   CHECK(sample.inspect().code == 0);
   CHECK(sample.forward().code == 0);
   std::filesystem::remove_all(sample.out());
-  const Output converted = sample.convert();
-  INFO(converted.text);
+  const ProgramEnd converted = sample.convert();
+  INFO(converted.output);
   CHECK(converted.code == 0);
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("bad models: token files and paths") {
   refused("{\"input_ids\": [[1, 2]], \"lables\": [[1, 2]]}", "labels");
   const auto forward_with = [&](const std::string& tokens, const std::string& flags) {
     write_file(sample.tokens(), tokens);
-    return run_binary("forward --model " + sample.path + "/model --tokens " + sample.tokens() + " --out " +
+    return run_normlab("forward --model " + sample.path + "/model --tokens " + sample.tokens() + " --out " +
                       sample.out() + flags);
   };
   // A row of one token has logits, but no loss.
@@ -200,10 +200,10 @@ TEST_CASE("bad models: token files and paths") {
   std::filesystem::create_directory(sample.tokens());
   check_refused(sample.forward(), sample, "tokens.json");
   const std::string model = "forward --model " + sample.path;
-  check_refused(run_binary(model + "/nowhere --tokens x --out " + sample.out()), sample, "nowhere");
-  check_refused(run_binary(model + "/model --tokens x --out " + sample.out() + " --precision f8"), sample,
+  check_refused(run_normlab(model + "/nowhere --tokens x --out " + sample.out()), sample, "nowhere");
+  check_refused(run_normlab(model + "/model --tokens x --out " + sample.out() + " --precision f8"), sample,
                 "f8");
-  check_refused(run_binary("inspect gpt-125n"), sample, "gpt-125m");
-  check_refused(run_binary("inspect gpt-125m --norms 'attn{in=lm} ffn{}'"), sample, "lm");
-  check_refused(run_binary("inspect " + sample.path + "/none.json"), sample, "no such file");
+  check_refused(run_normlab("inspect gpt-125n"), sample, "gpt-125m");
+  check_refused(run_normlab("inspect gpt-125m --norms 'attn{in=lm} ffn{}'"), sample, "lm");
+  check_refused(run_normlab("inspect " + sample.path + "/none.json"), sample, "no such file");
 }

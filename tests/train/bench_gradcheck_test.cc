@@ -1,6 +1,4 @@
 // normlab gradcheck and normlab bench: exit codes, messages, and the JSON that other programs read.
-#include <sys/wait.h>
-#include <array>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <regex>
@@ -8,36 +6,25 @@
 #include "engine/autograd/tape.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 #include "train/commands/commands.h"
 
 namespace {
 
-struct Output {
-  int code;
-  std::string text;  // stdout alone
-};
-Output run_binary(const std::string& arguments) {
-  FILE* pipe = popen((std::string(BINARY_DIR) + "/normlab " + arguments).c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  Output out;
-  std::array<char, 4096> block;
-  for (size_t n; (n = fread(block.data(), 1, block.size(), pipe)) > 0;) out.text.append(block.data(), n);
-  const int status = pclose(pipe);
-  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
-}
+/// Standard output alone.
+ProgramEnd run(const std::string& arguments) { return run_normlab(arguments + " 2>/dev/null"); }
 
 }  // namespace
 
 TEST_CASE("gradcheck of one op as a table and as JSON") {
-  const Output table = run_binary("gradcheck --op rope");
+  const ProgramEnd table = run("gradcheck --op rope");
   CHECK(table.code == 0);
-  CHECK(table.text.find("rope [2, 5, 3x8] from 0") != std::string::npos);
-  CHECK(table.text.find("FAILED") == std::string::npos);
-  const Output json = run_binary("gradcheck --op rope --json");
+  CHECK(table.output.find("rope [2, 5, 3x8] from 0") != std::string::npos);
+  CHECK(table.output.find("FAILED") == std::string::npos);
+  const ProgramEnd json = run("gradcheck --op rope --json");
   CHECK(json.code == 0);
-  const engine::Json result = engine::parse_json(json.text, "gradcheck");
+  const engine::Json result = engine::parse_json(json.output, "gradcheck");
   CHECK(result["ok"] == true);
   CHECK(result["results"][0]["op"] == "rope");
   CHECK(result["results"][0]["inputs"][0]["name"] == "x");
@@ -46,10 +33,10 @@ TEST_CASE("gradcheck of one op as a table and as JSON") {
 }
 
 TEST_CASE("gradcheck --help names ops that exist") {
-  const std::string page = run_binary("gradcheck --help").text;
+  const std::string page = run("gradcheck --help").output;
   std::smatch names;
   REQUIRE(std::regex_search(page, names, std::regex("such as ([a-z_]+) or ([a-z_]+)")));
-  for (const int i : {1, 2}) CHECK(run_binary("gradcheck --op " + names[i].str()).code == 0);
+  for (const int i : {1, 2}) CHECK(run("gradcheck --op " + names[i].str()).code == 0);
 }
 
 TEST_CASE("gradcheck exits with 1 when a gradient is wrong, and with 2 for an unknown op") {
@@ -60,15 +47,15 @@ TEST_CASE("gradcheck exits with 1 when a gradient is wrong, and with 2 for an un
     CHECK(train::cmd_gradcheck(4, argv) == 1);
   }
   CHECK(train::cmd_gradcheck(4, argv) == 0);
-  const Output unknown = run_binary("gradcheck --op ropes 2>&1");
+  const ProgramEnd unknown = run_normlab("gradcheck --op ropes");
   CHECK(unknown.code == 2);
-  CHECK(unknown.text.find("no op 'ropes'; the nearest is 'rope'") != std::string::npos);
+  CHECK(unknown.output.find("no op 'ropes'; the nearest is 'rope'") != std::string::npos);
 }
 
 TEST_CASE("bench step prints speed, parts of the step and memory") {
-  const Output out = run_binary("bench step tiny --steps 2 --precision bf16 --norms normformer --json");
+  const ProgramEnd out = run("bench step tiny --steps 2 --precision bf16 --norms normformer --json");
   REQUIRE(out.code == 0);
-  const engine::Json results = engine::parse_json(out.text, "bench")["results"];
+  const engine::Json results = engine::parse_json(out.output, "bench")["results"];
   REQUIRE(results.size() == 7);
   CHECK(results[0]["name"].get<std::string>() == "tiny bf16 normformer tokens/s");
   for (const auto& row : results) {
@@ -79,14 +66,14 @@ TEST_CASE("bench step prints speed, parts of the step and memory") {
   for (int i = 1; i <= 3; ++i) parts += results[size_t(i)]["fraction"].get<double>();
   CHECK(parts == Approx(1).margin(0.5));  // medians of three parts
 
-  const Output pair = run_binary("bench step tiny --steps 2 --against normformer --json");
+  const ProgramEnd pair = run("bench step tiny --steps 2 --against normformer --json");
   REQUIRE(pair.code == 0);
-  const engine::Json last = engine::parse_json(pair.text, "bench")["results"].back();
+  const engine::Json last = engine::parse_json(pair.output, "bench")["results"].back();
   CHECK(last["name"].get<std::string>() == "a step, against normformer's in turn");
   CHECK(last["fraction"].get<double>() > 0);
 
-  CHECK(run_binary("bench step gpt-b5 2>&1").code == 2);
-  CHECK(run_binary("bench step gpt-b5 2>&1").text.find("nearest valid: \"gpt-b4\"") != std::string::npos);
+  CHECK(run_normlab("bench step gpt-b5").code == 2);
+  CHECK(run_normlab("bench step gpt-b5").output.find("nearest valid: \"gpt-b4\"") != std::string::npos);
 }
 
 #if defined(ENGINE_HAS_cuda_host)
@@ -116,16 +103,16 @@ TEST_CASE("bench step counts a step's traffic and predicts its time", "[medium]"
 #endif
 
 TEST_CASE("bench ops prints the machine and its figures as JSON") {
-  const Output out = run_binary("bench ops head_scale --repeats 1 --threads 2 --json");
+  const ProgramEnd out = run("bench ops head_scale --repeats 1 --threads 2 --json");
   REQUIRE(out.code == 0);
-  const engine::Json result = engine::parse_json(out.text, "bench");
+  const engine::Json result = engine::parse_json(out.output, "bench");
   CHECK(result["machine"]["threads"] == 2);
   REQUIRE(result["results"].size() == 2);
   for (const char* key : {"name", "value", "unit", "ceiling", "fraction"})
     CHECK(result["results"][0].contains(key));
   CHECK(result["results"][0]["name"] == "head_scale forward f32 [8192, 768]");
-  CHECK(run_binary("bench ops nothing 2>&1").code == 2);
-  CHECK(run_binary("bench nothing 2>&1").code == 2);
+  CHECK(run_normlab("bench ops nothing").code == 2);
+  CHECK(run_normlab("bench nothing").code == 2);
 }
 
 TEST_CASE("bench tokenizer prints learning, encoding and decoding") {
@@ -134,18 +121,18 @@ TEST_CASE("bench tokenizer prints learning, encoding and decoding") {
   for (int i = 0; i < 20000; ++i) text += "word" + std::to_string(i % 97) + " and ";
   engine::write_file(folder / "text", text);
   REQUIRE(
-      run_binary("tokenizer train --input " + folder / "text" + " --vocab-size 300 --out " + folder / "tok")
+      run("tokenizer train --input " + folder / "text" + " --vocab-size 300 --out " + folder / "tok")
           .code == 0);
-  const Output out = run_binary("bench tokenizer " + folder / "text" + " --tokenizer " + folder / "tok" +
+  const ProgramEnd out = run("bench tokenizer " + folder / "text" + " --tokenizer " + folder / "tok" +
                                 " --vocab-size 300 --repeats 1 --threads 2 --json");
   REQUIRE(out.code == 0);
-  const engine::Json results = engine::parse_json(out.text, "bench")["results"];
+  const engine::Json results = engine::parse_json(out.output, "bench")["results"];
   REQUIRE(results.size() == 4);
   CHECK(results[0]["name"] == "train 300 tokens on 2 threads");
   CHECK(results[1]["name"] == "encode on 2 threads");
   CHECK(results[3]["name"] == "decode");
   for (const auto& row : results) CHECK(row["value"].get<double>() > 0);
-  CHECK(run_binary("bench tokenizer " + folder / "text" + " 2>&1").text.find("nothing to do") !=
+  CHECK(run_normlab("bench tokenizer " + folder / "text").output.find("nothing to do") !=
         std::string::npos);
-  CHECK(run_binary("bench tokenizer " + folder / "none" + " --vocab-size 300 2>&1").code == 2);
+  CHECK(run("bench tokenizer " + folder / "none" + " --vocab-size 300").code == 2);
 }

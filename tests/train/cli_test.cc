@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "train/commands/cli.h"
 #include "train/commands/cli_help.h"
 #include "train/failure.h"
@@ -90,24 +90,24 @@ TEST_CASE("help pages wrap into two columns") {
   CHECK_THAT(page,
              Contains("--out FILE") && Contains("(default: report.html)") && Contains("(may be repeated)"));
   CHECK_THAT(two_columns({{"a", "one"}, {"long", "two"}}), Equals("  a     one\n  long  two\n"));
-  const std::string wrapped = two_columns({{std::string(40, 'x'), std::string(66, 'y') + " z"}});
-  CHECK_THAT(wrapped, Equals("  " + std::string(40, 'x') + "\n" + std::string(33, ' ') +
-                             std::string(66, 'y') + "\n" + std::string(33, ' ') + "z\n"));
+  const std::string wrapped = two_columns({{std::string(40, 'x'), std::string(53, 'y') + " z"}});
+  CHECK_THAT(wrapped, Equals("  " + std::string(40, 'x') + "\n" + std::string(26, ' ') +
+                             std::string(53, 'y') + "\n" + std::string(26, ' ') + "z\n"));
 }
 
 TEST_CASE("the binary: help, version, unknown command, exit codes") {
-  const Output help = run_binary("--help");
+  const ProgramEnd help = run_normlab("--help");
   CHECK(help.code == 0);
-  CHECK_THAT(help.text, Contains("usage: normlab COMMAND"));
-  const Output version = run_binary("--version");
+  CHECK_THAT(help.output, Contains("usage: normlab COMMAND"));
+  const ProgramEnd version = run_normlab("--version");
   CHECK(version.code == 0);
-  CHECK_THAT(version.text, Contains("normlab ") && Contains("."));
-  const Output unknown = run_binary("'wrong\nword'");
+  CHECK_THAT(version.output, Contains("normlab ") && Contains("."));
+  const ProgramEnd unknown = run_normlab("'wrong\nword'");
   CHECK(unknown.code == 2);
-  CHECK_THAT(unknown.text, Contains("normlab: unknown command \"wrong\\nword\""));
-  CHECK(std::count(unknown.text.begin(), unknown.text.end(), '\n') == 1);
-  CHECK(run_binary("").code == 2);
-  CHECK(run_binary("--help > /dev/full").code == 2);
+  CHECK_THAT(unknown.output, Contains("normlab: unknown command \"wrong\\nword\""));
+  CHECK(std::count(unknown.output.begin(), unknown.output.end(), '\n') == 1);
+  CHECK(run_normlab("").code == 2);
+  CHECK(run_normlab("--help > /dev/full").code == 2);
 }
 
 namespace {

@@ -5,12 +5,12 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/io/safetensors.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 namespace {
 
-Output convert(const std::string& arguments) { return run_binary("convert " + arguments); }
+ProgramEnd convert(const std::string& arguments) { return run_normlab("convert " + arguments); }
 
 /// GPT-2 of no width to speak of, one layer, with the mask that old files carry.
 void write_gpt2(const std::string& folder) {
@@ -40,12 +40,12 @@ void write_gpt2(const std::string& folder) {
 TEST_CASE("convert: there and back, naming what it drops") {
   TemporaryFolder tmp;
   write_gpt2(tmp / "hf");
-  const Output in = convert("--from hf --to normlab " + (tmp / "hf") + " " + (tmp / "ours"));
+  const ProgramEnd in = convert("--from hf --to normlab " + (tmp / "hf") + " " + (tmp / "ours"));
   CHECK(in.code == 0);
-  CHECK(in.text == "dropped h.0.attn.bias: the causal mask, a constant\n");
-  const Output out = convert("--from normlab --to hf " + (tmp / "ours") + " " + (tmp / "back"));
+  CHECK(in.output == "dropped h.0.attn.bias: the causal mask, a constant\n");
+  const ProgramEnd out = convert("--from normlab --to hf " + (tmp / "ours") + " " + (tmp / "back"));
   CHECK(out.code == 0);
-  CHECK(out.text.empty());
+  CHECK(out.output.empty());
   CHECK(engine::Safetensors(tmp / "back").find("transformer.h.0.attn.c_attn.weight") != nullptr);
 }
 
@@ -55,19 +55,19 @@ TEST_CASE("convert: a run, whose tokenizer says which token ends a text") {
   std::string words;
   for (int i = 0; i < 200; ++i) words += "the cat sat on the mat " + std::to_string(i * 7919 % 97) + "\n";
   engine::write_file(text, words);
-  REQUIRE(run_binary("tokenizer train --vocab-size 300 --special '<|endoftext|>' --out " + tok + " --input " +
+  REQUIRE(run_normlab("tokenizer train --vocab-size 300 --special '<|endoftext|>' --out " + tok + " --input " +
                      text)
               .code == 0);
-  REQUIRE(run_binary("prepare --tokenizer " + tok + " --input " + text + " --out " + (tmp / "set")).code ==
+  REQUIRE(run_normlab("prepare --tokenizer " + tok + " --input " + text + " --out " + (tmp / "set")).code ==
           0);
   engine::write_file(tmp / "c.json",
                      R"({"model": {"layers": 1, "width": 8, "heads": 1, "ffn_width": 8, "context": 8,
     "norms": "pre_ln", "activation": "gelu_tanh", "positions": "learned"}, "budget": {"steps": 2}, "threads": 1,
     "data": {"tokenizer": ")" +
                          tok + R"(", "train": ")" + (tmp / "set") + R"(/train"}})");
-  REQUIRE(run_binary("train --config " + (tmp / "c.json") + " --out " + (tmp / "run")).code == 0);
-  const Output result = convert("--from normlab --to hf " + (tmp / "run") + " " + out);
-  INFO(result.text);
+  REQUIRE(run_normlab("train --config " + (tmp / "c.json") + " --out " + (tmp / "run")).code == 0);
+  const ProgramEnd result = convert("--from normlab --to hf " + (tmp / "run") + " " + out);
+  INFO(result.output);
   REQUIRE(result.code == 0);
   const engine::Json config = engine::read_json(out + "/config.json"),
                      tokenizer = engine::read_json(out + "/tokenizer_config.json"),
@@ -83,10 +83,10 @@ TEST_CASE("inspect: a Hugging Face folder shows what it becomes") {
   TemporaryFolder tmp;
   write_gpt2(tmp / "hf");
   CHECK(convert("--from hf --to normlab " + (tmp / "hf") + " " + (tmp / "ours")).code == 0);
-  const Output theirs = run_binary("inspect " + (tmp / "hf")), ours = run_binary("inspect " + (tmp / "ours"));
-  INFO(theirs.text);
+  const ProgramEnd theirs = run_normlab("inspect " + (tmp / "hf")), ours = run_normlab("inspect " + (tmp / "ours"));
+  INFO(theirs.output);
   CHECK(theirs.code == 0);
-  CHECK(theirs.text == ours.text);
+  CHECK(theirs.output == ours.output);
 }
 
 TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
@@ -99,9 +99,9 @@ TEST_CASE("convert: mistakes exit with 2, one line, and write nothing") {
         "--from hf --to normlab " + hf + " " + hf,
         "--from hf --to normlab " + (tmp / "nowhere") + " " + out}) {
     INFO(arguments);
-    const Output result = convert(arguments);
+    const ProgramEnd result = convert(arguments);
     CHECK(result.code == 2);
-    CHECK(std::count(result.text.begin(), result.text.end(), '\n') == 1);
+    CHECK(std::count(result.output.begin(), result.output.end(), '\n') == 1);
     CHECK_FALSE(engine::is_directory(out));
   }
 }
@@ -114,13 +114,13 @@ TEST_CASE("convert: files of two conversions side by side are told wherever the 
   engine::write_file(tmp / "tokens.json", R"({"input_ids": [[1, 2]]})");
   const std::string forward =
       "forward --model " + ours + " --tokens " + (tmp / "tokens.json") + " --out " + (tmp / "o");
-  CHECK(run_binary(forward).text.find("warning") == std::string::npos);
+  CHECK(run_normlab(forward).output.find("warning") == std::string::npos);
   engine::write_file(config, engine::read_file(config) + " ");
   const std::string told = "warning: " + config + ": is not the file that model.safetensors was written with";
-  CHECK(run_binary(forward).text.find(told) != std::string::npos);
-  CHECK(convert("--from normlab --to hf " + ours + " " + back).text.find(told) != std::string::npos);
+  CHECK(run_normlab(forward).output.find(told) != std::string::npos);
+  CHECK(convert("--from normlab --to hf " + ours + " " + back).output.find(told) != std::string::npos);
   engine::write_file(back + "/config.json", engine::read_file(back + "/config.json") + " ");
   const std::string told_back = "warning: " + back + "/config.json: is not the file";
-  CHECK(convert("--from hf --to normlab " + back + " " + (tmp / "again")).text.find(told_back) !=
+  CHECK(convert("--from hf --to normlab " + back + " " + (tmp / "again")).output.find(told_back) !=
         std::string::npos);
 }

@@ -11,7 +11,7 @@
 #include "models/init.h"
 #include "models/model_files.h"
 #include "models/model_gradcheck.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 #include "train/open_model.h"
 
@@ -55,17 +55,17 @@ struct Sample : TemporaryFolder {
 
   Json generated(const std::string& more) const {
     const std::string command = "generate --json --temperature 0 --tokens 6 --model " + folder() + " " + more;
-    const Output out = run_binary(command);  // the line about speed stands before or behind the object
-    INFO(out.text);
+    const ProgramEnd out = run_normlab(command);  // the line about speed stands before or behind the object
+    INFO(out.output);
     REQUIRE(out.code == 0);
-    const size_t start = out.text.find('{');
-    return parse_json(out.text.substr(start, out.text.rfind('}') + 1 - start), "generate")["samples"][0];
+    const size_t start = out.output.find('{');
+    return parse_json(out.output.substr(start, out.output.rfind('}') + 1 - start), "generate")["samples"][0];
   }
   double loss() const {
-    const Output out = run_binary("eval ppl --json --model " + folder() + " --data " + path + "/text.txt");
-    INFO(out.text);
+    const ProgramEnd out = run_normlab("eval ppl --json --model " + folder() + " --data " + path + "/text.txt");
+    INFO(out.output);
     REQUIRE(out.code == 0);
-    return parse_json(out.text, "eval")["results"][0]["loss"].get<double>();
+    return parse_json(out.output, "eval")["results"][0]["loss"].get<double>();
   }
 };
 
@@ -120,9 +120,9 @@ TEST_CASE("text tokens: any end that the model's files name ends a text") {
     CHECK(cut["ended"] == true);
   }
   sample.set_generation(R"({"eos_token_id": "end"})");
-  const Output refused = run_binary("generate --model " + sample.folder() + " --prompt x");
+  const ProgramEnd refused = run_normlab("generate --model " + sample.folder() + " --prompt x");
   CHECK(refused.code == 2);
-  CHECK_THAT(refused.text, Contains("generation_config.json: eos_token_id: expected an integer"));
+  CHECK_THAT(refused.output, Contains("generation_config.json: eos_token_id: expected an integer"));
 }
 
 TEST_CASE("weights that are not numbers are named by every command that would use them") {
@@ -134,8 +134,8 @@ TEST_CASE("weights that are not numbers are named by every command that would us
   models::save_model(*model, sample.folder());
   for (const std::string& command :
        {"eval ppl --json --data " + sample.path + "/text.txt", std::string("generate --prompt a")}) {
-    const Output out = run_binary(command + " --model " + sample.folder());
+    const ProgramEnd out = run_normlab(command + " --model " + sample.folder());
     CHECK(out.code == 2);
-    CHECK_THAT(out.text, Contains("tensor \"layers.0.attn.out.bias\": all") && Contains("not finite"));
+    CHECK_THAT(out.output, Contains("tensor \"layers.0.attn.out.bias\": all") && Contains("not finite"));
   }
 }

@@ -10,7 +10,7 @@
 
 #include "../training_support.h"
 #include "engine/base/file.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "train/comparison/analysis.h"
 #include "train/evaluation/statistics.h"
 
@@ -44,10 +44,10 @@ Json without_times(Json result) {
 
 TEST_CASE("a comparison is paired by seed, and the same for any number of jobs") {
   CompareJob job;
-  const Output out = run_binary(job.arguments("a", "--seeds 3 pre_ln normformer post_ln"));
-  INFO(out.text);
+  const ProgramEnd out = run_normlab(job.arguments("a", "--seeds 3 pre_ln normformer post_ln"));
+  INFO(out.output);
   REQUIRE(out.code == 0);
-  CHECK_THAT(out.text,
+  CHECK_THAT(out.output,
              Contains("3 seeds, paired") && Contains("learning rate not tuned") && Contains("baseline"));
   const Json result = job.result("a");
   CHECK(result["baseline"] == "pre_ln");
@@ -76,24 +76,24 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   CHECK_THAT(engine::read_file(job.folder / "a/report.html"),
              Contains("<h2>Comparison</h2>") && Contains("seeds, paired"));
 
-  REQUIRE(run_binary(job.arguments("b", "--seeds 3 --jobs 3 pre_ln normformer post_ln")).code == 0);
+  REQUIRE(run_normlab(job.arguments("b", "--seeds 3 --jobs 3 pre_ln normformer post_ln")).code == 0);
   CHECK(without_times(job.result("b")) == without_times(result));
   // Finished: nothing is trained again, and another question is refused.
-  const Output again = run_binary(job.arguments("a", "--resume --seeds 3 pre_ln normformer post_ln"));
+  const ProgramEnd again = run_normlab(job.arguments("a", "--resume --seeds 3 pre_ln normformer post_ln"));
   CHECK(again.code == 0);
-  CHECK(again.text.find("training") == std::string::npos);
+  CHECK(again.output.find("training") == std::string::npos);
   CHECK_THAT(
-      run_binary(job.arguments("a", "--resume --seeds 3 --set optim.lr=0.02 pre_ln normformer post_ln")).text,
+      run_normlab(job.arguments("a", "--resume --seeds 3 --set optim.lr=0.02 pre_ln normformer post_ln")).output,
       Contains("config.optim.lr differs"));
-  CHECK_THAT(run_binary(job.arguments("a", "--seeds 3 pre_ln normformer post_ln")).text,
+  CHECK_THAT(run_normlab(job.arguments("a", "--seeds 3 pre_ln normformer post_ln")).output,
              Contains("--resume"));
 }
 
 TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is hopeless", "[medium]") {
   CompareJob job;
-  const Output out = run_binary(
+  const ProgramEnd out = run_normlab(
       job.arguments("a", "--seeds 2 --jobs 2 --lr 1e-7,0.01,0.02 --stop-margin 0.05 pre_ln normformer"));
-  INFO(out.text);
+  INFO(out.output);
   REQUIRE(out.code == 0);
   const Json result = job.result("a");
   CHECK(result["tuned"] == true);
@@ -119,7 +119,7 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
 
 TEST_CASE("a comparison that is stopped or killed goes on to the same result", "[medium]") {
   CompareJob job;
-  REQUIRE(run_binary(job.arguments("whole", "--seeds 2 pre_ln post_ln")).code == 0);
+  REQUIRE(run_normlab(job.arguments("whole", "--seeds 2 pre_ln post_ln")).code == 0);
   const std::string config = job.folder / "config.json", out = job.folder / "parts";
   int stops = 0;
   for (int attempt = 0; attempt < 40; ++attempt) {
@@ -141,15 +141,15 @@ TEST_CASE("a comparison that is stopped or killed goes on to the same result", "
     ++stops;
   }
   CHECK(stops >= 2);
-  REQUIRE(run_binary(job.arguments("parts", "--seeds 2 --resume pre_ln post_ln")).code == 0);
+  REQUIRE(run_normlab(job.arguments("parts", "--seeds 2 --resume pre_ln post_ln")).code == 0);
   CHECK(without_times(job.result("parts")) == without_times(job.result("whole")));
 }
 
 TEST_CASE("a run that fails is listed, and no mean is taken over the others") {
   CompareJob job;
-  const Output out = run_binary(job.arguments(
+  const ProgramEnd out = run_normlab(job.arguments(
       "a", "--seeds 1 --set optim.clip=0 --set optim.name=sgd --set optim.lr=1e14 pre_ln post_ln"));
-  INFO(out.text);
+  INFO(out.output);
   REQUIRE(out.code == 0);
   for (const Json& row : job.result("a")["placements"]) {
     CHECK(row["failed"] == 1);
@@ -174,11 +174,11 @@ TEST_CASE("verdicts are what statistics allow, curves are read between their poi
 TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   CompareJob job;
   const auto refused = [&](const std::string& rest, const std::string& message) {
-    const Output out = run_binary(job.arguments("none", rest));
-    INFO(rest << "\n" << out.text);
+    const ProgramEnd out = run_normlab(job.arguments("none", rest));
+    INFO(rest << "\n" << out.output);
     CHECK(out.code == 2);
-    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
-    CHECK_THAT(out.text, Contains(message));
+    CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
+    CHECK_THAT(out.output, Contains(message));
     CHECK(!std::filesystem::exists(job.folder / "none"));
   };
   refused("pre_ln", "needs two placements");
@@ -194,8 +194,8 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   refused("pre_ln post_ln --lr 0.1,0.1", "is there twice");
   refused("pre_ln post_ln --lr 0.1 --lr-seeds 1", "is a seed of the claim");
   refused("pre_ln post_ln --extend", "goes with --lr");
-  const Output dry = run_binary(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run"));
+  const ProgramEnd dry = run_normlab(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run"));
   CHECK(dry.code == 0);
-  CHECK_THAT(dry.text, Contains("8 runs, about") && Contains("memory:"));
+  CHECK_THAT(dry.output, Contains("8 runs, about") && Contains("memory:"));
   CHECK(!std::filesystem::exists(job.folder / "none"));
 }

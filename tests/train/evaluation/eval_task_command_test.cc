@@ -10,7 +10,7 @@
 #include "engine/base/json.h"
 #include "models/init.h"
 #include "models/model_files.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using Catch::Matchers::Contains;
@@ -54,10 +54,10 @@ struct Files : TemporaryFolder {
   }
 };
 
-Json json_of(const Output& out) {
-  INFO(out.text);
+Json json_of(const ProgramEnd& out) {
+  INFO(out.output);
   REQUIRE(out.code == 0);
-  return engine::parse_json(out.text, "stdout");
+  return engine::parse_json(out.output, "stdout");
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ TEST_CASE("eval TASK gives one JSON object and a line for each document") {
   Files files;
   const std::string model = files.model("m"), data = files.piqa("valid", 7);
   const std::string common = " --model " + model + " --data " + data + " --json";
-  const Json all = json_of(run_binary("eval piqa" + common + " --out " + (files / "lines.jsonl")));
+  const Json all = json_of(run_normlab("eval piqa" + common + " --out " + (files / "lines.jsonl")));
   CHECK(all["command"] == "eval piqa");
   for (const char* key : {"version", "model", "data", "precision", "seconds"}) CHECK(all.contains(key));
   const Json& result = all["results"][0];
@@ -88,14 +88,14 @@ TEST_CASE("eval TASK gives one JSON object and a line for each document") {
   CHECK(count == 7);
   CHECK(result["metrics"]["acc"].get<double>() == Approx(right / 7.0));
 
-  const Json limited = json_of(run_binary("eval piqa --limit 3 --batch 1 --threads 1" + common));
+  const Json limited = json_of(run_normlab("eval piqa --limit 3 --batch 1 --threads 1" + common));
   CHECK(limited["results"][0]["documents"] == 3);
-  const Json gpt3 = json_of(run_binary("eval piqa --protocol gpt3" + common));
+  const Json gpt3 = json_of(run_normlab("eval piqa --protocol gpt3" + common));
   CHECK(gpt3["results"][0]["headline"] == "acc_token");
-  const Json cut = json_of(run_binary("eval piqa --context 8" + common));
+  const Json cut = json_of(run_normlab("eval piqa --context 8" + common));
   CHECK(cut["results"][0]["context"] == 8);
   CHECK(cut["results"][0]["cut"] == 14);
-  CHECK_THAT(run_binary("eval piqa --model " + model + " --data " + data).text,
+  CHECK_THAT(run_normlab("eval piqa --model " + model + " --data " + data).output,
              Contains("piqa         lm-eval, 7 documents, context 48") && Contains("acc_norm     0."));
 }
 
@@ -103,13 +103,13 @@ TEST_CASE("one document has no standard error, and documents without answers are
   Files files;
   const std::string model = files.model("m");
   const Json one =
-      json_of(run_binary("eval piqa --json --limit 1 --model " + model + " --data " + files.piqa("a", 2)));
+      json_of(run_normlab("eval piqa --json --limit 1 --model " + model + " --data " + files.piqa("a", 2)));
   CHECK(one["results"][0]["metrics"]["acc_stderr"].is_null());
   const std::string unanswered = "eval piqa --json --model " + model + " --data " + files.piqa("b", 3, false);
-  const Output refused = run_binary(unanswered);
+  const ProgramEnd refused = run_normlab(unanswered);
   CHECK(refused.code == 2);
-  CHECK_THAT(refused.text, Contains("no document has an answer"));
-  const Json kept = json_of(run_binary(unanswered + " --out " + (files / "b.out")));
+  CHECK_THAT(refused.output, Contains("no document has an answer"));
+  const Json kept = json_of(run_normlab(unanswered + " --out " + (files / "b.out")));
   CHECK(kept["results"][0]["answered"] == 0);
   CHECK(kept["results"][0]["metrics"].empty());
   CHECK(kept["results"][0]["chance"].is_null());
@@ -122,9 +122,9 @@ TEST_CASE("a model without numbers is refused before it makes a choice") {
   const auto model = models::load_model(folder, nn::Precision::of(engine::DType::f32));
   model->parameters().values().fill(NAN);
   models::save_model(*model, folder);
-  const Output out = run_binary("eval piqa --json --model " + folder + " --data " + files.piqa("a", 2));
+  const ProgramEnd out = run_normlab("eval piqa --json --model " + folder + " --data " + files.piqa("a", 2));
   CHECK(out.code == 2);
-  CHECK_THAT(out.text, Contains("embed.tokens.weight") && Contains("not finite"));
+  CHECK_THAT(out.output, Contains("embed.tokens.weight") && Contains("not finite"));
 }
 
 TEST_CASE("a model whose numbers overflow makes no choice and no number") {
@@ -134,10 +134,10 @@ TEST_CASE("a model whose numbers overflow makes no choice and no number") {
   model->parameters().values().fill(1e38);  // finite, but products of them are not
   models::save_model(*model, folder);
   const std::string common = " --json --model " + folder + " --data ";
-  const Json result = json_of(run_binary("eval piqa" + common + files.piqa("a", 2)))["results"][0];
+  const Json result = json_of(run_normlab("eval piqa" + common + files.piqa("a", 2)))["results"][0];
   CHECK(result["metrics"]["acc"] == 0);
   const std::string passages = files.put("l.jsonl", "{\"text\": \"a b c\"}\n{\"text\": \"d e f\"}\n");
-  const Json lambada = json_of(run_binary("eval lambada" + common + passages))["results"][0];
+  const Json lambada = json_of(run_normlab("eval lambada" + common + passages))["results"][0];
   CHECK(lambada["metrics"]["perplexity"].is_null());
   CHECK(lambada["metrics"]["perplexity_stderr"].is_null());
   CHECK(lambada["metrics"]["acc"] == 0);
@@ -147,11 +147,11 @@ TEST_CASE("each mistake of eval TASK has its line") {
   Files files;
   const std::string model = files.model("m"), data = files.piqa("valid", 2);
   const auto refused = [&](const std::string& arguments, const std::string& message) {
-    const Output out = run_binary("eval " + arguments);
-    INFO(arguments << "\n" << out.text);
+    const ProgramEnd out = run_normlab("eval " + arguments);
+    INFO(arguments << "\n" << out.output);
     CHECK(out.code == 2);
-    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
-    CHECK_THAT(out.text, Contains(message));
+    CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
+    CHECK_THAT(out.output, Contains(message));
   };
   const std::string with = " --model " + model + " --data ";
   refused("piqaa" + with + data, "nearest: piqa");

@@ -6,7 +6,7 @@
 
 #include "../training_support.h"
 #include "engine/base/file.h"
-#include "run_binary.h"
+#include "run_program.h"
 
 using namespace train;
 using Catch::Matchers::Contains;
@@ -23,10 +23,10 @@ struct ProbeJob : Job {
   }
 };
 
-Json json_of(const Output& out) {
-  INFO(out.text);
+Json json_of(const ProgramEnd& out) {
+  INFO(out.output);
   REQUIRE(out.code == 0);
-  return engine::parse_json(out.text.substr(out.text.find("{\n")), "stdout");
+  return engine::parse_json(out.output.substr(out.output.find("{\n")), "stdout");
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ Json json_of(const Output& out) {
 TEST_CASE("metrics have gradients from before clipping") {
   ProbeJob job;
   for (const char* clip : {"0", "1e-3"})
-    REQUIRE(run_binary("train --config " + job.config_file() +
+    REQUIRE(run_normlab("train --config " + job.config_file() +
                        " --set log.layers=1 --set log.every=1 --set budget.steps=1" +
                        " --set optim.clip=" + clip + " --out " + (job.folder / ("clip" + std::string(clip))))
                 .code == 0);
@@ -51,11 +51,11 @@ TEST_CASE("metrics have gradients from before clipping") {
 TEST_CASE("probe gradients over training is what metrics record, by update, window and baseline") {
   ProbeJob job;
   const std::string config = job.config_file();
-  REQUIRE(run_binary("train --config " + config +
+  REQUIRE(run_normlab("train --config " + config +
                      " --set log.layers=1 --set seed=2 --set budget.steps=6 --out " + (job.folder / "run"))
               .code == 0);
   const Json out =
-      json_of(run_binary("probe gradients --json --config " + config +
+      json_of(run_normlab("probe gradients --json --config " + config +
                          " --steps 6 --seeds 2 --window 3..6 --at 1,5 --relative-to pre_ln normformer"));
   CHECK(out["command"] == "probe gradients");
   REQUIRE(out["results"].size() == 4);
@@ -89,29 +89,29 @@ TEST_CASE("probe gradients over training is what metrics record, by update, wind
 TEST_CASE("static probes read a run, and gains every checkpoint of it") {
   ProbeJob job;
   const std::string run = job.folder / "run";
-  REQUIRE(run_binary("train --config " + job.config_file() +
+  REQUIRE(run_normlab("train --config " + job.config_file() +
                      " --set budget.steps=6 --set checkpoint.every=2 --set checkpoint.keep=9 --out " + run)
               .code == 0);
-  const Json gains = json_of(run_binary("probe gains --json --all-checkpoints --model " + run));
+  const Json gains = json_of(run_normlab("probe gains --json --all-checkpoints --model " + run));
   REQUIRE(gains["results"].size() == 3);
   CHECK(gains["results"][2]["means"]["attn.head_gain"].size() == 2);
   CHECK(gains["results"][2]["depth"] == Json({0.0, 0.5}));
   const std::string rows = " --model " + run + " --data " + (job.folder / "train.bin");
-  const Json five = json_of(run_binary("probe gradients --json --rows 5 --batch 2" + rows));
-  const Json whole = json_of(run_binary("probe gradients --json --rows 5 --batch 5" + rows));
+  const Json five = json_of(run_normlab("probe gradients --json --rows 5 --batch 2" + rows));
+  const Json whole = json_of(run_normlab("probe gradients --json --rows 5 --batch 5" + rows));
   CHECK(five["placement"] == whole["results"][0]["placement"]);
   for (size_t l = 0; l < 2; ++l)
     CHECK(five["results"][0]["w2_grad"][l].get<double>() ==
           Approx(whole["results"][0]["w2_grad"][l].get<double>()).epsilon(1e-5));
-  const Json attention = json_of(run_binary("probe attention --json --rows 4" + rows));
+  const Json attention = json_of(run_normlab("probe attention --json --rows 4" + rows));
   for (const Json& relative : attention["results"][0]["relative"])
     CHECK((relative.get<double>() > 0 && relative.get<double>() <= 1));
-  CHECK_THAT(run_binary("probe attention --rows 4" + rows).text, Contains("logit_max"));
+  CHECK_THAT(run_normlab("probe attention --rows 4" + rows).output, Contains("logit_max"));
   for (const std::string probe :
        {"attention --rows 4" + rows, "gradients --rows 4" + rows, "gains --all-checkpoints --model " + run}) {
     const std::string page = job.folder / "page.html";
     std::filesystem::remove(page);
-    REQUIRE(run_binary("probe " + probe + " --out " + page).code == 0);
+    REQUIRE(run_normlab("probe " + probe + " --out " + page).code == 0);
     CHECK_THAT(engine::read_file(page),
                Contains("id=\"cards-data\"") && Contains("\"title\"") && Contains("</html>"));
   }
@@ -121,7 +121,7 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
   ProbeJob job;
   const std::string config = job.config_file({{"optim", {{"clip", 0}}}});
   const Json broken = json_of(
-      run_binary("probe stability --json --seeds 2 --ramp 0.05 --max-lr 20 pre_ln --config " + config));
+      run_normlab("probe stability --json --seeds 2 --ramp 0.05 --max-lr 20 pre_ln --config " + config));
   const Json& result = broken["results"][0];
   REQUIRE(result["runs"].size() == 2);
   for (const Json& r : result["runs"]) {
@@ -130,21 +130,21 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
   }
   CHECK(result["median_lr"].get<double>() ==
         Approx((result["runs"][0]["lr"].get<double>() + result["runs"][1]["lr"].get<double>()) / 2));
-  const Output held =
-      run_binary("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
+  const ProgramEnd held =
+      run_normlab("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
   CHECK(held.code == 0);
-  CHECK_THAT(held.text, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
+  CHECK_THAT(held.output, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
 }
 
 TEST_CASE("each mistake of probe has its line") {
   ProbeJob job;
   const std::string config = " --config " + job.config_file();
   const auto refused = [&](const std::string& arguments, const std::string& message) {
-    const Output out = run_binary("probe " + arguments);
-    INFO(arguments << "\n" << out.text);
+    const ProgramEnd out = run_normlab("probe " + arguments);
+    INFO(arguments << "\n" << out.output);
     CHECK(out.code == 2);
-    CHECK(std::count(out.text.begin(), out.text.end(), '\n') == 1);
-    CHECK_THAT(out.text, Contains(message));
+    CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
+    CHECK_THAT(out.output, Contains(message));
   };
   refused("gradients", "give a saved model (--model DIR) or a config to train (--config FILE)");
   refused("gradients" + config, "SPEC is missing");
