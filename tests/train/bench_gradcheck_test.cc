@@ -78,10 +78,10 @@ TEST_CASE("bench step prints speed, parts of the step and memory") {
 
 #if defined(ENGINE_HAS_cuda_host)
 TEST_CASE("bench step counts a step's traffic and predicts its time", "[medium]") {
-  const Output out =
-      run_binary("bench step tiny --device cuda-host --traffic --precision bf16 --layers 3 --json");
+  const ProgramEnd out =
+      run("bench step tiny --device cuda-host --traffic --precision bf16 --layers 3 --json");
   REQUIRE(out.code == 0);
-  const engine::Json counted = engine::parse_json(out.text, "bench");
+  const engine::Json counted = engine::parse_json(out.output, "bench");
   const engine::Json& step = counted["step"];
   double seconds = 0, flop = 0;
   for (const auto& row : counted["traffic"]) {
@@ -96,9 +96,9 @@ TEST_CASE("bench step counts a step's traffic and predicts its time", "[medium]"
   CHECK(flop > formula);
   CHECK(flop < 1.5 * formula);
   CHECK(step["conflict_factor"].get<double>() <= 1.1);
-  const Output elsewhere = run_binary("bench step tiny --traffic 2>&1");
+  const ProgramEnd elsewhere = run_normlab("bench step tiny --traffic");
   CHECK(elsewhere.code == 2);
-  CHECK(elsewhere.text.find("give --device cuda-host") != std::string::npos);
+  CHECK(elsewhere.output.find("give --device cuda-host") != std::string::npos);
 }
 #endif
 

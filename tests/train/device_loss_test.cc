@@ -2,7 +2,7 @@
 // a checkpoint to go on from.
 #include <catch2/catch.hpp>
 
-#include "run_binary.h"
+#include "run_program.h"
 #include "train/failure.h"
 #include "training_support.h"
 
@@ -45,13 +45,13 @@ TEST_CASE("a device with too little memory is one line that says what would help
   Job job;
   job.set("device", "cuda-host");
   engine::write_file(job.folder / "config.json", job.config.dump());
-  const Output out =
-      run_binary("--version; NORMLAB_CUDA_HOST=memory=0 " BINARY_DIR "/normlab train --config " +
+  const ProgramEnd out =
+      run_normlab("--version; NORMLAB_CUDA_HOST=memory=0 " BINARY_DIR "/normlab train --config " +
 
                  (job.folder / "config.json") + " --out " + job.run("small"));
-  INFO(out.text);
+  INFO(out.output);
   CHECK(out.code == 2);
-  CHECK_THAT(out.text,
+  CHECK_THAT(out.output,
              Contains("device cuda-host: out of memory: cannot allocate") && Contains("smaller batch"));
 }
 #endif

@@ -9,7 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "models/init.h"
 #include "models/model_files.h"
-#include "run_binary.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using Catch::Matchers::Contains;
@@ -52,11 +52,11 @@ std::vector<std::string> commands(const Files& f) {
 }
 
 Json json_of(const std::string& command) {
-  const Output out = run_binary(command + " --json");
-  INFO(command << "\n" << out.text);
+  const ProgramEnd out = run_normlab(command + " --json");
+  INFO(command << "\n" << out.output);
   REQUIRE(out.code == 0);
-  const size_t start = out.text.find('{');
-  return engine::parse_json(out.text.substr(start, out.text.rfind('}') + 1 - start), "stdout");
+  const size_t start = out.output.find('{');
+  return engine::parse_json(out.output.substr(start, out.output.rfind('}') + 1 - start), "stdout");
 }
 
 }  // namespace
@@ -74,18 +74,18 @@ TEST_CASE("every command that computes refuses a device that cannot be had, in o
       Json({{"model", model}, {"data", {{"train", "none"}}}, {"budget", {{"steps", 1}}}}).dump());
   for (const std::string& command : all) {
     const bool train = command.starts_with("train");
-    const Output unknown = run_binary(command + (train ? " --set device=gpu" : " --device gpu"));
-    INFO(command << "\n" << unknown.text);
+    const ProgramEnd unknown = run_normlab(command + (train ? " --set device=gpu" : " --device gpu"));
+    INFO(command << "\n" << unknown.output);
     CHECK(unknown.code == 2);
-    CHECK_THAT(unknown.text, Contains("gpu") && Contains("cuda-host"));
+    CHECK_THAT(unknown.output, Contains("gpu") && Contains("cuda-host"));
     if (engine::read_file(BINARY_DIR "/CMakeCache.txt", 1 << 22).find("ENGINE_CUDA:STRING=on") !=
         std::string::npos)
       continue;  // what a build with CUDA says depends on the machine: tests/engine/cuda
-    const Output missing = run_binary(command + (train ? " --set device=cuda" : " --device cuda"));
-    INFO(missing.text);
+    const ProgramEnd missing = run_normlab(command + (train ? " --set device=cuda" : " --device cuda"));
+    INFO(missing.output);
     CHECK(missing.code == 2);
-    CHECK_THAT(missing.text, Contains("device cuda: this build has cpu"));
-    CHECK(std::count(missing.text.begin(), missing.text.end(), '\n') == 1);
+    CHECK_THAT(missing.output, Contains("device cuda: this build has cpu"));
+    CHECK(std::count(missing.output.begin(), missing.output.end(), '\n') == 1);
   }
   CHECK_FALSE(engine::file_exists(files / "run"));
 }
@@ -107,13 +107,13 @@ TEST_CASE("eval, generate, forward and gradcheck on the stand-in give the CPU's 
   CHECK(text["samples"][0]["ids"] == text_here["samples"][0]["ids"]);
   CHECK(text["samples"][0]["ids"].size() == 4);
 
-  REQUIRE(run_binary(all[3]).code == 0);
+  REQUIRE(run_normlab(all[3]).code == 0);
   const auto gradients = [&] {
     const engine::Safetensors file(files / "out.safetensors");
     return file.load("grad.layers.0.attn.qkv.weight", engine::DType::f64).to_vector();
   };
   const std::vector<double> expected = gradients();
-  REQUIRE(run_binary(all[3] + " --device cuda-host").code == 0);
+  REQUIRE(run_normlab(all[3] + " --device cuda-host").code == 0);
   const std::vector<double> got = gradients();
   double size = 0, error = 0;
   for (size_t i = 0; i < got.size(); ++i)
