@@ -8,7 +8,8 @@
 # namespace renamed too, so that no template is shared between levels (the linker would keep one copy for all).
 #
 # CUDA: FOLDER/*_cuda.cu are compiled for the stand-in (engine/cuda/host), unless ENGINE_CUDA is off: as C++, which CMake
-# does not do to a .cu file, so a file of one #include is written for each.
+# does not do to a .cu file, so a file of one #include is written for each. With ENGINE_CUDA=on nvcc compiles them too; a
+# spilled register or a stack frame is an error. (CMake 3.25 drops CUDA_STANDARD 20, so the flag is given by hand.)
 set(flags_base "")
 set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
 set(flags_avx512 -march=x86-64-v4 -mtune=generic)
@@ -25,6 +26,13 @@ endif()
 function(cuda_host_options target)
   target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda_host ENGINE_HAS_cuda_host=1)
   target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -ffp-contract=off $<$<BOOL:${NORMLAB_TSAN}>:-fno-sanitize=thread>)
+endfunction()
+
+# Kernels by nvcc.
+function(cuda_options target)
+  target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda ${cuda_definitions})
+  target_compile_options(${target} PRIVATE -std=c++20 --expt-relaxed-constexpr
+    "SHELL:-Xptxas -warn-spills,-warn-lmem-usage,-Werror")
 endfunction()
 
 function(box name folder)
@@ -51,7 +59,11 @@ function(box name folder)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${include}>)
   target_link_libraries(${name} PUBLIC ${arg_LINK})
-  target_compile_definitions(${name} PRIVATE ${cuda_definitions})
+  set(definitions ${cuda_definitions})
+  if(NOT name MATCHES "^engine_(kernel|cpu|cuda|autograd|ops|bench)$")  # calls no kernel: the same for every ENGINE_CUDA
+    list(REMOVE_ITEM definitions ENGINE_HAS_cuda=1)
+  endif()
+  target_compile_definitions(${name} PRIVATE ${definitions})
 
   if(arg_KERNELS AND kernels)
     foreach(level ${NORMLAB_ISA_LEVELS})
@@ -82,15 +94,28 @@ function(box name folder)
     target_link_libraries(${name}_cuda_host PRIVATE ${arg_LINK})
     cuda_host_options(${name}_cuda_host)
     target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_cuda_host>)
+    if(ENGINE_CUDA STREQUAL "on")
+      add_library(${name}_cuda OBJECT ${cuda_kernels})
+      target_include_directories(${name}_cuda PRIVATE ${include})
+      if(NOT name STREQUAL engine_cuda)
+        target_link_libraries(${name}_cuda PRIVATE engine_cuda)
+      endif()
+      target_link_libraries(${name}_cuda PRIVATE ${arg_LINK})
+      cuda_options(${name}_cuda)
+      target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_cuda>)
+    endif()
   endif()
 endfunction()
 
 foreach(level ${NORMLAB_ISA_LEVELS})
   add_compile_definitions(ENGINE_HAS_${level}=1)
 endforeach()
-# What declares the stand-in's kernels (engine/kernel/kernel.h). The CPU's kernel files do not need it, and are not compiled
+# What declares the kernels of the stand-in and of a GPU (engine/kernel/kernel.h). The CPU's kernel files do not need it, and are not compiled
 # again when it changes.
 set(cuda_definitions "")
 if(NOT ENGINE_CUDA STREQUAL "off")
   set(cuda_definitions ENGINE_HAS_cuda_host=1)
+endif()
+if(ENGINE_CUDA STREQUAL "on")
+  list(APPEND cuda_definitions ENGINE_HAS_cuda=1)
 endif()

@@ -15,20 +15,31 @@ else()
 endif()
 set(NORMLAB_ISA_LEVELS "${default_levels}" CACHE STRING "CPU kernel levels to build: base, avx2, avx512")
 
-# CUDA kernels: `host` compiles them for the stand-in (engine/cuda/host), which runs them on any processor; `off` leaves
-# them out.
+# CUDA kernels: `on` compiles them by nvcc for the cards of ENGINE_CUDA_ARCHS and for the stand-in (engine/cuda/host), which
+# runs them on any processor; `host` for the stand-in alone; `off` leaves them out. A program built with `on` needs neither
+# driver nor CUDA to start and to compute on the CPU.
 if(NORMLAB_FUZZ)
   set(default_cuda off)
 else()
   set(default_cuda host)
 endif()
-set(ENGINE_CUDA ${default_cuda} CACHE STRING "CUDA kernels: host (the stand-in) or off")
-set_property(CACHE ENGINE_CUDA PROPERTY STRINGS host off)
-if(NOT ENGINE_CUDA MATCHES "^(host|off)$")
-  message(FATAL_ERROR "ENGINE_CUDA=${ENGINE_CUDA}: expected host or off")
+set(ENGINE_CUDA ${default_cuda} CACHE STRING "CUDA kernels: on, host (the stand-in alone) or off")
+set_property(CACHE ENGINE_CUDA PROPERTY STRINGS on host off)
+if(NOT ENGINE_CUDA MATCHES "^(on|host|off)$")
+  message(FATAL_ERROR "ENGINE_CUDA=${ENGINE_CUDA}: expected on, host or off")
+endif()
+set(ENGINE_CUDA_ARCHS "80;86;89;90a;100" CACHE STRING "ENGINE_CUDA=on: compute capabilities of the cards to build for")
+if(ENGINE_CUDA STREQUAL "on")
+  list(TRANSFORM ENGINE_CUDA_ARCHS APPEND "-real" OUTPUT_VARIABLE CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+  enable_language(CUDA)
+  find_package(CUDAToolkit 12.8 REQUIRED)
+  set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
+  set(CMAKE_CUDA_STANDARD_REQUIRED OFF)  # CMake 3.25 does not know that nvcc has C++20: box.cmake gives the flag
 endif()
 
-add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -fno-math-errno)
+# For g++ alone: nvcc has options of its own (box.cmake).
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unused-parameter;-Wno-missing-field-initializers;-fno-math-errno>")
 if(NORMLAB_ASAN OR NORMLAB_TSAN)
   set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")  # compiles several times faster than -O2 under a sanitizer; assert()s stay
 endif()

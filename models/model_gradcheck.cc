@@ -99,9 +99,12 @@ TokenBatch random_batch(const ModelConfig& config, int64_t rows, uint64_t seed) 
   return batch;
 }
 
-engine::GradcheckResult gradcheck_model(const ModelConfig& config, const engine::GradcheckOptions& options) {
+engine::GradcheckResult gradcheck_model(const ModelConfig& config, const engine::GradcheckOptions& options,
+                                        engine::Device device) {
   const OneThread one;
-  Transformer model(config, nn::Precision::of(DType::f64));
+  nn::Precision precision = nn::Precision::of(DType::f64);
+  precision.device = device;
+  Transformer model(config, precision);
   draw_generic_values(model, options.seed);
   const TokenBatch batch = random_batch(config, 2, options.seed);
   const auto loss = [&] {

@@ -40,6 +40,7 @@ inline constexpr engine::GradcheckOptions model_gradcheck_options = {.eps = 1e-5
 
 /// The loss of one batch, with the auxiliary losses of routers, as a function of every parameter.
 engine::GradcheckResult gradcheck_model(const ModelConfig& config,
-                                        const engine::GradcheckOptions& options = model_gradcheck_options);
+                                        const engine::GradcheckOptions& options = model_gradcheck_options,
+                                        engine::Device device = engine::Device::cpu);
 
 }  // namespace models

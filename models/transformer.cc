@@ -271,7 +271,8 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
   return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored,
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
-                                       .vocabulary = options.vocabulary});
+                                       .vocabulary = options.vocabulary,
+                                       .scale = options.scale ? options.scale->loss_scale() : Tensor()});
 }
 
 }  // namespace models

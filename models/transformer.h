@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "engine/ops/positions.h"
+#include "engine/ops/scalars_in_memory.h"
 #include "models/batch.h"
 #include "nn/block.h"
 
@@ -16,6 +17,7 @@ using engine::Tensor;
 struct LossOptions {
   double loss_scale = 1;   // multiplies gradients, never the loss that is returned
   int64_t vocabulary = 0;  // columns of the head from here on are padding; 0: none
+  const engine::ScalarsInMemory* scale = nullptr;  // the loss scale stands there instead
 };
 
 class Transformer {

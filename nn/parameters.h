@@ -54,6 +54,8 @@ class Parameters {
 
   /// The copies that ops read of arena elements [begin, end); undefined where ops read the values themselves.
   Tensor copies(int64_t begin, int64_t end) const;
+  /// Which elements have copies; an empty range where none do.
+  std::pair<int64_t, int64_t> copied() const { return {copies_begin_, copies_end_}; }
   /// Makes the copies equal to the values again: after loading or initialising.
   void refresh_copies();
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/base/json.h"
+#include "engine/core/device.h"
 
 namespace train {
 
@@ -24,7 +25,6 @@ enum class ScheduleKind : uint8_t { linear, cosine, polynomial, inverse_sqrt, co
 enum class Counting : uint8_t { split, completed, current };
 enum class DecayShape : uint8_t { linear, sqrt, cosine };
 enum class PrecisionKind : uint8_t { f32, bf16, f16 };
-enum class DeviceKind : uint8_t { cpu, cuda, cuda_host };
 
 struct DataConfig {
   std::string tokenizer, train, valid;
@@ -112,7 +112,7 @@ struct TrainConfig {
   bool activation_checkpointing = false;
   int64_t seed = 1;
   int64_t threads = 0;
-  DeviceKind device = DeviceKind::cpu;
+  engine::Device device = engine::Device::cpu;
 };
 
 // --- the table

@@ -80,6 +80,4 @@ void LossScaler::restore(const engine::Json& state, const std::string& what) {
   overflows_since_rescale_ = overflows;
 }
 
-double clip_factor(double norm, double max) { return max > 0 ? std::min(1.0, max / (norm + 1e-6)) : 1.0; }
-
 }  // namespace train

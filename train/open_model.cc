@@ -32,11 +32,11 @@ models::ModelConfig config_of_model(const std::string& folder) {
   return models::model_config_from_json(json, path);
 }
 
-OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
+OpenModel open_model(const std::string& path, const nn::Precision& precision, const std::string& tokenizer,
                      nn::Gradients gradients) {
   OpenModel open;
   open.folder = resolve_model(path);
-  open.model = models::load_any(open.folder, nn::Precision::of(precision), gradients).model;
+  open.model = models::load_any(open.folder, precision, gradients).model;
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
   } else if (data::has_tokenizer(open.folder)) {

@@ -23,8 +23,8 @@ struct OpenModel {
 models::ModelConfig config_of_model(const std::string& folder);
 
 /// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
-OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer = "",
-                     nn::Gradients gradients = nn::Gradients::none);
+OpenModel open_model(const std::string& path, const nn::Precision& precision,
+                     const std::string& tokenizer = "", nn::Gradients gradients = nn::Gradients::none);
 
 /// The tokenizer, or an error that says which file is missing.
 const data::Tokenizer& text_tokenizer(const OpenModel& model);

@@ -1,8 +1,6 @@
 // Read first: optimizer.h.
 #include "train/optimizer.h"
 
-#include "engine/ops/optimizer.h"
-
 namespace train {
 
 using engine::check;
@@ -25,58 +23,57 @@ Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
   for (int g = 0; g < nn::kParameterGroups; ++g) {
     const auto [begin, end] = parameters.range(ParameterGroup(g));
     const double decay = group_decay(config, ParameterGroup(g));
-    // Matrices (with embeddings) and vectors stay apart: only one side has copies in the compute dtype.
-    const bool joins =
-        !stretches_.empty() && stretches_.back().weight_decay == decay && g != int(ParameterGroup::norm);
-    if (joins)
-      stretches_.back().end = end;
-    else if (end > begin)
-      stretches_.push_back({begin, end, decay});
+    if (end == begin) continue;
+    if (!spans_.empty() && spans_.back().decay == decay)
+      spans_.back().end = end;
+    else
+      spans_.push_back({end, decay});
   }
   const int64_t n = parameters.values().numel();
   const DType dtype = engine::compute_dtype(parameters.precision().master);
   const engine::Device device = parameters.precision().device;
   const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
-  if (adam || config.name == OptimizerKind::nag || config.momentum > 0) first_ = Tensor::zeros({n}, dtype, device);
+  if (adam || config.name == OptimizerKind::nag || config.momentum > 0)
+    first_ = Tensor::zeros({n}, dtype, device);
   if (adam) second_ = Tensor::zeros({n}, dtype, device);
 }
 
-void Optimizer::step(double lr, double factor) {
-  ++updates_;
-  for (const Stretch& s : stretches_) step_stretch(s, lr, factor);
-  if (!has_masters()) parameters_.refresh_copies();  // f32 copies of f16 gains and biases
-  previous_lr_ = lr;
-}
+void Optimizer::step(double lr, double factor) { step(lr, factor, nullptr); }
+void Optimizer::step(double lr, const engine::ScalarsInMemory& scalars) { step(lr, 1, &scalars); }
 
-void Optimizer::step_stretch(const Stretch& s, double lr, double factor) {
-  const auto part = [&](const Tensor& t) { return t.defined() ? t.slice(0, s.begin, s.end) : t; };
-  const Tensor p = part(parameters_.values()), g = part(parameters_.grads()), m = part(first_),
-               v = part(second_);
-  const Tensor low = has_masters() ? parameters_.copies(s.begin, s.end) : Tensor();
+void Optimizer::step(double lr, double factor, const engine::ScalarsInMemory* scalars) {
+  ++updates_;
+  const Tensor &p = parameters_.values(), &g = parameters_.grads();
+  const auto [begin, end] = parameters_.copied();
+  const Tensor low = has_masters() && end > begin ? parameters_.copies(begin, end) : Tensor();
+  const engine::ArenaStep arena{.scalars = scalars, .spans = spans_, .low_begin = begin};
   const engine::AdamOptions adam{.lr = lr,
                                  .beta1 = config_.betas[0],
                                  .beta2 = config_.betas[1],
                                  .eps = config_.eps,
-                                 .weight_decay = s.weight_decay,
                                  .step = updates_,
-                                 .gradient_factor = factor};
+                                 .gradient_factor = factor,
+                                 .arena = arena};
   switch (config_.name) {
-    case OptimizerKind::adamw: return engine::adamw_step(p, g, m, v, adam, low);
-    case OptimizerKind::adam: return engine::fairseq_adam_step(p, g, m, v, adam, low);
+    case OptimizerKind::adamw: engine::adamw_step(p, g, first_, second_, adam, low); break;
+    case OptimizerKind::adam: engine::fairseq_adam_step(p, g, first_, second_, adam, low); break;
     case OptimizerKind::nag:
-      return engine::nag_step(p, g, m,
-                              {.lr = lr,
-                               .previous_lr = previous_lr_,
-                               .momentum = config_.momentum,
-                               .weight_decay = s.weight_decay,
-                               .gradient_factor = factor},
-                              low);
+      engine::nag_step(p, g, first_,
+                       {.lr = lr,
+                        .previous_lr = previous_lr_,
+                        .momentum = config_.momentum,
+                        .gradient_factor = factor,
+                        .arena = arena},
+                       low);
+      break;
     case OptimizerKind::sgd:
-      return engine::sgd_step(
-          p, g, m,
-          {.lr = lr, .momentum = config_.momentum, .weight_decay = s.weight_decay, .gradient_factor = factor},
-          low);
+      engine::sgd_step(p, g, first_,
+                       {.lr = lr, .momentum = config_.momentum, .gradient_factor = factor, .arena = arena},
+                       low);
+      break;
   }
+  if (!has_masters()) parameters_.refresh_copies();  // f32 copies of f16 gains and biases
+  previous_lr_ = lr;
 }
 
 engine::NamedTensors Optimizer::state() const {

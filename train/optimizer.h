@@ -1,8 +1,9 @@
-// The optimizer of a run: moments in flat arenas, one kernel call for each stretch of parameters that share a
-// weight decay. Read first: engine/ops/optimizer.h, nn/parameters.h.
+// The optimizer of a run: moments in flat arenas, one kernel call for all parameters. Read first:
+// engine/ops/optimizer.h, nn/parameters.h.
 #pragma once
 
 #include "engine/io/safetensors.h"
+#include "engine/ops/optimizer.h"
 #include "nn/parameters.h"
 #include "train/config.h"
 
@@ -15,6 +16,8 @@ class Optimizer {
   /// One update from the gradient arena, each gradient multiplied by `factor` first; refreshes the compute
   /// copies.
   void step(double lr, double factor);
+  /// The same with the factor that stands in `scalars`; nothing where the gradients are not finite.
+  void step(double lr, const engine::ScalarsInMemory& scalars);
   /// Updates done so far.
   int64_t updates() const { return updates_; }
 
@@ -23,11 +26,7 @@ class Optimizer {
   void restore(const engine::Safetensors& file);
 
  private:
-  struct Stretch {
-    int64_t begin, end;
-    double weight_decay;
-  };
-  void step_stretch(const Stretch& s, double lr, double factor);
+  void step(double lr, double factor, const engine::ScalarsInMemory* scalars);
   /// Whether the optimizer changes f32 (or f64) values; not so in memory-efficient f16.
   bool has_masters() const {
     return engine::compute_dtype(parameters_.precision().master) == parameters_.precision().master;
@@ -35,7 +34,7 @@ class Optimizer {
 
   nn::Parameters& parameters_;
   OptimConfig config_;
-  std::vector<Stretch> stretches_;
+  std::vector<engine::DecaySpan> spans_;
   engine::Tensor first_, second_;  // m and v; the momentum buffer is first_
   int64_t updates_ = 0;
   double previous_lr_ = 0;

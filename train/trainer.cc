@@ -40,17 +40,9 @@ nn::Precision dtypes_of(const TrainConfig& config) {
                                             : nn::Precision::of(engine::DType::f16);
 }
 
-engine::Device device_of(DeviceKind kind) {
-  switch (kind) {
-    case DeviceKind::cuda: return engine::Device::cuda;
-    case DeviceKind::cuda_host: return engine::Device::cuda_host;
-    default: return engine::Device::cpu;
-  }
-}
-
 nn::Precision precision_of(const TrainConfig& config) {
   nn::Precision precision = dtypes_of(config);
-  precision.device = device_of(config.device);
+  precision.device = config.device;
   return precision;
 }
 
@@ -264,8 +256,16 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 RunEnd Trainer::run() {
   const std::string failure = run_.path() + "/failure.txt";
   engine::remove_file(failure);  // of an attempt before this one
+  const int64_t begun_at = state_.counters.step;
   try {
     return run_to_end();
+  } catch (const engine::DeviceError& e) {
+    note_failure(failure, e.what());
+    if (state_.counters.step == begun_at) throw;  // nothing has been trained: as any other setting that cannot work
+    progress_.finish();
+    checkpoints_.wait();
+    throw Failure(engine::join_text("step ", state_.counters.step + 1, ": ", e.what(),
+                                    "; checkpoints are intact, --resume goes on from the newest"));
   } catch (const engine::Error& e) {
     note_failure(failure, e.what());
     throw;
@@ -280,7 +280,7 @@ RunEnd Trainer::run_to_end() {
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
       expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
-  peak_flops_ = expected.peak_flops;
+  if (config_.device == engine::Device::cpu) peak_flops_ = expected.peak_flops;  // of others nobody has measured it
   engine::log_info(expectation_text(expected));
   done_at_start_ = done();
   session_start_ = last_log_time_ = last_checkpoint_time_ = engine::now();
@@ -451,6 +451,10 @@ Json Trainer::constants() const {
           {"mfu_formula", kMfuFormula}};
 }
 
+double Trainer::mfu_of(double tokens_per_second) const {
+  return peak_flops_ > 0 ? tokens_per_second * flops_per_token_ / peak_flops_ : 0;
+}
+
 void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
@@ -462,7 +466,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .done = done(),
                     .loss = result.loss,
                     .tokens_per_second = speed,
-                    .mfu = speed * flops_per_token_ / peak_flops_,
+                    .mfu = mfu_of(speed),
                     .elapsed = engine::now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
@@ -476,7 +480,7 @@ void Trainer::log_update(const UpdateResult& result) {
                  {"loss_scale", scaler_ ? scaler_->scale() : 1},
                  {"applied", result.applied},
                  {"tokens_per_second", speed},
-                 {"mfu", speed * flops_per_token_ / peak_flops_},
+                 {"mfu", mfu_of(speed)},
                  {"peak_memory", engine::memory_statistics(engine::Device::cpu).peak}};
   if (metrics_->empty()) record.update(constants());
   if (watched) record.update(layers);

@@ -86,6 +86,7 @@ class Trainer {
   void log_histograms();
   void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
+  double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
   double done() const;
   bool spent() const { return done() >= 1; }
   /// Early stop: validation has not improved for eval.patience times.

@@ -10,6 +10,7 @@
 #include "engine/ops/optimizer.h"
 #include "models/init.h"
 #include "train/diagnosis.h"
+#include "train/micro_step.h"
 
 namespace train {
 
@@ -23,7 +24,18 @@ bool Update::Gradients::finite() const { return std::isfinite(norm) && std::isfi
 
 Update::Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
                LossScaler* scaler, const UpdateOptions& options)
-    : model_(model), optimizer_(optimizer), communicator_(communicator), scaler_(scaler), options_(options) {}
+    : model_(model),
+      optimizer_(optimizer),
+      communicator_(communicator),
+      scaler_(scaler),
+      options_(options),
+      scalars_(model.parameters().precision().device) {
+  if (MicroSteps::takes(model, scalars_.device()))
+    micro_steps_ = std::make_unique<MicroSteps>(model_, scalars_, options_);
+}
+Update::~Update() = default;
+
+int64_t Update::replays() const { return micro_steps_ ? micro_steps_->replays() : 0; }
 
 Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const {
   nn::Context context = model_.context();
@@ -44,18 +56,25 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
   Gradients g;
   nn::Parameters& parameters = model_.parameters();
   parameters.clear_gradients();
-  // Stays where the model is until the update is whole.
-  Tensor nats = Tensor::zeros({}, engine::DType::f64, parameters.precision().device);
+  scalars_.set(&engine::StepScalars::nats, 0.0);
+  scalars_.set(&engine::StepScalars::loss_scale, scaler_ ? scaler_->scale() : 1.0);
+  bool first_written = true;
   for (size_t i = 0; i < batches.size(); ++i) {
     if (batches[i].scored == 0) continue;
     const double start = engine::now();
-    engine::Rng rng = rng_of(i, first);
-    engine::Tape tape;
-    const engine::TapeScope scope(tape);
-    const Loss sums = loss(batches[i], rng, options_.checkpointing);
-    const double middle = engine::now();
-    tape.backward(sums.total);
-    nats = engine::add(nats, sums.nats);
+    double middle = start;
+    if (micro_steps_) {
+      micro_steps_->run(batches[i], rng_of(i, first).seed, first_written);
+    } else {
+      engine::Rng rng = rng_of(i, first);
+      engine::Tape tape;
+      const engine::TapeScope scope(tape);
+      const Loss sums = loss(batches[i], rng, options_.checkpointing);
+      middle = engine::now();
+      tape.backward(sums.total);
+      scalars_.nats().copy_from(sums.nats, true);
+    }
+    first_written = false;
     g.scored += batches[i].scored;
     g.forward_seconds += middle - start;
     g.backward_seconds += engine::now() - middle;
@@ -64,27 +83,21 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
 
   // Sums over all ranks; the factor divides them by the scored positions of all ranks.
   communicator_.all_reduce(parameters.grads());
-  const double sum = engine::sum_over_ranks(communicator_, nats.item());
-  g.scored = int64_t(engine::sum_over_ranks(communicator_, double(g.scored)));
+  scalars_.set(&engine::StepScalars::scored, double(g.scored));
+  communicator_.all_reduce(scalars_.sums());
+  engine::form_factor(parameters.grads(), scalars_, {.most = options_.clip, .exact = scaler_ != nullptr});
+  const engine::StepScalars formed = scalars_.read();  // the one time that an update waits for the device
+  g.scored = int64_t(formed.scored);
   engine::check(g.scored > 0, "micro-batch ", first,
                 " of the run and those of its update: no position is scored");
-  g.loss = sum / double(g.scored);
-
-  GradientFactor factor(scaler_ ? scaler_->scale() : 1);
-  factor.multiply(1.0 / double(g.scored));
-  g.unclipped = factor.value();
-  g.norm = factor.norm(std::sqrt(engine::sum_of_squares(parameters.grads())));
-  if (scaler_)
-    factor.clip(g.norm, options_.clip);
-  else
-    factor.multiply(clip_factor(g.norm, options_.clip));
-  g.factor = factor.value();
+  g.loss = formed.nats / formed.scored;
+  g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
   g.event = scaler_ ? scaler_->observe(g.norm) : ScaleEvent::apply;
   return g;
 }
 
 void Update::apply(const Gradients& gradients, double lr, const Tensor& average) {
-  optimizer_.step(lr, gradients.factor);
+  optimizer_.step(lr, scalars_);
   models::normalize_ngpt(model_);
   if (average.defined()) engine::ema_step(average, model_.parameters().values(), options_.ema_decay);
 }

@@ -10,6 +10,7 @@
 // Read first: models/transformer.h, optimizer.h, loss_scaler.h.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "train/optimizer.h"
 
 namespace train {
+
+class MicroSteps;
 
 /// What one forward and backward reads.
 struct MicroBatch {
@@ -35,6 +38,8 @@ struct UpdateOptions {
   double clip = 0;             // largest gradient norm; 0: not clipped
   int64_t vocabulary = 0;      // columns of the head from here on are padding; 0: none
   double ema_decay = 0;        // of the moving average, where there is one
+  bool graphs = true;          // on a device that records: replay micro-steps (micro_step.h)
+  bool check_graphs = false;   // and record each again first, to see that nothing in it is stale
 };
 
 /// The generator that dropout in micro-batch `index` of a run draws from.
@@ -45,6 +50,7 @@ class Update {
   /// All of them must outlive the update. `scaler`: null but in f16.
   Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
          LossScaler* scaler, const UpdateOptions& options);
+  ~Update();
 
   /// Of the mean loss over the scored positions of all ranks; the arena holds what `factor` makes its
   /// gradient.
@@ -54,11 +60,16 @@ class Update {
     double factor = 0;  // for the arena, clipping included
     int64_t scored = 0;
     ScaleEvent event = ScaleEvent::apply;  // of the loss scaler
+    /// On a device that is not waited for: until its work was asked for; all of a prepared step is
+    /// backward's.
     double forward_seconds = 0, backward_seconds = 0;
     /// The factor without clipping: for the norms of single gradients.
     double unclipped = 0;
     bool finite() const;
   };
+  /// Micro-steps that were replayed so far, not run as they come.
+  int64_t replays() const;
+
   /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and
   /// whose next ones follow at a distance of the number of ranks. Error: nothing is scored on any rank.
   Gradients gradients(std::span<const MicroBatch> batches, int64_t first);
@@ -87,6 +98,8 @@ class Update {
   engine::Communicator& communicator_;
   LossScaler* scaler_;
   UpdateOptions options_;
+  engine::ScalarsInMemory scalars_;
+  std::unique_ptr<MicroSteps> micro_steps_;  // null: every micro-step runs as it comes
 };
 
 }  // namespace train

@@ -44,18 +44,19 @@ GradcheckInput check_tensor(const std::string& name, const Tensor& x, const std:
   GradcheckInput report;
   report.name = name;
   report.elements = x.numel();
-  const Values centre = value();
+  const Values centre = value(), before = x.to_vector();
+  const Tensor flat = x.reshape({x.numel()});
   for (const int64_t i : chosen_elements(x.numel(), options)) {
-    double& element = x.data<double>()[i];
-    const double original = element;
+    const auto set = [element = flat.slice(0, i, i + 1)](double v) { element.fill(v); };
+    const double original = before[size_t(i)];
     const double step = options.eps * std::max(1.0, std::fabs(original));
-    element = original + step;
-    const double up = element - original;
+    const double upper = original + step, lower = original - step, up = upper - original,
+                 down = original - lower;
+    set(upper);
     const Values above = value();
-    element = original - step;
-    const double down = original - element;
+    set(lower);
     const Values below = value();
-    element = original;
+    set(original);
     const double numeric = weighted_difference(weights, above, below) / (up + down);
     const double forward = weighted_difference(weights, above, centre) / up;
     const double backward = weighted_difference(weights, centre, below) / down;
@@ -118,12 +119,12 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
   std::vector<Tensor> tracked, tracked_cotangents;
   for (const Tensor& y : outputs) {
     check(y.dtype() == DType::f64, "gradcheck: the function must return f64, got ", y.dtype());
-    const Tensor c = y.like(y.shape(), DType::f64);
-    for (int64_t i = 0; i < c.numel(); ++i) c.data<double>()[i] = 0.5 + rng.uniform();
-    for (int64_t i = 0; i < c.numel(); ++i)
-      if (rng.below(2)) c.data<double>()[i] *= -1;
-    if (options.unit_cotangents) c.fill(1);
-    cotangents.push_back(c);
+    Values c(size_t(y.numel()));
+    for (double& v : c) v = 0.5 + rng.uniform();
+    for (double& v : c)
+      if (rng.below(2)) v *= -1;
+    if (options.unit_cotangents) std::fill(c.begin(), c.end(), 1);
+    cotangents.push_back(Tensor::from(c, y.shape()).to(y.device()));
   }
   tape.backward(outputs, cotangents);
 

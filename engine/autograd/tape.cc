@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "engine/autograd/unit.h"
+
 namespace engine {
 namespace {
 
@@ -163,7 +165,7 @@ void Tape::clear_nodes() {
 
 void Tape::backward(const Tensor& scalar) {
   check(scalar.numel() == 1, "backward: needs a scalar, got ", scalar.shape());
-  const Tensor one = Tensor::full(scalar.shape(), 1, scalar.dtype(), scalar.device());
+  const Tensor one = unit_gradient(scalar.dtype(), scalar.device()).reshape(scalar.shape());
   unit_ = one.storage();  // held here too, so that nobody writes to it
   backward(std::span(&scalar, 1), std::span(&one, 1));
   unit_ = nullptr;

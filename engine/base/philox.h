@@ -51,6 +51,9 @@ ENGINE_INLINE uint64_t dropout_blocks(int64_t n) { return (uint64_t(n) + 3) / 4;
 struct Rng {
   uint64_t seed = 0;
   uint64_t offset = 0;  // in Philox blocks of four 32-bit words
+  /// Where kernels find the seed instead: device memory, in a step that is recorded (engine/core/graph.h).
+  /// Masks alone are drawn from such a generator.
+  const uint64_t* seed_memory = nullptr;
 
   /// Hands out `blocks` consecutive Philox blocks and returns the first one's index.
   uint64_t reserve(uint64_t blocks) {

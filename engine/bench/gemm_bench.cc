@@ -25,13 +25,13 @@ constexpr Layer kLayers[] = {
 
 // The three products of a layer at kTokens tokens, with gradients and results in f32 as peers give them.
 struct Operands {
-  Operands(const Layer& l, DType dtype)
+  Operands(const Layer& l, DType dtype, Device device)
       : layer(l),
-        x(Tensor::full({kTokens, l.in}, 0.01, dtype, Device::cpu)),
-        w(Tensor::full({l.out, l.in}, 0.01, dtype, Device::cpu)),
-        y(Tensor::full({kTokens, l.out}, 0.01, dtype, Device::cpu)),
-        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32,
-                             Device::cpu)) {}
+        x(Tensor::full({kTokens, l.in}, 0.01, dtype, device)),
+        w(Tensor::full({l.out, l.in}, 0.01, dtype, device)),
+        y(Tensor::full({kTokens, l.out}, 0.01, dtype, device)),
+        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32, device)) {
+  }
 
   double flops() const { return 2.0 * double(kTokens * layer.in * layer.out); }
   std::vector<std::pair<const char*, Gemm>> products() const {
@@ -61,12 +61,13 @@ struct Product {
 /// products: a library's idle threads wait actively for a moment, beside whoever comes next.
 std::vector<std::vector<double>> best_times(const std::vector<Product>& products,
                                             const std::vector<std::function<void(const Gemm&)>>& ways,
-                                            int repeats, const std::function<void()>& between) {
+                                            int repeats, const std::function<void()>& between,
+                                            void (*wait)()) {
   std::vector<std::vector<double>> best(ways.size(), std::vector<double>(products.size(), 1e30));
   for (int round = -1; round < repeats; ++round)  // the first touches memory and is not counted
     for (size_t w = 0; w < ways.size(); ++w)
       for (size_t p = 0; p < products.size(); ++p) {
-        const double t = seconds_of([&] { ways[w](products[p].gemm); });
+        const double t = seconds_of([&] { ways[w](products[p].gemm), wait(); });
         if (round >= 0) best[w][p] = std::min(best[w][p], t);
         if (round >= 0 && w == 0) between();
       }
@@ -87,27 +88,34 @@ double multiply_add_peak(DType dtype) {
   return best;
 }
 
-std::vector<BenchResult> bench_gemm(int repeats) {
+std::vector<BenchResult> bench_gemm(int repeats, Device device) {
   std::vector<BenchResult> results;
   for (DType dtype : {DType::f32, DType::bf16}) {
     std::vector<Operands> operands;
     std::vector<Product> products;
     for (const Layer& layer : kLayers) {
-      operands.emplace_back(layer, dtype);
+      operands.emplace_back(layer, dtype, device);
       for (const auto& [name, g] : operands.back().products())
         products.push_back(
             {join_text(layer.name, " ", name, " ", dtype, " [", g.m, ", ", g.n, ", ", g.k, "]"), g,
              operands.back().flops(), double(layer.count)});
     }
-    std::vector<std::function<void(const Gemm&)>> ways = {[](const Gemm& g) { cpu::gemm(g); }};
+    std::vector<std::function<void(const Gemm&)>> ways = {
+        [device](const Gemm& g) { kernel::gemm(device, g); }};
     const std::string total = join_text("GPT-2 124M step, all products, ", dtype);
     std::vector<std::string> totals = {total};
     for (const GemmPeer& peer : gemm_peers())
-      if (peer.takes(dtype)) ways.push_back(peer.run), totals.push_back(join_text(total, ", by ", peer.name));
+      if (device == Device::cpu && peer.takes(dtype))
+        ways.push_back(peer.run), totals.push_back(join_text(total, ", by ", peer.name));
 
     double ceiling = 0;
-    const auto best =
-        best_times(products, ways, repeats, [&] { ceiling = std::max(ceiling, multiply_add_peak(dtype)); });
+    const auto peak = [&] {
+      if (device == Device::cpu) ceiling = std::max(ceiling, multiply_add_peak(dtype));
+    };
+    const auto best = best_times(products, ways, repeats, peak, memory_of(device).synchronize);
+    if (device != Device::cpu)
+      for (size_t p = 0; p < products.size(); ++p)
+        ceiling = std::max(ceiling, products[p].flops / best[0][p] * 1e-9);
     const auto row = [&](const std::string& name, double flops, double time) {
       const double value = flops / time * 1e-9;
       results.push_back({name, value, "GFLOP/s", ceiling, value / ceiling});

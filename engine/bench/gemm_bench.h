@@ -14,7 +14,8 @@ namespace engine {
 /// (12 layers and one head), then the totals of the peers. Of `repeats` samples of each product, spread over
 /// the whole run, the best counts, as it does for the ceiling: on a shared machine a core is slower by half
 /// for a second or so whenever a neighbour uses its other hardware thread.
-std::vector<BenchResult> bench_gemm(int repeats = 5);
+/// On another device than the CPU the ceiling is the best product of the run, and peers have no row.
+std::vector<BenchResult> bench_gemm(int repeats = 5, Device device = Device::cpu);
 
 /// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples. bf16: of VDPBF16PS
 /// where the processor has it, else those of f32.

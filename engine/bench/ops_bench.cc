@@ -25,7 +25,7 @@ constexpr int64_t kTokens = 8192, kContext = 1024, kWidth = 768, kHidden = 3072,
 constexpr int64_t kVocabulary = 50304, kParameters = int64_t(16) << 20;
 
 // Normal numbers, 4099 of them over and over: drawing millions takes longer than the benchmark.
-Tensor normals(const Shape& shape, DType dtype) {
+Tensor normals(const Shape& shape, DType dtype, Device device) {
   const Tensor t = Tensor::empty(shape, dtype);
   Rng rng{1};
   std::vector<double> few(4099);
@@ -34,7 +34,7 @@ Tensor normals(const Shape& shape, DType dtype) {
     using T = decltype(zero);
     for (int64_t i = 0; i < t.numel(); ++i) t.data<T>()[i] = narrow<T>(few[size_t(i % 4099)]);
   });
-  return t;
+  return t.to(device);
 }
 
 /// What is timed, what is done before each sample without being timed, and the bytes that must move.
@@ -65,7 +65,7 @@ Work backward(const Tensor& x) {
   };
   const auto state = std::make_shared<State>();
   state->x = x.detach();
-  state->dy = normals(x.shape(), x.dtype());
+  state->dy = normals(x.shape(), x.dtype(), x.device());
   const auto record = [state] {
     state->y = {};
     state->tape = std::make_unique<Tape>();
@@ -91,34 +91,37 @@ template <NormKind kKind>
 Tensor normed(const Tensor& x) {
   static Tensor weight, bias;  // made once a dtype: the benchmark runs on one thread
   const DType dtype = compute_dtype(x.dtype());
-  if (!weight.defined() || weight.dtype() != dtype)
-    weight = Tensor::full({x.size(-1)}, 1, dtype), bias = Tensor::full({x.size(-1)}, 0, dtype);
+  if (!weight.defined() || weight.dtype() != dtype || weight.device() != x.device())
+    weight = Tensor::full({x.size(-1)}, 1, dtype, x.device()),
+    bias = x.like({x.size(-1)}, dtype, Contents::zeros);
   return norm(x, {.kind = kKind, .weight = weight, .bias = kKind == NormKind::ln ? bias : Tensor()},
               x.dtype());
 }
 
 Work swiglu(const Tensor& x) {
-  const Tensor up = normals(x.shape(), x.dtype());
+  const Tensor up = normals(x.shape(), x.dtype(), x.device());
   return {[x, up] { glu(x, up, Activation::silu); }, {}, 3 * x.bytes()};
 }
 Work sum_of_two(const Tensor& x) {
-  const Tensor other = normals(x.shape(), x.dtype());
+  const Tensor other = normals(x.shape(), x.dtype(), x.device());
   return {[x, other] { add(x, other); }, {}, 3 * x.bytes()};
 }
 Work scaled_heads(const Tensor& x) {
-  const Tensor gain = Tensor::full({kHeads}, 1.5, compute_dtype(x.dtype()));
+  const Tensor gain = Tensor::full({kHeads}, 1.5, compute_dtype(x.dtype()), x.device());
   return {[x, gain] { head_scale(x, gain); }, {}, 2 * x.bytes()};
 }
 Work lookup(const Tensor& x) {  // x stands for the result: one row a token
-  const Tensor table = normals({kVocabulary, x.size(-1)}, x.dtype()),
-               ids = Tensor::empty({x.size(0)}, DType::i32);
+  const Tensor table = normals({kVocabulary, x.size(-1)}, x.dtype(), x.device());
   Rng rng{3};
-  for (int64_t i = 0; i < ids.numel(); ++i) ids.data<int32_t>()[i] = int32_t(rng.below(kVocabulary));
+  std::vector<int32_t> drawn(size_t(x.size(0)));
+  for (int32_t& id : drawn) id = int32_t(rng.below(kVocabulary));
+  const Tensor ids = Tensor::from_ids(drawn, {x.size(0)}).to(x.device());
   return {[=] { embedding(ids, table, 1, x.dtype()); }, {}, 2 * x.bytes()};
 }
 Work optimizer_step(const Tensor& g) {
-  const Tensor p = normals(g.shape(), DType::f32), m = Tensor::zeros(g.shape(), DType::f32),
-               v = Tensor::zeros(g.shape(), DType::f32);
+  const Tensor p = normals(g.shape(), DType::f32, g.device()),
+               m = g.like(g.shape(), DType::f32, Contents::zeros),
+               v = m.like(m.shape(), DType::f32, Contents::zeros);
   return {[=] { adamw_step(p, g, m, v, {.lr = 1e-4, .weight_decay = 0.1}); }, {}, 7 * g.bytes()};
 }
 
@@ -154,19 +157,28 @@ const std::vector<Row>& rows() {
 BenchResult measure(const Row& row, DType dtype, const BenchOptions& options) {
   Shape shape = row.shape;
   shape[0] = std::max<int64_t>(1, int64_t(double(shape[0]) * options.scale));
-  const Work work = row.prepare(normals(shape, dtype));
-  const Tensor from = Tensor::full({work.bytes / 8 + 1}, 1, DType::f32),
-               to = Tensor::zeros(from.shape(), DType::f32);
-  CopyPeak copy{from.data<float>(), to.data<float>(), from.numel(), false};
+  const Work work = row.prepare(normals(shape, dtype, options.device));
+  const Tensor from = Tensor::full({work.bytes / 8 + 1}, 1, DType::f32, options.device),
+               to = from.like(from.shape(), DType::f32, Contents::zeros);
+  const DeviceMemory& memory = memory_of(options.device);
+  const auto finished = [&](const std::function<void()>& f) {
+    memory.synchronize();
+    return seconds_of([&] { f(), memory.synchronize(); });
+  };
+  const auto copy = [&](bool streaming) {
+    if (options.device != Device::cpu)
+      memory.copy(to.raw(), from.raw(), size_t(from.bytes()), Transfer::within);
+    else
+      cpu::copy_peak({from.data<float>(), to.data<float>(), from.numel(), streaming});
+  };
   std::vector<double> op_seconds, copy_seconds[2];
   for (int i = -1; i < options.repeats; ++i) {  // the first round touches memory and is not counted
     for (const bool streaming : {false, true}) {
-      copy.streaming = streaming;
-      const double t = seconds_of([&] { cpu::copy_peak(copy); });
+      const double t = finished([&] { copy(streaming); });
       if (i >= 0) copy_seconds[streaming].push_back(t);
     }
     if (work.before) work.before();
-    const double op = seconds_of(work.run);
+    const double op = finished(work.run);
     if (i >= 0) op_seconds.push_back(op);
   }
   const double value = double(work.bytes) / median(op_seconds) * 1e-9;

@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "engine/bench/result.h"
+#include "engine/core/device.h"
 
 namespace engine {
 
 struct BenchOptions {
   int repeats = 9;   // samples of each row and of its copies, alternating; medians count
   double scale = 1;  // of every row's size: tests run a thousandth
+  Device device = Device::cpu;
 };
 
 /// The rows whose op is `op` (all when empty), in GB/s of bytes that must be read and written once.

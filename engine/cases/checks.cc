@@ -156,11 +156,12 @@ CaseReport check_value(const OpCase& c) {
   return {};
 }
 
-CaseReport check_gradients(const OpCase& c, GradcheckResult* details) {
+CaseReport check_gradients(const OpCase& c, GradcheckResult* details, Device device) {
   std::vector<std::string> names;
   for (const CaseInput& input : c.inputs) names.push_back(input.name);
-  GradcheckResult result =
-      gradcheck(c.run, draw_inputs(c, DType::f64), {.unit_cotangents = c.unit_upstream}, names);
+  std::vector<Tensor> inputs = draw_inputs(c, DType::f64);
+  for (Tensor& input : inputs) input = input.to(device);
+  GradcheckResult result = gradcheck(c.run, inputs, {.unit_cotangents = c.unit_upstream}, names);
   CaseReport report{result.ok, result.text};
   if (details) *details = std::move(result);
   return report;

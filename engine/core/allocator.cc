@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "engine/core/block_size.h"
+#include "engine/core/renew.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kReuse = false;  // let AddressSanitizer see every use after release
@@ -22,6 +23,7 @@ namespace {
 struct Pool {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> free_blocks;  // by rounded size
+  std::map<void*, ReservedMemory*> reserved;         // blocks that belong to somebody
   MemoryStatistics statistics;
 };
 
@@ -32,6 +34,8 @@ Pool& pool(Device device) {
 }
 
 std::atomic<bool> poisoning{false};
+thread_local ReservedMemory* reserving = nullptr;
+Renew renewals[kDevices] = {};
 
 void drop_cache(const DeviceMemory& memory, Pool& p) {
   for (auto& [size, blocks] : p.free_blocks) {
@@ -39,6 +43,39 @@ void drop_cache(const DeviceMemory& memory, Pool& p) {
     p.statistics.cached -= int64_t(size * blocks.size());
   }
   p.free_blocks.clear();
+}
+
+[[noreturn]] void fail_out_of_memory(Device device, size_t size, const MemoryStatistics& statistics) {
+  const DeviceMemory& memory = memory_of(device);
+  const std::string beside = join_text("cannot allocate ", human_bytes(double(size)), " beside the ",
+                                       human_bytes(double(statistics.in_use)), " in use");
+  if (device == Device::cpu) fail("out of memory: ", beside);
+  throw DeviceError(join_text(
+      "device ", device, ": out of memory: ", beside,
+      memory.available ? ", with " + human_bytes(double(memory.available())) + " free" : std::string(),
+      ": take a smaller batch, activation_checkpointing or a 16-bit precision"));
+}
+
+// A free block of this size, or null.
+void* reuse(std::map<size_t, std::vector<void*>>& free_blocks, size_t size) {
+  const auto found = free_blocks.find(size);
+  if (found == free_blocks.end()) return nullptr;
+  void* block = found->second.back();
+  found->second.pop_back();
+  if (found->second.empty()) free_blocks.erase(found);
+  return block;
+}
+
+void* fresh(Device device, Pool& p, size_t size, Contents contents) {
+  const DeviceMemory& memory = memory_of(device);
+  void* block = memory.allocate(size, contents);
+  if (!block) {
+    drop_cache(memory, p);
+    block = memory.allocate(size, contents);
+  }
+  if (!block) fail_out_of_memory(device, size, p.statistics);
+  ++p.statistics.allocations;
+  return block;
 }
 
 }  // namespace
@@ -50,27 +87,23 @@ void* allocate(Device device, size_t bytes, Contents contents) {
   Pool& p = pool(device);
   std::unique_lock lock(p.mutex);
   void* block = nullptr;
-  const auto found = p.free_blocks.find(size);
-  const bool reused = found != p.free_blocks.end();
-  if (reused) {
-    block = found->second.back();
-    found->second.pop_back();
-    if (found->second.empty()) p.free_blocks.erase(found);
-    p.statistics.cached -= int64_t(size);
-  } else {
-    block = memory.allocate(size, contents);
-    if (!block) {
-      drop_cache(memory, p);
-      block = memory.allocate(size, contents);
-    }
-    check(block != nullptr, "out of memory: cannot allocate ", human_bytes(double(size)), " beside the ",
-          human_bytes(double(p.statistics.in_use)), " in use");
-    ++p.statistics.allocations;
+  if (reserving && reserving->device_ == device) {
+    block = reserving->take(size);
+    lock.unlock();
+    if (contents == Contents::zeros) memory.fill(block, 0, size);
+    return block;
   }
+  block = reuse(p.free_blocks, size);
+  const bool reused = block != nullptr;
+  if (reused)
+    p.statistics.cached -= int64_t(size);
+  else
+    block = fresh(device, p, size, contents);
   p.statistics.in_use += int64_t(size);
   if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
   lock.unlock();
   if (reused && contents == Contents::zeros) memory.fill(block, 0, size);
+  if (reused && contents == Contents::any && renewals[int(device)]) renewals[int(device)](block, size);
   if (contents == Contents::any) poison(device, block, size);
   return block;
 }
@@ -79,11 +112,61 @@ void release(Device device, void* block, size_t bytes) {
   const size_t size = block_size(bytes);
   Pool& p = pool(device);
   const std::lock_guard lock(p.mutex);
+  if (const auto owner = p.reserved.find(block); owner != p.reserved.end()) {
+    if (!owner->second->recorded_) owner->second->free_blocks_[size].push_back(block);
+    --owner->second->taken_;
+    return;
+  }
   p.statistics.in_use -= int64_t(size);
   if (!kReuse) return memory_of(device).release(block, size);
   p.free_blocks[size].push_back(block);
   p.statistics.cached += int64_t(size);
 }
+
+// Under the pool's lock.
+void* ReservedMemory::take(size_t size) {
+  ++taken_;
+  if (recorded_) {
+    check(place_ < sequence_.size() && sequence_[place_].size == size,
+          "a step asks for other memory than when it was recorded");
+    return sequence_[place_++].block;
+  }
+  Pool& p = pool(device_);
+  void* block = reuse(free_blocks_, size);
+  if (!block) {
+    block = fresh(device_, p, size, Contents::any);
+    p.reserved[block] = this;
+    p.statistics.in_use += int64_t(size);
+    if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
+  }
+  sequence_.push_back({size, block});
+  return block;
+}
+
+ReservedMemory::Scope::Scope(ReservedMemory& memory) {
+  check(!reserving, "a step is recorded inside another one");
+  memory.place_ = 0;
+  reserving = &memory;
+}
+ReservedMemory::Scope::~Scope() {
+  reserving->recorded_ = true;
+  reserving = nullptr;
+}
+
+ReservedMemory::~ReservedMemory() {
+  Pool& p = pool(device_);
+  const std::lock_guard lock(p.mutex);
+  std::map<void*, size_t> blocks;
+  for (const Block& b : sequence_) blocks[b.block] = b.size;
+  for (const auto& [block, size] : blocks) {
+    p.reserved.erase(block);
+    p.statistics.in_use -= int64_t(size);
+    p.free_blocks[size].push_back(block);
+    p.statistics.cached += int64_t(size);
+  }
+}
+
+void set_renew(Device device, Renew renew) { renewals[int(device)] = renew; }
 
 void set_poisoning(bool on) { poisoning.store(on); }
 void poison(Device device, void* block, size_t bytes) {

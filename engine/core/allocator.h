@@ -4,6 +4,9 @@
 // the system until it is asked for or memory runs out.
 #pragma once
 
+#include <map>
+#include <vector>
+
 #include "engine/core/memory.h"
 
 namespace engine {
@@ -25,6 +28,44 @@ void release(Device device, void* block, size_t bytes);
 void set_poisoning(bool on);
 /// Fills memory so when poisoning is on.
 void poison(Device device, void* block, size_t bytes);
+
+/// Memory of one recorded step (graph.h), kept from everybody else: a replay writes to the addresses of its
+/// recording. Every recording is handed the same blocks in the same order.
+class ReservedMemory {
+ public:
+  explicit ReservedMemory(Device device) : device_(device) {}
+  /// Gives every block back for reuse.
+  ~ReservedMemory();
+  ReservedMemory(const ReservedMemory&) = delete;
+  ReservedMemory& operator=(const ReservedMemory&) = delete;
+
+  /// While it lives, this thread's allocate() on the device takes blocks from here. Not nested.
+  class Scope {
+   public:
+    explicit Scope(ReservedMemory& memory);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+  };
+  /// Blocks that are handed out now.
+  int64_t taken() const { return taken_; }
+
+ private:
+  friend void* allocate(Device, size_t, Contents);
+  friend void release(Device, void*, size_t);
+  struct Block {
+    size_t size;
+    void* block;
+  };
+  void* take(size_t size);
+
+  Device device_;
+  std::vector<Block> sequence_;                       // what was handed out, in order
+  std::map<size_t, std::vector<void*>> free_blocks_;  // of the first recording
+  size_t place_ = 0;                                  // in `sequence_`
+  bool recorded_ = false;
+  int64_t taken_ = 0;
+};
 
 MemoryStatistics memory_statistics(Device device);
 void reset_peak_memory(Device device);

@@ -16,6 +16,4 @@ Device parse_device(const std::string& text) {
   fail("device ", text, ": expected cpu, cuda or cuda-host");
 }
 
-void fail_without_backend(Device device) { fail("device ", device, ": this build has no CUDA backend"); }
-
 }  // namespace engine

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <string>
 
+#include "engine/base/check.h"
+
 namespace engine {
 
 enum class Device : uint8_t { cpu, cuda, cuda_host };
@@ -16,7 +18,12 @@ const char* name_of(Device device);
 Device parse_device(const std::string& text);
 inline std::ostream& operator<<(std::ostream& out, Device device) { return out << name_of(device); }
 
-/// Error: device D: this build has no CUDA backend.
+/// The device has no more memory, or is lost: what was begun on it cannot go on.
+struct DeviceError : Error {
+  using Error::Error;
+};
+
+/// Error: this build has no such device; it has these; do that.
 [[noreturn]] void fail_without_backend(Device device);
 
 }  // namespace engine

@@ -3,11 +3,15 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
-// A block that cannot be had is an error message (out of memory, allocator.cc); the sanitizers end the process
-// unless they are told to answer as malloc does.
+#include "engine/base/check.h"
+
+// A block that cannot be had is an error message (out of memory, allocator.cc); the sanitizers end the
+// process unless they are told to answer as malloc does.
 #if defined(__SANITIZE_ADDRESS__)
 extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 #elif defined(__SANITIZE_THREAD__)
@@ -68,5 +72,26 @@ const DeviceMemory& memory_of(Device device) {
 }
 
 void set_device_memory(Device device, const DeviceMemory& memory) { table()[int(device)] = memory; }
+
+namespace {
+std::atomic<uint64_t> waits[kDevices];
+}
+uint64_t host_waits(Device device) { return waits[int(device)].load(); }
+void note_host_wait(Device device) { ++waits[int(device)]; }
+
+void require_device(Device device) {
+  const DeviceMemory& memory = memory_of(device);
+  if (memory.open) memory.open();
+}
+
+void fail_without_backend(Device device) {
+  std::string others;
+  for (int i = 0; i < kDevices; ++i)
+    if (table()[i].allocate) others += (others.empty() ? "" : ", ") + std::string(name_of(Device(i)));
+  const bool stand_in = device == Device::cuda && table()[int(Device::cuda_host)].allocate;
+  fail("device ", device, ": this build has ", others, "; ",
+       stand_in ? "take cuda-host, which runs the same kernels on the CPU, or " : "take cpu, or ",
+       "build with -DENGINE_CUDA=", device == Device::cuda ? "on" : "host");
+}
 
 }  // namespace engine

@@ -7,7 +7,8 @@
 
 #include <type_traits>
 
-#include "engine/base/check.h"
+#include "engine/core/allocator.h"
+#include "engine/cuda/real/register.h"
 
 namespace engine::ENGINE_GPU {
 
@@ -21,8 +22,14 @@ GPU_INLINE void block_sync(Where) { __syncthreads(); }
 
 template <class T>
 using Global = T*;
+/// A type of its own, so that what is stored through it is known to go to shared memory.
 template <class T>
-using SharedPointer = T*;
+struct SharedPointer {
+  T* p;
+  GPU_INLINE T& operator[](int64_t i) const { return p[i]; }
+  GPU_INLINE SharedPointer operator+(int64_t i) const { return {p + i}; }
+  GPU_INLINE operator T*() const { return p; }
+};
 template <class T>
 GPU_INLINE T* global(T* p) {
   return p;
@@ -31,7 +38,7 @@ template <class T, int N>
 struct alignas(16) SharedArray {
   T elements[N];
   GPU_INLINE T& operator[](int64_t i) { return elements[i]; }
-  GPU_INLINE T* at(int64_t i) { return elements + i; }
+  GPU_INLINE SharedPointer<T> at(int64_t i) { return {elements + i}; }
 };
 template <class Shared>
 GPU_INLINE Shared& block_shared() {
@@ -43,8 +50,25 @@ GPU_INLINE P load_pack(T* p) {
   return *reinterpret_cast<const P*>(p);
 }
 template <class P, class T>
+GPU_INLINE P load_pack(SharedPointer<T> p) {
+  return load_pack<P>(p.p);
+}
+template <class P, class T>
+GPU_INLINE void store_pack(SharedPointer<T> p, const P& pack) {
+  *reinterpret_cast<P*>(p.p) = pack;
+}
+/// To global memory. Sixteen bytes are one instruction by hand: left to the compiler, a copy of the struct
+/// has become four stores, and twelve.
+template <class P, class T>
 GPU_INLINE void store_pack(T* p, const P& pack) {
-  *reinterpret_cast<P*>(p) = pack;
+  if constexpr (sizeof(P) == 16) {
+    uint32_t w[4];
+    __builtin_memcpy(w, &pack, 16);
+    asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" ::"l"(p), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3])
+                 : "memory");
+  } else {
+    *reinterpret_cast<P*>(p) = pack;
+  }
 }
 
 // ---- Asynchronous copies (8.0 and later) ------------------------------------------------------------------
@@ -132,17 +156,14 @@ struct NoShared {};
 struct Stream {
   cudaStream_t handle = nullptr;
 };
-/// The stream that the calling thread's launches go to.
-Stream& current_stream();
+/// The stream that launches go to.
+inline Stream current_stream() { return {static_cast<cudaStream_t>(runtime().stream())}; }
 
 /// Memory for what several launches of one op hand on; given back behind them, in the order of the stream.
 class Scratch {
  public:
-  explicit Scratch(size_t bytes) {
-    const cudaError_t error = cudaMallocAsync(&p_, bytes, current_stream().handle);
-    check(error == cudaSuccess, "cuda: no ", bytes, " bytes of scratch memory: ", cudaGetErrorString(error));
-  }
-  ~Scratch() { cudaFreeAsync(p_, current_stream().handle); }
+  explicit Scratch(size_t bytes) : bytes_(bytes), p_(allocate(Device::cuda, bytes)) {}
+  ~Scratch() { release(Device::cuda, p_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   template <class T>
@@ -151,12 +172,13 @@ class Scratch {
   }
 
  private:
-  void* p_ = nullptr;
+  size_t bytes_;
+  void* p_;
 };
 
 /// Puts kernel(args) on the stream.
 template <class Shared, class Args>
-void launch(void (*kernel)(Args), dim3 grid, int threads, Stream& stream, const Args& args) {
+void launch(void (*kernel)(Args), dim3 grid, int threads, const Stream& stream, const Args& args) {
   static_assert(std::is_trivially_copyable_v<Args> && sizeof(Args) <= 4096,
                 "a kernel takes one plain struct");
   const size_t bytes = std::is_empty_v<Shared> ? 0 : sizeof(Shared);
@@ -164,8 +186,7 @@ void launch(void (*kernel)(Args), dim3 grid, int threads, Stream& stream, const 
   if (bytes > kWithoutAsking)
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
   kernel<<<grid, threads, bytes, stream.handle>>>(args);
-  const cudaError_t error = cudaGetLastError();
-  check(error == cudaSuccess, "cuda: a launch failed: ", cudaGetErrorString(error));
+  check_launch(int(cudaGetLastError()));
 }
 
 }  // namespace engine::ENGINE_GPU

@@ -107,7 +107,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
       is_wide(q.device(), shape.batch * shape.heads * shape.queries * shape.keys * n))
     shape.compute = DType::f64;
   if (options.dropout > 0) {
-    shape.seed = options.rng->seed;
+    shape.seed = options.rng->seed, shape.seed_memory = options.rng->seed_memory;
     shape.offset =
         options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
   }

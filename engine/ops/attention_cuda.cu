@@ -84,6 +84,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) attention_kernel(AttentionForwa
 struct BackwardPlan {
   AttentionBackward a;
   double* sums;  // [batch, heads, queries]: D
+  bool exact;    // where a row fits into one block of keys: D from its own weights
 };
 
 template <class C>
@@ -110,7 +111,7 @@ GPU_INLINE C lse_of(const AttentionBackward& a, int64_t row) {
 
 // D of each query. Where one block of keys holds the whole row it is sum of p dp / sum of p: the same number,
 // but the row's ds then cancels to the last bit, though p, from a rounded log-sum-exp, does not quite add up
-// to one.
+// to one. (Not where tensor cores round the weights to 16 bits anyway: lanes that walk keys read them badly.)
 template <class T, class C>
 __global__ void __launch_bounds__(kTeamBlock, 1) row_sums_kernel(BackwardPlan plan) {
   const AttentionBackward& a = plan.a;
@@ -119,7 +120,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) row_sums_kernel(BackwardPlan pl
   if (team.row >= s.batch * s.heads * s.queries) return;
   const Visible v = visible_of(s, team.row);
   double sum = 0, total = 0;
-  if (v.end <= kAttentionKeys) {
+  if (plan.exact && v.end <= kAttentionKeys) {
     const C lse = lse_of<C>(a, team.row);
     for (int key = team.rank; key < v.end; key += 32)
       if (sees(s, v, key)) {
@@ -253,10 +254,10 @@ void attention_backward(const AttentionBackward& a) {
   const int64_t rows = s.batch * s.heads * s.queries, keys = s.batch * s.kv_heads * s.keys;
   if (rows == 0 && keys == 0) return;
   const Scratch sums(size_t(rows) * sizeof(double));
-  const BackwardPlan plan{a, sums.as<double>()};
   const bool fragments =
       takes_fragments(s, {a.q, a.k, a.v}) && packs(8, {a.dout, a.dq.data, a.dk.data, a.dv.data},
                                                    {a.dq.row_stride, a.dk.row_stride, a.dv.row_stride});
+  const BackwardPlan plan{a, sums.as<double>(), !fragments};
   visit_shape(s, [&](auto t, auto c, auto parts) {
     using T = decltype(t);
     using C = decltype(c);

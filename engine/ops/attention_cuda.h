@@ -78,7 +78,7 @@ template <class C>
 GPU_INLINE C weight_factor(const AttentionShape& s, const Visible& v, int key) {
   if (s.dropout <= 0) return 1;
   const int64_t row = (int64_t(v.batch) * s.heads + v.head) * s.queries + v.query, per_row = (s.keys + 3) / 4;
-  return dropout_factor<C>(s.seed, s.offset, row * per_row * 4 + key, s.dropout);
+  return dropout_factor<C>(mask_seed(s.seed, s.seed_memory), s.offset, row * per_row * 4 + key, s.dropout);
 }
 
 }  // namespace engine::ENGINE_GPU

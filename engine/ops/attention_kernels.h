@@ -17,6 +17,7 @@ struct AttentionShape {
   int64_t batch, heads, kv_heads, queries, keys, n;
   double scale, softcap, dropout;  // softcap 0 and dropout 0: none
   uint64_t seed, offset;           // of dropout
+  const uint64_t* seed_memory;     // device memory with the seed, or null
   const uint8_t* key_mask;         // [batch, keys], 0: nobody attends to the key; null: no mask
   bool causal;
   DType dtype;

@@ -9,6 +9,12 @@ namespace engine::ENGINE_GPU {
 /// The last 32-bit word that drops: unit_float(w) < p  <=>  w >> 8 < limit  <=>  w <= last.
 GPU_INLINE uint32_t last_dropped(double p) { return uint32_t(std::ceil(p * 16777216.0)) * 256u - 1; }
 
+/// A mask's seed: the number that the launch was given, or the one that now stands in memory.
+GPU_INLINE uint64_t mask_seed(uint64_t seed, const uint64_t* memory) {
+  if (!memory) return seed;
+  return global(memory)[0];
+}
+
 /// factor[j] = 0 where element 4 * (block of its tensor) + j is dropped, 1 / (1 - p) where it stays.
 template <class C>
 GPU_INLINE void dropout_factors(uint64_t seed, uint64_t block, double p, C (&factor)[4]) {

@@ -194,6 +194,7 @@ struct CastNode : NodeOf<CastNode> {
 struct DropoutNode : NodeOf<DropoutNode> {
   static constexpr const char* kName = "dropout";
   uint64_t seed = 0, first_block = 0;
+  const uint64_t* seed_memory = nullptr;
   double p = 0;
   auto saved() { return std::tie(); }
   void backward(Backward& b) override {
@@ -201,7 +202,7 @@ struct DropoutNode : NodeOf<DropoutNode> {
     if (dy.numel() == 0) return;
     const Into dx = b.into(0);
     kernel::dropout(dy.device(), {dy.raw(), dx.buffer.raw(), dy.numel(), dy.dtype(), dx.buffer.dtype(), seed,
-                                  first_block, p, dx.accumulate});
+                                  first_block, p, dx.accumulate, seed_memory});
   }
 };
 
@@ -242,11 +243,12 @@ Tensor dropout(const Tensor& x, double p, Rng& rng) {
   Tensor y = x.like(x.shape(), x.dtype());
   const uint64_t first_block = rng.reserve(dropout_blocks(y.numel()));
   if (y.numel() > 0)
-    kernel::dropout(y.device(),
-                    {in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p, false});
+    kernel::dropout(y.device(), {in.raw(), y.raw(), y.numel(), x.dtype(), x.dtype(), rng.seed, first_block, p,
+                                 false, rng.seed_memory});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<DropoutNode>({&in}, {&y});
     node.seed = rng.seed, node.first_block = first_block, node.p = p;
+    node.seed_memory = rng.seed_memory;
   }
   return y;
 }

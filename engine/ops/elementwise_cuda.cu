@@ -160,7 +160,7 @@ __global__ void __launch_bounds__(kThreads, 1) dropout_kernel(DropoutArgs a) {
   const int64_t i = thread_index() * 4;
   if (i >= a.n) return;
   C factor[4];
-  dropout_factors(a.seed, a.first_block + uint64_t(i / 4), a.p, factor);
+  dropout_factors(mask_seed(a.seed, a.seed_memory), a.first_block + uint64_t(i / 4), a.p, factor);
   if constexpr (N == 4) {
     C x[4];
     load_n(global(static_cast<const T*>(a.x)) + i, x);

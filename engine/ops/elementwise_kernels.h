@@ -63,6 +63,7 @@ struct DropoutArgs {
   uint64_t seed, first_block;
   double p;
   bool accumulate;
+  const uint64_t* seed_memory;  // device memory with the seed, or null
 };
 
 ENGINE_KERNEL(binary_forward, BinaryForward)

@@ -124,7 +124,9 @@ void score_rows(Projection& p, const Tensor& x, const Tensor& labels, const Tens
     kernel::score_chunk(x.device(), {logits.raw(), p.bias.defined() ? p.bias.raw() : nullptr,
                                      labels.data<int32_t>() + begin, losses.data<double>() + begin, rows,
                                      classes, p.options.vocabulary > 0 ? p.options.vocabulary : classes,
-                                     p.options.softcap, p.options.loss_scale, gradient, dtype});
+                                     p.options.softcap, p.options.loss_scale,
+                                     p.options.scale.defined() ? p.options.scale.data<double>() : nullptr, gradient,
+                                     dtype});
   }
   if (!gradient) return;
   const int64_t dz_stride = classes * size_of(compute) / size_of(dtype);

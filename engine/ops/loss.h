@@ -18,7 +18,7 @@ constexpr int32_t kNotScored = -100;
 /// The rows that a loss counts, checked: made where the labels are known (for a batch, before the step), so that
 /// ops never read a label on the host.
 struct ScoredRows {
-  Tensor labels;        // i32 [scored]: of those rows, in order
+  Tensor labels;        // i32 [scored]: of those rows, in order; kNotScored where a row only fills up
   RowIndex rows;        // [scored], ascending, of all rows that labels were given for
   int64_t classes = 0;  // every label is below
 
@@ -42,6 +42,7 @@ struct LinearCrossEntropyOptions {
   double loss_scale =
       1;  // multiplies the gradient (not the returned loss): fp16 gradients would flush to zero without it
   int64_t vocabulary = 0;  // columns from here on are padding: logit -inf, gradient zero; 0: all are real
+  Tensor scale = {};       // f64 [] on x's device: the loss scale stands there instead
 };
 
 /// cross_entropy(linear(x, weight, bias), labels) in chunks of rows: never holds the [rows, V] logits. While

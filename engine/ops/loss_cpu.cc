@@ -64,9 +64,15 @@ void backward(const CrossEntropyBackward& a) {
 template <class T>
 void score(const ScoreChunk& a) {
   using C = Compute<T>;
-  const C cap = C(a.softcap), scale = C(a.loss_scale);
+  const double loss_scale = a.scale_memory ? *a.scale_memory : a.loss_scale;
+  const C cap = C(a.softcap), scale = C(loss_scale);
   parallel_for(a.rows, [&](int64_t r) {
     C* z = static_cast<C*>(a.logits) + r * a.classes;
+    if (a.labels[r] < 0) {
+      a.losses[r] = 0;
+      if (a.gradient) __builtin_memset(static_cast<void*>(z), 0, size_t(a.classes) * sizeof(T));
+      return;
+    }
     C top = -HUGE_VAL;
     double sum = 0;
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
@@ -85,7 +91,7 @@ void score(const ScoreChunk& a) {
     });
     a.losses[r] = std::log(sum) + (double(top) - double(at_label));
     if (!a.gradient) return;
-    const C factor = C(a.loss_scale / sum), rest = C(a.loss_scale / sum - double(factor));
+    const C factor = C(loss_scale / sum), rest = C(loss_scale / sum - double(factor));
     T* gradient = reinterpret_cast<T*>(z);
     each_chunk(0, a.vocabulary, [&](int64_t i, int64_t m) {
       auto dz = out(z + i, m);

@@ -82,6 +82,15 @@ __global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
   const Team<kTeamBlock> team;
   const Global<C> row = global(static_cast<C*>(a.logits)) + team.row * a.classes;
   const int32_t label = global(a.labels)[team.row];
+  if (label < 0) {  // the whole block: no row of the model's, but one that fills a recorded step's capacity
+    if (team.rank == 0) global(a.losses)[team.row] = 0.0;
+    const auto nothing =
+        global(static_cast<T*>(a.logits)) + team.row * a.classes * int64_t(sizeof(C) / sizeof(T));
+    for (int64_t i = team.rank; a.gradient && i < a.classes; i += kTeamBlock) nothing[i] = as_stored<T>(C(0));
+    return;
+  }
+  double loss_scale = a.loss_scale;
+  if (a.scale_memory) loss_scale = global(a.scale_memory)[0];
   C top = -C(INFINITY);
   double sum = 0;
   for (int64_t i = team.rank; i < a.vocabulary; i += kTeamBlock) {
@@ -97,8 +106,8 @@ __global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
   if (!a.gradient) return;
   const auto gradient =
       global(static_cast<T*>(a.logits)) + team.row * a.classes * int64_t(sizeof(C) / sizeof(T));
-  const C cap = C(a.softcap), scale = C(a.loss_scale);
-  const double factor = a.loss_scale / sum;
+  const C cap = C(a.softcap), scale = C(loss_scale);
+  const double factor = loss_scale / sum;
   for (int64_t begin = 0; begin < a.classes; begin += kTeamBlock) {
     const int64_t i = begin + team.rank;
     C dz = 0;

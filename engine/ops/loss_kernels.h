@@ -31,10 +31,11 @@ struct CrossEntropyBackward {
 struct ScoreChunk {
   void* logits;                       // [rows, classes], compute dtype; with `gradient`, overwritten
   const void* bias;                   // [classes], compute dtype, or null
-  const int32_t* labels;              // [rows], all scored
+  const int32_t* labels;              // [rows]; -100: not scored, no loss, no gradient
   double* losses;                     // [rows]
   int64_t rows, classes, vocabulary;  // columns from `vocabulary` on are padding
   double softcap, loss_scale;
+  const double* scale_memory;  // the loss scale stands there instead; null: it does not
   bool gradient;
   DType dtype;  // of the gradient
 };

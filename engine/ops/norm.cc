@@ -343,9 +343,9 @@ struct JoinCall {
                .o_dtype = b.dtype(),
                .res = factor(join.res, res),
                .branch = factor(join.branch, branch),
-               .dropout = {.p = join.dropout, .seed = 0, .offset = 0}};
+               .dropout = {.p = join.dropout, .seed = 0, .offset = 0, .seed_memory = nullptr}};
     if (join.dropout > 0)
-      forward.dropout.seed = join.rng->seed,
+      forward.dropout.seed = join.rng->seed, forward.dropout.seed_memory = join.rng->seed_memory,
       forward.dropout.offset = join.rng->reserve(dropout_blocks(s.numel()));
   }
   void save(SavedJoin& s) const {

@@ -31,11 +31,13 @@ template <class C, int N>
 GPU_INLINE void apply_mask(const JoinDropout& dropout, int64_t element, C (&v)[N]) {
   if (dropout.p == 0) return;
   if constexpr (N == 1) {
-    v[0] *= dropout_factor<C>(dropout.seed, dropout.offset, element, dropout.p);
+    v[0] *=
+        dropout_factor<C>(mask_seed(dropout.seed, dropout.seed_memory), dropout.offset, element, dropout.p);
   } else {
     static_assert(N == 4);
     C factor[4];
-    dropout_factors(dropout.seed, dropout.offset + uint64_t(element) / 4, dropout.p, factor);
+    dropout_factors(mask_seed(dropout.seed, dropout.seed_memory), dropout.offset + uint64_t(element) / 4,
+                    dropout.p, factor);
 #pragma unroll
     for (int j = 0; j < 4; ++j) v[j] *= factor[j];
   }

@@ -67,6 +67,7 @@ struct JoinFactor {
 struct JoinDropout {
   double p;  // 0: none
   uint64_t seed, offset;
+  const uint64_t* seed_memory;  // device memory with the seed, or null
 };
 
 /// joined = res * stream + branch * dropout(o)

@@ -2,6 +2,7 @@
 #include "engine/ops/optimizer.h"
 
 #include <cmath>
+#include <optional>
 
 #include "engine/ops/optimizer_kernels.h"
 
@@ -32,7 +33,7 @@ void check_settings(const char* op, std::initializer_list<Setting> settings) {
 DType moment_dtype(const Tensor& parameters) { return compute_dtype(parameters.dtype()); }
 
 FlatStep flat_step(const char* op, const Tensor& parameters, const Tensor& gradients, const Tensor& low,
-                   double gradient_factor) {
+                   double weight_decay, const ArenaStep& arena) {
   check(parameters.defined() && parameters.is_contiguous() &&
             (parameters.dtype() == DType::f64 || parameters.dtype() == DType::f32 ||
              parameters.dtype() == DType::f16),
@@ -44,21 +45,61 @@ FlatStep flat_step(const char* op, const Tensor& parameters, const Tensor& gradi
     check(parameters.dtype() == DType::f32 && (low.dtype() == DType::bf16 || low.dtype() == DType::f16), op,
           ": a ", low.dtype(), " copy of ", parameters.dtype(),
           " parameters; f32 parameters can have one in bf16 or f16");
-    check_flat(op, "low", low, n, low.dtype());
+    check_flat(op, "low", low, arena.spans.empty() ? n : low.numel(), low.dtype());
+    check(arena.low_begin >= 0 && arena.low_begin % 4 == 0 && arena.low_begin + low.numel() <= n, op,
+          ": a copy of ", low.numel(), " parameters from ", arena.low_begin, " on, of ", n);
     ++low.storage()->version;
   }
   ++parameters.storage()->version;
-  return {.parameters = parameters.raw(),
-          .gradients = gradients.raw(),
-          .first = nullptr,
-          .second = nullptr,
-          .low = low.defined() ? low.raw() : nullptr,
-          .n = n,
-          .parameter_dtype = parameters.dtype(),
-          .gradient_dtype = gradients.dtype(),
-          .low_dtype = low.defined() ? low.dtype() : DType::f32,
-          .gradient_factor = gradient_factor};
+  FlatStep flat{.parameters = parameters.raw(),
+                .gradients = gradients.raw(),
+                .first = nullptr,
+                .second = nullptr,
+                .low = low.defined() ? low.raw() : nullptr,
+                .low_begin = arena.low_begin,
+                .low_end = arena.low_begin + (low.defined() ? low.numel() : 0),
+                .n = n,
+                .parameter_dtype = parameters.dtype(),
+                .gradient_dtype = gradients.dtype(),
+                .low_dtype = low.defined() ? low.dtype() : DType::f32,
+                .scalars = nullptr,
+                .spans = {}};
+  for (DecaySpan& span : flat.spans) span = {n, weight_decay};
+  check(arena.spans.size() <= size_t(kDecaySpans), op, ": ", arena.spans.size(),
+        " spans of weight decay, of at most ", kDecaySpans);
+  int64_t last = 0;
+  for (size_t k = 0; k < arena.spans.size(); ++k) {
+    const DecaySpan& span = flat.spans[k] = arena.spans[k];
+    check(span.end > last && (span.end == n || span.end % 4 == 0), op, ": a span of weight decay ends at ",
+          span.end, ", behind ", last, " of ", n);
+    check(std::isfinite(span.decay) && span.decay >= 0, op, ": weight decay ", span.decay);
+    last = span.end;
+  }
+  check(arena.spans.empty() || last == n, op, ": spans of weight decay end at ", last, " of ", n);
+  return flat;
 }
+
+/// The numbers of a step where kernels find them: those of the update, or a copy that lives as long as this.
+/// (What is released comes behind the kernel in the order of the device's work.)
+class StepNumbers {
+ public:
+  StepNumbers(Device device, const ArenaStep& arena, StepScalars rule, double gradient_factor) {
+    rule.factor = gradient_factor;
+    if (arena.scalars)
+      arena.scalars->set_rule(rule);
+    else
+      own_.emplace(device, rule);
+    memory_ = arena.scalars ? arena.scalars->memory() : own_->memory();
+  }
+  FlatStep in(FlatStep flat) const {
+    flat.scalars = memory_;
+    return flat;
+  }
+
+ private:
+  std::optional<ScalarsInMemory> own_;
+  const StepScalars* memory_ = nullptr;
+};
 
 constexpr double kNoLimit = INFINITY;
 
@@ -71,7 +112,7 @@ FlatStep adam_flat(const char* op, const Tensor& parameters, const Tensor& gradi
                       {"weight_decay", o.weight_decay, 0, kNoLimit},
                       {"gradient_factor", o.gradient_factor, -kNoLimit, kNoLimit}});
   check(o.step >= 1, op, ": step must be at least 1, got ", o.step);
-  FlatStep flat = flat_step(op, parameters, gradients, low, o.gradient_factor);
+  FlatStep flat = flat_step(op, parameters, gradients, low, o.weight_decay, o.arena);
   check_flat(op, "m", m, flat.n, moment_dtype(parameters));
   check_flat(op, "v", v, flat.n, moment_dtype(parameters));
   flat.first = m.raw(), flat.second = v.raw();
@@ -93,31 +134,41 @@ double sum_of_squares(const Tensor& flat) {
   return sum;
 }
 
+void form_factor(const Tensor& gradients, const ScalarsInMemory& scalars, const Clipping& clipping) {
+  check(gradients.defined() && is_float(gradients.dtype()) && gradients.is_contiguous(),
+        "form_factor: needs contiguous floating gradients, got ",
+        gradients.defined() ? join_text(gradients.shape(), " ", gradients.dtype()) : "nothing");
+  SumOfSquares squares{.x = gradients.raw(), .n = gradients.numel(), .dtype = gradients.dtype()};
+  const Tensor partials = gradients.like({sum_of_squares_scratch(gradients.device(), squares)}, DType::f64);
+  squares.partials = partials.data<double>();
+  kernel::sum_of_squares(gradients.device(), squares);
+  kernel::form_factor(gradients.device(),
+                      {partials.data<double>(), partials.numel(), scalars.memory(), clipping});
+}
+
 void adamw_step(const Tensor& parameters, const Tensor& gradients, const Tensor& m, const Tensor& v,
                 const AdamOptions& o, const Tensor& low) {
   const FlatStep flat = adam_flat("adamw_step", parameters, gradients, m, v, o, low);
   const double t = double(o.step);
-  kernel::adam_step(parameters.device(), {.flat = flat,
-                                          .decay = o.lr * o.weight_decay,
-                                          .beta1 = o.beta1,
-                                          .beta2 = o.beta2,
-                                          .size = o.lr / (1 - std::pow(o.beta1, t)),
-                                          .root_scale = 1 / std::sqrt(1 - std::pow(o.beta2, t)),
-                                          .eps = o.eps});
+  const StepNumbers numbers(parameters.device(), o.arena,
+                            {.lr = o.lr,
+                             .size = o.lr / (1 - std::pow(o.beta1, t)),
+                             .root_scale = 1 / std::sqrt(1 - std::pow(o.beta2, t))},
+                            o.gradient_factor);
+  kernel::adam_step(parameters.device(),
+                    {.flat = numbers.in(flat), .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps});
 }
 
 void fairseq_adam_step(const Tensor& parameters, const Tensor& gradients, const Tensor& m, const Tensor& v,
                        const AdamOptions& o, const Tensor& low) {
   const FlatStep flat = adam_flat("fairseq_adam_step", parameters, gradients, m, v, o, low);
   const double t = double(o.step);
+  const StepNumbers numbers(
+      parameters.device(), o.arena,
+      {.lr = o.lr, .size = o.lr * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t))},
+      o.gradient_factor);
   kernel::adam_step(parameters.device(),
-                    {.flat = flat,
-                     .decay = o.lr * o.weight_decay,
-                     .beta1 = o.beta1,
-                     .beta2 = o.beta2,
-                     .size = o.lr * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t)),
-                     .root_scale = 1,
-                     .eps = o.eps});
+                    {.flat = numbers.in(flat), .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps});
 }
 
 void nag_step(const Tensor& parameters, const Tensor& gradients, const Tensor& buffer, const NagOptions& o,
@@ -127,16 +178,17 @@ void nag_step(const Tensor& parameters, const Tensor& gradients, const Tensor& b
                               {"momentum", o.momentum, 0, kNoLimit},
                               {"weight_decay", o.weight_decay, 0, kNoLimit},
                               {"gradient_factor", o.gradient_factor, -kNoLimit, kNoLimit}});
-  FlatStep flat = flat_step("nag_step", parameters, gradients, low, o.gradient_factor);
+  FlatStep flat = flat_step("nag_step", parameters, gradients, low, o.weight_decay, o.arena);
   check_flat("nag_step", "buffer", buffer, flat.n, moment_dtype(parameters));
   flat.first = buffer.raw();
   const double rho = o.previous_lr > 0 ? o.lr / o.previous_lr : o.lr;
-  kernel::nag_step(parameters.device(), {.flat = flat,
-                                         .decay = o.lr * o.weight_decay,
-                                         .buffer_to_p = o.momentum * o.momentum * rho,
-                                         .gradient_to_p = (1 + o.momentum) * o.lr,
-                                         .buffer_keep = o.momentum * rho,
-                                         .lr = o.lr});
+  const StepNumbers numbers(parameters.device(), o.arena,
+                            {.lr = o.lr,
+                             .buffer_to_p = o.momentum * o.momentum * rho,
+                             .gradient_to_p = (1 + o.momentum) * o.lr,
+                             .buffer_keep = o.momentum * rho},
+                            o.gradient_factor);
+  kernel::nag_step(parameters.device(), {.flat = numbers.in(flat)});
 }
 
 void sgd_step(const Tensor& parameters, const Tensor& gradients, const Tensor& buffer, const SgdOptions& o,
@@ -145,13 +197,13 @@ void sgd_step(const Tensor& parameters, const Tensor& gradients, const Tensor& b
                               {"momentum", o.momentum, 0, kNoLimit},
                               {"weight_decay", o.weight_decay, 0, kNoLimit},
                               {"gradient_factor", o.gradient_factor, -kNoLimit, kNoLimit}});
-  FlatStep flat = flat_step("sgd_step", parameters, gradients, low, o.gradient_factor);
+  FlatStep flat = flat_step("sgd_step", parameters, gradients, low, o.weight_decay, o.arena);
   if (buffer.defined() || o.momentum > 0) {
     check_flat("sgd_step", "buffer", buffer, flat.n, moment_dtype(parameters));
     flat.first = buffer.raw();
   }
-  kernel::sgd_step(parameters.device(),
-                   {.flat = flat, .lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
+  const StepNumbers numbers(parameters.device(), o.arena, {.lr = o.lr}, o.gradient_factor);
+  kernel::sgd_step(parameters.device(), {.flat = numbers.in(flat), .momentum = o.momentum});
 }
 
 void ema_step(const Tensor& average, const Tensor& parameters, double decay) {
@@ -169,11 +221,18 @@ void ema_step(const Tensor& average, const Tensor& parameters, double decay) {
                                                .first = nullptr,
                                                .second = nullptr,
                                                .low = nullptr,
+                                               .low_begin = 0,
+                                               .low_end = 0,
                                                .n = average.numel(),
                                                .parameter_dtype = average.dtype(),
                                                .gradient_dtype = parameters.dtype(),
                                                .low_dtype = DType::f32,
-                                               .gradient_factor = 1},
+                                               .scalars = nullptr,
+                                               .spans = {{average.numel(), 0},
+                                                         {average.numel(), 0},
+                                                         {average.numel(), 0},
+                                                         {average.numel(), 0},
+                                                         {average.numel(), 0}}},
                                       .decay = decay});
 }
 

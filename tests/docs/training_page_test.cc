@@ -39,8 +39,8 @@ TEST_CASE("exercise 9.3: a schedule") {
 }
 
 TEST_CASE("exercise 9.4: clipping") {
-  CHECK(train::clip_factor(5, 1) == Approx(0.2).epsilon(1e-5));
-  CHECK(train::clip_factor(0.5, 1) == 1);
+  CHECK(engine::clip_factor(5, {.most = 1}) == Approx(0.2).epsilon(1e-5));
+  CHECK(engine::clip_factor(0.5, {.most = 1}) == 1);
 }
 
 TEST_CASE("exercise 9.5: operations a token") {

@@ -76,6 +76,32 @@ TEST_CASE("bench step prints speed, parts of the step and memory") {
   CHECK(run_normlab("bench step gpt-b5").output.find("nearest valid: \"gpt-b4\"") != std::string::npos);
 }
 
+#if defined(ENGINE_HAS_cuda_host)
+TEST_CASE("bench step counts a step's traffic and predicts its time", "[medium]") {
+  const ProgramEnd out =
+      run("bench step tiny --device cuda-host --traffic --precision bf16 --layers 3 --json");
+  REQUIRE(out.code == 0);
+  const engine::Json counted = engine::parse_json(out.output, "bench");
+  const engine::Json& step = counted["step"];
+  double seconds = 0, flop = 0;
+  for (const auto& row : counted["traffic"]) {
+    seconds += row["predicted_seconds"].get<double>();
+    flop += row["matrix_flop"].get<double>();
+  }
+  CHECK(step["predicted_seconds"].get<double>() == Approx(seconds));
+  CHECK(step["predicted_seconds"].get<double>() > counted["floor_seconds"].get<double>());
+  // Products of a step: those of the formula behind MFU, and what attention's tiles of 64 do beyond rows
+  // of 32.
+  const double formula = counted["floor_seconds"].get<double>() * 798e12;
+  CHECK(flop > formula);
+  CHECK(flop < 1.5 * formula);
+  CHECK(step["conflict_factor"].get<double>() <= 1.1);
+  const ProgramEnd elsewhere = run_normlab("bench step tiny --traffic");
+  CHECK(elsewhere.code == 2);
+  CHECK(elsewhere.output.find("give --device cuda-host") != std::string::npos);
+}
+#endif
+
 TEST_CASE("bench ops prints the machine and its figures as JSON") {
   const ProgramEnd out = run("bench ops head_scale --repeats 1 --threads 2 --json");
   REQUIRE(out.code == 0);

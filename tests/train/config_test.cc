@@ -41,7 +41,7 @@ TEST_CASE("config: every key of the format's example is read") {
   CHECK(c.dropout.activation == 0.3);
   CHECK(c.budget.seconds == 300);
   CHECK(c.seed == 7);
-  CHECK(c.device == DeviceKind::cuda_host);
+  CHECK(c.device == engine::Device::cuda_host);
 }
 
 TEST_CASE("config: what is written reads back the same, and holds every key") {

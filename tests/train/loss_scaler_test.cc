@@ -1,6 +1,7 @@
 // The loss scaler: growth, back-off, floor, skip, abort, tolerance; fairseq's own traces; the gradient
 // factor.
 #include "train/loss_scaler.h"
+#include "engine/ops/gradient_factor.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -116,18 +117,16 @@ TEST_CASE("loss scaler: broken state is refused") {
 }
 
 TEST_CASE("gradient factor: unscale, average, clip in one number") {
-  GradientFactor f(4.0);
-  f.multiply(2.0 / 16);  // two ranks, sixteen tokens
-  CHECK(f.norm(64) == 2.0);
-  f.clip(2.0, 0);
-  CHECK(f.value() == 1.0 / 32);
-  f.clip(2.0, 3.0);
-  CHECK(f.value() == 1.0 / 32);
-  f.clip(2.0, 0.5);
-  CHECK(f.value() == 1.0 / 128);
-  CHECK(clip_factor(2, 0) == 1);
-  CHECK(clip_factor(2, 3) == 1);
-  CHECK(clip_factor(2, 1) == Approx(1 / 2.000001).epsilon(1e-15));
+  using engine::clip_factor, engine::gradient_factor;
+  const auto f = [](double most) { return gradient_factor(4, 8, 64, {.most = most, .exact = true}); };
+  CHECK(f(0).norm == 2.0);
+  CHECK(f(0).factor == 1.0 / 32);
+  CHECK(f(3).factor == 1.0 / 32);
+  CHECK(f(0.5).factor == 1.0 / 128);
+  CHECK(f(0.5).unclipped == 1.0 / 32);
+  CHECK(clip_factor(2, {.most = 0}) == 1);
+  CHECK(clip_factor(2, {.most = 3}) == 1);
+  CHECK(clip_factor(2, {.most = 1}) == Approx(1 / 2.000001).epsilon(1e-15));
 }
 
 TEST_CASE("gradient factor and scaler follow fairseq's f16 wrappers") {
@@ -148,13 +147,13 @@ TEST_CASE("gradient factor and scaler follow fairseq's f16 wrappers") {
         const double x = g.is_string() ? std::strtod(g.get<std::string>().c_str(), nullptr) : g.get<double>();
         squares += x * x;
       }
-      GradientFactor factor(scaler.scale());
-      factor.multiply(1.0 / t["tokens"][i].get<double>());
-      const double norm = factor.norm(std::sqrt(squares)), max = t["clip_norm"];
+      const double max = t["clip_norm"];
+      const engine::GradientFactor formed = engine::gradient_factor(
+          scaler.scale(), t["tokens"][i].get<double>(), std::sqrt(squares), {.most = max, .exact = true});
+      const double norm = formed.norm;
       if (step.contains("grad_norm")) CHECK(norm == Approx(step["grad_norm"].get<double>()).epsilon(1e-6));
       if (std::isfinite(norm) && max > 0 && norm > max) {
-        factor.clip(norm, max);
-        CHECK(factor.norm(std::sqrt(squares)) == Approx(max).epsilon(1e-12));
+        CHECK(formed.factor * std::sqrt(squares) == Approx(max).epsilon(1e-12));
         ++clipped;
       }
       const ScaleEvent event = scaler.observe(norm);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "engine/base/clock.h"
@@ -57,8 +58,8 @@ struct StepTimes {
 /// A model in training.
 class Training {
  public:
-  Training(const StepWork& work, const std::string& norms, engine::DType precision)
-      : model_(config_of(work, norms), nn::Precision::of(precision)),
+  Training(const StepWork& work, const std::string& norms, const nn::Precision& precision)
+      : model_(config_of(work, norms), precision),
         optimizer_(model_.parameters(), {}),
         update_(model_, optimizer_, *communicator_, nullptr, {.clip = 1}) {
     models::initialise(model_, "", 1);
@@ -68,6 +69,7 @@ class Training {
     const double start = engine::now();
     const Update::Gradients gradients = update_.gradients({&batch, 1}, 0);
     update_.apply(gradients, 1e-4, {});
+    engine::memory_of(model_.parameters().precision().device).synchronize();
     const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
     return {forward, backward, engine::now() - start - forward - backward};
   }
@@ -92,6 +94,7 @@ const std::vector<StepWork>& step_works() {
   static const std::vector<StepWork> table = {
       {"gpt-b4", "GPT-2 124M, 4 x 256 tokens", 12, 768, 12, 50304, Objective::clm, 4, 256},
       {"gpt-b1", "GPT-2 124M, 1 x 1024 tokens", 12, 768, 12, 50304, Objective::clm, 1, 1024},
+      {"gpt-b16", "GPT-2 124M, 16 x 1024 tokens", 12, 768, 12, 50304, Objective::clm, 16, 1024},
       {"roberta", "RoBERTa-base, 4 x 512 tokens, 15 % masked", 12, 768, 12, 50304, Objective::mlm, 4, 512},
       {"small", "6 layers of width 384, 16 x 256 tokens", 6, 384, 6, 8192, Objective::clm, 16, 256},
       {"tiny", "2 layers of width 64, 2 x 32 tokens: a try", 2, 64, 2, 256, Objective::clm, 2, 32},
@@ -109,14 +112,17 @@ const StepWork& find_step_work(const std::string& name) {
 }
 
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
-  const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = engine::now();
+  const bool on_cpu = options.device == engine::Device::cpu;
+  const double peak_flops = on_cpu ? 1e9 * engine::multiply_add_peak(options.precision) : 0, start = engine::now();
+  nn::Precision precision = nn::Precision::of(options.precision);
+  precision.device = options.device;
   engine::Rng rng{1};
-  Training training(work, options.norms, options.precision);
+  Training training(work, options.norms, precision);
   const MicroBatch batch = random_batch(work, training.config(), rng);
   training.step(batch);
   const double first = engine::now() - start;
   std::optional<Training> other;
-  if (!options.against.empty()) other.emplace(work, options.against, options.precision).step(batch);
+  if (!options.against.empty()) other.emplace(work, options.against, precision).step(batch);
 
   std::vector<StepTimes> samples;
   std::vector<double> other_seconds, ratios;
@@ -146,7 +152,7 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
   };
   const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
   std::vector<BenchResult> results = {
-      {what + " tokens/s", speed, "tok/s", most, speed / most},
+      {what + " tokens/s", speed, "tok/s", most, on_cpu ? speed / most : 0},
       part("forward and loss", middle([](const StepTimes& s) { return s.forward; })),
       part("backward", middle([](const StepTimes& s) { return s.backward; })),
       part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; }))};
@@ -154,11 +160,68 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
     results.push_back({"a step, against " + options.against + "'s in turn", step, "s", engine::median(other_seconds),
                        engine::median(ratios)});
   else
-    results.insert(results.end(), {part("from nothing to the end of the first step", first),
-                                   memory("peak memory of tensors",
-                                          double(engine::memory_statistics(engine::Device::cpu).peak)),
-                                   memory("peak memory of the process", peak_resident_bytes())});
+    results.insert(results.end(),
+                   {part("from nothing to the end of the first step", first),
+                    memory("peak memory of tensors", double(engine::memory_statistics(options.device).peak)),
+                    memory("peak memory of the process", peak_resident_bytes())});
   return results;
+}
+
+namespace {
+
+// The counts of a step, by name.
+using Counts = std::map<std::string, engine::TrafficCount>;
+
+Counts count_small(StepWork work, const StepOptions& options, int64_t rows, int64_t layers) {
+  work.rows = rows, work.layers = layers;
+  engine::Rng rng{1};
+  const MicroBatch batch = random_batch(work, config_of(work, options.norms), rng);
+  nn::Precision precision = nn::Precision::of(options.precision);
+  precision.device = engine::Device::cuda_host;
+  const auto counted = engine::count_traffic([&] {
+    const auto training = std::make_shared<Training>(work, options.norms, precision);
+    return [training, &batch] { training->step(batch); };
+  });
+  Counts counts;
+  for (const engine::TrafficCount& c : counted) counts[c.name] = c;
+  return counts;
+}
+
+}  // namespace
+
+StepTraffic count_step(const StepWork& work, const StepOptions& options) {
+  using engine::TrafficCount;
+  const Counts small[2][2] = {{count_small(work, options, 1, 1), count_small(work, options, 1, 2)},
+                              {count_small(work, options, 2, 1), count_small(work, options, 2, 2)}};
+  const double rows = double(work.rows - 1), layers = double(work.layers - 1);
+  StepTraffic out;
+  out.step.name = "step";
+  double sectors = 0, conflicts = 0;
+  for (const auto& [name, most] : small[1][1]) {
+    const auto at = [&, n = name](int r, int l) {
+      const auto found = small[r][l].find(n);
+      return found == small[r][l].end() ? TrafficCount() : found->second;
+    };
+    const TrafficCount a = at(0, 0), b = at(1, 0), c = at(0, 1);
+    TrafficCount grown = most;
+    for (double TrafficCount::*field :
+         {&TrafficCount::launches, &TrafficCount::dram_read, &TrafficCount::dram_write, &TrafficCount::asked,
+          &TrafficCount::matrix_flop, &TrafficCount::other_flop, &TrafficCount::seconds}) {
+      const double by_row = b.*field - a.*field, by_layer = c.*field - a.*field,
+                   by_both = most.*field - b.*field - c.*field + a.*field;
+      grown.*field = a.*field + rows * by_row + layers * by_layer + rows * layers * by_both;
+      out.step.*field += grown.*field;
+    }
+    sectors += grown.sector_factor * grown.asked, conflicts = std::max(conflicts, grown.conflict_factor);
+    out.launches.push_back(grown);
+  }
+  out.step.sector_factor = sectors / std::max(out.step.asked, 1.0), out.step.conflict_factor = conflicts;
+  std::sort(out.launches.begin(), out.launches.end(),
+            [](const TrafficCount& x, const TrafficCount& y) { return x.seconds > y.seconds; });
+  const double tokens = double(work.rows * work.length);
+  out.floor = engine::seconds_of_products(
+      tokens * models::flops_per_token(config_of(work, options.norms), work.length).total());
+  return out;
 }
 
 }  // namespace train

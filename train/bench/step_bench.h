@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "engine/bench/result.h"
+#include "engine/bench/traffic_bench.h"
+#include "engine/core/device.h"
 #include "engine/core/dtype.h"
 #include "models/config.h"
 
@@ -26,13 +28,27 @@ struct StepOptions {
   std::string norms = "pre_ln";                  // preset or NormSpec text
   engine::DType precision = engine::DType::f32;  // what products compute in
   int64_t steps = 5;                             // timed ones, after the first
-  std::string against;                           // another placement whose steps are timed in turn; "": none
+  engine::Device device = engine::Device::cpu;
+  std::string against;  // another placement whose steps are timed in turn; "": none
 };
 
 /// tokens/s (ceiling: multiply-add peak / FLOPs per token, fraction: MFU), seconds of the first step and of
 /// the parts of a step, and peak memory (ceiling of the tensors': what the memory plan of a run foresees).
+/// On another device than the CPU: no ceiling of tokens/s (0), and its own memory.
 /// With `against`: in place of the first step and memory a row with the median ratio of two neighbouring
 /// steps.
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
+
+/// What a step asks of a GPU's memory and tensor cores, counted on the stand-in by the line that launches it,
+/// and the time predicted of it (engine/bench/traffic_bench.h): of steps of one and two rows and layers, from
+/// which those of the work follow, since every launch's share grows with rows, with layers, with both or with
+/// neither. The last one is the sum; `floor`: seconds that the products of the formula behind MFU take at
+/// least.
+struct StepTraffic {
+  std::vector<engine::TrafficCount> launches;
+  engine::TrafficCount step;
+  double floor = 0;
+};
+StepTraffic count_step(const StepWork& work, const StepOptions& options);
 
 }  // namespace train

@@ -1,20 +1,24 @@
 // normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
 // run. Read first: engine/bench/ops_bench.h, gemm_bench.h, ladder.h, step_bench.h.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 #include "engine/base/file.h"
 #include "engine/base/json.h"
+#include "engine/base/log.h"
 #include "engine/bench/gemm_bench.h"
 #include "engine/bench/ladder.h"
 #include "engine/bench/ops_bench.h"
+#include "engine/bench/traffic_bench.h"
 #include "engine/core/dtype.h"
 #include "engine/cpu/parallel.h"
 #include "train/bench/step_bench.h"
 #include "train/bench/tokenizer_bench.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 
 namespace train {
 namespace {
@@ -26,7 +30,14 @@ const std::vector<Flag> common_flags = {
     {"repeats", "N", "samples of each row; the median counts", "9"},
     {"threads", "N", "threads (any number gives the same results, not the same time)", "all processors"},
     {"json", "", "one JSON object on stdout"},
+    device_flag,
 };
+
+// What the stand-in takes is no time of a GPU.
+void say_stand_in(engine::Device device) {
+  if (device == engine::Device::cuda_host)
+    engine::log_info("cuda-host runs CUDA kernels on the CPU: its times say nothing about a GPU");
+}
 
 std::string processor_name() {
   std::ifstream info("/proc/cpuinfo");
@@ -65,7 +76,57 @@ void print(const std::vector<BenchResult>& results, bool json) {
                 100 * r.fraction, r.unit.c_str());
 }
 
-void apply_threads(const Arguments& args) {
+// ---- traffic, counted on the stand-in
+
+const Flag traffic_flag = {"traffic", "",
+                           "count what kernels ask of a GPU's memory (--device cuda-host), predict the time"};
+
+Json traffic_json(const engine::TrafficCount& c) {
+  return {{"name", c.name},
+          {"launches", c.launches},
+          {"dram_read", c.dram_read},
+          {"dram_write", c.dram_write},
+          {"least", c.least},
+          {"asked", c.asked},
+          {"sector_factor", c.sector_factor},
+          {"conflict_factor", c.conflict_factor},
+          {"matrix_flop", c.matrix_flop},
+          {"other_flop", c.other_flop},
+          {"predicted_seconds", c.seconds}};
+}
+
+void print_traffic(const std::vector<engine::TrafficCount>& counts) {
+  size_t width = 4;
+  for (const engine::TrafficCount& c : counts) width = std::max(width, c.name.size());
+  std::printf("%-*s %9s %9s %9s %7s %9s %9s %10s\n", int(width), "", "launches", "read MB", "write MB",
+              "/ least", "sectors", "conflicts", "predicted");
+  for (const engine::TrafficCount& c : counts) {
+    char least[16] = "-";
+    if (c.least > 0) std::snprintf(least, sizeof least, "%.3f", (c.dram_read + c.dram_write) / c.least);
+    std::printf("%-*s %9.0f %9.3f %9.3f %7s %9.2f %9.2f %7.1f us\n", int(width), c.name.c_str(), c.launches,
+                c.dram_read * 1e-6, c.dram_write * 1e-6, least, c.sector_factor, c.conflict_factor,
+                c.seconds * 1e6);
+  }
+}
+
+// True when the counts were asked for; they exist on the stand-in alone.
+bool wants_traffic(const Arguments& args) {
+  if (!args.on("traffic")) return false;
+  engine::check(args.text("device") == "cuda-host",
+                "--traffic is counted on the stand-in: give --device cuda-host");
+  return true;
+}
+
+constexpr const char* traffic_notes =
+    "--traffic: bytes that cross to memory (every sector of 32 bytes once a launch), / least: over inputs "
+    "and\n"
+    "results once; sectors: over the fewest; conflicts: passes over the banks of shared memory, over the "
+    "fewest.\n"
+    "Predicted for an H100 with 3.0 TB/s to memory, 5.5 TB/s to L2 (a guess), 798 TFLOP/s of 16-bit "
+    "products: the\n"
+    "slowest of the three, nothing that was measured on a GPU.\n";
+
+void apply_given_threads(const Arguments& args) {
   if (args.given("threads")) engine::cpu::set_thread_count(int(args.integer("threads", 1, 1024)));
 }
 
@@ -74,13 +135,33 @@ int bench_ops(int argc, char** argv) {
       "normlab bench ops",
       "ops that wait for memory: bytes that must move per second, beside a copy of as many",
       {{"OP", "only this op, such as gelu or softmax", Count::optional}},
-      common_flags,
-      "Ceiling: a copy of as many bytes (read + written) on all threads between arrays in use, with\n"
-      "ordinary or streaming stores, whichever is faster; copies and samples alternate, medians count.\n"
-      "A fraction above 100 % is an op that mostly reads, or an update in place.\n"};
+      [] {
+        std::vector<Flag> flags = common_flags;
+        flags.push_back(traffic_flag);
+        return flags;
+      }(),
+      std::string(
+          "Ceiling: a copy of as many bytes (read + written) on all threads between arrays in use, with\n"
+          "ordinary or streaming stores, whichever is faster; copies and samples alternate, medians count.\n"
+          "A fraction above 100 % is an op that mostly reads, or an update in place.\n") +
+          traffic_notes};
   const Arguments args(usage, argc, argv);
-  apply_threads(args);
-  const engine::BenchOptions options = {.repeats = int(args.integer("repeats", 1, 10000))};
+  apply_given_threads(args);
+  if (wants_traffic(args)) {
+    device_of(args);
+    const auto counts = engine::count_ops(args.positional(0));
+    if (!args.on("json")) {
+      print_traffic(counts);
+      return 0;
+    }
+    Json list = Json::array();
+    for (const engine::TrafficCount& c : counts) list.push_back(traffic_json(c));
+    std::printf("%s\n", engine::json_text(Json({{"traffic", list}}), 1).c_str());
+    return 0;
+  }
+  const engine::BenchOptions options = {.repeats = int(args.integer("repeats", 1, 10000)),
+                                        .device = device_of(args)};
+  say_stand_in(options.device);
   print(engine::bench_ops(args.positional(0), options), args.on("json"));
   return 0;
 }
@@ -91,11 +172,14 @@ int bench_gemm(int argc, char** argv) {
                  {},
                  {{"repeats", "N", "samples of each row, spread over the run; the best counts", "9"},
                   common_flags[1],
-                  common_flags[2]},
+                  common_flags[2],
+                  device_flag},
                  "FLOP: 2 m n k. Ceiling: multiply-adds in registers on all threads, the best sample too.\n"};
   const Arguments args(usage, argc, argv);
-  apply_threads(args);
-  print(engine::bench_gemm(int(args.integer("repeats", 1, 10000))), args.on("json"));
+  apply_given_threads(args);
+  const engine::Device device = device_of(args);
+  say_stand_in(device);
+  print(engine::bench_gemm(int(args.integer("repeats", 1, 10000)), device), args.on("json"));
   return 0;
 }
 
@@ -138,7 +222,9 @@ int bench_training_step(int argc, char** argv) {
        {"vocab-size", "N", "tokens of the vocabulary instead of the work's", "0"},
        {"steps", "N", "timed steps, after the first; the median counts", "5"},
        common_flags[1],
-       common_flags[2]},
+       common_flags[2],
+       device_flag,
+       traffic_flag},
       "Works:\n" + notes +
           "Ceiling of tokens/s: multiply-adds in registers on all threads over FLOPs a token (6 x parameters "
           "of\n"
@@ -146,9 +232,10 @@ int bench_training_step(int argc, char** argv) {
           "masked LM\n"
           "computes its head at masked positions only, so its fraction is too high by what it saves. Ceiling "
           "of the\n"
-          "parts: the step. Of memory: what a run's memory plan foresees.\n"};
+          "parts: the step. Of memory: what a run's memory plan foresees.\n" +
+          traffic_notes + "Floor: the products of that formula alone, at the rate of the fastest.\n"};
   const Arguments args(usage, argc, argv);
-  apply_threads(args);
+  apply_given_threads(args);
   StepWork work = find_step_work(args.positional(0));
   const auto take = [&](const char* flag, int64_t& size, int64_t most) {
     if (const int64_t given = args.integer(flag, 0, most)) size = given;
@@ -160,9 +247,30 @@ int bench_training_step(int argc, char** argv) {
                   ": expected a multiple of 64, the size of a head");
     work.heads = work.width / 64;
   }
+  const engine::Device device = device_of(args);
+  if (wants_traffic(args)) {
+    const StepTraffic counted = count_step(
+        work, {.norms = args.text("norms"), .precision = engine::parse_dtype(args.text("precision"))});
+    if (args.on("json")) {
+      Json list = Json::array();
+      for (const engine::TrafficCount& c : counted.launches) list.push_back(traffic_json(c));
+      const Json out = {
+          {"step", traffic_json(counted.step)}, {"floor_seconds", counted.floor}, {"traffic", list}};
+      std::printf("%s\n", engine::json_text(out, 1).c_str());
+      return 0;
+    }
+    std::vector<engine::TrafficCount> all = counted.launches;
+    all.push_back(counted.step);
+    print_traffic(all);
+    std::printf("\n%s: predicted %.2f ms a step on an H100, floor %.2f ms\n", work.name.c_str(),
+                counted.step.seconds * 1e3, counted.floor * 1e3);
+    return 0;
+  }
+  say_stand_in(device);
   print(bench_step(work, {.norms = args.text("norms"),
                           .precision = engine::parse_dtype(args.text("precision")),
                           .steps = args.integer("steps", 1, 100000),
+                          .device = device,
                           .against = args.text("against")}),
         args.on("json"));
   return 0;

@@ -6,6 +6,7 @@
 #include "engine/base/json.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/evaluation/perplexity_report.h"
 #include "train/open_model.h"
 
@@ -30,7 +31,8 @@ const Usage ppl_usage = {
      {"batch", "B", "windows computed together", "8"},
      {"seed", "N", "of a masked LM's masks, as `seed` in a training config", "1"},
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object in place of a table"}},
     "A causal model scores every token but the first. Texts are read as `normlab prepare`\n"
     "reads them; each document is scored from its first token on, behind what the tokenizer\n"
@@ -42,7 +44,7 @@ const Usage ppl_usage = {
 int eval_ppl(int argc, char** argv) {
   const Arguments args(ppl_usage, argc, argv);
   const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+      open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const Json report = perplexity_report(
       open, {.data = args.text("data"),
              .read = {args.text("field"), args.given("field")},

@@ -9,7 +9,7 @@
 #include "engine/base/log.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
-#include "train/evaluation/compute_flags.h"
+#include "train/commands/compute_flags.h"
 #include "train/evaluation/count_progress.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/task_report.h"
@@ -149,7 +149,8 @@ int eval_task(int argc, char** argv) {
   const std::string name = argv[0];
   const Arguments args(task_usage(name), argc, argv);
   const double started = engine::now();
-  apply_compute_flags(args);
+  apply_threads(args);
+  const nn::Precision precision = precision_of(args);
   TaskRun run;
   run.protocol = args.text("protocol") == "gpt3" ? data::Protocol::gpt3 : data::Protocol::lm_eval;
   run.task = ZeroShotTask::of(name, run.protocol);
@@ -169,7 +170,7 @@ int eval_task(int argc, char** argv) {
         ": no document has an answer; --out FILE keeps what the model chooses");
 
   const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+      open_model(args.text("model"), precision, args.text("tokenizer"));
   const models::ModelConfig& config = open.model->config();
   check(config.causal(), open.folder, ": the model is no causal one (its objective is ",
         models::objective_names[size_t(config.objective)], "); zero-shot tasks need one that continues text");

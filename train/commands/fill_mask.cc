@@ -8,6 +8,7 @@
 #include "engine/base/text.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/open_model.h"
 
 namespace train {
@@ -23,7 +24,8 @@ const Usage usage = {
     {{"model", "DIR", "a run, a model directory or a Hugging Face directory", "", Arity::required},
      {"top", "N", "candidates for each mask", "5"},
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object in place of a table"}},
     ""};
 
@@ -76,8 +78,7 @@ std::string quoted(const std::string& text) { return engine::printable(engine::j
 
 int cmd_fill_mask(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
-  const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+  const OpenModel open = open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   const data::TokenId mask = tokenizer.roles().mask;
   check(mask != data::no_token, open.folder, ": the tokenizer has no mask token (<mask>)");

@@ -5,11 +5,11 @@
 #include <cstdio>
 
 #include "engine/base/json.h"
-#include "engine/core/memory.h"
 #include "models/hf/import.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 
 namespace train {
 namespace {
@@ -23,8 +23,8 @@ const Usage usage = {
       Arity::required},
      {"out", "FILE", "the safetensors file to write", "", Arity::required},
      {"grads", "", "also write grad.NAME for every parameter"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
-     {"device", "cpu|cuda|cuda-host", "where to compute", "cpu"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object on standard output: the names of the tensors that were written"}},
     "Labels stand at the position that predicts them; -100 is not scored. Without labels a causal model is "
     "scored on the\n"
@@ -34,10 +34,7 @@ const Usage usage = {
 
 int cmd_forward(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
-  const engine::DType dtype = engine::parse_dtype(args.text("precision"));
-  nn::Precision precision = nn::Precision::of(dtype);
-  precision.device = engine::parse_device(args.text("device"));
-  engine::memory_of(precision.device);  // an error where this build lacks it
+  const nn::Precision precision = precision_of(args);
   const bool grads = args.on("grads");
   models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), precision,
                                                 grads ? nn::Gradients::allocated : nn::Gradients::none);
@@ -47,7 +44,7 @@ int cmd_forward(int argc, char** argv) {
   models::ForwardResult result = models::run_forward(
       *loaded.model, batch, grads ? models::WithGradients::yes : models::WithGradients::no);
   loaded.rename_gradients(result.gradients);
-  const engine::NamedTensors tensors = models::output_tensors(result, dtype);
+  const engine::NamedTensors tensors = models::output_tensors(result, precision.compute);
   engine::write_safetensors(args.text("out"), tensors);
   if (args.on("json")) {
     engine::Json names = engine::Json::array();

@@ -12,6 +12,7 @@
 #include "models/generation.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/commands/generated_text.h"
 #include "train/open_model.h"
 #include "train/signals.h"
@@ -46,7 +47,8 @@ const Usage usage = {
      {"slide", "N", "tokens dropped at a time once the context is full", "1"},
      {"special", "", "recognise special tokens in the prompt"},
      {"tokenizer", "DIR", "a tokenizer in place of the model's own"},
-     {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
+     precision_flag,
+     device_flag,
      {"json", "", "one JSON object at the end in place of text as it comes"},
      {"jsonl", "", "a JSON object a text, on a line of its own, as each ends"}},
     "A prompt is read behind what the tokenizer puts before a text (<s>). Without one the text begins "
@@ -220,7 +222,7 @@ int cmd_generate(int argc, char** argv) {
   const Form form = args.on("json") ? Form::json : args.on("jsonl") ? Form::jsonl : Form::text;
   const std::vector<std::string> prompts = prompts_of(args);
   const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+      open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   options.each.vocabulary = open.vocabulary;
   options.each.stops = ends_of_text(open);

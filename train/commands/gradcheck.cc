@@ -10,6 +10,7 @@
 #include "models/model_gradcheck.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 
 namespace train {
 namespace {
@@ -25,6 +26,7 @@ const Usage usage = {
     {},
     {{"op", "NAME", "only this op, such as gelu or norm"},
      {"norm", "SPEC", "every parameter of a small model with this placement, causal and masked"},
+     device_flag,
      {"json", "", "one JSON object on stdout"}},
     "Ratio: the largest |analytic - numeric| / (1e-8 + 1e-5 |numeric|); at most 1 passes. Kinks: elements "
     "that\n"
@@ -86,14 +88,14 @@ void print_row(const std::string& name, const std::string& inputs, const Checked
   if (!c.result.ok) std::printf("  %s", c.result.text.c_str());
 }
 
-std::vector<Checked> check_ops(const std::vector<const OpCase*>& rows, bool print) {
+std::vector<Checked> check_ops(const std::vector<const OpCase*>& rows, engine::Device device, bool print) {
   size_t width = 0;
   for (const OpCase* row : rows) width = std::max(width, row->name().size());
   if (print) print_head(int(width));
   std::vector<Checked> all;
   for (const OpCase* row : rows) {
     Checked& c = all.emplace_back(Checked{row->op, row->detail, {}});
-    engine::check_gradients(*row, &c.result);
+    engine::check_gradients(*row, &c.result, device);
     std::string inputs;
     for (const GradcheckInput& input : c.result.inputs) inputs += (inputs.empty() ? "" : " ") + input.name;
     if (print) print_row(row->name(), inputs, c, int(width));
@@ -102,12 +104,13 @@ std::vector<Checked> check_ops(const std::vector<const OpCase*>& rows, bool prin
 }
 
 // A causal and a masked model; a line for each parameter.
-std::vector<Checked> check_placement(const std::string& norms, bool print) {
+std::vector<Checked> check_placement(const std::string& norms, engine::Device device, bool print) {
   std::vector<Checked> all;
   for (const models::Objective objective : {models::Objective::clm, models::Objective::mlm}) {
     const models::ModelConfig config = models::gradcheck_config(norms, objective);
-    Checked& c = all.emplace_back(
-        Checked{norms, models::objective_names[size_t(objective)], models::gradcheck_model(config)});
+    Checked& c =
+        all.emplace_back(Checked{norms, models::objective_names[size_t(objective)],
+                                 models::gradcheck_model(config, models::model_gradcheck_options, device)});
     if (!print) continue;
     std::printf("%s, %lld layers: %s\n", c.detail.c_str(), (long long)config.layers,
                 nn::print(config.norms).c_str());
@@ -128,9 +131,10 @@ int cmd_gradcheck(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const std::string op = args.text("op"), norms = args.text("norm");
   engine::check(op.empty() || norms.empty(), "give --op or --norm, not both");
+  const engine::Device device = device_of(args);
   const bool json = args.on("json");
   const std::vector<Checked> all =
-      norms.empty() ? check_ops(chosen_rows(op), !json) : check_placement(norms, !json);
+      norms.empty() ? check_ops(chosen_rows(op), device, !json) : check_placement(norms, device, !json);
   const auto failed = std::count_if(all.begin(), all.end(), [](const Checked& c) { return !c.result.ok; });
   if (json)
     std::printf("%s\n", engine::json_text(to_json(all), 1).c_str());

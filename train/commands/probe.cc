@@ -9,7 +9,7 @@
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/probe.h"
-#include "train/evaluation/compute_flags.h"
+#include "train/commands/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/probes/probe_page.h"
 #include "train/probes/probe_report.h"
@@ -30,6 +30,12 @@ std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model) {
                        page_flag};
   flags.insert(flags.begin(), std::begin(rows), std::end(rows));
   return with_compute_flags(flags);
+}
+
+nn::Precision cpu_precision(const Arguments& args) {
+  check(args.text("device") == "cpu", "--device ", args.text("device"),
+        ": probes compute on the cpu only (train, eval, generate, forward, gradcheck and bench take others)");
+  return precision_of(args);
 }
 
 ProbeRows rows_of(const Arguments& args, const OpenModel& open) {
@@ -88,9 +94,8 @@ const Usage gains_usage = {
 int probe_attention(int argc, char** argv) {
   const Arguments args(attention_usage, argc, argv);
   const double start = engine::now();
-  apply_compute_flags(args);
-  const OpenModel open =
-      open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
+  apply_threads(args);
+  const OpenModel open = open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"));
   const std::vector<LayerAttention> layers = attention_on(*open.model, rows_of(args, open));
   Json result = placement_json(open.model->config());
   result.update(attention_json(layers));
@@ -121,7 +126,7 @@ int probe_gains(int argc, char** argv) {
   std::string model;
   for (const std::string& folder : folders_of(args)) {
     // f32: the values as they are stored.
-    const OpenModel open = open_model(folder, engine::DType::f32);
+    const OpenModel open = open_model(folder, nn::Precision::of(engine::DType::f32));
     const std::vector<LayerGain> gains = layer_gains(*open.model);
     model = open.folder;
     if (!args.on("json")) {

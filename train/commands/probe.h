@@ -13,6 +13,8 @@ int probe_stability(int argc, char** argv);
 
 /// Flags that name a model and the rows to look at, and those of computing.
 std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model);
+/// --precision on the CPU. Error: --device names another one.
+nn::Precision cpu_precision(const Arguments& args);
 ProbeRows rows_of(const Arguments& args, const OpenModel& open);
 
 /// {"placement", "layers"} of a model.

@@ -7,8 +7,8 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "nn/norm_presets.h"
+#include "train/commands/compute_flags.h"
 #include "train/commands/probe.h"
-#include "train/evaluation/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
 #include "train/perplexity.h"
@@ -92,8 +92,8 @@ int saved_model_gradients(const Arguments& args) {
   const double start = engine::now();
   check(!args.text("model").empty(), "give a saved model (--model DIR) or a config to train (--config FILE)");
   check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
-  const OpenModel open = open_model(args.text("model"), engine::parse_dtype(args.text("precision")),
-                                    args.text("tokenizer"), nn::Gradients::allocated);
+  const OpenModel open =
+      open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
   Json result = placement_json(open.model->config());
   result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
@@ -247,7 +247,7 @@ int training_gradients(const Arguments& args) {
 
 int probe_gradients(int argc, char** argv) {
   const Arguments args(gradients_usage, argc, argv);
-  apply_compute_flags(args);
+  apply_threads(args);
   return args.given("config") ? training_gradients(args) : saved_model_gradients(args);
 }
 

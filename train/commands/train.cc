@@ -73,12 +73,13 @@ ResolvedRun resolve(TrainConfig config) {
   if (c.init.empty()) c.init = models::init_rule(run.model);
   if (c.init.empty()) c.init = models::default_init(run.model);
   models::check_init(run.model, c.init);
-  run.memory = check_memory(c, run.model, c.data.context, engine::available_memory());
+  engine::require_device(c.device);
+  const auto available = engine::memory_of(c.device).available;
+  run.memory = check_memory(c, run.model, c.data.context,
+                            available ? double(available()) : engine::available_memory());
   const BudgetConfig& b = c.budget;
   check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
         "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
-  if (c.device != DeviceKind::cpu)
-    engine::memory_of(c.device == DeviceKind::cuda ? engine::Device::cuda : engine::Device::cuda_host);
   return run;
 }
 

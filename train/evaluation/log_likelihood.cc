@@ -69,7 +69,8 @@ void add_scores(const models::Transformer& model, const Tensor& hidden, const st
     const size_t n = std::min(scored.size() - begin, size_t(at_once));
     std::vector<int32_t> picked(n);
     for (size_t i = 0; i < n; ++i) picked[i] = int32_t(scored[begin + i].row);
-    const Tensor logits = model.logits(engine::gather_rows(rows, Tensor::from_ids(picked, {int64_t(n)})));
+    const Tensor here = Tensor::from_ids(picked, {int64_t(n)}).to(rows.device());
+    const Tensor logits = model.logits(engine::gather_rows(rows, here)).to(engine::Device::cpu);
     std::vector<double> log_p(n);
     std::vector<char> best(n);
     engine::visit_float(logits.dtype(), [&](auto type) {

@@ -267,7 +267,7 @@ bool is_text_run(const std::string& run) {
 }
 
 Json show_text_run(const std::string& run) {
-  const OpenModel open = open_model(run, engine::DType::f32);
+  const OpenModel open = open_model(run, nn::Precision::of(engine::DType::f32));
   std::string held_out = run + "/tokens/valid";
   for (const char* name : {"/text/test.txt", "/text/test.jsonl"})
     if (engine::file_exists(run + name)) held_out = run + name;

@@ -93,7 +93,8 @@ void Traffic::add(const Traffic& o) {
   read_sectors += o.read_sectors, write_sectors += o.write_sectors;
   dram_read += o.dram_read, dram_write += o.dram_write;
   shared_passes += o.shared_passes, shared_least += o.shared_least;
-  matrix_flop += o.matrix_flop;
+  matrix_flop += o.matrix_flop, other_flop += o.other_flop;
+  product_seconds += o.product_seconds;
 }
 double Traffic::sector_factor() const {
   const uint64_t bytes = read_bytes + write_bytes;
@@ -104,9 +105,23 @@ double Traffic::conflict_factor() const {
 }
 
 double predicted_seconds(const Traffic& t, const Card& card) {
+  if (t.product_seconds > 0) return t.product_seconds;
   return std::max({double(t.dram_read + t.dram_write) / card.dram,
                    double((t.read_sectors + t.write_sectors) * kSector) / card.l2,
-                   double(t.matrix_flop) / card.matrix});
+                   double(t.matrix_flop) / card.matrix, double(t.other_flop) / card.other});
+}
+
+void count_product(const Where& launched, uint64_t read_bytes, uint64_t write_bytes, uint64_t flop,
+                   bool matrix) {
+  Traffic t;
+  t.launches = 1;
+  t.read_bytes = t.dram_read = read_bytes, t.write_bytes = t.dram_write = write_bytes;
+  t.read_sectors = (read_bytes + kSector - 1) / kSector,
+  t.write_sectors = (write_bytes + kSector - 1) / kSector;
+  (matrix ? t.matrix_flop : t.other_flop) = flop;
+  t.product_seconds = predicted_seconds(t);
+  const std::lock_guard guard(mutex);
+  entry(launched).traffic.add(t);
 }
 
 std::vector<LaunchTraffic> traffic_by_launch() {
@@ -147,6 +162,7 @@ void count_sectors(const Allocation& block, uint64_t offset, unsigned size, bool
     const uint32_t had = mark.load(std::memory_order_relaxed), seen = (had & ~3u) == launch ? had & 3u : 0;
     if (seen & bit) continue;
     mark.store(launch | seen | bit, std::memory_order_relaxed);
+    if (!write && seen) continue;  // written a moment ago: it is in L2
     (write ? counting.done.dram_write : counting.done.dram_read) += kSector;
   }
 }

@@ -22,7 +22,8 @@ struct Traffic {
   uint64_t dram_read = 0, dram_write = 0;        // bytes: every sector once a launch
   uint64_t shared_passes = 0,
            shared_least = 0;  // of instructions that touch shared memory; least: without conflicts
-  uint64_t matrix_flop = 0;
+  uint64_t matrix_flop = 0, other_flop = 0;  // of tensor cores in 16 bits; of products in f32 and f64
+  double product_seconds = 0;  // of a library's products, which are no kernels of ours: predicted one by one
   void add(const Traffic& other);
   /// Of instructions on global memory: sectors over the fewest that the bytes would fit into.
   double sector_factor() const;
@@ -34,9 +35,14 @@ struct Traffic {
 /// tensor cores.
 struct Card {
   double dram = 3.0e12, l2 = 5.5e12, matrix = 798e12;
+  double other = 67e12;  // f32 and f64 by the data sheet
 };
 /// Seconds that the slowest of the three takes.
 double predicted_seconds(const Traffic& traffic, const Card& card = {});
+
+/// Counts a product C = op(A) op(B) of a library: each matrix crosses once.
+void count_product(const Where& launched, uint64_t read_bytes, uint64_t write_bytes, uint64_t flop,
+                   bool matrix);
 
 /// Traffic by the line that launched it, since the last reset.
 struct LaunchTraffic {

@@ -115,8 +115,10 @@ void* device_allocate(size_t bytes) {
   watch_faults();
   const size_t taken = (std::max<size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign + kGap;
   auto gap = std::find_if(p.gaps.begin(), p.gaps.end(), [&](const auto& g) { return g.second >= taken; });
-  check(bytes <= kCapacity && gap != p.gaps.end(), "cuda-host: out of device memory: asked for ", bytes,
-        " bytes, ", p.use.in_use, " of ", kCapacity, " in use");
+  const size_t capacity = std::min<size_t>(kCapacity, settings().memory);
+  check(p.use.in_use + bytes <= capacity && gap != p.gaps.end(),
+        "cuda-host: out of device memory: asked for ", bytes, " bytes, ", p.use.in_use, " of ", capacity,
+        " in use");
   const auto [offset, room] = *gap;
   p.gaps.erase(gap);
   if (room > taken) p.gaps[offset + taken] = room - taken;
@@ -162,6 +164,15 @@ void device_release(void* pointer) {
     }
   }
   p.gaps[offset] = bytes;
+}
+
+void device_renew(void* pointer, size_t bytes) {
+  Allocation* block = allocation_of(pointer);
+  check(block != nullptr, "cuda-host: memory is handed out again that was released");
+  const size_t offset = size_t(kernel_view(static_cast<char*>(pointer)) - block->begin);
+  std::memset(block->begin + offset, 0xff, std::min(bytes, block->bytes - offset));
+  for (size_t i = offset / 2; block->cells && i < (std::min(block->bytes, offset + bytes) + 1) / 2; ++i)
+    block->cells[i] = Cell{};
 }
 
 Allocation* allocation_of(const void* pointer) {

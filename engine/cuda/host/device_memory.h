@@ -28,6 +28,9 @@ void* device_allocate(size_t bytes);
 /// queued on a stream loses its memory. (stream.h: release_in_order().)
 void device_release(void* p);
 
+/// Forgets what was written to part of a block, as if it had just been handed out.
+void device_renew(void* p, size_t bytes);
+
 /// The block that holds this device pointer, or one just past its end; null when there is none.
 Allocation* allocation_of(const void* p);
 /// Whether the address lies in device memory at all.

@@ -3,6 +3,8 @@
 #include "engine/kernel/gemm.h"
 
 #include "engine/cuda/host/access.h"
+#include "engine/cuda/host/count.h"
+#include "engine/cuda/host/settings.h"
 #include "engine/cuda/host/stream.h"
 
 namespace engine::cuda_host {
@@ -18,6 +20,17 @@ void check_operand(const GemmOperand& x, int64_t rows, int64_t columns, int64_t 
   if (x.transposed) std::swap(rows, columns);
   standin::copy_access(x.data, extent(rows, columns, x.stride, batch, distance, x.dtype),
                        standin::Access::read, where);
+}
+
+void count(const Gemm& g, standin::Where where) {
+  const auto bytes = [&](int64_t rows, int64_t columns, int64_t distance, DType dtype) {
+    return uint64_t((distance ? g.batch : 1) * rows * columns * size_of(dtype));
+  };
+  const uint64_t c = bytes(g.m, g.n, g.c_batch ? g.c_batch : 1, g.c_dtype);
+  standin::count_product(
+      where,
+      bytes(g.m, g.k, g.a_batch, g.a.dtype) + bytes(g.k, g.n, g.b_batch, g.b.dtype) + (g.accumulate ? c : 0),
+      c, uint64_t(2 * g.m * g.n * g.k * g.batch), size_of(g.a.dtype) == 2 && size_of(g.b.dtype) == 2);
 }
 
 }  // namespace
@@ -38,6 +51,7 @@ void gemm(const Gemm& g) {
         on_host.b.data = standin::kernel_view(g.b.data);
         on_host.c = standin::kernel_view(g.c);
         cpu::gemm(on_host);
+        if (standin::settings().count) count(g, where);
       },
       where);
 }

@@ -1,6 +1,7 @@
 // The stand-in's side of gpu.h: what gpu_nvcc.h is for nvcc.
 #pragma once
 
+#include "engine/core/allocator.h"
 #include "engine/cuda/host/device_functions.h"
 
 namespace engine::ENGINE_GPU {
@@ -62,8 +63,8 @@ GPU_INLINE float exp2_fast(float x) { return std::exp2(x); }
 /// Memory for what several launches of one op hand on; given back behind them, in the order of the stream.
 class Scratch {
  public:
-  explicit Scratch(size_t bytes) : p_(standin::device_allocate(bytes)) {}
-  ~Scratch() { current_stream().release(p_); }
+  explicit Scratch(size_t bytes) : bytes_(bytes), p_(allocate(Device::cuda_host, bytes)) {}
+  ~Scratch() { release(Device::cuda_host, p_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   template <class T>
@@ -72,6 +73,7 @@ class Scratch {
   }
 
  private:
+  size_t bytes_;
   void* p_;
 };
 

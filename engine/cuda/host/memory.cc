@@ -2,6 +2,8 @@
 #include "engine/core/memory.h"
 
 #include "engine/base/check.h"
+#include "engine/core/graph.h"
+#include "engine/core/renew.h"
 #include "engine/cuda/host/device_memory.h"
 #include "engine/cuda/host/stream.h"
 
@@ -26,12 +28,34 @@ void* allocate(size_t bytes, Contents contents) {
 
 void release(void* block, size_t) { current_stream().release(block); }
 
+void synchronize() {
+  note_host_wait(Device::cuda_host);
+  synchronize_device();
+}
+
+// From the host by way of a copy, as a GPU's backend does by way of pinned memory: nobody waits.
 void copy(void* to, const void* from, size_t bytes, Transfer transfer) {
-  current_stream().copy(to, from, bytes);
-  if (transfer != Transfer::within) current_stream().synchronize();
+  Stream& stream = current_stream();
+  if (transfer == Transfer::from_host) return stream.upload(to, from, bytes);
+  stream.copy(to, from, bytes);
+  if (transfer == Transfer::within) return;
+  note_host_wait(Device::cuda_host);
+  stream.synchronize();
 }
 
 void fill(void* block, int byte, size_t bytes) { current_stream().fill(block, byte, bytes); }
+
+void begin_graph() { current_stream().begin_capture(); }
+void* end_graph() { return new Graph(current_stream().end_capture()); }
+void abandon_graph() { current_stream().end_capture(); }
+void replay_graph(const void* graph) { current_stream().replay(*static_cast<const Graph*>(graph)); }
+void destroy_graph(void* graph) {
+  current_stream().synchronize();  // a replay may be queued
+  delete static_cast<Graph*>(graph);
+}
+std::string graph_difference(const void* recorded, const void* now) {
+  return difference(*static_cast<const Graph*>(recorded), *static_cast<const Graph*>(now));
+}
 
 }  // namespace
 }  // namespace engine::standin
@@ -39,10 +63,18 @@ void fill(void* block, int byte, size_t bytes) { current_stream().fill(block, by
 /// The name by which the linker keeps this file (CMakeLists.txt).
 extern "C" const bool normlab_cuda_host_memory = [] {
   using namespace engine;
+  set_renew(Device::cuda_host,
+            [](void* block, size_t bytes) { standin::current_stream().renew(block, bytes); });
   set_device_memory(Device::cuda_host, {.allocate = standin::allocate,
                                         .release = standin::release,
                                         .copy = standin::copy,
                                         .fill = standin::fill,
-                                        .synchronize = standin::synchronize_device});
+                                        .synchronize = standin::synchronize});
+  set_device_graphs(Device::cuda_host, {.begin = standin::begin_graph,
+                                        .end = standin::end_graph,
+                                        .abandon = standin::abandon_graph,
+                                        .replay = standin::replay_graph,
+                                        .destroy = standin::destroy_graph,
+                                        .difference = standin::graph_difference});
   return true;
 }();

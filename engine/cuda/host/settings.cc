@@ -34,11 +34,15 @@ Settings from_environment() {
       s.workers = int(number_after(word, "workers="));
       check(s.workers >= 1 && s.workers <= 256, "NORMLAB_CUDA_HOST: expected 1 to 256 workers, got ",
             s.workers);
+    } else if (word.starts_with("memory=")) {
+      s.memory = uint64_t(number_after(word, "memory=")) << 20;
     } else if (word == "unchecked") {
       s.check = false;
     } else {
-      fail("NORMLAB_CUDA_HOST: expected forward, reverse, random=SEED, workers=N or unchecked, got '", word,
-           "'");
+      fail(
+          "NORMLAB_CUDA_HOST: expected forward, reverse, random=SEED, workers=N, memory=MIB or unchecked, "
+          "got '",
+          word, "'");
     }
   }
   return s;

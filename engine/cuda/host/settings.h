@@ -14,10 +14,12 @@ struct Settings {
   int workers = 1;     // threads of the operating system that take blocks of a grid
   bool check = true;   // bounds, alignment, races, memory that nobody wrote; else only what CUDA does
   bool count = false;  // count.h
+  uint64_t memory = uint64_t(64) << 30;  // bytes that the device has
 };
 
-/// The settings in use. At start those of NORMLAB_CUDA_HOST, a list such as "random=7,workers=2,unchecked"
-/// (also "forward", "reverse"); an Error names a word that is none of these. Changed only between launches.
+/// The settings in use. At start those of NORMLAB_CUDA_HOST, a list such as
+/// "random=7,workers=2,unchecked,memory=64" (MiB) (also "forward", "reverse"); an Error names a word that is
+/// none of these. Changed only between launches.
 Settings& settings();
 
 }  // namespace engine::standin

@@ -73,6 +73,20 @@ void Stream::copy(void* to, const void* from, size_t bytes, Where where) {
   push(std::move(work));
 }
 
+void Stream::upload(void* to, const void* from, size_t bytes, Where where) {
+  check(!capturing_,
+        "cuda-host: a copy from the host inside a recorded step: a replay would copy the same again");
+  if (!bytes) return;
+  const auto* begin = static_cast<const std::byte*>(from);
+  Work work;
+  work.where = where;
+  work.run = [to, where, staged = std::vector<std::byte>(begin, begin + bytes)] {
+    copy_access(to, staged.size(), Access::write, where);
+    std::memcpy(kernel_view(to), staged.data(), staged.size());
+  };
+  push(std::move(work));
+}
+
 void Stream::fill(void* to, int byte, size_t bytes, Where where) {
   if (!bytes) return;
   Work work;
@@ -81,6 +95,13 @@ void Stream::fill(void* to, int byte, size_t bytes, Where where) {
     copy_access(to, bytes, Access::write, where);
     std::memset(kernel_view(to), byte, bytes);
   };
+  push(std::move(work));
+}
+
+void Stream::renew(void* p, size_t bytes, Where where) {
+  Work work;
+  work.where = where;
+  work.run = [=] { device_renew(p, bytes); };
   push(std::move(work));
 }
 

@@ -57,7 +57,11 @@ class Stream {
   /// Copies between device pointers, or between device and host memory; host memory is read or written when
   /// the copy is done, not now.
   void copy(void* to, const void* from, size_t bytes, Where where = Where::here());
+  /// Copies from host memory, which may change or go as soon as the call returns.
+  void upload(void* to, const void* from, size_t bytes, Where where = Where::here());
   void fill(void* to, int byte, size_t bytes, Where where = Where::here());
+  /// Makes memory as it was when it was handed out: NaN, written by nobody.
+  void renew(void* p, size_t bytes, Where where = Where::here());
   /// Calls f on the host in the order of the stream.
   void call(std::function<void()> f, Where where = Where::here());
   /// device_release() after everything that is queued now.

@@ -39,27 +39,36 @@ const DeviceMemory far_memory = {
     .synchronize = [] {},
 };
 
+// What a device's table is; empty in a build without the device.
+DeviceMemory memory_or_none(Device device) {
+  try {
+    return memory_of(device);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a device without a backend is an error that names it") {
-  try {
-    memory_of(Device::cuda);
-  } catch (const Error& e) {
-    CHECK(std::string(e.what()) == "device cuda: this build has no CUDA backend");
-    CHECK_THROWS_WITH(Tensor::empty({1}, DType::f32, Device::cuda),
-                      "device cuda: this build has no CUDA backend");
-    CHECK_THROWS_WITH(Tensor::from({1, 2}, {2}).to(Device::cuda), Contains("no CUDA backend"));
-  }
+  const DeviceMemory before = memory_or_none(Device::cuda);
+  set_device_memory(Device::cuda, {});
+  const std::string line = "device cuda: this build has cpu";
+  CHECK_THROWS_WITH(memory_of(Device::cuda), Contains(line) && Contains("-DENGINE_CUDA=on"));
+  CHECK_THROWS_WITH(require_device(Device::cuda), Contains(line));
+  CHECK_THROWS_WITH(Tensor::empty({1}, DType::f32, Device::cuda), Contains(line));
+  CHECK_THROWS_WITH(Tensor::from({1, 2}, {2}).to(Device::cuda), Contains(line));
+  DeviceMemory broken = far_memory;
+  broken.open = [] { fail("device cuda: out of order"); };
+  set_device_memory(Device::cuda, broken);
+  CHECK_THROWS_WITH(require_device(Device::cuda), "device cuda: out of order");
+  set_device_memory(Device::cuda, before);
   CHECK(parse_device("cuda-host") == Device::cuda_host);
   CHECK_THROWS_WITH(parse_device("gpu"), "device gpu: expected cpu, cuda or cuda-host");
 }
 
 TEST_CASE("tensors live on the device that they are made on") {
-  DeviceMemory before{};
-  try {
-    before = memory_of(Device::cuda_host);
-  } catch (const Error&) {  // a build without CUDA
-  }
+  const DeviceMemory before = memory_or_none(Device::cuda_host);
   set_device_memory(Device::cuda_host, far_memory);
   const int64_t host = memory_statistics(Device::cpu).in_use;
   {

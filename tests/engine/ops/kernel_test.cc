@@ -9,13 +9,13 @@ using namespace engine;
 
 #if !defined(ENGINE_HAS_cuda)
 TEST_CASE("a kernel on a device that the build lacks is an error of one line") {
-  CHECK_THROWS_WITH(kernel::gemm(Device::cuda, {}), "device cuda: this build has no CUDA backend");
-  CHECK_THROWS_WITH(kernel::norm_forward(Device::cuda, {}), "device cuda: this build has no CUDA backend");
+  CHECK_THROWS_WITH(kernel::gemm(Device::cuda, {}), Catch::Contains("device cuda: this build has cpu"));
+  CHECK_THROWS_WITH(kernel::norm_forward(Device::cuda, {}), Catch::Contains("device cuda: this build has cpu"));
 }
 #endif
 #if !defined(ENGINE_HAS_cuda_host)
 TEST_CASE("a kernel on the stand-in is an error where the build has none") {
-  CHECK_THROWS_WITH(kernel::gemm(Device::cuda_host, {}), "device cuda-host: this build has no CUDA backend");
+  CHECK_THROWS_WITH(kernel::gemm(Device::cuda_host, {}), Catch::Contains("device cuda-host: this build has cpu"));
 }
 #endif
 

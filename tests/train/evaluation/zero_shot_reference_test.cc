@@ -127,7 +127,7 @@ void compare_model(const std::string& name, engine::DType dtype, double limit, c
   const std::string shared = data.substr(0, data.size() - 5);
   const Json requests = engine::read_json(requests_path);
   const Json expected = engine::read_json(shared + "/reference/zeroshot/" + name + ".json");
-  const OpenModel open = open_model(shared + "/reference/zeroshot/" + name, dtype);
+  const OpenModel open = open_model(shared + "/reference/zeroshot/" + name, nn::Precision::of(dtype));
   for (const auto& [key, task] : expected["tasks"].items()) {
     if (!key.starts_with(only)) continue;
     INFO(name << " " << key);
@@ -157,7 +157,8 @@ TEST_CASE("a shorter context cuts requests on the left", "[medium]") {
   const std::string data = shared_path("data");
   if (path.empty() || data.empty()) return;
   const Json expected = engine::read_json(path);
-  const OpenModel open = open_model(shared_path("reference/zeroshot/tiny-trained"), engine::DType::f64);
+  const OpenModel open =
+      open_model(shared_path("reference/zeroshot/tiny-trained"), nn::Precision::of(engine::DType::f64));
   for (const auto& [task, values] : expected["tasks"].items()) {
     INFO(task);
     const Scored ours = score(open, task, data + "/" + task, 100, data::Protocol::lm_eval, 64);

@@ -69,7 +69,7 @@ void check_attention(const Limit& limit, const std::vector<LayerAttention>& ours
 const char* const placements[] = {"pre_ln", "post_ln", "normformer", "hybridnorm", "hybridnorm_star"};
 
 OpenModel open_with_gradients(const std::string& folder, engine::DType dtype) {
-  return open_model(folder, dtype, "", nn::Gradients::allocated);
+  return open_model(folder, nn::Precision::of(dtype), "", nn::Gradients::allocated);
 }
 
 void check_static(engine::DType dtype, const Limit& limit) {

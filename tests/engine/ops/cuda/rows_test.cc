@@ -256,9 +256,9 @@ TEST_CASE("cuda: cross entropy, rows without a label, and the head's chunk in pl
         Twin logits(c, rows * classes), bias(c, classes), all(DType::i32, rows);
         logits.normal(3, 3), bias.normal(4), all.fill([&](int64_t i) { return (i * 13) % vocabulary; });
         on_both(cpu::score_chunk, cuda_host::score_chunk, [&](auto on) {
-          return ScoreChunk{
-              on(logits), on(bias), ints(on(all)), doubles(on(losses)), rows, classes, vocabulary, cap, 8,
-              true,       t};
+          return ScoreChunk{on(logits), on(bias), ints(on(all)), doubles(on(losses)),
+                            rows,       classes,  vocabulary,    cap,
+                            8,          nullptr,  true,          t};
         });
         CHECK(losses.difference() <= (t == DType::f64 ? 1e-13 : 1e-6));
         CHECK(logits.difference_as(t, classes * size_of(c) / size_of(t), classes) <= 2 * rounding_of(t));
@@ -304,10 +304,28 @@ TEST_CASE("cuda: every optimizer, every dtype of parameters and gradients") {
       Twin p(t.p, n), g(t.g, n), first(c, n), second(c, n), low(t.low, n);
       p.normal(1), g.normal(2), first.normal(3, 0.1),
           second.fill([](int64_t i) { return 0.01 * double(i % 5); });
+      // StepScalars: seed, loss_scale, nats, scored, norm, factor, unclipped, finite, lr, size, root_scale,
+      // buffer_to_p, gradient_to_p, buffer_keep.
+      constexpr double numbers[] = {0, 1, 0, 1, 1, 0.7, 1, 1, 0.01, 0.01, 1.2, 0.8, 0.02, 0.9};
+      Twin scalars(DType::f64, 14);
+      scalars.fill([&](int64_t i) { return numbers[i]; });
       const auto flat = [&](auto on, bool moments) {
-        return FlatStep{
-            on(p), on(g), moments ? on(first) : nullptr, moments ? on(second) : nullptr, on(low), n, t.p, t.g,
-            t.low, 0.7};
+        FlatStep step{.parameters = on(p),
+                      .gradients = on(g),
+                      .first = moments ? on(first) : nullptr,
+                      .second = moments ? on(second) : nullptr,
+                      .low = on(low),
+                      .low_begin = 0,
+                      .low_end = n,
+                      .n = n,
+                      .parameter_dtype = t.p,
+                      .gradient_dtype = t.g,
+                      .low_dtype = t.low,
+                      .scalars = static_cast<const StepScalars*>(on(scalars)),
+                      .spans = {}};
+        for (DecaySpan& span : step.spans) span = {n, 0.05};
+        step.spans[0] = {n / 8 * 4, 0.1};
+        return step;
       };
       const auto agree = [&] {
         CHECK(p.difference() <= rounding_of(t.p));
@@ -315,21 +333,21 @@ TEST_CASE("cuda: every optimizer, every dtype of parameters and gradients") {
         CHECK(first.difference() <= rounding_of(c));
         CHECK(second.difference() <= rounding_of(c));
       };
-      on_both(cpu::adam_step, cuda_host::adam_step,
-              [&](auto on) { return AdamStep{flat(on, true), 1e-3, 0.9, 0.95, 0.01, 1.2, 1e-8}; });
-      agree();
-      on_both(cpu::nag_step, cuda_host::nag_step,
-              [&](auto on) { return NagStep{flat(on, true), 1e-3, 0.8, 0.02, 0.9, 0.01}; });
-      agree();
-      on_both(cpu::sgd_step, cuda_host::sgd_step, [&](auto on) {
-        return SgdStep{flat(on, true), 0.01, 0.9, 1e-3};
+      on_both(cpu::adam_step, cuda_host::adam_step, [&](auto on) {
+        return AdamStep{flat(on, true), 0.9, 0.95, 1e-8};
       });
       agree();
-      on_both(cpu::sgd_step, cuda_host::sgd_step, [&](auto on) {
-        return SgdStep{flat(on, false), 0.01, 0, 1e-3};
-      });
+      on_both(cpu::nag_step, cuda_host::nag_step, [&](auto on) { return NagStep{flat(on, true)}; });
       agree();
-      on_both(cpu::ema_step, cuda_host::ema_step, [&](auto on) { return EmaStep{flat(on, false), 0.99}; });
+      on_both(cpu::sgd_step, cuda_host::sgd_step, [&](auto on) { return SgdStep{flat(on, true), 0.9}; });
+      agree();
+      on_both(cpu::sgd_step, cuda_host::sgd_step, [&](auto on) { return SgdStep{flat(on, false), 0}; });
+      agree();
+      on_both(cpu::ema_step, cuda_host::ema_step, [&](auto on) {
+        EmaStep step{flat(on, false), 0.99};
+        step.flat.scalars = nullptr;
+        return step;
+      });
       agree();
     }
   for (const DType t : kFloats) {

@@ -1,0 +1,88 @@
+// Updates of a small model on a device, with micro-steps recorded or as they come: for tests that compare the
+// two.
+#pragma once
+
+#include <vector>
+
+#include "models/init.h"
+#include "train/micro_step.h"
+
+namespace train {
+
+using engine::Device;
+using engine::DType;
+using engine::Tensor;
+
+inline constexpr int64_t kRecordedVocabulary = 16, kRecordedLength = 8;
+
+inline models::ModelConfig recorded_config(models::Objective objective, const std::string& norms) {
+  models::ModelConfig c;
+  c.objective = objective;
+  c.layers = 2, c.width = 16, c.heads = 2, c.ffn_width = 32, c.vocab_size = kRecordedVocabulary,
+  c.context = kRecordedLength;
+  if (objective == models::Objective::mlm)
+    c.position_offset = 2, c.context = kRecordedLength + 2, c.token_types = 2;
+  models::set_norms(c, norms);
+  return models::checked(c);
+}
+
+// Random rows; a masked LM's end in padding (id 1) and are scored at some positions.
+inline MicroBatch recorded_batch(const models::ModelConfig& config, uint64_t seed) {
+  engine::Rng rng{seed, 0};
+  const int64_t rows = 3;
+  const bool masked = config.objective == models::Objective::mlm;
+  std::vector<int32_t> ids, labels;
+  std::vector<double> mask;
+  MicroBatch batch;
+  models::Tokens tokens;
+  for (int64_t i = 0; i < rows * kRecordedLength; ++i) {
+    const bool padding = masked && i % kRecordedLength >= kRecordedLength - 2;
+    ids.push_back(padding ? 1 : 2 + int32_t(rng.below(kRecordedVocabulary - 2)));
+    const bool scored = masked ? !padding && (i == 0 || rng.below(4) == 0) : i % kRecordedLength > 0;
+    labels.push_back(scored ? int32_t(rng.below(kRecordedVocabulary - 1)) : -100);
+    mask.push_back(!padding);
+    batch.scored += scored;
+  }
+  tokens.ids = Tensor::from_ids(ids, {rows, kRecordedLength});
+  if (masked) tokens.key_mask = Tensor::from(mask, {rows, kRecordedLength}, DType::u8);
+  batch.tokens = models::input_rows(config, tokens);
+  batch.labels =
+      models::targets(config, Tensor::from_ids(labels, {rows, kRecordedLength}), kRecordedVocabulary - 1);
+  return batch;
+}
+
+/// Five updates of two micro-batches, with a loss scale that grows in f16 and a learning rate that falls.
+struct RecordedRun {
+  std::vector<double> losses, norms, gradients, parameters;
+  std::vector<uint64_t> waits;  // of every update
+  int64_t replays = 0;
+
+  RecordedRun(models::Objective objective, DType dtype, Device device, const UpdateOptions& options,
+              const std::string& norms_text = "normformer") {
+    nn::Precision precision = nn::Precision::of(dtype);
+    precision.device = device;
+    models::Transformer model(recorded_config(objective, norms_text), precision);
+    models::initialise(model, "", 1);
+    Optimizer optimizer(model.parameters(), {});
+    const auto communicator = engine::solo_communicator();
+    LossScaler scaler({.init = 256, .window = 2}, 1, 2);
+    Update update(model, optimizer, *communicator, dtype == DType::f16 ? &scaler : nullptr, options);
+    for (int64_t i = 0; i < 5; ++i) {
+      const MicroBatch batches[] = {recorded_batch(model.config(), uint64_t(2 * i)),
+                                    recorded_batch(model.config(), uint64_t(2 * i + 1))};
+      const uint64_t before = engine::host_waits(device);
+      const Update::Gradients g = update.gradients(batches, 2 * i);
+      losses.push_back(g.loss), norms.push_back(g.norm);
+      if (g.event == ScaleEvent::apply) update.apply(g, 1e-2 / double(i + 1), {});
+      waits.push_back(engine::host_waits(device) - before);
+    }
+    gradients = model.parameters().grads().to_vector();
+    parameters = model.parameters().values().to_vector();
+    replays = update.replays();
+  }
+};
+
+inline const UpdateOptions recorded_options{
+    .dropout = {0.3, 0.2, 0.1}, .seed = 7, .clip = 1, .vocabulary = kRecordedVocabulary - 1, .graphs = false};
+
+}  // namespace train
