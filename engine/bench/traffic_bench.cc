@@ -265,10 +265,8 @@ void count_embedding(std::vector<TrafficCount>& out) {
   Tensor table = normals({kVocabulary, kWidth}, f32);
   Tape tape;
   Tensor y;
-  const CheckedIds checked = checked_ids("embedding", Tensor::from_ids(ids, {kRows}), kVocabulary, "a table");
-  const CheckedIds here = {checked.ids.to(kDevice),
-                           {checked.order.order.to(kDevice), checked.order.starts.to(kDevice)},
-                           kVocabulary};
+  const RowIndex here =
+      index_rows("embedding", Tensor::from_ids(ids, {kRows}), kVocabulary, "a table").to(kDevice);
   {
     const TapeScope scope(tape);
     tape.watch(table);
