@@ -101,7 +101,7 @@ Tensor adaptive_log_probabilities(const ModelConfig& config, const nn::Parameter
 }
 
 Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters, const Tensor& hidden,
-                     const Tensor& labels, double loss_scale) {
+                     const Tensor& labels, const AdaptiveLossOptions& wanted) {
   const std::vector<Band> bands = bands_of(config, parameters);
   const Tensor x = engine::reshape(engine::contiguous(hidden), {labels.numel(), config.width});
   std::vector<int32_t> head_labels(size_t(labels.numel()));
@@ -113,7 +113,7 @@ Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters
       if (label >= bands[b].first && label < bands[b].last)
         head_labels[size_t(i)] = int32_t(bands[0].last + int64_t(b) - 1);
   }
-  const engine::LinearCrossEntropyOptions options{.loss_scale = loss_scale};
+  const engine::LinearCrossEntropyOptions options{.loss_scale = wanted.loss_scale};
   Tensor loss = engine::linear_cross_entropy(
       x, head_weight(bands, parameters), {},
       Tensor::from_ids(head_labels, {labels.numel()}).to(labels.device()), options);
@@ -121,8 +121,10 @@ Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters
     const Members members = members_of(bands[b], labels);
     if (members.ids.numel() == 0) continue;
     const Tensor rows = engine::gather_rows(x, members.positions);
-    loss = engine::add(loss, engine::linear_cross_entropy(tail_input(bands[b], rows), use(*bands[b].words),
-                                                          {}, members.ids, options));
+    Tensor tail = tail_input(bands[b], rows);
+    if (wanted.dropout > 0) tail = engine::dropout(tail, wanted.dropout, *wanted.rng);
+    loss = engine::add(
+        loss, engine::linear_cross_entropy(tail, use(*bands[b].words), {}, members.ids, options));
   }
   return loss;
 }

@@ -79,7 +79,7 @@ const char* torch_name(engine::DType dtype) {
   }
 }
 
-/// A masked LM without token types as one of a single type whose embedding is zero, which is what BERT and
+/// A masked LM or a classifier without token types as one of a single type whose embedding is zero, which is what BERT and
 /// RoBERTa can say.
 PortableModel with_token_type(PortableModel model) {
   model.config.token_types = 1;
@@ -94,7 +94,7 @@ PortableModel with_token_type(PortableModel model) {
 }
 
 void write_hf(const PortableModel& given, const std::string& folder) {
-  const bool untyped = given.config.objective == Objective::mlm && given.config.token_types == 0;
+  const bool untyped = given.config.objective != Objective::clm && given.config.token_types == 0;
   const PortableModel typed = untyped ? with_token_type(given) : PortableModel();
   const PortableModel& model = untyped ? typed : given;
   HfWritten written = write_hf_config(model.config, model.kept);

@@ -18,6 +18,7 @@
 namespace train {
 
 enum class Sampler : uint8_t { blocks, random_crop, mlm };
+enum class RowOrder : uint8_t { shuffled, file };
 enum class OptimizerKind : uint8_t { adamw, adam, nag, sgd };
 enum class DecayGroup : uint8_t { matrices, all, no_norm_no_embedding };
 enum class ScheduleKind : uint8_t { linear, cosine, polynomial, inverse_sqrt, constant, wsd, ramp };
@@ -29,6 +30,7 @@ enum class DeviceKind : uint8_t { cpu, cuda, cuda_host };
 struct DataConfig {
   std::string tokenizer, train, valid;
   Sampler sampler = Sampler::blocks;
+  RowOrder order = RowOrder::shuffled;
   int64_t context = 0;  // 0: the model's
   int64_t batch = 8, accumulate = 1;
   double mask_probability = 0.15, mask_keep = 0.1, mask_random = 0.1;
@@ -68,7 +70,7 @@ struct LossScaleConfig {
 };
 
 struct DropoutConfig {
-  double residual = 0, attention = 0, activation = 0;
+  double residual = 0, attention = 0, activation = 0, head = 0;
 };
 
 struct BudgetConfig {

@@ -50,13 +50,13 @@ engine::Device device_of(DeviceKind kind) {
   }
 }
 
+}  // namespace
+
 nn::Precision precision_of(const TrainConfig& config) {
   nn::Precision precision = dtypes_of(config);
   precision.device = device_of(config.device);
   return precision;
 }
-
-}  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
@@ -75,6 +75,7 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   update_ = std::make_unique<Update>(
       *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
       UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
+                    .head_dropout = config.dropout.head,
                     .seed = uint64_t(config.seed),
                     .checkpointing = config.activation_checkpointing,
                     .clip = config.optim.clip,

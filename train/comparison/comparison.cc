@@ -2,12 +2,10 @@
 #include "train/comparison/comparison.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <set>
-#include <thread>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -31,12 +29,6 @@ std::string config_path(const std::string& out, const ComparedRun& run) {
   std::string name = run.folder().substr(5);
   std::replace(name.begin(), name.end(), '/', '.');
   return out + "/configs/" + name + ".json";
-}
-
-// A process whose parent was killed writes its checkpoint yet.
-void wait_until_free(const std::string& folder) {
-  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <map>
 
 #include "engine/base/check.h"
+#include "train/checkpoint/run_dir.h"
 #include "train/evaluation/count_progress.h"
 #include "train/signals.h"
 
@@ -52,6 +53,10 @@ ChildEnd end_of(int status) {
 }
 
 }  // namespace
+
+void wait_until_free(const std::string& folder) {
+  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths) ::usleep(100'000);
+}
 
 std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once) {
   const SignalGuard signals;

@@ -18,4 +18,8 @@ enum class ChildEnd { done, failed, interrupted };
 /// Runs all of them, at most `at_once` together; how each ended. After Ctrl-C no further one is begun.
 std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once);
 
+/// Waits, a minute at most, while another process holds the run in `folder`: one whose parent was killed writes
+/// its checkpoint yet.
+void wait_until_free(const std::string& folder);
+
 }  // namespace train
