@@ -20,7 +20,7 @@ namespace train {
 enum class Sampler : uint8_t { blocks, random_crop, mlm };
 enum class RowOrder : uint8_t { shuffled, file };
 enum class OptimizerKind : uint8_t { adamw, adam, nag, sgd };
-enum class DecayGroup : uint8_t { matrices, all, no_norm_no_embedding };
+enum class DecayGroup : uint8_t { matrices, all, no_norm_no_embedding, no_embedding };
 enum class ScheduleKind : uint8_t { linear, cosine, polynomial, inverse_sqrt, constant, wsd, ramp };
 enum class Counting : uint8_t { split, completed, current };
 enum class DecayShape : uint8_t { linear, sqrt, cosine };

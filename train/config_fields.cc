@@ -44,8 +44,9 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"optim.momentum", &optim.momentum, below_one, "of nag and sgd"},
       {"optim.eps", &optim.eps, any, "Adam's, added to the root of the second moment"},
       {"optim.weight_decay", &optim.weight_decay, any, "per unit of learning rate"},
-      {"optim.decay", choice(optim.decay, {"matrices", "all", "no_norm_no_embedding"}), any,
-       "what decays: tensors of two dimensions; everything (fairseq); all but norms, biases and embeddings"},
+      {"optim.decay", choice(optim.decay, {"matrices", "all", "no_norm_no_embedding", "no_embedding"}), any,
+       "what decays: tensors of two dimensions; everything (fairseq); all but norms, biases and embeddings; all but "
+       "embeddings (OLMo)"},
       {"optim.clip", &optim.clip, any, "largest global gradient norm; 0: off"},
 
       {"schedule.name", choice(schedule.name, {"linear", "cosine", "polynomial", "inverse_sqrt", "constant", "wsd", "ramp"}),

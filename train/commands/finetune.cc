@@ -14,6 +14,7 @@
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/value_list.h"
 #include "train/comparison/processes.h"
 #include "train/evaluation/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
@@ -60,20 +61,6 @@ Usage usage() {
       "Recipes, metrics and files: docs/11-measuring-models.md. Ctrl-C leaves a checkpoint; --resume goes on.\n"};
 }
 
-template <class Parse>
-auto parse_list(const std::string& flag, const std::string& text, const Parse& parse) {
-  std::vector<decltype(parse(text))> out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const std::string word = text.substr(at, end - at);
-    const auto value = parse(word);
-    check(std::find(out.begin(), out.end(), value) == out.end(), "--", flag, ": ", word, " is there twice");
-    out.push_back(value);
-    at = end + 1;
-  }
-  return out;
-}
-
 FineTuneRequest request_of(const Arguments& args) {
   FineTuneOptions o;
   o.task = args.text("task");
@@ -82,10 +69,10 @@ FineTuneRequest request_of(const Arguments& args) {
   if (args.given("select")) o.select = args.text("select");
   o.overrides = args.values("set");
   if (args.given("lr"))
-    o.rates = parse_list("lr", args.text("lr"),
+    o.rates = value_list(args.text("lr"), "--lr",
                          [](const std::string& s) { return parse_number(s, "--lr", 0, 1e15); });
   if (args.given("seeds"))
-    o.seeds = parse_list("seeds", args.text("seeds"), [](const std::string& s) {
+    o.seeds = value_list(args.text("seeds"), "--seeds", [](const std::string& s) {
       return parse_integer(s, "--seeds", 0, int64_t(1) << 53);
     });
   if (args.given("epochs")) o.epochs = args.number("epochs", 1e-6, 1e6);
@@ -199,7 +186,7 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
       commands.back().arguments.insert(commands.back().arguments.end(), {"--only", run.name()});
     }
     if (commands.empty()) return true;
-    const std::vector<ChildEnd> ends = run_children(commands, jobs);
+    const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs)));
     if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
   }
   for (const SweepRun& run : runs_of(request))

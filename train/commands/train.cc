@@ -1,6 +1,7 @@
 // normlab train: a run from a config, fresh or resumed. Read first: trainer.h, config.h.
 #include <cstdio>
 
+#include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
@@ -45,11 +46,17 @@ int cmd_train(int argc, char** argv) {
   if (config.data.context == 0) config.data.context = model.context;
   if (config.init.empty()) config.init = models::init_rule(model);
   if (config.init.empty()) config.init = models::default_init(model);
-  const std::string memory = check_memory(config, model, config.data.context, engine::available_memory());
-  if (args.on("dry-run")) {
-    std::printf("%s\n%s\n", engine::json_text(config_json(config), 1).c_str(), memory.c_str());
+  const double available = engine::available_memory();
+  if (args.on("dry-run")) {  // a plan may be for another machine: it is told that it does not fit here, not refused
+    std::printf("%s\n", engine::json_text(config_json(config), 1).c_str());
+    try {
+      std::printf("%s\n", check_memory(config, model, config.data.context, available).c_str());
+    } catch (const engine::Error& e) {
+      std::printf("%s\n", e.what());
+    }
     return 0;
   }
+  const std::string memory = check_memory(config, model, config.data.context, available);
   const BudgetConfig& b = config.budget;
   engine::check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
                 "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
