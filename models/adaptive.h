@@ -10,14 +10,14 @@
 #pragma once
 
 #include "engine/base/philox.h"
-#include "models/config.h"
+#include "models/batch.h"
 #include "nn/parameters.h"
 
 namespace models {
 
-/// ids i32 [B, T] -> [B, T, d] in `dtype`.
+/// [B, T, d] in `dtype`.
 engine::Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters,
-                                  const engine::Tensor& ids, engine::DType dtype);
+                                  const InputRows& tokens, engine::DType dtype);
 
 /// Log-probabilities [..., V] of every word: what `forward` writes as logits (softmax of them is the
 /// distribution).
@@ -31,7 +31,7 @@ struct AdaptiveLossOptions {
 };
 /// Sum over scored positions of -log p(label), shape [] f64.
 engine::Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters,
-                             const engine::Tensor& hidden, const engine::Tensor& labels,
+                             const engine::Tensor& hidden, const Targets& labels,
                              const AdaptiveLossOptions& options = {});
 
 }  // namespace models

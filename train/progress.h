@@ -30,7 +30,8 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode);
 
 class Progress {
  public:
-  /// `every`: updates between plain lines when stderr is no terminal; the first update has one in any case.
+  /// `every`: updates between plain lines when stderr is no terminal, where they are more than two seconds apart;
+  /// the first update and the end have one in any case.
   explicit Progress(int64_t every);
   ~Progress() { finish(); }
 

@@ -1,23 +1,25 @@
 // Read first: trainer.h.
 #include "train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
+#include "models/hf/import.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/checkpoint/resume.h"
+#include "train/expectation.h"
 #include "train/failure.h"
+#include "train/sample.h"
 #include "train/signals.h"
 
 namespace train {
@@ -27,10 +29,6 @@ using engine::Json;
 using engine::Tensor;
 
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
 constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
@@ -61,14 +59,12 @@ nn::Precision precision_of(const TrainConfig& config) {
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
-  data_ = open_data(config, model_config.objective, model_config.context, communicator_->rank(),
-                    communicator_->size());
-  check(data_.vocabulary <= model_config.vocab_size, "model.vocab_size: ", model_config.vocab_size,
-        " is smaller than the data's vocabulary of ", data_.vocabulary);
-  check(model_config.positions != nn::Positions::learned || data_.context <= model_config.context,
-        "data.context: ", data_.context, " is more than the model's ", model_config.context,
-        " learned positions");
+  data_ = open_run_data(config, model_config, communicator_->rank(), communicator_->size());
   model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
+  batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
+      std::move(data_.training), [this](const data::Batch& batch) {
+        return micro_batch(model_->config(), batch, data_.vocabulary);
+      });
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
   if (config.precision == PrecisionKind::f16)
     scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
@@ -96,7 +92,10 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   metrics_ = std::make_unique<MetricsLog>(run.metrics_path(), state_.counters.step);
   // TensorBoard drops what earlier files have from the first step of this one on.
   const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
-  if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
+  if (config.log.tensorboard) {
+    tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
+    tensorboard_->hyperparameters(config_json(config));
+  }
 }
 
 Trainer::~Trainer() = default;
@@ -106,7 +105,12 @@ void Trainer::restore() {
     check_same_model(models::read_model_config(checkpoint->folder + "/config.json"), model_->config(),
                      checkpoint->folder);
     restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
-    data_.training->seek(state_.position);
+    try {
+      batches_->seek(state_.position);
+    } catch (const engine::Error& e) {
+      engine::fail("data.train ", config_.data.train, ": ", e.what(),
+                   "; other data is another run: normlab train --from ", run_.path(), " --out OTHER");
+    }
     saved_step_ = state_.counters.step;
     engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
     say_changes();
@@ -114,16 +118,27 @@ void Trainer::restore() {
   }
   set_metrics_aside();
   state_.settings = settings_json(config_);
-  models::initialise(*model_, config_.init, uint64_t(config_.seed));
-  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
-  if (rule == "admin") {
-    const data::Batch first = data_.training->next();
-    models::admin_profile(*model_, to_tokens(first));
-    data_.training->seek(state_.position = {});
-  }
+  set_first_weights();
   communicator_->broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+}
+
+void Trainer::set_first_weights() {
+  if (!config_.from.empty()) {
+    const std::string folder = resolve_model(config_.from);
+    const models::LoadedModel source = models::load_any(folder, nn::Precision::of(engine::DType::f32));
+    check_same_model(source.model->config(), model_->config(), folder, "`from` gives weights to their own model");
+    for (engine::Parameter* p : model_->parameters().all())
+      p->value.copy_from(source.model->parameters()[p->name].value);
+    engine::log_info("starting from the weights of ", folder);
+    return;
+  }
+  models::initialise(*model_, config_.init, uint64_t(config_.seed));
+  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
+  if (rule != "admin") return;
+  models::admin_profile(*model_, batches_->next().tokens);
+  batches_->seek(state_.position = {});
 }
 
 void Trainer::say_changes() {
@@ -159,7 +174,7 @@ int64_t Trainer::planned_steps() const {
   if (config_.schedule.steps > 0) return steps;
   if (b.steps > 0) limit(double(b.steps));
   if (b.tokens > 0) limit(double(b.tokens) / (rows * double(data_.context)));
-  if (b.epochs > 0) limit(b.epochs * double(data_.training->rows_per_epoch()) / rows);
+  if (b.epochs > 0) limit(b.epochs * double(batches_->rows_per_epoch()) / rows);
   return steps;
 }
 
@@ -172,7 +187,7 @@ double Trainer::done() const {
   if (b.seconds > 0) share = std::max(share, c.seconds / b.seconds);
   if (b.epochs > 0)
     share =
-        std::max(share, double(state_.position.rows) / (b.epochs * double(data_.training->rows_per_epoch())));
+        std::max(share, double(state_.position.rows) / (b.epochs * double(batches_->rows_per_epoch())));
   return share;
 }
 
@@ -190,7 +205,7 @@ Trainer::UpdateResult Trainer::update() {
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
   const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
   const double lr = learning_rate();
-  const Update::Gradients gradients = update_->gradients(batches_, first);
+  const Update::Gradients gradients = update_->gradients(micro_batches_, first);
   if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
     watch_ended_ = true;
     return {gradients.loss, gradients.norm, lr, false};
@@ -204,19 +219,18 @@ Trainer::UpdateResult Trainer::update() {
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  state_.position = data_.training->position();
+  state_.position = batches_->position();
   return {gradients.loss, gradients.norm, lr, applied};
 }
 
 /// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
 void Trainer::read_batches() {
-  batches_.clear();
+  micro_batches_.clear();
   int64_t tokens = 0;
   try {
     for (int64_t i = 0; i < config_.data.accumulate; ++i) {
-      const data::Batch batch = data_.training->next();
-      batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
-      tokens += batch.rows * batch.length * communicator_->size();
+      micro_batches_.push_back(batches_->next());
+      tokens += micro_batches_.back().tokens.shape.numel() * communicator_->size();
     }
   } catch (const engine::Error&) {
     if (saved_step_ != state_.counters.step) save_last_checkpoint();
@@ -230,14 +244,14 @@ void Trainer::watch_layers(double factor) {
   nn::Context context = model_->context();
   context.probe = &probe;
   const engine::TapeScope off(nullptr);
-  model_->hidden(batches_.front().tokens, context);
+  model_->hidden(micro_batches_.front().tokens, context, context.precision.stream);
   statistics_->before_update(factor, probe);
 }
 
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  const std::string where = update_->find_bad_number(batches_, first_micro_batch);
+  const std::string where = update_->find_bad_number(micro_batches_, first_micro_batch);
   checkpoints_.wait();
   if (scaler_) throw Failure(scaler_->abort_message(step, where));
   throw Failure(engine::join_text(
@@ -248,16 +262,28 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
+  const std::string failure = run_.path() + "/failure.txt";
+  engine::remove_file(failure);  // of an attempt before this one
+  try {
+    return run_to_end();
+  } catch (const engine::Error& e) {
+    note_failure(failure, e.what());
+    throw;
+  } catch (const std::exception& e) {
+    note_failure(failure, e.what());
+    throw;
+  }
+}
+
+RunEnd Trainer::run_to_end() {
   SignalGuard signals;
   RunCounters& c = state_.counters;
-  peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
-  char line[160];
-  std::snprintf(line, sizeof line,
-                "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",
-                flops_per_token_ * 1e-6, engine::cpu::thread_count(), peak_flops_ * 1e-9);
-  engine::log_info(line);
+  const Expectation expected =  // measures the peak, in a few milliseconds
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
+  peak_flops_ = expected.peak_flops;
+  engine::log_info(expectation_text(expected));
   done_at_start_ = done();
-  session_start_ = last_log_time_ = last_checkpoint_time_ = now();
+  session_start_ = last_log_time_ = last_checkpoint_time_ = engine::now();
   last_log_tokens_ = c.tokens;
   const double seconds_before = c.seconds;
   double paused = 0;  // validation and checkpoints do not count as training time
@@ -266,16 +292,17 @@ RunEnd Trainer::run() {
   while (!spent() && !stalled() && !signals.raised()) {
     const UpdateResult result = update();
     if (watch_ended_) break;
-    c.seconds = seconds_before + now() - session_start_ - paused;
+    c.seconds = seconds_before + engine::now() - session_start_ - paused;
     log_update(result);
-    const double before = now();
+    const double before = engine::now();
     const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    log_sample();
     say_trouble();
-    const double pause = now() - before;
+    const double pause = engine::now() - before;
     paused += pause;
     last_log_time_ += pause;
   }
@@ -358,7 +385,7 @@ void Trainer::save_checkpoint() {
   checkpoints_.write(
       take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
       config_.checkpoint.keep, config_.checkpoint.keep_best);
-  last_checkpoint_time_ = now();
+  last_checkpoint_time_ = engine::now();
   saved_step_ = state_.counters.step;
 }
 
@@ -385,6 +412,33 @@ void Trainer::say_trouble() {
   metrics_wait_ = !trouble.empty();
 }
 
+void Trainer::note_failure(const std::string& path, const std::string& message) const {
+  try {
+    engine::write_file(path, engine::join_text("step ", state_.counters.step + 1, ": ", message, "\n"));
+  } catch (const engine::Error&) {  // the disk may be what failed
+  }
+}
+
+/// Distributions of every learned gain and scale, for TensorBoard.
+void Trainer::log_histograms() {
+  for (const engine::Parameter* p : model_->parameters().all()) {
+    const nn::ParameterGroup group = model_->parameters().group(*p);
+    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
+      tensorboard_->histogram("gains/" + p->name, state_.counters.step, p->value.to_vector());
+  }
+}
+
+/// What the model writes at this point of the run.
+void Trainer::log_sample() {
+  const int64_t step = state_.counters.step;
+  if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
+  if (!model_->config().causal()) return;
+  const std::string text = sample_text(*model_, *data_.tokenizer, {});
+  const Json record = {{"step", step}, {"tokens", state_.counters.tokens}, {"seconds", state_.counters.seconds}, {"sample", text}};
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+}
+
 /// What holds for all of the run, for its first line.
 Json Trainer::constants() const {
   return {{"parameters", models::parameter_count(model_->config())},
@@ -398,7 +452,7 @@ void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
   const Json layers = watched ? statistics_->after_update() : Json();
-  const double elapsed = now() - last_log_time_;
+  const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
   progress_.update({.step = c.step,
                     .total_steps = config_.budget.steps,
@@ -406,7 +460,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .loss = result.loss,
                     .tokens_per_second = speed,
                     .mfu = speed * flops_per_token_ / peak_flops_,
-                    .elapsed = now() - session_start_,
+                    .elapsed = engine::now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
   Json record = {{"step", c.step},
@@ -425,7 +479,8 @@ void Trainer::log_update(const UpdateResult& result) {
   if (watched) record.update(layers);
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
-  last_log_time_ = now();
+  if (tensorboard_ && watched) log_histograms();
+  last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "data/prefetch.h"
 #include "engine/comm/communicator.h"
 #include "train/checkpoint/run_dir.h"
 #include "train/checkpoint/training_state.h"
@@ -49,7 +50,7 @@ class Trainer {
 
   /// Trains until a budget is spent, validation stops improving, or a signal arrives. A checkpoint is written
   /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
-  /// the loss scale reached its minimum.
+  /// the loss scale reached its minimum. What a run died of is kept as RUN/failure.txt, until it goes on.
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair.
   void watch(UpdateWatch watch) { watch_ = std::move(watch); }
@@ -65,7 +66,10 @@ class Trainer {
     bool applied = false;
   };
 
+  RunEnd run_to_end();
   void restore();
+  /// Those of `from`, or initial values.
+  void set_first_weights();
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
@@ -81,6 +85,9 @@ class Trainer {
   void save_last_checkpoint();
   void say_trouble();
   void log_update(const UpdateResult& result);
+  void log_sample();
+  void log_histograms();
+  void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }
@@ -94,6 +101,7 @@ class Trainer {
   std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
   std::unique_ptr<models::Transformer> model_;
   RunData data_;
+  std::unique_ptr<data::Prefetch<MicroBatch>> batches_;  // of data_.training
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
   std::unique_ptr<Update> update_;
@@ -106,7 +114,7 @@ class Trainer {
   Progress progress_;
   UpdateWatch watch_;
   bool watch_ended_ = false;
-  std::vector<MicroBatch> batches_;  // of the update that is being made
+  std::vector<MicroBatch> micro_batches_;  // of the update that is being made
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint

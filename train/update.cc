@@ -1,10 +1,10 @@
 // Read first: update.h.
 #include "train/update.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "data/shuffle.h"
+#include "engine/base/clock.h"
 #include "engine/base/text.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
@@ -14,14 +14,6 @@
 namespace train {
 
 using engine::Tensor;
-
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 engine::Rng dropout_rng(uint64_t seed, int64_t index) {
   return data::item_rng(seed, data::Draw::dropout, 0, index);
@@ -60,17 +52,17 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
   Tensor nats = Tensor::zeros({}, engine::DType::f64, parameters.precision().device);
   for (size_t i = 0; i < batches.size(); ++i) {
     if (batches[i].scored == 0) continue;
-    const double start = now();
+    const double start = engine::now();
     engine::Rng rng = rng_of(i, first);
     engine::Tape tape;
     const engine::TapeScope scope(tape);
     const Loss sums = loss(batches[i], rng, options_.checkpointing);
-    const double middle = now();
+    const double middle = engine::now();
     tape.backward(sums.total);
     nats = engine::add(nats, sums.nats);
     g.scored += batches[i].scored;
     g.forward_seconds += middle - start;
-    g.backward_seconds += now() - middle;
+    g.backward_seconds += engine::now() - middle;
   }
   parameters.complete_gradients();
 

@@ -89,12 +89,6 @@ std::vector<NameRow> pre_norm_names(const std::string& body) {
                         {"final_norm.*", {body + "LayerNorm.*"}}});
 }
 
-template <class Row>
-std::vector<Row> joined(std::vector<Row> rows, const std::vector<Row>& more) {
-  rows.insert(rows.end(), more.begin(), more.end());
-  return rows;
-}
-
 const std::vector<std::string> ignored_keys = {
     "attention_probs_dropout_prob", "hidden_dropout_prob",
     // of the pooler, which the masked LM does not use, and of distillation
@@ -165,7 +159,7 @@ HfArchitecture classifier(HfArchitecture lm, const char* class_name, const HfKey
   lm.class_name = class_name;
   lm.base.objective = Objective::classify;
   std::erase_if(lm.keys, [&](const HfKey& key) { return key.name == activation.name; });
-  lm.keys = joined(lm.keys, {activation, class_labels(), label_numbers(), problem_type()});
+  lm.keys = hf_joined(lm.keys, {activation, class_labels(), label_numbers(), problem_type()});
   lm.ignored.push_back("num_labels");
   // Of the masked LM's head nothing is left.
   std::erase_if(lm.names, [](const NameRow& row) {
@@ -175,13 +169,13 @@ HfArchitecture classifier(HfArchitecture lm, const char* class_name, const HfKey
     return row.theirs.starts_with("cls.") || row.theirs.starts_with("lm_head.") ||
            row.theirs.ends_with("pooler.dense.*");
   });
-  lm.names = joined(lm.names, head);
+  lm.names = hf_joined(lm.names, head);
   return lm;
 }
 
 /// BERT's pooler is the first layer of its classifier.
-HfArchitecture bert_classifier(const HfArchitecture& lm) {
-  return classifier(lm, "BertForSequenceClassification",
+HfArchitecture bert_classifier(HfArchitecture lm) {
+  return classifier(std::move(lm), "BertForSequenceClassification",
                     hf_activation("hidden_act", plain_activations(), "gelu"),
                     {{"classify.dense.*", {"bert.pooler.dense.*"}}, {"classify.out.*", {"classifier.*"}}});
 }
@@ -194,30 +188,6 @@ HfArchitecture roberta_classifier(const HfArchitecture& lm, const char* class_na
   return out;
 }
 
-// ------------------------------------------------------------------------------------------- architectures
-
-HfArchitecture bert() {
-  return {
-      .model_type = "bert",
-      .class_name = "BertForMaskedLM",
-      .prefix = "bert.",
-      .base = masked_lm(bert_norms),
-      .keys = joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
-      .ignored = ignored_keys,
-      .names = joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
-                                                 {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
-                                                 {"head.weight", {"cls.predictions.decoder.weight"}},
-                                                 {"head.bias", {"cls.predictions.bias"}}}),
-      .dropped = {{"bert.embeddings.position_ids", "0, 1, 2, ...", ""},
-                  {"bert.embeddings.token_type_ids", "a constant", ""},
-                  {"bert.pooler.dense.*", "the pooler, which the masked LM does not use", ""},
-                  {"cls.seq_relationship.*", "the next-sentence head, which the masked LM does not use", ""},
-                  {"cls.predictions.decoder.weight", "the tied head",
-                   "bert.embeddings.word_embeddings.weight"},
-                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"}},
-  };
-}
-
 HfArchitecture roberta_like(const char* model_type, const char* class_name, const std::string& body,
                             const char* norms, const std::vector<NameRow>& names) {
   return {
@@ -225,13 +195,13 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
       .class_name = class_name,
       .prefix = body,
       .base = masked_lm(norms),
-      .keys = joined(encoder_keys(), {padding_offset(), offset_context(),
-                                      hf_activation("hidden_act", plain_activations(), "gelu")}),
+      .keys = hf_joined(encoder_keys(), {padding_offset(), offset_context(),
+                                         hf_activation("hidden_act", plain_activations(), "gelu")}),
       .ignored = ignored_keys,
-      .names = joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
-                              {"mlm.norm.*", {"lm_head.layer_norm.*"}},
-                              {"head.weight", {"lm_head.decoder.weight"}},
-                              {"head.bias", {"lm_head.bias"}}}),
+      .names = hf_joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
+                                 {"mlm.norm.*", {"lm_head.layer_norm.*"}},
+                                 {"head.weight", {"lm_head.decoder.weight"}},
+                                 {"head.bias", {"lm_head.bias"}}}),
       .dropped = {{body + "embeddings.position_ids", "0, 1, 2, ...", ""},
                   {body + "embeddings.token_type_ids", "a constant", ""},
                   {body + "pooler.dense.*", "the pooler, which the masked LM does not use", ""},
@@ -242,20 +212,50 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
 
 }  // namespace
 
-std::vector<HfArchitecture> hf_bert_architectures() {
-  std::vector<HfArchitecture> out = {bert(), bert_classifier(bert())};
-  // model_type, the class's name without its head, prefix
-  const auto add = [&](const char* type, const std::string& name, const std::string& body, bool pre) {
-    const HfArchitecture lm = roberta_like(type, (name + "ForMaskedLM").c_str(), body, pre ? pre_norms : bert_norms,
-                                           pre ? pre_norm_names(body) : post_norm_names(body));
-    out.push_back(lm);
-    out.push_back(roberta_classifier(lm, (name + "ForSequenceClassification").c_str()));
+HfArchitecture hf_bert() {
+  return {
+      .model_type = "bert",
+      .class_name = "BertForMaskedLM",
+      .prefix = "bert.",
+      .base = masked_lm(bert_norms),
+      .keys = hf_joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
+      .ignored = ignored_keys,
+      .names = hf_joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
+                                                    {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
+                                                    {"head.weight", {"cls.predictions.decoder.weight"}},
+                                                    {"head.bias", {"cls.predictions.bias"}}}),
+      .dropped = {{"bert.embeddings.position_ids", "0, 1, 2, ...", ""},
+                  {"bert.embeddings.token_type_ids", "a constant", ""},
+                  {"bert.pooler.dense.*", "the pooler, which the masked LM does not use", ""},
+                  {"cls.seq_relationship.*", "the next-sentence head, which the masked LM does not use", ""},
+                  {"cls.predictions.decoder.weight", "the tied head",
+                   "bert.embeddings.word_embeddings.weight"},
+                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"}},
   };
-  add("roberta", "Roberta", "roberta.", false);
-  add("xlm-roberta", "XLMRoberta", "roberta.", false);
-  add("camembert", "Camembert", "roberta.", false);
-  add("roberta-prelayernorm", "RobertaPreLayerNorm", "roberta_prelayernorm.", true);
-  return out;
+}
+
+HfArchitecture hf_roberta() {
+  return roberta_like("roberta", "RobertaForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta."));
+}
+HfArchitecture hf_xlm_roberta() {
+  return roberta_like("xlm-roberta", "XLMRobertaForMaskedLM", "roberta.", bert_norms,
+                      post_norm_names("roberta."));
+}
+HfArchitecture hf_camembert() {
+  return roberta_like("camembert", "CamembertForMaskedLM", "roberta.", bert_norms,
+                      post_norm_names("roberta."));
+}
+HfArchitecture hf_roberta_prelayernorm() {
+  return roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
+                      pre_norms, pre_norm_names("roberta_prelayernorm."));
+}
+
+std::vector<HfArchitecture> hf_bert_classifiers() {
+  return {bert_classifier(hf_bert()),
+          roberta_classifier(hf_roberta(), "RobertaForSequenceClassification"),
+          roberta_classifier(hf_xlm_roberta(), "XLMRobertaForSequenceClassification"),
+          roberta_classifier(hf_camembert(), "CamembertForSequenceClassification"),
+          roberta_classifier(hf_roberta_prelayernorm(), "RobertaPreLayerNormForSequenceClassification")};
 }
 
 }  // namespace models

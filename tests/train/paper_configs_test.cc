@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <map>
 
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "models/parameter_list.h"
 #include "run_binary.h"
+#include "temporary_folder.h"
 #include "train/config.h"
 #include "train/run_data.h"
 #include "train/schedule.h"
@@ -19,8 +21,25 @@ namespace {
 
 const std::string kFolder = SOURCE_DIR "/docs/configs/papers/";
 
-std::string dry_run(const std::string& name, const std::string& overrides = "") {
-  const Output out = run_binary("train --dry-run --config " + kFolder + name + " " + overrides);
+/// A text to stand for the papers' corpora: a dry run opens its data.
+struct Corpus : TemporaryFolder {
+  Corpus() {
+    data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = {"<s>", "<pad>", "</s>", "<mask>"}})
+        ->save(*this / "tokenizer");
+    std::string text;
+    for (int i = 0; i < 2000; ++i) text += "line " + std::to_string(i) + " of a text\n";
+    engine::write_file(*this / "text.txt", text);
+    for (const char* part : {"train", "valid"})
+      REQUIRE(run_binary("prepare --units line --tokenizer " + (*this / "tokenizer") + " --input " + (*this / "text.txt") +
+                         " --out " + (*this / part))
+                  .code == 0);
+  }
+};
+
+std::string dry_run(const Corpus& corpus, const std::string& name, const std::string& overrides = "") {
+  const Output out = run_binary("train --dry-run --config " + kFolder + name + " --set data.tokenizer=" +
+                                (corpus / "tokenizer") + " --set data.train=" + (corpus / "train") +
+                                " --set data.valid=" + (corpus / "valid") + " --out " + (corpus / "none") + " " + overrides);
   INFO(name << " " << overrides << "\n" << out.text);
   CHECK(out.code == 0);
   CHECK_THAT(out.text, Contains("memory: "));
@@ -59,6 +78,7 @@ TEST_CASE("the papers' configs have the papers' sizes, batches, rates and length
       {"hybridnorm-1.2b.json", {1'178'639'360, 4'194'304, 3e-4, 238'418}},
       {"moe-1b-7b.json", {-1, 4'194'304, 4e-4, 119'209}},
   };
+  const Corpus corpus;
   size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
     if (entry.path().extension() != ".json") continue;
@@ -71,24 +91,25 @@ TEST_CASE("the papers' configs have the papers' sizes, batches, rates and length
     CHECK(ours.tokens_an_update == found->second.tokens_an_update);
     CHECK(ours.lr == found->second.lr);
     CHECK(ours.updates == found->second.updates);
-    dry_run(name);
+    dry_run(corpus, name);
     ++files;
   }
   CHECK(files == papers.size());
 }
 
 TEST_CASE("rows of the papers' tables run dry: baselines, Table 5's settings, Table 6's baseline") {
-  dry_run("normformer-gpt-125m.json", "--set model.norms=pre_ln --set optim.lr=6e-4");
-  dry_run("normformer-gpt-1.3b.json", "--set model.norms=normformer+r");
+  const Corpus corpus;
+  dry_run(corpus, "normformer-gpt-125m.json", "--set model.norms=pre_ln --set optim.lr=6e-4");
+  dry_run(corpus, "normformer-gpt-1.3b.json", "--set model.norms=normformer+r");
   for (const char* setting :
        {"--set optim.lr=1e-3", "--set schedule.warmup=6000", "--set optim.clip=0.1",
         "--set data.context=2048 --set data.batch=4 --set dropout.residual=0.1 --set dropout.attention=0.1"})
-    dry_run("normformer-ablation.json", setting);
+    dry_run(corpus, "normformer-ablation.json", setting);
   for (const char* placement : {"pre_ln", "normformer", "normformer_no_postattn", "normformer_no_ffnln",
                                 "normformer_no_headscale", "normformer_3more"})
-    dry_run("normformer-ablation.json", std::string("--set model.norms=") + placement);
-  dry_run("hybridnorm-550m.json", "--set model.norms=pre_rms --set init=normal");
-  dry_run("wikitext-103.json", "--set model.norms='attn{in=ln} ffn{in=ln}'");
+    dry_run(corpus, "normformer-ablation.json", std::string("--set model.norms=") + placement);
+  dry_run(corpus, "hybridnorm-550m.json", "--set model.norms=pre_rms --set init=normal");
+  dry_run(corpus, "wikitext-103.json", "--set model.norms='attn{in=ln} ffn{in=ln}'");
 }
 
 TEST_CASE("schedules of the papers' configs: a first rate of 0, the peak, the end") {

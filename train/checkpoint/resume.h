@@ -12,9 +12,10 @@ namespace train {
 /// The keys that a checkpoint keeps for this comparison: all but the model, which it has as config.json.
 engine::Json settings_json(const TrainConfig& config);
 
-/// Error: the checkpoint in `folder` is of another model; the keys and both values.
+/// Error: the checkpoint in `folder` is of another model; `rule`, the keys and both values.
 void check_same_model(const models::ModelConfig& checkpoint, const models::ModelConfig& wanted,
-                      const std::string& folder);
+                      const std::string& folder,
+                      const std::string& rule = "a run goes on with the model that it began with");
 
 /// Keys whose values differ, "optim.eps 1e-08 -> 0.001, ..."; empty: none.
 struct ChangedSettings {

@@ -105,7 +105,7 @@ FineTuneRun::Step FineTuneRun::update() {
   std::vector<int64_t> which;
   for (int64_t i = first; i < std::min(first + batch, rows); ++i)
     which.push_back(row_of(config_, epoch, rows, i));
-  const MicroBatch micro[] = {glue_batch(setup_.data, setup_.data.train, which)};
+  const MicroBatch micro[] = {glue_batch(model_->config(), setup_.data, setup_.data.train, which)};
   const double lr = schedule_->rate(optimizer_->updates());
   const Update::Gradients gradients = update_->gradients(micro, c.step);
   const bool broken = !scaler_ && !gradients.finite();
@@ -121,7 +121,7 @@ FineTuneRun::Step FineTuneRun::update() {
   if (applied) update_->apply(gradients, lr, {});
   ++c.step;
   c.applied = optimizer_->updates();
-  c.tokens += micro[0].tokens.ids.numel();
+  c.tokens += micro[0].tokens.shape.numel();
   return {gradients.loss, gradients.norm, lr, applied};
 }
 

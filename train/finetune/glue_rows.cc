@@ -86,7 +86,8 @@ GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& t
   return data;
 }
 
-MicroBatch glue_batch(const GlueData& data, const GlueRows& rows, std::span<const int64_t> which) {
+MicroBatch glue_batch(const models::ModelConfig& model, const GlueData& data, const GlueRows& rows,
+                      std::span<const int64_t> which) {
   const int64_t n = int64_t(which.size());
   size_t longest = 0;
   for (const int64_t i : which) longest = std::max(longest, rows.rows[size_t(i)].text.ids.size());
@@ -104,14 +105,13 @@ MicroBatch glue_batch(const GlueData& data, const GlueRows& rows, std::span<cons
     scores.push_back(row.label);
   }
   const engine::Shape shape = {n, int64_t(longest)};
-  MicroBatch batch;
-  batch.tokens.ids = Tensor::from_ids(ids, shape);
+  models::Tokens tokens{.ids = Tensor::from_ids(ids, shape)};
   if (std::find(mask.begin(), mask.end(), 0.0) != mask.end())
-    batch.tokens.key_mask = Tensor::from(mask, shape, engine::DType::u8);
-  if (data.types) batch.tokens.types = Tensor::from_ids(types, shape);
-  batch.labels = data.regression ? Tensor::from(scores, {n}, engine::DType::f64) : Tensor::from_ids(classes, {n});
-  batch.scored = n;
-  return batch;
+    tokens.key_mask = Tensor::from(mask, shape, engine::DType::u8);
+  if (data.types) tokens.types = Tensor::from_ids(types, shape);
+  const Tensor labels =
+      data.regression ? Tensor::from(scores, {n}, engine::DType::f64) : Tensor::from_ids(classes, {n});
+  return {models::input_rows(model, tokens), models::targets(model, labels), n};
 }
 
 int64_t row_of(const TrainConfig& config, int64_t epoch, int64_t rows, int64_t index) {

@@ -51,7 +51,8 @@ GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& t
                         const std::string& tokenizer_name, const models::ModelConfig& model);
 
 /// The rows `which` of `rows`, padded on the right to the longest of them.
-MicroBatch glue_batch(const GlueData& data, const GlueRows& rows, std::span<const int64_t> which);
+MicroBatch glue_batch(const models::ModelConfig& model, const GlueData& data, const GlueRows& rows,
+                      std::span<const int64_t> which);
 
 /// What row number `index` of an epoch is: of a permutation by (seed, epoch), or index itself.
 int64_t row_of(const TrainConfig& config, int64_t epoch, int64_t rows, int64_t index);

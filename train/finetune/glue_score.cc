@@ -66,9 +66,10 @@ GlueOutputs glue_outputs(const models::Transformer& model, const GlueData& data,
   for (int64_t begin = 0; begin < n; begin += kRowsTogether) {
     engine::check_stop();
     const std::span<const int64_t> which(order.data() + begin, size_t(std::min(kRowsTogether, n - begin)));
-    const MicroBatch batch = glue_batch(data, rows, which);
+    const MicroBatch batch = glue_batch(model.config(), data, rows, which);
+    const nn::Context context = model.context();
     const std::vector<double> logits =
-        model.logits(model.hidden(batch.tokens, model.context())).to_vector();
+        model.logits(model.hidden(batch.tokens, context, context.precision.stream)).to_vector();
     for (size_t r = 0; r < which.size(); ++r)
       std::copy_n(logits.begin() + ptrdiff_t(r) * out.classes, out.classes,
                   out.logits.begin() + which[r] * out.classes);

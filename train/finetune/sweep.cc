@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "train/comparison/request.h"
 #include "train/evaluation/json_numbers.h"
@@ -71,7 +72,7 @@ Json sweep_summary(const FineTuneRequest& request, const Json& results) {
     out["best_lr"] = lr;
     out["at_best_lr"] = {{"n", of.n},
                          {"failed", int64_t(values.size()) - of.n},
-                         {"median", median_of(finished)},
+                         {"median", engine::median(finished)},
                          {"mean", of.mean},
                          {"sd", number_or_null(of.sd)},
                          {"min", *std::min_element(finished.begin(), finished.end())},
