@@ -16,6 +16,7 @@ help:
 	@echo "make build      build/normlab, Release (about nine minutes on two cores, once)"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
+	@echo "make study      what small scale shows: hours, in parts that go on where they were stopped"
 	@echo "make test       build, then every test labelled fast or medium"
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
@@ -104,6 +105,9 @@ demo-mlm/run/sample.txt: demo-mlm/run/finished
 %/report.html: %/run/sample.txt
 	$(say) 'report: curves, gradients and gains by layer, final numbers, the sample'
 	@$(NORMLAB) report $*/run --out $@
+
+# The study: parts and commands are in docs/study/parts.mk.
+include docs/study/parts.mk
 
 .PRECIOUS: %/corpus/manifest.json %/tokenizer/tokenizer.json %/tokens/done %/run/finished %/run/sample.txt %/report.html
 

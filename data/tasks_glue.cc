@@ -128,23 +128,23 @@ Columns find_columns(const Layout& layout, const Fields& line, const std::string
   return out;
 }
 
-float parse_label(const Layout& layout, const std::string& text, const std::string& where) {
+double parse_label(const Layout& layout, const std::string& text, const std::string& where) {
   const auto& classes = layout.task.classes;
   if (!classes.empty()) {
     const auto found = std::find(classes.begin(), classes.end(), text);
     check(found != classes.end(), where, ": label \"", text.substr(0, 40), "\" is not ",
           engine::one_of(classes));
-    return float(found - classes.begin());
+    return double(found - classes.begin());
   }
   char* end = nullptr;
-  const float score = std::strtof(text.c_str(), &end);
+  const double score = std::strtod(text.c_str(), &end);
   check(!text.empty() && *end == 0 && std::isfinite(score) && score >= 0 && score <= 5, where, ": score \"",
         text.substr(0, 40), "\" is not a number from 0 to 5");
   return score;
 }
 
 /// The label of a JSON object: a class by its name or by Hugging Face's number, or a score.
-float json_label(const Layout& layout, const Json& label, const std::string& where) {
+double json_label(const Layout& layout, const Json& label, const std::string& where) {
   if (label.is_null() || label == -1 || label == -1.0) return -1;
   const std::string text = label.is_string() ? label.get<std::string>() : engine::json_text(label);
   const auto& classes = layout.task.classes;
@@ -205,13 +205,20 @@ std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::str
 const std::vector<GlueTask>& glue_tasks() {
   static const std::vector<GlueTask> table = [] {
     std::vector<GlueTask> out;
-    for (const Layout& layout : layouts()) out.push_back(layout.task);
+    for (const Layout& layout : layouts()) {
+      out.push_back(layout.task);
+      out.back().one_text = layout.second.empty();
+    }
     return out;
   }();
   return table;
 }
 
-const GlueTask& glue_task(const std::string& name) { return find_layout(name).task; }
+const GlueTask& glue_task(const std::string& name) {
+  const std::string& known = find_layout(name).task.name;
+  return *std::find_if(glue_tasks().begin(), glue_tasks().end(),
+                       [&](const GlueTask& task) { return task.name == known; });
+}
 
 std::string glue_file(const std::string& task, const std::string& folder, const std::string& split) {
   const Layout& layout = find_layout(task);

@@ -10,7 +10,7 @@ namespace data {
 
 struct GlueItem {
   std::string first, second;  // second: "" in tasks of one sentence
-  float label = -1;           // the class, or the score (STS-B); -1: a test set
+  double label = -1;          // the class, or the score (STS-B); -1: a test set
 };
 
 enum class GlueMetric { accuracy, matthews, accuracy_and_f1, pearson_and_spearman };
@@ -19,6 +19,7 @@ struct GlueTask {
   std::string name;                  // "cola" "sst2" "mrpc" "rte" "qnli" "qqp" "mnli" "stsb" "wnli"
   std::vector<std::string> classes;  // as the files write them; empty: regression
   GlueMetric metric;
+  bool one_text = false;             // "cola" and "sst2"
 };
 
 const std::vector<GlueTask>& glue_tasks();

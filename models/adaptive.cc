@@ -80,17 +80,18 @@ Tensor adaptive_log_probabilities(const ModelConfig& config, const nn::Parameter
 }
 
 Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters, const Tensor& hidden,
-                     const Targets& labels, double loss_scale) {
+                     const Targets& labels, const AdaptiveLossOptions& wanted) {
   const std::vector<Band> bands = bands_of(config, parameters);
   const Tensor x = engine::reshape(engine::contiguous(hidden), {hidden.numel() / config.width, config.width});
-  const engine::LinearCrossEntropyOptions options{.loss_scale = loss_scale};
+  const engine::LinearCrossEntropyOptions options{.loss_scale = wanted.loss_scale};
   Tensor loss = engine::linear_cross_entropy(x, head_weight(bands, parameters), {}, labels.scored, options);
   for (size_t b = 1; b < bands.size(); ++b) {
     const Targets::Band& in = labels.bands[b - 1];
     if (in.labels.scored() == 0) continue;
     const Tensor rows = engine::gather_rows(x, in.rows);
-    loss = engine::add(loss, engine::linear_cross_entropy(tail_input(bands[b], rows), use(*bands[b].words),
-                                                          {}, in.labels, options));
+    Tensor tail = tail_input(bands[b], rows);
+    if (wanted.dropout > 0) tail = engine::dropout(tail, wanted.dropout, *wanted.rng);
+    loss = engine::add(loss, engine::linear_cross_entropy(tail, use(*bands[b].words), {}, in.labels, options));
   }
   return loss;
 }

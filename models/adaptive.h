@@ -9,6 +9,7 @@
 // Sources: Baevski & Auli, arXiv 1809.10853; Grave et al., arXiv 1609.04309.
 #pragma once
 
+#include "engine/base/philox.h"
 #include "models/batch.h"
 #include "nn/parameters.h"
 
@@ -23,8 +24,14 @@ engine::Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameter
 engine::Tensor adaptive_log_probabilities(const ModelConfig& config, const nn::Parameters& parameters,
                                           const engine::Tensor& hidden);
 
-/// Sum over scored positions of -log p(label), shape [] f64; gradients times loss_scale.
+struct AdaptiveLossOptions {
+  double loss_scale = 1;       // multiplies gradients, never the loss that is returned
+  double dropout = 0;          // of P_b^T x, the input of a tail band's softmax
+  engine::Rng* rng = nullptr;  // needed with dropout
+};
+/// Sum over scored positions of -log p(label), shape [] f64.
 engine::Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters,
-                             const engine::Tensor& hidden, const Targets& labels, double loss_scale);
+                             const engine::Tensor& hidden, const Targets& labels,
+                             const AdaptiveLossOptions& options = {});
 
 }  // namespace models

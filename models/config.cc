@@ -108,6 +108,11 @@ Json write_adaptive(const ModelConfig& c) {
   return {{"cutoffs", c.adaptive->cutoffs}, {"factor", c.adaptive->factor}};
 }
 
+void read_class_names(ModelConfig& c, const Json& json, const std::string& what) {
+  engine::check(json.is_array() && json.size() <= 65536, what, ": expected a list of names");
+  for (const Json& name : json) c.class_names.push_back(engine::json_string(name, what));
+}
+
 void read_norms(ModelConfig& c, const Json& json, const std::string& what) {
   if (json.is_object()) return void(c.norms = nn::norm_spec_from_json(json));
   set_norms(c, engine::json_string(json, what));
@@ -156,6 +161,8 @@ const std::vector<Key>& keys() {
       flag_key("router_normalize", &C::router_normalize),
       {"adaptive", false, read_adaptive, write_adaptive},
       size_key("classes", false, 0, &C::classes, 0),
+      {"class_names", false, read_class_names,
+       [](const C& c) { return c.class_names.empty() ? Json() : Json(c.class_names); }},
       {"tokenizer", false,
        [](C& c, const Json& j, const std::string& what) { c.tokenizer = engine::json_string(j, what); },
        [](const C& c) { return c.tokenizer.empty() ? Json() : Json(c.tokenizer); }},

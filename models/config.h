@@ -58,6 +58,7 @@ struct ModelConfig {
   bool router_normalize = false;
   std::optional<Adaptive> adaptive;
   int64_t classes = 0;
+  std::vector<std::string> class_names;  // of a classifier, in the order of its outputs; or empty
   std::string tokenizer;  // a file of the model directory, or empty
 
   /// The init rule that a norms preset or a size preset is paired with in its paper; not part of a saved

@@ -1,6 +1,7 @@
 // What no model can be: sizes that do not divide, choices that exclude each other, more parameters than any
 // machine holds. Read first: config.h.
 #include <cmath>
+#include <set>
 
 #include "engine/base/check.h"
 #include "models/config.h"
@@ -127,6 +128,14 @@ void check_head(const ModelConfig& c) {
           c.classes);
   else
     check(c.classes == 0, "model: classes ", c.classes, " needs objective classify");
+  if (!c.class_names.empty()) {
+    check(c.classes > 1 && int64_t(c.class_names.size()) == c.classes, "model: ", c.class_names.size(),
+          " class_names for ", c.classes, " classes");
+    std::set<std::string> names;
+    for (const std::string& name : c.class_names)
+      check(!name.empty() && name.size() <= 255 && names.insert(name).second,
+            "model: class_names must be different texts of 1 to 255 bytes, got \"", name.substr(0, 40), "\"");
+  }
   check(c.tokenizer.size() <= 255 && c.tokenizer.find('/') == std::string::npos && c.tokenizer != "..",
         "model: tokenizer must be a file name of the model directory, without folders");
 }

@@ -98,7 +98,7 @@ const char* torch_name(engine::DType dtype) {
   }
 }
 
-/// A masked LM without token types as one of a single type whose embedding is zero, which is what BERT and
+/// A masked LM or a classifier without token types as one of a single type whose embedding is zero, which is what BERT and
 /// RoBERTa can say.
 PortableModel with_token_type(PortableModel model) {
   model.config.token_types = 1;
@@ -123,7 +123,7 @@ bool came_without_types(const PortableModel& model) {
 
 void write_hf(const PortableModel& given, const std::string& folder) {
   const bool untyped =
-      given.config.objective == Objective::mlm && given.config.token_types == 0 && !came_without_types(given);
+      given.config.objective != Objective::clm && given.config.token_types == 0 && !came_without_types(given);
   const PortableModel typed = untyped ? with_token_type(given) : PortableModel();
   const PortableModel& model = untyped ? typed : given;
   HfWritten written = write_hf_config(model.config, model.kept);

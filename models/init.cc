@@ -139,17 +139,17 @@ const Rule kRules[] = {
      [](Item& i) { gaussian(i, Law::normal, 1 / std::sqrt(double(i.config.width)), false); }},
 };
 
-uint64_t stream_of(const std::string& name, uint64_t seed) {
-  uint64_t hash = 1469598103934665603ull;  // FNV-1a
-  for (char letter : name) hash = (hash ^ uint8_t(letter)) * 1099511628211ull;
-  return hash ^ (seed * 0x9E3779B97F4A7C15ull);
-}
-
 int64_t layer_of(const std::string& name) {
   return name.starts_with("layers.") ? std::stoll(name.substr(7)) : -1;
 }
 
 }  // namespace
+
+Rng parameter_rng(const std::string& name, uint64_t seed) {
+  uint64_t hash = 1469598103934665603ull;  // FNV-1a
+  for (char letter : name) hash = (hash ^ uint8_t(letter)) * 1099511628211ull;
+  return Rng{hash ^ (seed * 0x9E3779B97F4A7C15ull)};
+}
 
 std::string default_init(const ModelConfig& config) {
   if (config.norms.stream.kind == nn::StreamKind::ngpt) return "ngpt";
@@ -207,7 +207,7 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
               is_bias ? 1 : values.size(-1),
               values.rank() >= 2 ? values.size(-2) : values.size(-1),
               is_bias,
-              Rng{stream_of(info.name, seed)}};
+              parameter_rng(info.name, seed)};
     if (is_bias && config.width > 0) {  // fairseq draws biases by the fan of their matrix
       const std::string matrix = info.name.substr(0, info.name.size() - 4) + "weight";
       if (const Parameter* w = model.parameters().find(matrix)) item.fan_in = w->value.size(-1);

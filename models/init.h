@@ -35,6 +35,9 @@ void check_init(const ModelConfig& config, const std::string& rule);
 /// Fills every parameter by `rule` ("" = init_rule(config), else default_init).
 void initialise(Transformer& model, const std::string& rule, uint64_t seed);
 
+/// The generator of a parameter's initial values.
+engine::Rng parameter_rng(const std::string& name, uint64_t seed);
+
 /// Admin's profiling pass (Liu et al. 2020, section 4.3): with residual scales 1, runs the model on one batch
 /// and sets each sublayer's residual scale to sqrt(v), v the variance that its residual has gathered so far.
 /// Needs `res=vector` slots.

@@ -57,7 +57,8 @@ engine::NamedTensors named_values(const nn::Parameters& parameters) {
   return tensors;
 }
 
-void save_model(const Transformer& model, const std::string& folder, engine::DType dtype) {
+void save_model(const Transformer& model, const std::string& folder, engine::DType dtype,
+                const std::vector<ModelFile>& beside) {
   engine::NamedTensors tensors = named_values(model.parameters());
   for (auto& [name, tensor] : tensors) {
     if (tensor.dtype() == dtype) continue;
@@ -65,8 +66,9 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
     cast.copy_from(tensor);
     tensor = cast;
   }
-  write_model_directory(folder, tensors, {{"format", "normlab"}},
-                        {{"config.json", engine::json_text(to_json(model.config()), 1) + "\n"}});
+  std::vector<ModelFile> files = {{"config.json", engine::json_text(to_json(model.config()), 1) + "\n"}};
+  files.insert(files.end(), beside.begin(), beside.end());
+  write_model_directory(folder, tensors, {{"format", "normlab"}}, files);
 }
 
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,

@@ -22,14 +22,15 @@ std::unique_ptr<Transformer> load_model(const std::string& folder, const ModelCo
 /// source.
 void load_parameters(nn::Parameters& parameters, const engine::Safetensors& file, const std::string& what);
 
-/// Writes config.json and model.safetensors; weights in `dtype` (f32, bf16 or f16).
-void save_model(const Transformer& model, const std::string& folder,
-                engine::DType dtype = engine::DType::f32);
-
 /// A small file of a model directory: config.json, tokenizer.json.
 struct ModelFile {
   std::string name, bytes;
 };
+
+/// Writes config.json and model.safetensors; weights in `dtype` (f32, bf16 or f16). `beside`: files that belong
+/// to the model.
+void save_model(const Transformer& model, const std::string& folder, engine::DType dtype = engine::DType::f32,
+                const std::vector<ModelFile>& beside = {});
 
 /// Writes a model directory of any format: model.safetensors first, then `files`, all of them on the disk
 /// before the first takes its place. The weights' metadata keeps the files' SHA-256, for

@@ -226,11 +226,14 @@ Tensor Transformer::vocabulary_weight() const {
   return engine::mul(weight, engine::cast(scale, weight.dtype()));
 }
 
-Tensor Transformer::classify(const Tensor& hidden) const {
+Tensor Transformer::classify(const Tensor& hidden, const LossOptions& options) const {
+  const auto dropped = [&](const Tensor& x) {
+    return options.dropout > 0 ? engine::dropout(x, options.dropout, *options.rng) : x;
+  };
   const Tensor first = engine::slice(hidden, 1, 0, 1);
   const Tensor x = engine::cast(engine::reshape(engine::contiguous(first), {hidden.size(0), config_.width}),
                                 precision_.compute);
-  return classify_out_(classify_dense_(x, {.activation = engine::Activation::tanh}),
+  return classify_out_(dropped(classify_dense_(dropped(x), {.activation = engine::Activation::tanh})),
                        {.dtype = engine::compute_dtype(precision_.compute)});
 }
 
@@ -254,13 +257,13 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
 Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const LossOptions& options) const {
   const Targets labels = targets.to(hidden.device());
   if (config_.objective == Objective::classify) {
-    const Tensor z = classify(hidden);
+    const Tensor z = classify(hidden, options);
     if (config_.classes > 1) return engine::cross_entropy(z, labels.scored);
     return engine::squared_error(engine::reshape(z, {z.size(0)}), engine::cast(labels.values, z.dtype()));
   }
   if (config_.adaptive)
     return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
-                         options.loss_scale);
+                         {options.loss_scale, options.dropout, options.rng});
   Tensor x = hidden;
   engine::ScoredRows scored = labels.scored;
   if (config_.objective == Objective::mlm) {  // only masked rows go through the head (about 15 %)

@@ -18,6 +18,10 @@ struct LossOptions {
   double loss_scale = 1;   // multiplies gradients, never the loss that is returned
   int64_t vocabulary = 0;  // columns of the head from here on are padding; 0: none
   const engine::ScalarsInMemory* scale = nullptr;  // the loss scale stands there instead
+  /// Inside the head: of a classifier before each of its two layers, of the adaptive softmax in its tail
+  /// bands. Other heads have none.
+  double dropout = 0;
+  engine::Rng* rng = nullptr;  // needed with dropout
 };
 
 class Transformer {
@@ -59,7 +63,7 @@ class Transformer {
   Tensor embed(const InputRows& tokens, const nn::Context& context) const;
   Tensor head_input(const Tensor& hidden) const;  // the MLM transform, or hidden itself, in the compute dtype
   Tensor vocabulary_weight() const;
-  Tensor classify(const Tensor& hidden) const;
+  Tensor classify(const Tensor& hidden, const LossOptions& options = {}) const;
 
   ModelConfig config_;
   nn::Precision precision_;

@@ -191,6 +191,8 @@ void check_together(const TrainConfig& c, const std::string& what) {
         c.schedule.min_lr, " is above optim.lr ", c.optim.lr);
   check(c.schedule.name != ScheduleKind::inverse_sqrt || c.schedule.warmup > 0, what,
         ": schedule.name inverse_sqrt needs schedule.warmup above 0");
+  check(c.data.order == RowOrder::shuffled || c.data.sampler != Sampler::random_crop, what,
+        ": data.order file has no meaning for data.sampler random_crop");
   check(c.data.mask_keep + c.data.mask_random <= 1, what, ": data.mask_keep + data.mask_random is ",
         c.data.mask_keep + c.data.mask_random, ", above 1");
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,

@@ -19,8 +19,9 @@
 namespace train {
 
 enum class Sampler : uint8_t { blocks, random_crop, mlm };
+enum class RowOrder : uint8_t { shuffled, file };
 enum class OptimizerKind : uint8_t { adamw, adam, nag, sgd };
-enum class DecayGroup : uint8_t { matrices, all, no_norm_no_embedding };
+enum class DecayGroup : uint8_t { matrices, all, no_norm_no_embedding, no_embedding };
 enum class ScheduleKind : uint8_t { linear, cosine, polynomial, inverse_sqrt, constant, wsd, ramp };
 enum class Counting : uint8_t { split, completed, current };
 enum class DecayShape : uint8_t { linear, sqrt, cosine };
@@ -29,6 +30,7 @@ enum class PrecisionKind : uint8_t { f32, bf16, f16 };
 struct DataConfig {
   std::string tokenizer, train, valid;
   Sampler sampler = Sampler::blocks;
+  RowOrder order = RowOrder::shuffled;
   int64_t context = 0;  // 0: the model's
   int64_t batch = 8, accumulate = 1;
   double mask_probability = 0.15, mask_keep = 0.1, mask_random = 0.1;
@@ -68,7 +70,7 @@ struct LossScaleConfig {
 };
 
 struct DropoutConfig {
-  double residual = 0, attention = 0, activation = 0;
+  double residual = 0, attention = 0, activation = 0, head = 0;
 };
 
 struct BudgetConfig {

@@ -27,6 +27,8 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"data.valid", &data.valid, any, "folder of token shards to validate on"},
       {"data.sampler", choice(data.sampler, {"blocks", "random_crop", "mlm"}), any,
        "consecutive blocks in shuffled order; crops at random places; masked language modelling"},
+      {"data.order", choice(data.order, {"shuffled", "file"}), any,
+       "a new order of the rows in each epoch; or that of the file, for comparisons with other programs"},
       {"data.context", &data.context, any, "tokens in a row; 0: the model's context"},
       {"data.batch", &data.batch, at_least_one, "rows in a micro-batch"},
       {"data.accumulate", &data.accumulate, at_least_one, "micro-batches in an update"},
@@ -43,8 +45,9 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"optim.momentum", &optim.momentum, below_one, "of nag and sgd"},
       {"optim.eps", &optim.eps, any, "Adam's, added to the root of the second moment"},
       {"optim.weight_decay", &optim.weight_decay, any, "per unit of learning rate"},
-      {"optim.decay", choice(optim.decay, {"matrices", "all", "no_norm_no_embedding"}), any,
-       "what decays: tensors of two dimensions; everything (fairseq); all but norms, biases and embeddings"},
+      {"optim.decay", choice(optim.decay, {"matrices", "all", "no_norm_no_embedding", "no_embedding"}), any,
+       "what decays: tensors of two dimensions; everything (fairseq); all but norms, biases and embeddings; all but "
+       "embeddings (OLMo)"},
       {"optim.clip", &optim.clip, any, "largest global gradient norm; 0: off"},
 
       {"schedule.name", choice(schedule.name, {"linear", "cosine", "polynomial", "inverse_sqrt", "constant", "wsd", "ramp"}),
@@ -76,6 +79,8 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"dropout.residual", &dropout.residual, below_one, "on embeddings and on branch outputs"},
       {"dropout.attention", &dropout.attention, below_one, "on attention weights"},
       {"dropout.activation", &dropout.activation, below_one, "after the activation"},
+      {"dropout.head", &dropout.head, below_one,
+       "in a classifier's head before each of its layers; in the tail bands of an adaptive softmax"},
       {"init", &init, any, "initialisation: fairseq, bert, gpt2, gpt3, megatron, normal, depth, deepnorm, subln, admin or ngpt; "
        "empty: the placement's own, else gpt3 for causal and bert for masked models"},
 

@@ -14,6 +14,7 @@ double group_decay(const OptimConfig& config, ParameterGroup group) {
     case DecayGroup::matrices:
       return group == ParameterGroup::matrix || group == ParameterGroup::embedding ? config.weight_decay : 0;
     case DecayGroup::no_norm_no_embedding: return group == ParameterGroup::matrix ? config.weight_decay : 0;
+    case DecayGroup::no_embedding: return group == ParameterGroup::embedding ? 0 : config.weight_decay;
   }
   return 0;
 }

@@ -59,8 +59,8 @@ std::string progress_line(const ProgressState& s) {
   const std::string mfu = s.mfu > 0 ? "  MFU " + format("%.0f%%", 100 * s.mfu) : "";
   const double perplexity = std::exp(s.loss);
   return "step " + std::to_string(s.step) + (s.total_steps > 0 ? "/" + std::to_string(s.total_steps) : "") +
-         "  loss " + format("%.4f", s.loss) + "  ppl " +
-         format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) + "  " +
+         "  loss " + format("%.4f", s.loss) +
+         (s.perplexity ? "  ppl " + format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) : "") + "  " +
          engine::human_count(s.tokens_per_second) + " tok/s" + mfu + "  ETA " +
          engine::human_seconds(eta_seconds(s));
 }

@@ -13,6 +13,7 @@ struct ProgressState {
   int64_t step = 0, total_steps = 0;  // total 0: unknown (a time or token budget)
   double done = 0;
   double loss = 0;  // nats a token
+  bool perplexity = true;  // whether exp(loss) means something
   double tokens_per_second = 0;
   double mfu = 0;            // model FLOPs a second over the processor's peak; 0: unknown
   double elapsed = 0;        // seconds of training, this run of the program

@@ -102,7 +102,11 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
     return tokens;
   };
   data::BatchOptions options{
-      .batch = config.data.batch, .rank = rank, .world = world, .seed = uint64_t(config.seed)};
+      .batch = config.data.batch,
+      .rank = rank,
+      .world = world,
+      .seed = uint64_t(config.seed),
+      .order = config.data.order == RowOrder::file ? data::Order::sequential : data::Order::shuffled};
   run.training = data::make_batches(make_rows(config, run, open(config.data.train), true), options);
   if (!config.data.valid.empty())
     run.validation = std::make_unique<data::ValidationBatches>(

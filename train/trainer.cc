@@ -40,13 +40,13 @@ nn::Precision dtypes_of(const TrainConfig& config) {
                                             : nn::Precision::of(engine::DType::f16);
 }
 
+}  // namespace
+
 nn::Precision precision_of(const TrainConfig& config) {
   nn::Precision precision = dtypes_of(config);
   precision.device = config.device;
   return precision;
 }
-
-}  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
     : config_(config), run_(run), progress_(config.log.every) {
@@ -63,6 +63,7 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   update_ = std::make_unique<Update>(
       *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
       UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
+                    .head_dropout = config.dropout.head,
                     .seed = uint64_t(config.seed),
                     .checkpointing = config.activation_checkpointing,
                     .clip = config.optim.clip,

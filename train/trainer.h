@@ -35,6 +35,9 @@ struct UpdateView {
 /// False ends the run without the update.
 using UpdateWatch = std::function<bool(const UpdateView&)>;
 
+/// The number formats and the device of a run.
+nn::Precision precision_of(const TrainConfig& config);
+
 /// How a run ended.
 enum class RunEnd { finished, stopped_early, interrupted };
 

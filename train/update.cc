@@ -46,7 +46,11 @@ Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkp
   std::vector<Tensor> auxiliary;
   const Tensor hidden = model_.hidden(batch.tokens, context, context.precision.compute, &auxiliary);
   const Tensor nats =
-      model_.loss(hidden, batch.labels, {.loss_scale = scale, .vocabulary = options_.vocabulary});
+      model_.loss(hidden, batch.labels,
+                  {.loss_scale = scale,
+                   .vocabulary = options_.vocabulary,
+                   .dropout = options_.head_dropout,
+                   .rng = &rng});
   Tensor total = nats;
   for (const Tensor& term : auxiliary) total = engine::add(total, engine::affine(term, scale));
   return {nats.detach(), total};

@@ -33,6 +33,7 @@ struct MicroBatch {
 
 struct UpdateOptions {
   nn::Dropout dropout;
+  double head_dropout = 0;     // as LossOptions::dropout
   uint64_t seed = 0;           // of dropout
   bool checkpointing = false;  // recompute each layer in backward
   double clip = 0;             // largest gradient norm; 0: not clipped

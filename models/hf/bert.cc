@@ -1,5 +1,6 @@
-// BERT, RoBERTa and RoBERTa-PreLayerNorm with their masked-LM heads as transformers stores them. The three
-// differ in names, in where the norms stand and in the first position. Read first: architecture.h.
+// BERT, RoBERTa and RoBERTa-PreLayerNorm as transformers stores them, with their masked-LM heads and with those
+// of sequence classification. The three differ in names, in where the norms stand and in the first position.
+// Read first: architecture.h.
 #include "engine/base/check.h"
 #include "models/hf/architecture.h"
 
@@ -94,6 +95,99 @@ const std::vector<std::string> ignored_keys = {
     "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
     "pooler_type", "directionality", "cell", "emb_size", "pre_trained", "structure"};
 
+// ------------------------------------------------------------------------------------------ classifiers
+
+/// LABEL_0, LABEL_1, ...: what transformers calls classes that nobody named.
+std::string unnamed(int64_t index) { return "LABEL_" + std::to_string(index); }
+
+/// {"0": name, ...}: how many classes there are, and their names in order. Older files say num_labels alone;
+/// without either there are two.
+HfKey class_labels() {
+  return {"id2label", Json(),
+          [](C& c, const HfValue& v) {
+            const Json count = v.all.contains("num_labels") ? v.all["num_labels"] : Json();
+            c.classes = count.is_null() ? 2 : engine::json_int(count, v.what + " (num_labels)", 1, 65536);
+            if (v.value.is_null()) return;
+            engine::check(v.value.is_object() && !v.value.empty() && v.value.size() <= 65536, v.what,
+                          ": expected an object of names");
+            engine::check(count.is_null() || c.classes == int64_t(v.value.size()), v.what, " has ",
+                          v.value.size(), " names, num_labels is ", c.classes);
+            c.classes = int64_t(v.value.size());
+            bool named = false;
+            for (int64_t i = 0; i < c.classes; ++i) {
+              const std::string key = std::to_string(i);
+              engine::check(v.value.contains(key), v.what, ": no name for class ", key);
+              c.class_names.push_back(engine::json_string(v.value[key], v.what + "." + key));
+              named = named || c.class_names.back() != unnamed(i);
+            }
+            if (!named || c.classes == 1) c.class_names.clear();
+          },
+          [](const C& c) {
+            Json names = Json::object();
+            for (int64_t i = 0; i < c.classes; ++i)
+              names[std::to_string(i)] = c.class_names.empty() ? unnamed(i) : c.class_names[size_t(i)];
+            return names;
+          }};
+}
+
+/// Follows from id2label.
+HfKey label_numbers() {
+  return {"label2id", Json(), {}, [](const C& c) {
+            Json numbers = Json::object();
+            for (int64_t i = 0; i < c.classes; ++i)
+              numbers[c.class_names.empty() ? unnamed(i) : c.class_names[size_t(i)]] = i;
+            return numbers;
+          }};
+}
+
+/// null: regression where there is one output.
+HfKey problem_type() {
+  return {"problem_type", Json(),
+          [](C& c, const HfValue& v) {
+            const char* ours = c.classes == 1 ? "regression" : "single_label_classification";
+            engine::check(v.value.is_null() || v.value == ours, v.what, " ",
+                          engine::json_text(v.value).substr(0, 60), " cannot be said here: a classifier of ",
+                          c.classes, " outputs is trained for ", ours);
+          },
+          {},
+          Keep::yes};
+}
+
+/// The same model with another head.
+HfArchitecture classifier(HfArchitecture lm, const char* class_name, const HfKey& activation,
+                          const std::vector<NameRow>& head) {
+  lm.class_name = class_name;
+  lm.base.objective = Objective::classify;
+  std::erase_if(lm.keys, [&](const HfKey& key) { return key.name == activation.name; });
+  lm.keys = hf_joined(lm.keys, {activation, class_labels(), label_numbers(), problem_type()});
+  lm.ignored.push_back("num_labels");
+  // Of the masked LM's head nothing is left.
+  std::erase_if(lm.names, [](const NameRow& row) {
+    return row.ours.starts_with("mlm.") || row.ours.starts_with("head.");
+  });
+  std::erase_if(lm.dropped, [](const DroppedRow& row) {
+    return row.theirs.starts_with("cls.") || row.theirs.starts_with("lm_head.") ||
+           row.theirs.ends_with("pooler.dense.*");
+  });
+  lm.names = hf_joined(lm.names, head);
+  return lm;
+}
+
+/// BERT's pooler is the first layer of its classifier.
+HfArchitecture bert_classifier(HfArchitecture lm) {
+  return classifier(std::move(lm), "BertForSequenceClassification",
+                    hf_activation("hidden_act", plain_activations(), "gelu"),
+                    {{"classify.dense.*", {"bert.pooler.dense.*"}}, {"classify.out.*", {"classifier.*"}}});
+}
+
+HfArchitecture roberta_classifier(const HfArchitecture& lm, const char* class_name) {
+  HfArchitecture out = classifier(
+      lm, class_name, hf_activation("hidden_act", plain_activations(), "gelu"),
+      {{"classify.dense.*", {"classifier.dense.*"}}, {"classify.out.*", {"classifier.out_proj.*"}}});
+  out.dropped.push_back({lm.prefix + "pooler.dense.*", "the pooler, which the classifier does not use", ""});
+  return out;
+}
+
 HfArchitecture roberta_like(const char* model_type, const char* class_name, const std::string& body,
                             const char* norms, const std::vector<NameRow>& names) {
   return {
@@ -154,6 +248,14 @@ HfArchitecture hf_camembert() {
 HfArchitecture hf_roberta_prelayernorm() {
   return roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
                       pre_norms, pre_norm_names("roberta_prelayernorm."));
+}
+
+std::vector<HfArchitecture> hf_bert_classifiers() {
+  return {bert_classifier(hf_bert()),
+          roberta_classifier(hf_roberta(), "RobertaForSequenceClassification"),
+          roberta_classifier(hf_xlm_roberta(), "XLMRobertaForSequenceClassification"),
+          roberta_classifier(hf_camembert(), "CamembertForSequenceClassification"),
+          roberta_classifier(hf_roberta_prelayernorm(), "RobertaPreLayerNormForSequenceClassification")};
 }
 
 }  // namespace models

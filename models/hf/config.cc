@@ -109,6 +109,38 @@ std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b)
   return names;
 }
 
+/// The head that the class has, told by its name: "ForSequenceClassification"; "" of a base model and of
+/// classes that are named otherwise (GPT2LMHeadModel).
+std::string head_of(const std::string& class_name) {
+  const size_t at = class_name.rfind("For");
+  return at == std::string::npos ? "" : class_name.substr(at);
+}
+
+/// By model_type, and by class where several heads of one type are known: the first of them is what a file
+/// that names no class, or the base model, is read as.
+const HfArchitecture& find_architecture(const std::string& type, const Json& json, const std::string& what) {
+  std::vector<std::string> types, heads;
+  const HfArchitecture* first = nullptr;
+  std::string class_name;
+  if (json.contains("architectures") && json["architectures"].is_array() && !json["architectures"].empty())
+    class_name = engine::json_string(json["architectures"][0], what + ": architectures");
+  for (const HfArchitecture& architecture : hf_architectures()) {
+    if (!contains(types, architecture.model_type)) types.push_back(architecture.model_type);
+    if (type != architecture.model_type) continue;
+    if (first == nullptr) first = &architecture;
+    if (class_name == architecture.class_name) return architecture;
+    heads.push_back(architecture.class_name);
+  }
+  check(first != nullptr, what, ": model_type \"", type.substr(0, 40), "\" is not ", engine::one_of(types));
+  // Heads whose weights would be taken for those of another one, or found missing one by one.
+  static const std::vector<std::string> other_heads = {
+      "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
+      "ForNextSentencePrediction"};
+  check(!contains(other_heads, head_of(class_name)), what, ": ", class_name,
+        " cannot be said here: of this model_type we have the head of ", engine::one_of(heads));
+  return *first;
+}
+
 Json write_keys(const HfArchitecture& architecture, const ModelConfig& config) {
   Json json = {{"architectures", {architecture.class_name}}, {"model_type", architecture.model_type}};
   // Absent token ids would mean the ids of somebody else's vocabulary.
@@ -135,14 +167,8 @@ HfConfig read_hf_config(const Json& json, const std::string& what) {
   check(json.is_object() && json.contains("model_type"), what,
         ": no \"model_type\", so not a Hugging Face model");
   const std::string type = engine::json_string(json["model_type"], what + ": model_type");
-  std::vector<std::string> types;
   HfConfig out;
-  for (const HfArchitecture& architecture : hf_architectures()) {
-    types.push_back(architecture.model_type);
-    if (type == architecture.model_type) out.architecture = &architecture;
-  }
-  check(out.architecture != nullptr, what, ": model_type \"", type.substr(0, 40), "\" is not ",
-        engine::one_of(types));
+  out.architecture = &find_architecture(type, json, what);
   check_known(*out.architecture, json, what);
   out.config = out.architecture->base;
   read_keys(keys_everywhere(), json, what, out);

@@ -295,7 +295,7 @@ TEST_CASE("every GLUE task is read by its own columns") {
   Files files;
   struct Example {
     std::string task, text, first, second;
-    float label;
+    double label;
   };
   const Example examples[] = {
       {"cola", "index\tsentence\n0\tBill whistled.\n", "Bill whistled.", "", -1},
@@ -305,7 +305,7 @@ TEST_CASE("every GLUE task is read by its own columns") {
        "Why?", "What?", 0},
       {"mnli", "index\tsentence1\tsentence2\tlabel1\tgold_label\n0\tP\tH\tneutral\tentailment\n", "P", "H",
        2},
-      {"stsb", "index\tsentence1\tsentence2\tscore\n0\tA\tB\t4.750\n", "A", "B", 4.75f},
+      {"stsb", "index\tsentence1\tsentence2\tscore\n0\tA\tB\t4.750\n", "A", "B", 4.75},
       {"wnli", "index\tsentence1\tsentence2\tlabel\n0\tA\tB\t1\n", "A", "B", 1},
       {"rte", "index\tsentence1\tsentence2\n0\tA\tB\n", "A", "B", -1}};
   for (const auto& e : examples) {
@@ -336,7 +336,7 @@ TEST_CASE("Hugging Face's GLUE is read as JSON Lines, its numbers as its own cla
   CHECK(read("qnli", R"({"question":"q","sentence":"s","label":1})").label == 0);
   CHECK(read("sst2", R"({"sentence":"fine ","label":1})").first == "fine ");
   CHECK(read("mrpc", R"({"sentence1":"p","sentence2":"h","label":1})").second == "h");
-  CHECK(read("stsb", R"({"sentence1":"p","sentence2":"h","label":3.8})").label == 3.8f);
+  CHECK(read("stsb", R"({"sentence1":"p","sentence2":"h","label":3.8})").label == 3.8);
   CHECK(read("wnli", R"({"sentence1":"p","sentence2":"h"})").label == -1);
   CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","sentence2":"h","label":2})"), Contains("[0, 1]"));
   CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","label":1})"), Contains("no key \"sentence2\""));

@@ -137,6 +137,12 @@ TEST_CASE("report: runs of one name are told apart by their paths") {
   CHECK(runs[0].name == "x/run");
   CHECK(runs[1].name == "y/run/");
   CHECK(runs[2].name == "other");
+  name_runs(runs, {"/long/way/a/seed-1", "/long/way/b/seed-1", "/long/way/ab/seed-1"});
+  CHECK(runs[0].name == "a/seed-1");
+  CHECK(runs[1].name == "b/seed-1");
+  CHECK(runs[2].name == "ab/seed-1");
+  name_runs(runs, {"same/run", "same/run", "same/run"});
+  CHECK(runs[0].name == "run");
 }
 
 TEST_CASE("report: text of a run is escaped wherever it goes") {

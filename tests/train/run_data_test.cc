@@ -1,5 +1,7 @@
 // The data section of a config, as far as it reaches the batches.
+#include "data/shards.h"
 #include "data/train_tokenizer.h"
+#include "temporary_folder.h"
 #include "train/run_data.h"
 
 #include <catch2/catch.hpp>
@@ -50,4 +52,25 @@ TEST_CASE("a masked LM needs a tokenizer with its special tokens") {
       data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = {"<s>", "<pad>"}});
   const auto tokens = data::TokenStream::of({1, 2, 3}, int64_t(plain->vocab_size()), 0);
   CHECK_THROWS_WITH(masked_rows({}, *plain, tokens, 16, 1), Contains("mask token (<mask>)"));
+}
+
+TEST_CASE("data.order file keeps the rows in the order of the file") {
+  TemporaryFolder tmp;
+  std::vector<int32_t> ids;
+  for (int32_t i = 0; i < 64; ++i) ids.push_back(i);
+  data::ShardWriter writer(tmp / "train.bin", 64, 0, {});
+  writer.add(ids, {uint32_t(ids.size())});
+  writer.commit();
+  const auto first_ids = [&](const char* order) {
+    TrainConfig config = parse_config(
+        {{"data", {{"train", tmp / "train.bin"}, {"order", order}, {"context", 8}, {"batch", 8}}}}, "config");
+    return open_data(config, models::Objective::clm, 8, 0, 1).training->next().ids;
+  };
+  const auto in_order = first_ids("file");
+  // A row begins with the token before its first target; the stream's first row has none.
+  for (size_t row = 2; row < 8; ++row) CHECK(in_order[row * 8] == in_order[(row - 1) * 8] + 8);
+  CHECK(first_ids("shuffled") != in_order);
+  CHECK_THROWS_WITH(
+      parse_config({{"data", {{"order", "file"}, {"sampler", "random_crop"}}}}, "config"),
+      Contains("data.order file has no meaning"));
 }

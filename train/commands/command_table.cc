@@ -14,6 +14,7 @@ CommandTable normlab_commands() {
       {"corpus", "text by name or path, cleaned and split", cmd_corpus},
       {"eval", "perplexity of a text, and zero-shot tasks", cmd_eval},
       {"fill-mask", "what a masked LM puts in place of each mask", cmd_fill_mask},
+      {"finetune", "GLUE's tasks on a pretrained masked LM", cmd_finetune},
       {"forward", "logits, loss and gradients of a model on given tokens, as safetensors", cmd_forward},
       {"generate", "continue a text with a causal model", cmd_generate},
       {"gradcheck", "gradients of every op against differences in float64", cmd_gradcheck},

@@ -12,6 +12,7 @@ int cmd_corpus(int argc, char** argv);
 int cmd_eval(int argc, char** argv);
 int eval_task(int argc, char** argv);  // `eval TASK`, the task's name in argv[0]
 int cmd_fill_mask(int argc, char** argv);
+int cmd_finetune(int argc, char** argv);
 int cmd_forward(int argc, char** argv);
 int cmd_generate(int argc, char** argv);
 int cmd_gradcheck(int argc, char** argv);

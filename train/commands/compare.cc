@@ -7,10 +7,12 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
+#include "engine/core/memory.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/value_list.h"
 #include "train/comparison/analysis.h"
 #include "train/comparison/comparison.h"
 #include "train/memory_check.h"
@@ -40,6 +42,7 @@ const Usage usage = {
      {"no-stop", "", "let hopeless runs of the sweep go on"},
      {"stop-margin", "X", "nats above the best at 25, 50 and 75 % that make a run hopeless", "0.1"},
      {"jobs", "J", "runs at a time; the threads are shared among them", "1"},
+     {"devices", "0,1,...", "GPUs: a run at a time on each"},
      {"threads", "N", "0: all processors; results do not depend on it", "0"},
      {"resume", "", "go on with the comparison in DIR"},
      {"dry-run", "", "print the plan, with an estimate of time and memory"},
@@ -48,20 +51,6 @@ const Usage usage = {
     "p below\n"
     "0.05 of at least three seeds (docs/11-measuring-models.md). Ctrl-C leaves checkpoints; --resume goes "
     "on.\n"};
-
-template <class Parse>
-auto parse_list(const std::string& text, const Parse& parse) {
-  std::vector<decltype(parse(text))> out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const auto value = parse(text.substr(at, end - at));
-    check(std::find(out.begin(), out.end(), value) == out.end(), "\"", text,
-          "\": ", text.substr(at, end - at), " is there twice");
-    out.push_back(value);
-    at = end + 1;
-  }
-  return out;
-}
 
 CompareRequest request_of(const Arguments& args) {
   CompareRequest r;
@@ -72,11 +61,11 @@ CompareRequest request_of(const Arguments& args) {
   r.match = args.text("match") == "time" ? Match::time : Match::steps;
   r.same_init = args.text("same-init");
   r.rates =
-      parse_list(args.text("lr"), [](const std::string& s) { return parse_number(s, "--lr", 1e-12, 1e6); });
+      value_list(args.text("lr"), "--lr", [](const std::string& s) { return parse_number(s, "--lr", 1e-12, 1e6); });
   if (!r.rates.empty())
     r.rate_seeds =
         args.given("lr-seeds")
-            ? parse_list(args.text("lr-seeds"),
+            ? value_list(args.text("lr-seeds"), "--lr-seeds",
                          [](const std::string& s) { return parse_integer(s, "--lr-seeds", 0, 1LL << 53); })
             : std::vector<int64_t>{r.seeds + 1};
   for (const char* flag : {"lr-seeds", "extend", "no-stop", "stop-margin"})
@@ -132,6 +121,17 @@ int cmd_compare(int argc, char** argv) {
   CompareWork work{
       .out = args.text("out"), .jobs = args.integer("jobs", 1, 1024), .resume = args.on("resume")};
   check(request.match == Match::steps || work.jobs == 1, "--match time measures times: it needs --jobs 1");
+  if (args.given("devices")) {
+    check(!args.given("jobs"), "--devices says how many runs there are at a time; leave --jobs out");
+    for (const int64_t device : value_list(args.text("devices"), "--devices", [](const std::string& s) {
+           return parse_integer(s, "--devices", 0, 1023);
+         }))
+      work.devices.push_back(std::to_string(device));
+    check(request.match == Match::steps || work.devices.size() == 1,
+          "--match time measures times: it needs a single device");
+    engine::memory_of(engine::Device::cuda);  // an error where this build lacks it
+    work.jobs = int64_t(work.devices.size());
+  }
   if (args.on("dry-run")) {
     print_plan(request);
     return 0;

@@ -62,8 +62,9 @@ struct ResolvedRun {
   std::string memory;  // the plan, as a line
 };
 
-/// Every check of a run that needs no data.
-ResolvedRun resolve(TrainConfig config) {
+/// Every check of a run that needs no data. A dry run is told that it does not fit here, not refused: a plan may be
+/// for another machine.
+ResolvedRun resolve(TrainConfig config, bool dry) {
   ResolvedRun run{.config = std::move(config), .model = {}, .memory = {}};
   TrainConfig& c = run.config;
   run.model = resolve_model_config(c);
@@ -75,8 +76,13 @@ ResolvedRun resolve(TrainConfig config) {
   models::check_init(run.model, c.init);
   engine::require_device(c.device);
   const auto available = engine::memory_of(c.device).available;
-  run.memory = check_memory(c, run.model, c.data.context,
-                            available ? double(available()) : engine::available_memory());
+  try {
+    run.memory = check_memory(c, run.model, c.data.context,
+                              available ? double(available()) : engine::available_memory());
+  } catch (const engine::Error& e) {
+    if (!dry) throw;
+    run.memory = e.what();
+  }
   const BudgetConfig& b = c.budget;
   check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
         "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
@@ -208,7 +214,7 @@ int train_run(const Arguments& args) {
                            .given = std::move(given)});
   }
   const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
-  ResolvedRun resolved = resolve(parse_config(given, what, args.values("set")));
+  ResolvedRun resolved = resolve(parse_config(given, what, args.values("set")), dry);
   if (dry) {
     print_dry_run(resolved, json);
     return 0;

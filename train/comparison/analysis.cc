@@ -8,6 +8,7 @@
 
 #include "models/init.h"
 #include "models/parameter_list.h"
+#include "train/commit.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/statistics.h"
 #include "train/report/report.h"
@@ -187,6 +188,7 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
          {"loss", f.result.status == RunStatus::done ? number_or_null(f.result.loss) : Json()},
          {"status", status_name(f.result.status)},
          {"stopped_at", f.result.status == RunStatus::stopped ? Json(f.result.stopped_at) : Json()}});
+  const std::string commit = built_commit();
   Json out = result_of("compare");
   out.update({{"baseline", request.baseline},
               {"match", request.match == Match::time ? "time" : "steps"},
@@ -194,7 +196,10 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
               {"budget", request.steps},
               {"tuned", tuned},
               {"environment",
-               {{"version", NORMLAB_VERSION}, {"commit", nullptr}, {"device", "cpu"}, {"threads", threads}}},
+               {{"version", NORMLAB_VERSION},
+                {"commit", commit.empty() ? Json() : Json(commit)},
+                {"device", config_json(request.config)["device"]},
+                {"threads", threads}}},
               {"placements", placements},
               {"sweep", sweep},
               {"lr_sensitivity", sensitivity},
@@ -216,6 +221,7 @@ std::string text(const char* pattern, const Json& value) {
 struct Column {
   std::string heading;
   std::string (*cell)(const Json& row, const Json& baseline);
+  bool words = false;  // may take several lines on a page
 };
 
 const Column columns[] = {
@@ -242,7 +248,8 @@ const Column columns[] = {
        if (!d["ci95"].is_null())
          out += " [" + text("%+.4f", d["ci95"][0]) + ", " + text("%+.4f", d["ci95"][1]) + "]";
        return out;
-     }},
+     },
+     true},
     {"p (Holm)",
      [](const Json& r, const Json&) {
        return r["difference"].is_null() ? "-" : text("%.3g", r["difference"]["p_holm"]);
@@ -250,12 +257,14 @@ const Column columns[] = {
     {"verdict",
      [](const Json& r, const Json&) {
        return r["verdict"].is_null() ? std::string("baseline") : r["verdict"].get<std::string>();
-     }},
+     },
+     true},
     {"reaches baseline",
      [](const Json& r, const Json&) {
        return r["reaches_baseline"].is_null() ? "-"
                                               : text("%.2f of its updates", r["reaches_baseline"]["share"]);
-     }},
+     },
+     true},
     {"failed", [](const Json& r, const Json&) { return text("%.0f", r["failed"]); }},
 };
 
@@ -271,8 +280,10 @@ std::vector<std::string> remarks(const Json& result) {
   const size_t n = result["seeds"].size();
   out.push_back(n == 1 ? "one seed: no error bars" : std::to_string(n) + " seeds, paired");
   if (!result["tuned"].get<bool>()) out.push_back("learning rate not tuned");
+  std::string at_edge;
   for (const auto& [placement, edge] : result["edge"].items())
-    if (edge.get<bool>()) out.push_back(placement + ": the best learning rate is at the edge of those tried");
+    if (edge.get<bool>()) at_edge += (at_edge.empty() ? "" : ", ") + placement;
+  if (!at_edge.empty()) out.push_back("the best learning rate is at the edge of those tried for " + at_edge);
   out.push_back("\"reaches baseline\" is read from a mean curve under the schedule's decay");
   return out;
 }
@@ -340,15 +351,17 @@ std::string comparison_html(const Comparison& comparison, const Json& result) {
   for (const Json& row : result["placements"]) {
     body += "<tr>";
     for (size_t c = 0; c < std::size(columns); ++c) {
-      const std::string cell = escape_html(columns[c].cell(row, baseline_row(result)));
-      body += c == 0 ? "<th scope=\"row\">" + cell + "</th>" : "<td>" + cell + "</td>";
+      std::string cell = escape_html(columns[c].cell(row, baseline_row(result)));
+      if (const size_t comma = cell.find(", "); comma != std::string::npos) cell.replace(comma, 2, ",&nbsp;");
+      const char* open = columns[c].words ? "<td class=\"words\">" : "<td>";
+      body += c == 0 ? "<th scope=\"row\">" + cell + "</th>" : open + cell + "</td>";
     }
     body += "</tr>";
   }
   for (const std::string& remark : remarks(result))
     notes += (notes.empty() ? "" : "; ") + escape_html(remark);
   return "<section><h2>Comparison</h2><p class=\"note\">" + notes + "</p>" +
-         "<div class=\"scroll\"><table class=\"numbers\"><thead><tr>" + head + "</tr></thead><tbody>" + body +
+         "<div class=\"scroll\"><table class=\"numbers compact\"><thead><tr>" + head + "</tr></thead><tbody>" + body +
          "</tbody></table></div></section><section><div class=\"grid\" "
          "id=\"comparison-charts\"></div></section>"
          "<script type=\"application/json\" id=\"comparison-data\">" +

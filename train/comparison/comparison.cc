@@ -2,12 +2,10 @@
 #include "train/comparison/comparison.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <set>
-#include <thread>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -31,12 +29,6 @@ std::string config_path(const std::string& out, const ComparedRun& run) {
   std::string name = run.folder().substr(5);
   std::replace(name.begin(), name.end(), '/', '.');
   return out + "/configs/" + name + ".json";
-}
-
-// A process whose parent was killed writes its checkpoint yet.
-void wait_until_free(const std::string& folder) {
-  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
 }
 
 }  // namespace
@@ -92,6 +84,14 @@ bool Comparison::run() {
 
 // ---------------------------------------------------------------------------------------------- training
 
+// Where children run: on one of the devices each, or anywhere.
+std::vector<std::string> Comparison::slots(int64_t most) const {
+  std::vector<std::string> out(size_t(work_.devices.empty() ? std::min(work_.jobs, most) : 0));
+  for (const std::string& device : work_.devices) out.push_back("CUDA_VISIBLE_DEVICES=" + device);
+  if (int64_t(out.size()) > most) out.resize(size_t(most));
+  return out;
+}
+
 // Brings runs to update `until`; at its last update a run is done. A child that fails is begun once more,
 // from its checkpoint. False: interrupted.
 bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
@@ -112,10 +112,12 @@ bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
       commands.push_back({{"train", "--config", config, "--set", "budget.steps=" + std::to_string(until),
                            "--set", "threads=" + std::to_string(threads), "--out", path(run), "--resume"},
                           path(run) + "/log.txt"});
+      if (!work_.devices.empty())
+        commands.back().arguments.insert(commands.back().arguments.end(), {"--set", "device=cuda"});
     }
     for (const ComparedRun& run : open) wait_until_free(path(run));
     engine::log_info("training ", open.size(), " runs to update ", until, attempt > 1 ? " once more" : "");
-    const std::vector<ChildEnd> ends = run_children(commands, work_.jobs);
+    const std::vector<ChildEnd> ends = run_children(commands, slots(int64_t(commands.size())));
     std::vector<ComparedRun> failed;
     for (size_t i = 0; i < open.size(); ++i) {
       if (ends[i] == ChildEnd::done && until == open[i].steps)
@@ -275,10 +277,12 @@ bool Comparison::equal_time(std::vector<ComparedRun>& others) {
       const std::string folder = work_.out + "/timing/" + folder_name(run.placement);
       engine::make_directories(folder);
       engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
-      const ChildCommand command = {{"train", "--config", folder + ".json", "--set",
+      ChildCommand command = {{"train", "--config", folder + ".json", "--set",
                                      "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
                                     folder + "/log.txt"};
-      if (const ChildEnd end = run_children({command}, 1)[0]; end != ChildEnd::done) {
+      if (!work_.devices.empty())
+        command.arguments.insert(command.arguments.end(), {"--set", "device=cuda"});
+      if (const ChildEnd end = run_children({command}, slots(1))[0]; end != ChildEnd::done) {
         check(end == ChildEnd::interrupted, folder, ": failed; ", folder, "/log.txt says why");
         return false;
       }

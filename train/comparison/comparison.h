@@ -20,6 +20,7 @@ namespace train {
 struct CompareWork {
   std::string out;
   int64_t jobs = 1, threads = 1;  // threads: of all processes together
+  std::vector<std::string> devices;  // GPUs by their numbers, a run at a time on each; empty: as the config says
   bool resume = false;
 };
 
@@ -47,6 +48,7 @@ class Comparison {
 
  private:
   bool train(const std::vector<ComparedRun>& runs, int64_t until);
+  std::vector<std::string> slots(int64_t most) const;
   bool sweep_points(const std::vector<std::pair<std::string, double>>& points);
   void stop_hopeless(const std::vector<ComparedRun>& runs, int64_t until);
   bool tune();

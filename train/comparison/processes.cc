@@ -12,6 +12,7 @@
 #include <map>
 
 #include "engine/base/check.h"
+#include "train/checkpoint/run_dir.h"
 #include "train/evaluation/count_progress.h"
 #include "train/signals.h"
 
@@ -19,7 +20,7 @@ namespace train {
 
 namespace {
 
-pid_t start(const ChildCommand& command) {
+pid_t start(const ChildCommand& command, std::string slot) {
   std::vector<std::string> words = command.arguments;
   words.insert(words.begin(), "normlab");
   std::vector<char*> argv;
@@ -33,6 +34,7 @@ pid_t start(const ChildCommand& command) {
     ::close(log);
     return child;
   }
+  if (!slot.empty()) ::putenv(slot.data());
   ::setpgid(0, 0);  // out of the terminal's group: Ctrl-C is the parent's
   ::prctl(PR_SET_PDEATHSIG, SIGINT);
   if (::getppid() != parent) ::_exit(130);  // it died in between
@@ -53,20 +55,31 @@ ChildEnd end_of(int status) {
 
 }  // namespace
 
-std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once) {
+void wait_until_free(const std::string& folder) {
+  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths) ::usleep(100'000);
+}
+
+std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands,
+                                   const std::vector<std::string>& slots) {
   const SignalGuard signals;
   std::vector<ChildEnd> out(commands.size(), ChildEnd::interrupted);
-  std::map<pid_t, size_t> running;
+  struct Running {
+    size_t command, slot;
+  };
+  std::map<pid_t, Running> running;
+  std::vector<size_t> free;  // slots, the first one at the end
+  for (size_t i = slots.size(); i > 0; --i) free.push_back(i - 1);
   CountProgress progress("training", "runs", int64_t(commands.size()));
   int64_t ended = 0;
   bool asked = false;
   for (size_t next = 0; next < commands.size() || !running.empty();) {
     if (signals.raised() && !asked) {
       asked = true;
-      for (const auto& [child, index] : running) ::kill(child, SIGINT);
+      for (const auto& [child, what] : running) ::kill(child, SIGINT);
     }
-    while (!asked && next < commands.size() && int64_t(running.size()) < at_once) {
-      running.emplace(start(commands[next]), next);
+    while (!asked && next < commands.size() && !free.empty()) {
+      running.emplace(start(commands[next], slots[free.back()]), Running{next, free.back()});
+      free.pop_back();
       ++next;
     }
     if (asked && running.empty()) break;
@@ -78,7 +91,8 @@ std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, in
       continue;
     }
     if (const auto found = running.find(child); found != running.end()) {
-      out[found->second] = end_of(status);
+      out[found->second.command] = end_of(status);
+      free.push_back(found->second.slot);
       running.erase(found);
       ++ended;
       progress.update(ended, double(ended) / double(commands.size()));

@@ -15,7 +15,13 @@ struct ChildCommand {
 
 enum class ChildEnd { done, failed, interrupted };
 
-/// Runs all of them, at most `at_once` together; how each ended. After Ctrl-C no further one is begun.
-std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands, int64_t at_once);
+/// Runs all of them, in each slot one at a time; how each ended. After Ctrl-C no further one is begun. A slot is
+/// what its children's environment has in addition, "NAME=value", or "" for nothing.
+std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands,
+                                   const std::vector<std::string>& slots);
+
+/// Waits, a minute at most, while another process holds the run in `folder`: one whose parent was killed writes
+/// its checkpoint yet.
+void wait_until_free(const std::string& folder);
 
 }  // namespace train

@@ -39,6 +39,12 @@ const number = (x) => {
   if (a !== 0 && (a < 1e-2 || a >= 1e6)) return x.toExponential(2).replace(/\.?0*e\+?/, "e");
   return a >= 1000 ? x.toLocaleString("en", {maximumFractionDigits: 0}) : String(+x.toPrecision(4));
 };
+// As many digits as tell neighbouring labels of an axis apart.
+const axisNumber = (x, [low, high]) => {
+  const most = Math.max(Math.abs(low), Math.abs(high)), span = high - low;
+  const digits = span > 0 ? Math.ceil(Math.log10(most / span)) + 2 : 4;
+  return digits <= 4 || most >= 1e3 ? number(x) : String(+x.toPrecision(Math.min(digits, 12)));
+};
 const count = (x) => {
   for (const [size, unit] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]])
     if (Math.abs(x) >= size) return +(x / size).toPrecision(4) + unit;
@@ -206,7 +212,7 @@ const makeCard = (parent, spec) => {
       axes: {
         x: {axisLabelFormatter: chart.xText, axisLabelWidth: 70, drawGrid: false,
             ...(spec.integerX ? {ticker: (a, b) => integerTicks(a, b)} : {})},
-        y: {axisLabelFormatter: (y) => number(y), axisLabelWidth: 58, pixelsPerLabel: 28},
+        y: {axisLabelFormatter: (y, grain, options, g) => axisNumber(y, g.yAxisRange()), axisLabelWidth: 58, pixelsPerLabel: 28},
       },
       zoomCallback: (low, high) => {
         const [first, last] = chart.graph.xAxisExtremes();

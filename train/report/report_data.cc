@@ -257,8 +257,19 @@ void name_runs(std::vector<RunReport>& runs, const std::vector<std::string>& pat
     runs[i].name = full.has_filename() ? full.filename().string() : full.parent_path().filename().string();
     ++times[runs[i].name];
   }
+  // Paths of runs whose names clash, without the folders that all of them are in.
+  std::vector<size_t> clashing;
   for (size_t i = 0; i < runs.size(); ++i)
-    if (times[runs[i].name] > 1) runs[i].name = paths[i];
+    if (times[runs[i].name] > 1) clashing.push_back(i);
+  size_t shared = 0;  // length of the common beginning, up to a slash
+  for (const size_t i : clashing) {
+    const std::string& first = paths[clashing[0]];
+    const auto [a, b] = std::mismatch(first.begin(), first.end(), paths[i].begin(), paths[i].end());
+    const size_t same = size_t(a - first.begin());
+    shared = i == clashing[0] ? first.size() : std::min(shared, same);
+    shared = shared == 0 ? 0 : first.rfind('/', shared - 1) + 1;
+  }
+  for (const size_t i : clashing) runs[i].name = paths[i].substr(std::min(shared, paths[i].size() - 1));
 }
 
 }  // namespace train

@@ -6,12 +6,15 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 
 #include "../training_support.h"
 #include "engine/base/file.h"
 #include "run_program.h"
+#include "train/commit.h"
 #include "train/comparison/analysis.h"
+#include "train/comparison/processes.h"
 #include "train/evaluation/statistics.h"
 
 using namespace train;
@@ -53,6 +56,8 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   CHECK(result["baseline"] == "pre_ln");
   CHECK(result["budget"] == 24);
   CHECK(result["tuned"] == false);
+  const std::string commit = built_commit();
+  CHECK(result["environment"]["commit"] == (commit.empty() ? Json() : Json(commit)));
   REQUIRE(result["placements"].size() == 3);
   std::vector<double> losses[3];
   for (size_t i = 0; i < 3; ++i)
@@ -115,6 +120,95 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
     CHECK(result["edge"][row["placement"].get<std::string>()] == (lr == 0.02));
     CHECK(result["lr_sensitivity"][row["placement"].get<std::string>()].get<double>() > 0);
   }
+}
+
+TEST_CASE("--extend goes on by factors of two until the best rate lies inside", "[medium]") {
+  CompareJob job;
+  const ProgramEnd out = run_normlab(
+      job.arguments("a", "--seeds 1 --jobs 2 --lr 0.0005,0.001 --extend --no-stop pre_ln normformer"));
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  const Json result = job.result("a");
+  for (const Json& row : result["placements"]) {
+    std::vector<double> rates;
+    double best = INFINITY, lr = 0;
+    for (const Json& run : result["sweep"])
+      if (run["placement"] == row["placement"]) {
+        rates.push_back(run["lr"]);
+        if (run["loss"].get<double>() < best) best = run["loss"], lr = run["lr"];
+      }
+    std::sort(rates.begin(), rates.end());
+    REQUIRE(rates.size() > 2);
+    for (size_t i = 1; i < rates.size(); ++i) CHECK(rates[i] == Approx(2 * rates[i - 1]));
+    CHECK(row["lr"] == lr);
+    CHECK(lr > rates.front());
+    CHECK(lr < rates.back());
+    CHECK(result["edge"][row["placement"].get<std::string>()] == false);
+  }
+}
+
+TEST_CASE("--same-init gives all placements one rule, and the table says which") {
+  CompareJob job;
+  const auto inits = [&](const std::string& name, const std::string& rest) {
+    const ProgramEnd out = run_normlab(job.arguments(name, "--seeds 1 --set budget.steps=3 " + rest + " pre_ln hybridnorm"));
+    INFO(out.output);
+    REQUIRE(out.code == 0);
+    std::vector<std::string> found;
+    const Json result = job.result(name);
+    for (const Json& row : result["placements"]) {
+      found.push_back(row["init"]);
+      CHECK(engine::read_json(row["runs"][0]["path"].get<std::string>() + "/config.json")["init"] == row["init"]);
+    }
+    return found;
+  };
+  CHECK(inits("own", "") == std::vector<std::string>{"gpt3", "megatron"});
+  CHECK(inits("same", "--same-init normal") == std::vector<std::string>{"normal", "normal"});
+}
+
+TEST_CASE("--match time gives each placement the updates that fit the baseline's time, and decays within them",
+          "[medium]") {
+  CompareJob job;
+  const ProgramEnd out = run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 pre_ln normformer"));
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  const Json result = job.result("a");
+  CHECK(result["match"] == "time");
+  CHECK(result["placements"][0]["updates"] == 80);
+  const int64_t updates = result["placements"][1]["updates"].get<int64_t>();
+  CHECK(updates >= 1);
+  CHECK(engine::read_json(job.folder / "a/updates.json")["normformer"] == updates);
+  for (const Json& run : result["placements"][1]["runs"]) {
+    CHECK(run["updates"] == updates);
+    const Json config = engine::read_json(run["path"].get<std::string>() + "/config.json");
+    CHECK(config["budget"]["steps"] == updates);
+    CHECK(config["schedule"]["steps"] == updates);
+  }
+  // Going on keeps the count that was decided.
+  REQUIRE(run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 --resume pre_ln normformer")).code ==
+          0);
+  CHECK(job.result("a")["placements"][1]["updates"] == updates);
+}
+
+// Not a test: what the next one starts as its children.
+TEST_CASE("a child that says where it runs", "[.]") {
+  const char* device = std::getenv("CUDA_VISIBLE_DEVICES");
+  std::printf("device=%s\n", device ? device : "any");
+  ::usleep(200'000);
+}
+
+TEST_CASE("children run in slots, one at a time in each") {
+  TemporaryFolder folder;
+  std::vector<ChildCommand> commands;
+  for (int i = 0; i < 4; ++i)
+    commands.push_back({{"a child that says where it runs"}, folder / ("log" + std::to_string(i))});
+  for (const ChildEnd end : run_children(commands, {"CUDA_VISIBLE_DEVICES=3", "CUDA_VISIBLE_DEVICES=5"}))
+    CHECK(end == ChildEnd::done);
+  CHECK_THAT(engine::read_file(folder / "log0"), Contains("device=3"));
+  CHECK_THAT(engine::read_file(folder / "log1"), Contains("device=5"));
+  int third = 0;
+  for (int i = 0; i < 4; ++i)
+    third += engine::read_file(folder / ("log" + std::to_string(i))).find("device=3") != std::string::npos;
+  CHECK((third >= 1 && third <= 3));
 }
 
 TEST_CASE("a comparison that is stopped or killed goes on to the same result", "[medium]") {
@@ -195,6 +289,9 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   refused("pre_ln post_ln --lr 0.1,0.1", "is there twice");
   refused("pre_ln post_ln --lr 0.1 --lr-seeds 1", "is a seed of the claim");
   refused("pre_ln post_ln --extend", "goes with --lr");
+  refused("pre_ln post_ln --devices 0,1 --jobs 2", "leave --jobs out");
+  refused("pre_ln post_ln --devices 0,1 --match time", "single device");
+  refused("pre_ln post_ln --devices 0,0", "is there twice");
   const ProgramEnd dry = run_normlab(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run"));
   CHECK(dry.code == 0);
   CHECK_THAT(dry.output, Contains("8 runs, about") && Contains("memory:"));

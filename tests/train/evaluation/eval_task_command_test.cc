@@ -1,5 +1,9 @@
 // `normlab eval TASK` on the command line: JSON, lines for documents, stops, and the message for each
 // mistake.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
@@ -173,4 +177,38 @@ TEST_CASE("each mistake of eval TASK has its line") {
           "long.jsonl: document 1: a continuation has 61 tokens; a context of 48 takes at most as many");
   refused("piqa" + with + data + " --out " + files.path + "/no/such/folder/x", "no/such/folder");
   refused("piqa" + with + data + " --device cuda", "this build computes on the cpu only");
+}
+
+TEST_CASE("Ctrl-C ends eval TASK with 130, and --out has what was scored", "[medium]") {
+  Files files;
+  const std::string model = files.model("m", {{"layers", 4}, {"width", 64}}), data = files.piqa("many", 20'000);
+  const std::string out = files / "lines.jsonl";
+  bool stopped = false;
+  // The signal has to come after the reading and before the end: the wait grows until it does.
+  for (int wait = 300; !stopped && wait < 20'000; wait = wait * 3 / 2) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::freopen("/dev/null", "w", stdout);
+      ::freopen("/dev/null", "w", stderr);
+      ::execl(BINARY_DIR "/normlab", "normlab", "eval", "piqa", "--threads", "1", "--model", model.c_str(), "--data",
+              data.c_str(), "--out", out.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::usleep(useconds_t(wait) * 1000);
+    ::kill(child, SIGINT);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (!WIFEXITED(status)) continue;  // before there was anything to keep
+    INFO("after " << wait << " ms: exit code " << WEXITSTATUS(status));
+    REQUIRE(WEXITSTATUS(status) == 130);
+    stopped = true;
+  }
+  REQUIRE(stopped);
+  std::istringstream lines(engine::read_file(out));
+  int documents = 0, scored = 0;
+  for (std::string text; std::getline(lines, text); ++documents)
+    scored += !engine::parse_json(text, "line")["ll"].empty();
+  CHECK(scored > 0);
+  CHECK(scored < 20'000);
+  CHECK(documents >= scored);
 }

@@ -1,0 +1,87 @@
+// The study's page: every part has a title and a place, claims are judged by the rule that the page states, and the page that
+// is kept is the one that its results give.
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <sstream>
+
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "temporary_folder.h"
+
+using Catch::Matchers::Contains;
+using engine::Json;
+
+namespace {
+
+const std::string kStudy = SOURCE_DIR "/docs/study/", kPage = SOURCE_DIR "/docs/12-what-small-scale-shows.md";
+
+/// docs/study/page.py; false where there is no Python.
+bool make_page(const std::string& results, const std::string& page) {
+  const int status = std::system(("python3 " + kStudy + "page.py " + results + " " + page).c_str());
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return false;
+  REQUIRE(status == 0);
+  return true;
+}
+
+Json placement(const char* name, const char* verdict) {
+  Json p = {{"placement", name}, {"init", "gpt3"}, {"lr", 0.002}, {"mean", 1.5}, {"se", 0.01}, {"failed", 0}};
+  p["runs"] = Json::array({{{"seconds", 3600}}});
+  p["verdict"] = *verdict ? Json(verdict) : Json();
+  p["difference"] = *verdict ? Json({{"mean", 0.1}, {"ci95", {0.05, 0.15}}, {"p_holm", 0.01}}) : Json();
+  return p;
+}
+
+std::string line_of(const std::string& text, const std::string& word) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find(word) != std::string::npos) return line;
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("claims hold, do not hold or are not resolved, as the verdicts say") {
+  TemporaryFolder tmp;
+  const Json result = {{"command", "compare"},
+                       {"seeds", {1, 2, 3, 4, 5}},
+                       {"budget", 2000},
+                       {"tuned", true},
+                       {"environment", {{"commit", "abc"}, {"threads", 2}}},
+                       {"edge", {{"pre_ln", true}}},
+                       {"placements",
+                        {placement("normformer+r", ""), placement("pre_ln", "worse"),
+                         placement("normformer_no_ffnln", "better"),
+                         placement("normformer_no_headscale", "no difference shown")}}};
+  engine::write_file(tmp / "table4-char.json", engine::json_text(result));
+  engine::write_file(tmp / "page.md", engine::read_file(kPage));
+  if (!make_page(tmp.path, tmp / "page.md")) return;
+  const std::string page = engine::read_file(tmp / "page.md");
+  CHECK_THAT(line_of(page, "all of NormFormer is better"), Contains("**holds**"));
+  CHECK_THAT(line_of(page, "inside the feed-forward"), Contains("**does not hold**"));
+  CHECK_THAT(line_of(page, "head scales help"), Contains("**not resolved**") && Contains("[+0.0500, +0.1500]"));
+  CHECK(line_of(page, "residual scales help").empty());  // it was not run
+  CHECK_THAT(page, Contains("at the edge of those tried: `pre_ln`") && Contains("4.00 hours"));
+  CHECK_THAT(page, Contains("# 12. What small scale shows"));
+}
+
+TEST_CASE("every part of the study has a title, and the page is that of its results") {
+  const std::string parts = engine::read_file(kStudy + "parts.mk"), script = engine::read_file(kStudy + "page.py");
+  const size_t begin = parts.find("STUDY_PARTS :=");
+  REQUIRE(begin != std::string::npos);
+  std::istringstream words(parts.substr(begin + 14, parts.find(".PHONY") - begin - 14));
+  int count = 0;
+  for (std::string word; words >> word;) {
+    if (word == "\\") continue;
+    INFO(word);
+    CHECK(script.find("\"" + word + "\":") != std::string::npos);
+    CHECK(parts.find("study_" + word + " = ") != std::string::npos);
+    ++count;
+  }
+  CHECK(count == 15);
+  TemporaryFolder tmp;
+  engine::write_file(tmp / "page.md", engine::read_file(kPage));
+  if (!make_page(kStudy, tmp / "page.md")) return;
+  CHECK(engine::read_file(tmp / "page.md") == engine::read_file(kPage));
+}

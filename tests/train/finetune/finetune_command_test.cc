@@ -1,0 +1,317 @@
+// `normlab finetune` on the command line: a sweep and what it shows, going on after stops, processes, submission
+// files, and the message for each mistake.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "data/train_tokenizer.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "models/classifier.h"
+#include "models/init.h"
+#include "models/model_files.h"
+#include "run_program.h"
+#include "temporary_folder.h"
+#include "train/finetune/sweep.h"
+#include "train/metrics.h"
+
+using namespace train;
+using Catch::Matchers::Contains;
+using engine::Json;
+
+namespace {
+
+const std::vector<std::string> kSpecial = {"<s>", "<pad>", "</s>", "<mask>"};
+
+/// A tiny masked LM of bytes, and task folders whose answer is the text's first letter.
+struct Files : TemporaryFolder {
+  Files() {
+    model("mlm");
+    task("cola", 40, 12);
+  }
+  std::string put(const std::string& name, const std::string& text) const {
+    engine::make_directories(std::filesystem::path(*this / name).parent_path());
+    engine::write_file(*this / name, text);
+    return *this / name;
+  }
+  std::string model(const std::string& name, const Json& overrides = Json::object(),
+                    const std::vector<std::string>& special = kSpecial) const {
+    Json section = {{"objective", "mlm"}, {"vocab_size", 260}, {"context", 40},       {"layers", 1},
+                    {"width", 16},        {"heads", 2},        {"ffn_width", 32},     {"norms", "pre_ln"},
+                    {"activation", "gelu"}, {"positions", "learned"}};
+    section.update(overrides);
+    models::Transformer model(models::model_config_from_section(section, "test"),
+                              nn::Precision::of(engine::DType::f32));
+    models::initialise(model, "megatron", 3);
+    models::save_model(model, *this / name);
+    data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = special})->save(*this / name);
+    return *this / name;
+  }
+  static std::string text(int i) { return std::string(1, char('a' + i % 2)) + std::string(size_t(i % 7), 'x'); }
+  void task(const std::string& name, int train, int dev) const {
+    const auto rows = [&](int first, int count) {
+      std::string out = name == "mnli" ? "sentence1\tsentence2\tgold_label\n" : "sentence\tlabel\n";
+      if (name == "stsb") out = "sentence1\tsentence2\tscore\n";
+      for (int i = first; i < first + count; ++i) {
+        const char* word[] = {"contradiction", "neutral", "entailment"};
+        out += name == "mnli"   ? text(i) + "\tb\t" + word[i % 3] + "\n"
+               : name == "stsb" ? text(i) + "\tb\t" + std::to_string(i % 6 * 0.9) + "\n"
+                                : text(i) + "\t" + std::to_string(i % 2) + "\n";
+      }
+      return out;
+    };
+    put(name + "/train.tsv", rows(0, train));
+    put(name + (name == "mnli" ? "/dev_matched.tsv" : "/dev.tsv"), rows(train, dev));
+    if (name == "mnli") put(name + "/dev_mismatched.tsv", rows(3 * train, dev));
+  }
+  std::string command(const std::string& task, const std::string& out, const std::string& rest,
+                      const std::string& model = "mlm") const {
+    return "finetune --threads 1 --task " + task + " --model " + *this / model + " --data " + *this / task + " --out " +
+           *this / out + " " + rest;
+  }
+};
+
+Json json_of(const ProgramEnd& out) {
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  const size_t begin = out.output.find("\n{\n");
+  return engine::parse_json(out.output.substr(begin == std::string::npos ? 0 : begin), "stdout");
+}
+
+/// What does not depend on time and place.
+Json without_times(Json result) {
+  result.erase("seconds");
+  for (Json& run : result["results"]) run.erase("seconds"), run.erase("path");
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a sweep tells its best rate, keeps its best model and answers the test rows") {
+  Files files;
+  files.put("cola/test.tsv", "index\tsentence\n0\tax\n1\tbx\n2\tb\n");
+  const std::string common = "--lr 1e-6,0.02 --seeds 1,2 --batch 8 --epochs 12 --set dropout.residual=0 "
+                             "--set dropout.attention=0 --json";
+  const Json result = json_of(run_normlab(files.command("cola", "a", common + " --predict " + (files / "a.tsv"))));
+  CHECK(result["command"] == "finetune");
+  for (const char* key : {"version", "model", "data", "precision", "seconds"}) CHECK(result.contains(key));
+  CHECK(result["select"] == "matthews");
+  CHECK(result["epoch_by"] == "accuracy");
+  REQUIRE(result["results"].size() == 4);
+  const Json& last = result["results"][3];
+  CHECK(last["lr"] == 0.02);
+  CHECK(last["seed"] == 2);
+  CHECK(last["status"] == "done");
+  CHECK(last["updates"] == 60);
+  CHECK(last["dev"]["rows"] == 12);
+  for (const char* key : {"loss", "accuracy", "matthews"}) CHECK(last["dev"][key].is_number());
+  CHECK(last["value"] == last["dev"]["matthews"]);
+  CHECK(last["epoch"].get<double>() >= 1);
+  CHECK(result["best_lr"] == 0.02);
+  CHECK(result["at_best_lr"]["n"] == 2);
+  CHECK(result["at_best_lr"]["mean"].get<double>() > 0.9);  // the task is easy
+  CHECK(engine::read_json(files / "a/finetune.json")["results"] == result["results"]);
+  int models = 0;
+  for (const Json& run : result["results"]) {
+    const std::string path = run["path"];
+    models += std::filesystem::exists(path + "/model/model.safetensors");
+    CHECK(!std::filesystem::exists(path + "/checkpoints"));
+    CHECK(std::filesystem::exists(path + "/metrics.jsonl"));
+  }
+  CHECK(models == 1);
+  CHECK(engine::read_file(files / "a.tsv") == "index\tprediction\n0\t0\n1\t1\n2\t1\n");
+
+  // The same by processes; and finished runs are not trained again.
+  const Json parallel = json_of(run_normlab(files.command("cola", "b", common + " --jobs 2")));
+  CHECK(without_times(parallel) == without_times(result));
+  const ProgramEnd again = run_normlab(files.command("cola", "a", common + " --resume"));
+  CHECK(again.output.find("update") == again.output.find("\"updates\"") + 1);
+  CHECK(without_times(json_of(again)) == without_times(result));
+  CHECK_THAT(run_normlab(files.command("cola", "a", common + " --resume --set optim.eps=1e-3")).output,
+             Contains("config.optim.eps differs"));
+  CHECK_THAT(run_normlab(files.command("cola", "a", common)).output, Contains("--resume"));
+  // The model that stayed is a classifier that names its classes, and a body for the next task.
+  const std::string best = "a/lr-0.02-seed-1/model";
+  CHECK(engine::read_json(files / (best + "/config.json"))["class_names"] == Json({"0", "1"}));
+  const Json kept = json_of(run_normlab(files.command("cola", "c", "--lr 0 --epochs 1 --json", best)));
+  CHECK(kept["results"][0]["value"] == result["results"][2]["value"]);
+  const Json fresh = json_of(run_normlab(files.command("cola", "d", "--lr 0 --epochs 1 --json --head new", best)));
+  CHECK(fresh["results"][0]["dev"]["loss"] != kept["results"][0]["dev"]["loss"]);
+  files.task("mnli", 12, 6);
+  CHECK_THAT(run_normlab(files.command("mnli", "e", "--epochs 1 --dry-run", best)).output, Contains("a new head"));
+}
+
+TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores") {
+  Files files;
+  files.task("mnli", 24, 9);
+  files.put("mnli/test_matched.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n");
+  files.put("mnli/test_mismatched.tsv", "index\tsentence1\tsentence2\n0\tb\tb\n1\ta\ta\n");
+  const Json mnli = json_of(
+      run_normlab(files.command("mnli", "m", "--epochs 1 --json --lr 0.01 --predict " + (files / "m.tsv"))));
+  CHECK(mnli["results"][0]["dev"]["accuracy_mm"].is_number());
+  CHECK(mnli["results"][0]["updates"] == 1);
+  CHECK_THAT(engine::read_file(files / "m.tsv"), Contains("0\t") && (Contains("neutral") || Contains("entailment") ||
+                                                                     Contains("contradiction")));
+  CHECK_THAT(engine::read_file(files / "m-mm.tsv"), Contains("\n1\t"));
+
+  files.task("stsb", 24, 12);
+  files.put("stsb/test.tsv", "index\tsentence1\tsentence2\n0\taxxxx\tb\n");
+  const std::string rest = "--epochs 2 --json --lr 0.01 --predict " + (files / "s.tsv");
+  const Json fairseq = json_of(run_normlab(files.command("stsb", "f", rest)));
+  const Json hf = json_of(run_normlab(files.command("stsb", "h", rest + " --recipe hf")));
+  for (const char* key : {"pearson", "spearman", "pearson_spearman"}) CHECK(hf["results"][0]["dev"].contains(key));
+  // fairseq's loss is that of score / 5.
+  CHECK(hf["results"][0]["dev"]["loss"].get<double>() > 4 * fairseq["results"][0]["dev"]["loss"].get<double>());
+  CHECK(hf["results"][0]["epoch"] == 2);
+  CHECK_THAT(engine::read_file(files / "s.tsv"), Contains("index\tprediction\n0\t") && Contains("."));
+}
+
+TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]") {
+  Files files;
+  const std::string rest = "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --json";
+  const Json whole = json_of(run_normlab(files.command("cola", "whole", rest)));
+  int stops = 0;
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    const std::string line = "exec " BINARY_DIR "/normlab " + files.command("cola", "parts", rest + " --resume") +
+                             (attempt % 3 == 2 ? " --jobs 2" : "") + " >/dev/null 2>&1";
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::setpgid(0, 0);
+      ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::usleep(useconds_t(80'000 + 20'000 * attempt));
+    ::kill(child, attempt % 2 ? SIGINT : SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
+    if (WIFEXITED(status)) CHECK(WEXITSTATUS(status) == 130);
+    ++stops;
+  }
+  CHECK(stops >= 2);
+  const Json parts = json_of(run_normlab(files.command("cola", "parts", rest + " --resume")));
+  CHECK(without_times(parts) == without_times(whole));
+  // Losses of the pieces are those of the whole, line by line.
+  for (const char* name : {"/lr-0.02-seed-1", "/lr-0.02-seed-2"}) {
+    const auto a = read_metrics(files / "whole" + name + "/metrics.jsonl");
+    const auto b = read_metrics(files / "parts" + name + "/metrics.jsonl");
+    REQUIRE(a.size() == b.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      CHECK(a[i].value("loss", Json()) == b[i].value("loss", Json()));
+      CHECK(a[i].value("valid_loss", Json()) == b[i].value("valid_loss", Json()));
+    }
+  }
+}
+
+TEST_CASE("a run that breaks is a failed one, and counts as the worst value seen") {
+  Files files;
+  const std::string rest = "--lr 1e14 --epochs 1 --recipe hf --json --set optim.name=sgd --set optim.clip=0 --set optim.weight_decay=1e15";
+  const ProgramEnd alone = run_normlab(files.command("cola", "a", rest));
+  INFO(alone.output);
+  CHECK(alone.code == 1);
+  CHECK_THAT(alone.output, Contains("no run has a result"));
+  CHECK(engine::read_json(files / "a/finetune.json")["results"][0]["status"] == "failed");
+  const auto run = [](double lr, int64_t seed, const Json& value) {
+    return Json({{"lr", lr}, {"seed", seed}, {"status", value.is_null() ? "failed" : "done"}, {"value", value},
+                 {"path", "p" + std::to_string(seed)}});
+  };
+  FineTuneRequest request;
+  request.rates = {0.1, 0.2};
+  request.seeds = {1, 2, 3};
+  const Json results = {run(0.1, 1, 0.5),  run(0.1, 2, 0.6),    run(0.1, 3, 0.55),
+                        run(0.2, 1, 0.75), run(0.2, 2, Json()), run(0.2, 3, 0.7)};
+  const Json summary = sweep_summary(request, results);
+  CHECK(summary["best_lr"] == 0.2);  // (0.75 + 0.5 + 0.7) / 3 = 0.65
+  CHECK(summary["at_best_lr"]["n"] == 2);
+  CHECK(summary["at_best_lr"]["failed"] == 1);
+  CHECK(summary["at_best_lr"]["median"].get<double>() == Approx(0.725));
+  CHECK(best_run(results, summary) == "p1");
+  Json open = results;
+  open[4]["status"] = "stopped";
+  CHECK(sweep_summary(request, open)["best_lr"].is_null());
+}
+
+TEST_CASE("each mistake of finetune has its line") {
+  Files files;
+  const auto refused = [&](const std::string& command, const std::string& message) {
+    const ProgramEnd out = run_normlab(command);
+    INFO(command << "\n" << out.output);
+    CHECK(out.code == 2);
+    CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
+    CHECK_THAT(out.output, Contains(message));
+    CHECK(!std::filesystem::exists(files / "none"));
+  };
+  const auto of = [&](const std::string& rest, const std::string& model = "mlm") {
+    return files.command("cola", "none", rest, model);
+  };
+  const auto with_train = [&](const std::string& text) {
+    files.put("cola/train.tsv", text);
+    return of("");
+  };
+  refused("finetune --task colla --model m --data d --out o", "is not cola, sst2");
+  refused(of("--lr 1e-4,1e-4"), "--lr: 1e-4 is there twice");
+  refused(of("--lr x"), "--lr: expected a number");
+  refused(of("--seeds -1"), "--seeds");
+  refused(of("--select f1"), "cola has matthews or accuracy");
+  refused(of("--max-length 41"), "--max-length 41 is more than the model's 40 positions");
+  refused(of("--max-length 5"), "no room for two texts: at least 6 tokens");
+  refused(of("--head keep"), "no classification head");
+  refused(of("--only lr-1-seed-1"), "no run of this name; --lr and --seeds give lr-1e-05-seed-1");
+  refused(of("--only lr-1e-05-seed-1 --predict x.tsv"), "goes without --only");
+  refused(of("--predict x.tsv"), "no test file of cola");
+  refused(of("--set data.batch=3"), "--batch has it");
+  refused(of("--set precision=bf16 --precision f64"), "--precision f64 says another");
+  refused(of("--device cuda"), "this build computes on the cpu only");
+  files.model("causal", {{"objective", "clm"}});
+  refused(of("", "causal"), "a causal model");
+  files.model("special", Json::object(), {"<s>", "<pad>", "<mask>", "<x>"});
+  refused(of("", "special"), "no special token ends a text");
+  files.model("unpadded", Json::object(), {"<s>", "</s>", "<mask>", "<x>"});
+  refused(of("", "unpadded"), "no special token pads a row");
+  std::filesystem::remove(files.model("bare") + "/tokenizer.json");
+  refused(of("", "bare"), "no tokenizer");
+  files.model("short", {{"context", 5}});
+  refused(of("", "short"), "tokens, the model 5 positions; --max-length cuts longer rows");
+  refused(of("--recipe hf", "short"), "the model's context 5 has no room for two texts");
+
+  // A classifier of other classes.
+  const auto source = models::load_model(files / "mlm", nn::Precision::of(engine::DType::f32));
+  const auto save = [&](const std::string& name, const std::vector<std::string>& names) {
+    models::save_model(*models::make_classifier(*source, {.classes = int64_t(names.size()), .names = names},
+                                                nn::Precision::of(engine::DType::f32)),
+                       files / name);
+    data::load_tokenizer(files / "mlm")->save(files / name);
+  };
+  save("turned", {"1", "0"});
+  refused(of("", "turned"), "has \"1\" for class 0, cola \"0\"; --head new begins another");
+  save("three", {"a", "b", "c"});
+  refused(of("--head keep", "three"), "has 3 outputs, cola needs 2");
+
+  // Task files.
+  refused(with_train("sentence\tlabel\na\t1\nb\t2\n"), "train.tsv:3: label \"2\" is not 0 or 1");
+  refused(with_train("sentence\tlabel\na\t1\nb"), "train.tsv:3: 1 fields, the first line has 2");
+  refused(with_train("question\tlabel\na\t1\n"), "no column \"sentence\" in the first line: not a file of cola");
+  refused(with_train("sentence\na\n"), "train.tsv: row 1 has no label");
+  refused(with_train("sentence\tlabel\n"), "no items in it");
+  refused(with_train("sentence\tlabel\n\xff\t1\n"), "not valid UTF-8");
+  refused(with_train("sentence\tlabel\na\t1\n" + std::string(50, 'b') + "\t1\n"),
+          "train.tsv: row 2 has 52 tokens, the model 40 positions");
+  std::filesystem::remove(files / "cola/train.tsv");
+  refused(of(""), "no train file of cola there");
+  files.task("cola", 4, 2);
+  std::filesystem::remove(files / "cola/dev.tsv");
+  refused(of(""), "no dev file of cola there");
+}
+
+TEST_CASE("a plan says what a sweep would do, and does nothing") {
+  Files files;
+  const ProgramEnd out = run_normlab(files.command("cola", "none", "--dry-run --lr 1e-5,2e-5 --seeds 1,2,3"));
+  CHECK(out.code == 0);
+  CHECK_THAT(out.output, Contains("cola, recipe fairseq, a new head") && Contains("40 rows of") &&
+                           Contains("6 runs of 30 updates (3 an epoch), 1 of them warm-up") &&
+                           Contains("chosen by matthews; epoch: the best accuracy") && Contains("memory: "));
+  CHECK(!std::filesystem::exists(files / "none"));
+}

@@ -1,0 +1,280 @@
+// Read first: fine_tune_run.h.
+#include "train/finetune/fine_tune_run.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "engine/base/file.h"
+#include "engine/base/folder.h"
+#include "engine/base/log.h"
+#include "engine/base/stop.h"
+#include "engine/base/text.h"
+#include "train/checkpoint/checkpoint_dir.h"
+#include "train/evaluation/json_numbers.h"
+#include "train/failure.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string result_path(const std::string& folder) { return folder + "/result.json"; }
+
+// Which evaluation a run is judged by: the best one, the later one on a tie as fairseq has it; or the last.
+const Json* selected(const std::vector<Json>& evaluations, const std::string& epoch_by) {
+  const Json* best = nullptr;
+  for (const Json& e : evaluations) {
+    const bool wins = best == nullptr || epoch_by.empty() ||
+                      (e[epoch_by].is_number() && !beats((*best)[epoch_by], e[epoch_by]));
+    if (wins) best = &e;
+  }
+  return best;
+}
+
+}  // namespace
+
+Json finished_result(const std::string& folder) {
+  return engine::file_exists(result_path(folder)) ? engine::read_json(result_path(folder)) : Json();
+}
+
+void write_failure(const FineTuneRequest& request, double lr, int64_t seed, const std::string& folder,
+                   const std::string& error) {
+  const Json result = {{"lr", lr},         {"seed", seed},
+                       {"status", "failed"}, {"updates", nullptr},
+                       {"epoch", nullptr}, {"dev", nullptr},
+                       {"select", request.select}, {"value", nullptr},
+                       {"error", error}};
+  engine::write_file(result_path(folder), engine::json_text(result, 1) + "\n");
+}
+
+FineTuneRun::FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, const std::string& folder)
+    : setup_(setup),
+      config_(run_config(setup.request, int64_t(setup.data.train.rows.size()), lr, seed)),
+      folder_(folder),
+      dir_(folder, RunStart::resume),
+      per_epoch_(updates_per_epoch(setup.request, int64_t(setup.data.train.rows.size()))),
+      progress_(config_.log.every) {
+  const data::GlueTask& task = setup.request.task;
+  model_ = models::make_classifier(*setup.source,
+                                   {.classes = std::max<int64_t>(1, int64_t(task.classes.size())),
+                                    .names = task.classes,
+                                    .init = setup.head,
+                                    .seed = uint64_t(seed)},
+                                   setup.precision);
+  optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config_.optim);
+  if (config_.precision == PrecisionKind::f16) scaler_.emplace(config_.loss_scale, 1, 1);
+  update_ = std::make_unique<Update>(
+      *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
+      UpdateOptions{
+          .dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation},
+          .head_dropout = config_.dropout.head,
+          .seed = uint64_t(seed),
+          .checkpointing = config_.activation_checkpointing,
+          .clip = config_.optim.clip});
+  schedule_ = std::make_unique<Schedule>(config_.schedule, lr, config_.budget.steps);
+  if (const auto checkpoint = checkpoint_to_resume(folder)) {
+    restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
+    engine::log_info(run_name(lr, seed), ": resuming at update ", step());
+  }
+  metrics_ = std::make_unique<MetricsLog>(dir_.metrics_path(), step());
+  if (step() > 0)
+    for (Json& line : read_metrics(dir_.metrics_path()))
+      if (line.contains("valid_loss") && line["step"].get<int64_t>() <= step())
+        evaluations_.push_back(std::move(line));
+  Json config = to_json(setup.request);
+  config["lr"] = lr, config["seed"] = seed;
+  config["config"] = config_json(config_);
+  dir_.write_config(config);
+}
+
+FineTuneRun::~FineTuneRun() = default;
+
+// --------------------------------------------------------------------------------------------- training
+
+FineTuneRun::Step FineTuneRun::update() {
+  RunCounters& c = state_.counters;
+  const int64_t rows = int64_t(setup_.data.train.rows.size()), batch = config_.data.batch;
+  const int64_t epoch = c.step / per_epoch_, first = c.step % per_epoch_ * batch;
+  std::vector<int64_t> which;
+  for (int64_t i = first; i < std::min(first + batch, rows); ++i)
+    which.push_back(row_of(config_, epoch, rows, i));
+  const MicroBatch micro[] = {glue_batch(model_->config(), setup_.data, setup_.data.train, which)};
+  const double lr = schedule_->rate(optimizer_->updates());
+  const Update::Gradients gradients = update_->gradients(micro, c.step);
+  const bool broken = !scaler_ && !gradients.finite();
+  if (broken || gradients.event == ScaleEvent::abort) {
+    progress_.finish();
+    const std::string where = update_->find_bad_number(micro, c.step);
+    if (scaler_) throw Failure(scaler_->abort_message(c.step + 1, where));
+    throw Failure(engine::join_text("update ", c.step + 1, ": the gradient norm is ",
+                                    std::isinf(gradients.norm) ? "infinite" : "not a number",
+                                    ". First bad number: ", where));
+  }
+  const bool applied = gradients.event == ScaleEvent::apply;
+  if (applied) update_->apply(gradients, lr, {});
+  ++c.step;
+  c.applied = optimizer_->updates();
+  c.tokens += micro[0].tokens.shape.numel();
+  return {gradients.loss, gradients.norm, lr, applied};
+}
+
+bool FineTuneRun::run() {
+  if (!finished_result(folder_).is_null()) return true;
+  Json end;
+  try {
+    if (!train_to_the_end()) return false;
+    end = result("done", "");
+  } catch (const Failure& failure) {
+    engine::log_warning(run_name(config_.optim.lr, config_.seed), ": ", failure.what());
+    end = result("failed", failure.what());
+  }
+  progress_.finish();
+  metrics_->file().finish();
+  engine::write_file(result_path(folder_), engine::json_text(end, 1) + "\n");
+  engine::remove_tree(folder_ + "/checkpoints");  // nothing goes on from here
+  return true;
+}
+
+bool FineTuneRun::train_to_the_end() {
+  RunCounters& c = state_.counters;
+  started_ = last_checkpoint_ = now();
+  seconds_before_ = c.seconds;
+  done_at_start_ = double(step()) / double(updates());
+  for (;;) {
+    if (evaluation_due() && !evaluated()) {
+      if (!evaluate()) break;
+      if (step() < updates()) save_checkpoint();
+    }
+    if (step() == updates()) return true;
+    if (engine::stop_requested()) break;
+    const Step made = update();
+    c.seconds = seconds_before_ + now() - started_ - paused_;
+    log_update(made);
+    const CheckpointConfig& when = config_.checkpoint;
+    if ((when.every > 0 && step() % when.every == 0) ||
+        (when.seconds > 0 && now() - last_checkpoint_ >= when.seconds))
+      save_checkpoint();
+  }
+  save_checkpoint();
+  return false;
+}
+
+bool FineTuneRun::evaluation_due() const {
+  const int64_t every = config_.eval.every;
+  return step() > 0 &&
+         (step() % per_epoch_ == 0 || step() == updates() || (every > 0 && step() % every == 0));
+}
+
+bool FineTuneRun::evaluated() const {
+  return !evaluations_.empty() && evaluations_.back()["step"].get<int64_t>() == step();
+}
+
+// False: a signal cut it off; it is made up for by the next process.
+bool FineTuneRun::evaluate() {
+  const double before = now();
+  const data::GlueTask& task = setup_.request.task;
+  Json dev;
+  try {
+    dev = glue_metrics(task, setup_.data, setup_.data.dev, glue_outputs(*model_, setup_.data, setup_.data.dev));
+    if (task.name == "mnli") {
+      const GlueRows& other = setup_.data.dev_mm;
+      dev["accuracy_mm"] = other.rows.empty() ? Json()
+                                              : glue_metrics(task, setup_.data, other,
+                                                             glue_outputs(*model_, setup_.data, other))["accuracy"];
+    }
+  } catch (const engine::Stopped&) {
+    return false;
+  }
+  Json line = {{"step", step()},
+               {"tokens", state_.counters.tokens},
+               {"seconds", state_.counters.seconds},
+               {"epoch", double(step()) / double(per_epoch_)},
+               {"valid_loss", dev["loss"]}};
+  line.update(dev);
+  line.erase("loss");  // of training lines
+  metrics_->write(line);
+  evaluations_.push_back(line);
+  const bool wanted = selected(evaluations_, setup_.request.epoch_by) == &evaluations_.back();
+  if (setup_.request.epoch_by.empty() ? step() == updates() : wanted) keep_model();
+  std::string text;
+  for (const std::string& name : metrics_of(task))
+    if (line.contains(name) && line[name].is_number()) {
+      char number[64];
+      std::snprintf(number, sizeof number, "  %s %.4f", name.c_str(), line[name].get<double>());
+      text += number;
+    }
+  char head[96];
+  std::snprintf(head, sizeof head, "epoch %.4g, update %lld: dev loss %.4f",
+                double(step()) / double(per_epoch_), (long long)step(),
+                line["valid_loss"].is_number() ? line["valid_loss"].get<double>() : NAN);
+  progress_.note(head + text);
+  paused_ += now() - before;
+  return true;
+}
+
+void FineTuneRun::keep_model() {
+  models::save_model(*model_, folder_ + "/model", engine::DType::f32,
+                     {{"tokenizer.json", setup_.tokenizer->to_json()}});
+}
+
+void FineTuneRun::save_checkpoint() {
+  const double before = now();
+  metrics_->file().sync();
+  write_snapshot(take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, "", folder_), 1, 0);
+  last_checkpoint_ = now();
+  paused_ += now() - before;
+}
+
+void FineTuneRun::log_update(const Step& made) {
+  const RunCounters& c = state_.counters;
+  const double elapsed = c.seconds - seconds_before_;
+  progress_.update({.step = step(),
+                    .total_steps = updates(),
+                    .done = double(step()) / double(updates()),
+                    .loss = made.loss,
+                    .perplexity = false,
+                    .tokens_per_second = c.seconds > 0 ? double(c.tokens) / c.seconds : 0,
+                    .elapsed = elapsed,
+                    .done_at_start = done_at_start_});
+  if (step() % config_.log.every != 0 && step() != updates() && step() != 1) return;
+  metrics_->write({{"step", step()},
+                   {"tokens", c.tokens},
+                   {"seconds", c.seconds},
+                   {"epoch", double(step()) / double(per_epoch_)},
+                   {"loss", number_or_null(made.loss)},
+                   {"lr", made.lr},
+                   {"grad_norm", number_or_null(made.norm)},
+                   {"loss_scale", scaler_ ? scaler_->scale() : 1},
+                   {"applied", made.applied}});
+}
+
+Json FineTuneRun::result(const char* status, const std::string& error) const {
+  const FineTuneRequest& request = setup_.request;
+  Json out = {{"lr", config_.optim.lr},
+              {"seed", config_.seed},
+              {"status", status},
+              {"updates", step()},
+              {"epoch", nullptr},
+              {"dev", nullptr},
+              {"select", request.select},
+              {"value", nullptr},
+              {"seconds", state_.counters.seconds}};
+  if (!error.empty()) out["error"] = error;
+  const Json* best = selected(evaluations_, request.epoch_by);
+  if (best == nullptr || !error.empty()) return out;
+  Json dev = {{"rows", (*best)["rows"]}, {"loss", (*best)["valid_loss"]}};
+  for (const std::string& name : metrics_of(request.task)) dev[name] = (*best)[name];
+  out["epoch"] = (*best)["epoch"];
+  out["dev"] = dev;
+  out["value"] = dev[request.select];
+  return out;
+}
+
+}  // namespace train

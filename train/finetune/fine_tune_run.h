@@ -1,0 +1,88 @@
+// One run of fine-tuning: a (rate, seed) of a sweep. Its folder holds
+//
+//   config.json     what it was asked
+//   metrics.jsonl   an object a logged update; validations have the metrics of the development rows
+//   checkpoints/    to go on from, while it is not finished
+//   model/          a model directory: the weights of the epoch that was selected
+//   result.json     once it is finished
+//
+// Read first: recipe.h, glue_score.h, update.h. Then: sweep.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "models/classifier.h"
+#include "train/checkpoint/run_dir.h"
+#include "train/checkpoint/training_state.h"
+#include "train/finetune/glue_score.h"
+#include "train/metrics.h"
+#include "train/progress.h"
+#include "train/schedule.h"
+
+namespace train {
+
+/// What all runs of a sweep share.
+struct FineTuneSetup {
+  FineTuneRequest request;
+  std::unique_ptr<models::Transformer> source;
+  std::unique_ptr<data::Tokenizer> tokenizer;
+  GlueData data;
+  models::HeadInit head = models::HeadInit::uniform;
+  nn::Precision precision;
+};
+
+class FineTuneRun {
+ public:
+  /// Builds the classifier and goes on from the newest intact checkpoint, if the folder holds one.
+  FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, const std::string& folder);
+  ~FineTuneRun();
+
+  /// False: stopped (engine/base/stop.h), after writing a checkpoint. A Failure is a result as well: status "failed".
+  bool run();
+
+  const models::Transformer& model() const { return *model_; }
+  /// Nats (squared error), norm and rate of one update; of tests and of run().
+  struct Step {
+    double loss = 0, norm = 0, lr = 0;
+    bool applied = true;
+  };
+  Step update();
+  int64_t step() const { return state_.counters.step; }
+  int64_t updates() const { return config_.budget.steps; }
+
+ private:
+  bool evaluation_due() const;
+  bool evaluated() const;
+  bool evaluate();
+  void keep_model();
+  void save_checkpoint();
+  void log_update(const Step& step);
+  engine::Json result(const char* status, const std::string& error) const;
+  bool train_to_the_end();
+
+  const FineTuneSetup& setup_;
+  TrainConfig config_;
+  std::string folder_;
+  RunDir dir_;
+  int64_t per_epoch_;
+  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
+  std::unique_ptr<models::Transformer> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<LossScaler> scaler_;
+  std::unique_ptr<Update> update_;
+  std::unique_ptr<Schedule> schedule_;
+  TrainingState state_;
+  std::unique_ptr<MetricsLog> metrics_;
+  Progress progress_;
+  std::vector<engine::Json> evaluations_;  // {"step", "epoch", metrics …}
+  double started_ = 0, paused_ = 0, seconds_before_ = 0, last_checkpoint_ = 0, done_at_start_ = 0;
+};
+
+/// result.json for a run that cannot say itself why it failed.
+void write_failure(const FineTuneRequest& request, double lr, int64_t seed, const std::string& folder,
+                   const std::string& error);
+/// result.json of a finished run in `folder`; null: there is none.
+engine::Json finished_result(const std::string& folder);
+
+}  // namespace train

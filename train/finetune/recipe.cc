@@ -1,0 +1,216 @@
+// Read first: recipe.h.
+#include "train/finetune/recipe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+namespace {
+
+// fairseq/examples/roberta/config/finetuning/*.yaml: rate, rows of an update, share of warm-up. STS-B's warm-up is
+// one update less than the share gives.
+struct Published {
+  const char* task;
+  double lr;
+  int64_t batch;
+  double warmup;
+};
+constexpr Published kFairseq[] = {
+    {"cola", 1e-5, 16, 0.06}, {"mnli", 1e-5, 32, 0.06}, {"mrpc", 1e-5, 16, 0.06},
+    {"qnli", 1e-5, 32, 0.06}, {"qqp", 1e-5, 32, 0.25},  {"rte", 2e-5, 16, 0.06},
+    {"sst2", 1e-5, 32, 0.06}, {"stsb", 2e-5, 16, 0.06}, {"wnli", 1e-5, 16, 0.06},
+};
+constexpr int64_t kHfBatch = 8, kHfLength = 128;
+constexpr double kHfRate = 5e-5;
+
+const Published& published(const std::string& task) {
+  const auto found =
+      std::find_if(std::begin(kFairseq), std::end(kFairseq), [&](const Published& p) { return task == p.task; });
+  return *found;  // every task has a row
+}
+
+Json fairseq_recipe(const std::string& task) {
+  return {{"optim",
+           {{"name", "adam"},
+            {"lr", published(task).lr},
+            {"betas", {0.9, 0.98}},
+            {"eps", 1e-6},
+            {"weight_decay", 0.1},
+            {"decay", "all"},
+            {"clip", 0}}},
+          {"schedule", {{"name", "linear"}, {"counting", "completed"}}},
+          {"loss_scale", {{"init", 4}, {"floor", 1}, {"window", 128}}},
+          {"dropout", {{"residual", 0.1}, {"attention", 0.1}}},
+          {"data", {{"batch", published(task).batch}}},
+          {"budget", {{"epochs", 10}}},
+          {"log", {{"every", 50}}}};
+}
+
+Json hf_recipe() {
+  return {{"optim",
+           {{"name", "adamw"},
+            {"lr", kHfRate},
+            {"betas", {0.9, 0.999}},
+            {"eps", 1e-8},
+            {"weight_decay", 0},
+            {"decay", "matrices"},
+            {"clip", 1.0}}},
+          {"schedule", {{"name", "linear"}, {"counting", "completed"}}},
+          {"dropout", {{"residual", 0.1}, {"attention", 0.1}, {"head", 0.1}}},
+          {"data", {{"batch", kHfBatch}}},
+          {"budget", {{"epochs", 3}}},
+          {"log", {{"every", 50}}}};
+}
+
+// What a run of fine-tuning listens to. Rows, model, seed and head have flags of their own.
+constexpr const char* kKeys[] = {"data.order",    "optim.",      "schedule.",        "precision",
+                                 "loss_scale.",   "dropout.",    "budget.steps",     "budget.epochs",
+                                 "eval.every",    "checkpoint.every", "checkpoint.seconds", "log.every",
+                                 "activation_checkpointing"};
+
+void check_key(const std::string& override_text) {
+  const std::string path = override_text.substr(0, override_text.find('='));
+  const bool known = std::any_of(std::begin(kKeys), std::end(kKeys), [&](const std::string& key) {
+    return key.ends_with('.') ? path.starts_with(key) : path == key;
+  });
+  const char* flag = path == "data.batch"     ? "; --batch has it"
+                     : path == "data.context" ? "; --max-length has it"
+                     : path == "seed"         ? "; --seeds has it"
+                     : path == "device"       ? "; --device has it"
+                     : path == "threads"      ? "; --threads has it"
+                                              : "";
+  check(known, "--set ", override_text, ": fine-tuning does not read this key", flag);
+}
+
+// The overrides into the recipe; schedule.warmup between 0 and 1 is a share of the updates.
+std::optional<double> apply_overrides(Json& config, const std::vector<std::string>& overrides,
+                                      double recipes_share) {
+  std::optional<double> share = recipes_share;
+  for (const std::string& text : overrides) {
+    apply_override(config, text);  // unknown keys have their message there
+    check_key(text);
+    if (!text.starts_with("schedule.warmup=")) continue;
+    Json& warmup = config["schedule"]["warmup"];
+    share.reset();
+    if (!warmup.is_number_float() || !(warmup.get<double>() > 0 && warmup.get<double>() < 1)) continue;
+    share = warmup.get<double>();
+    warmup = 0;
+  }
+  return share;
+}
+
+}  // namespace
+
+std::vector<std::string> metrics_of(const data::GlueTask& task) {
+  switch (task.metric) {
+    case data::GlueMetric::matthews: return {"matthews", "accuracy"};
+    case data::GlueMetric::accuracy_and_f1: return {"accuracy_f1", "accuracy", "f1"};
+    case data::GlueMetric::pearson_and_spearman: return {"pearson_spearman", "pearson", "spearman"};
+    case data::GlueMetric::accuracy: break;
+  }
+  if (task.name == "mnli") return {"accuracy", "accuracy_mm"};
+  return {"accuracy"};
+}
+
+FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
+  FineTuneRequest r;
+  r.task = data::glue_task(options.task);
+  r.recipe = options.recipe == "hf" ? Recipe::hf : Recipe::fairseq;
+  const bool fairseq = r.recipe == Recipe::fairseq;
+  Json config = fairseq ? fairseq_recipe(r.task.name) : hf_recipe();
+  r.warmup_share =
+      apply_overrides(config, options.overrides, fairseq ? published(r.task.name).warmup : 0);
+  if (options.batch > 0) config["data"]["batch"] = options.batch;
+  if (options.epochs > 0) config["budget"]["epochs"] = options.epochs;
+  r.f64 = options.precision == "f64";
+  if (options.precision != "f32") {
+    check(!std::any_of(options.overrides.begin(), options.overrides.end(),
+                       [](const std::string& text) { return text.starts_with("precision="); }),
+          "--set precision: --precision ", options.precision, " says another");
+    config["precision"] = r.f64 ? "f32" : options.precision;
+  }
+  r.config = parse_config(config, "the recipe with --set");
+  check(r.config.budget.epochs > 0 || r.config.budget.steps > 0, "budget.epochs: nothing to train");
+  r.config.log.tensorboard = false;
+  r.rates = options.rates.empty() ? std::vector<double>{r.config.optim.lr} : options.rates;
+  r.seeds = options.seeds.empty() ? std::vector<int64_t>{1} : options.seeds;
+  r.max_length_given = options.max_length >= 0;
+  r.max_length = r.max_length_given ? options.max_length : fairseq ? 0 : kHfLength;
+  r.head = options.head;
+
+  const std::vector<std::string> metrics = metrics_of(r.task);
+  r.select = options.select.empty() ? metrics[0] : options.select;
+  check(std::find(metrics.begin(), metrics.end(), r.select) != metrics.end(), "--select ", r.select, ": ",
+        r.task.name, " has ", engine::one_of(metrics));
+  if (fairseq && options.select.empty())
+    r.epoch_by = r.task.classes.empty() ? "pearson" : "accuracy";
+  else if (fairseq)
+    r.epoch_by = r.select;
+  return r;
+}
+
+Json to_json(const FineTuneRequest& r) {
+  constexpr const char* heads[] = {"automatic", "new", "keep"};
+  Json config = config_json(r.config);
+  // Of no account: threads, and what a request says elsewhere.
+  for (const char* key : {"threads", "seed", "model", "device", "log", "checkpoint"}) config.erase(key);
+  config["optim"].erase("lr");
+  return {{"task", r.task.name},
+          {"recipe", r.recipe == Recipe::fairseq ? "fairseq" : "hf"},
+          {"model", r.model},
+          {"data", r.data},
+          {"tokenizer", r.tokenizer},
+          {"head", heads[size_t(r.head)]},
+          {"f64", r.f64},
+          {"warmup_share", r.warmup_share ? Json(*r.warmup_share) : Json()},
+          {"lr", r.rates},
+          {"seeds", r.seeds},
+          {"max_length", r.max_length},
+          {"select", r.select},
+          {"epoch_by", r.epoch_by.empty() ? Json() : Json(r.epoch_by)},
+          {"config", config}};
+}
+
+std::string run_name(double lr, int64_t seed) {
+  char name[64];
+  std::snprintf(name, sizeof name, "lr-%.6g-seed-%lld", lr, (long long)seed);
+  return name;
+}
+
+int64_t updates_per_epoch(const FineTuneRequest& request, int64_t rows) {
+  return (rows + request.config.data.batch - 1) / request.config.data.batch;
+}
+
+int64_t total_updates(const FineTuneRequest& request, int64_t rows) {
+  const BudgetConfig& b = request.config.budget;
+  const int64_t of_epochs = int64_t(std::ceil(b.epochs * double(updates_per_epoch(request, rows))));
+  if (b.epochs == 0) return b.steps;
+  return b.steps > 0 ? std::min(b.steps, of_epochs) : std::max<int64_t>(1, of_epochs);
+}
+
+int64_t warmup_updates(const FineTuneRequest& request, int64_t updates) {
+  if (!request.warmup_share) return request.config.schedule.warmup;
+  const double share = *request.warmup_share * double(updates);
+  return int64_t(request.recipe == Recipe::hf ? std::ceil(share) : std::floor(share));
+}
+
+TrainConfig run_config(const FineTuneRequest& request, int64_t rows, double lr, int64_t seed) {
+  TrainConfig config = request.config;
+  const int64_t updates = total_updates(request, rows);
+  config.optim.lr = lr;
+  config.seed = seed;
+  config.budget = {.steps = updates};
+  config.schedule.warmup = warmup_updates(request, updates);
+  if (config.schedule.steps == 0) config.schedule.steps = updates;
+  return config;
+}
+
+}  // namespace train

@@ -1,0 +1,95 @@
+// Read first: sweep.h.
+#include "train/finetune/sweep.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
+#include "engine/base/file.h"
+#include "train/comparison/request.h"
+#include "train/evaluation/json_numbers.h"
+#include "train/evaluation/statistics.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+
+std::vector<SweepRun> runs_of(const FineTuneRequest& request) {
+  std::vector<SweepRun> out;
+  for (const double lr : request.rates)
+    for (const int64_t seed : request.seeds) out.push_back({lr, seed});
+  return out;
+}
+
+void write_plan(const FineTuneRequest& request, const std::string& folder, bool resume) {
+  const std::string path = folder + "/plan.json";
+  const Json asked = to_json(request);
+  if (engine::file_exists(path)) {
+    check(resume, folder, ": already holds runs; go on with them by --resume, or give another --out");
+    const std::string key = first_difference(engine::read_json(path), asked);
+    check(key.empty(), folder, ": holds other runs: ", key, " differs");
+    return;
+  }
+  engine::write_file(path, engine::exact_json_text(asked, path, 1) + "\n");
+}
+
+Json sweep_results(const FineTuneRequest& request, const std::string& folder) {
+  Json out = Json::array();
+  for (const SweepRun& run : runs_of(request)) {
+    Json result = finished_result(folder + "/" + run.name());
+    if (result.is_null())
+      result = {{"lr", run.lr}, {"seed", run.seed}, {"status", "stopped"}, {"updates", nullptr}, {"epoch", nullptr},
+                {"dev", nullptr}, {"select", request.select}, {"value", nullptr}};
+    result["path"] = folder + "/" + run.name();
+    out.push_back(result);
+  }
+  return out;
+}
+
+Json sweep_summary(const FineTuneRequest& request, const Json& results) {
+  Json out = {{"best_lr", nullptr}, {"at_best_lr", nullptr}};
+  Json worst;
+  for (const Json& r : results) {
+    if (r["status"] == "stopped") return out;
+    if (r["value"].is_number() && (worst.is_null() || r["value"].get<double>() < worst.get<double>()))
+      worst = r["value"];
+  }
+  if (worst.is_null()) return out;
+  Json best;  // the best mean so far
+  for (const double lr : request.rates) {
+    std::vector<double> values, finished;
+    for (const Json& r : results) {
+      if (r["lr"] != lr) continue;
+      values.push_back((r["value"].is_number() ? r["value"] : worst).get<double>());
+      if (r["value"].is_number()) finished.push_back(values.back());
+    }
+    if (finished.empty()) continue;
+    const Json mean = mean_of(values).mean;
+    if (!beats(mean, best)) continue;
+    best = mean;
+    const Mean of = mean_of(finished);
+    out["best_lr"] = lr;
+    out["at_best_lr"] = {{"n", of.n},
+                         {"failed", int64_t(values.size()) - of.n},
+                         {"median", engine::median(finished)},
+                         {"mean", of.mean},
+                         {"sd", number_or_null(of.sd)},
+                         {"min", *std::min_element(finished.begin(), finished.end())},
+                         {"max", *std::max_element(finished.begin(), finished.end())}};
+  }
+  return out;
+}
+
+std::string best_run(const Json& results, const Json& summary) {
+  Json best;
+  std::string path;
+  for (const Json& r : results)
+    if (r["lr"] == summary["best_lr"] && beats(r["value"], best)) {
+      best = r["value"];
+      path = r["path"].get<std::string>();
+    }
+  return path;
+}
+
+}  // namespace train
