@@ -14,9 +14,9 @@
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/compute_flags.h"
 #include "train/commands/value_list.h"
 #include "train/comparison/processes.h"
-#include "train/evaluation/compute_flags.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
 #include "train/finetune/sweep.h"
@@ -57,7 +57,8 @@ Usage usage() {
            {"only", "NAME", "one run alone (lr-1e-05-seed-1), on this or another machine; no summary"},
            {"jobs", "N", "runs at a time; the threads are shared among them", "1"},
            {"resume", "", "go on with the runs in RUN"},
-           {"dry-run", "", "print the plan, its config and memory, and stop"}}),
+           {"dry-run", "", "print the plan, its config and memory, and stop"}},
+          /*on_devices=*/false),
       "Recipes, metrics and files: docs/11-measuring-models.md. Ctrl-C leaves a checkpoint; --resume goes on.\n"};
 }
 
@@ -114,7 +115,7 @@ models::HeadInit head_of(const FineTuneRequest& request, const models::ModelConf
 FineTuneSetup open_setup(const FineTuneRequest& request) {
   FineTuneSetup setup{.request = request};
   const engine::DType dtype = request.f64 ? engine::DType::f64 : engine::DType::f32;
-  OpenModel open = open_model(request.model, dtype, request.tokenizer);
+  OpenModel open = open_model(request.model, nn::Precision::of(dtype), request.tokenizer);
   const models::ModelConfig& config = open.model->config();
   check(!config.causal(), request.model, ": a causal model; fine-tuning needs a masked LM or a classifier");
   text_tokenizer(open);  // or an error
@@ -265,7 +266,7 @@ int cmd_finetune(int argc, char** argv) {
   ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
   const auto started = std::chrono::steady_clock::now();
-  apply_compute_flags(args);
+  apply_threads(args);
   const FineTuneRequest request = request_of(args);
   const std::string out = args.text("out"), answers = args.text("predict");
   const int64_t jobs = args.integer("jobs", 1, 1024);
