@@ -43,7 +43,8 @@ void fill_up(engine::ScoredRows& scored) {
 
 bool MicroSteps::takes(const models::Transformer& model, engine::Device device) {
   const models::ModelConfig& c = model.config();
-  return engine::graphs_of(device) && c.objective != models::Objective::classify && c.experts == 0 && !c.adaptive;
+  // nGPT copies numbers from the host while it computes; experts and bands of words differ from batch to batch.
+  return engine::graphs_of(device) && c.norms.stream.kind != nn::StreamKind::ngpt && c.objective != models::Objective::classify && c.experts == 0 && !c.adaptive;
 }
 
 MicroSteps::MicroSteps(models::Transformer& model, const engine::ScalarsInMemory& scalars,

@@ -65,11 +65,11 @@ TEST_CASE("prepared micro-steps give the CPU's gradients") {
   }
 }
 
-TEST_CASE("nGPT is recorded like the others") {
+TEST_CASE("nGPT is not recorded, and trains step by step") {
   UpdateOptions o = recorded_options;
   o.graphs = true;
   const RecordedRun run(models::Objective::clm, DType::f32, Device::cuda_host, o, "ngpt");
-  CHECK(run.replays == 8);
+  CHECK(run.replays == 0);
   CHECK(run.losses.back() < run.losses.front() + 1);
 }
 #endif

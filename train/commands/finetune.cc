@@ -57,8 +57,7 @@ Usage usage() {
            {"only", "NAME", "one run alone (lr-1e-05-seed-1), on this or another machine; no summary"},
            {"jobs", "N", "runs at a time; the threads are shared among them", "1"},
            {"resume", "", "go on with the runs in RUN"},
-           {"dry-run", "", "print the plan, its config and memory, and stop"}},
-          /*on_devices=*/false),
+           {"dry-run", "", "print the plan, its config and memory, and stop"}}),
       "Recipes, metrics and files: docs/11-measuring-models.md. Ctrl-C leaves a checkpoint; --resume goes on.\n"};
 }
 
@@ -267,6 +266,7 @@ int cmd_finetune(int argc, char** argv) {
   const Arguments args(usage(), argc, argv);
   const auto started = std::chrono::steady_clock::now();
   apply_threads(args);
+  require_cpu(args, "fine-tuning computes");
   const FineTuneRequest request = request_of(args);
   const std::string out = args.text("out"), answers = args.text("predict");
   const int64_t jobs = args.integer("jobs", 1, 1024);

@@ -33,8 +33,7 @@ std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model) {
 }
 
 nn::Precision cpu_precision(const Arguments& args) {
-  check(args.text("device") == "cpu", "--device ", args.text("device"),
-        ": probes compute on the cpu only (train, eval, generate, forward, gradcheck and bench take others)");
+  require_cpu(args, "probes compute");
   return precision_of(args);
 }
 

@@ -101,7 +101,7 @@ MicroBatch glue_batch(const models::ModelConfig& model, const GlueData& data, co
     std::fill_n(mask.begin() + ptrdiff_t(begin), length, 1);
     if (row.text.second > 0)
       for (size_t t = size_t(row.text.second); t < length; ++t) types[begin + t] = 1;
-    classes.push_back(int32_t(row.label));
+    classes.push_back(row.label < 0 ? engine::kNotScored : int32_t(row.label));  // of a test set: unknown
     scores.push_back(row.label);
   }
   const engine::Shape shape = {n, int64_t(longest)};

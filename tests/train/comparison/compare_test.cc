@@ -122,7 +122,7 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
   }
 }
 
-TEST_CASE("--extend goes on by factors of two until the best rate lies inside", "[medium]") {
+TEST_CASE("flags: --extend goes on by factors of two until the best rate lies inside", "[medium]") {
   CompareJob job;
   const ProgramEnd out = run_normlab(
       job.arguments("a", "--seeds 1 --jobs 2 --lr 0.0005,0.001 --extend --no-stop pre_ln normformer"));
@@ -147,7 +147,7 @@ TEST_CASE("--extend goes on by factors of two until the best rate lies inside", 
   }
 }
 
-TEST_CASE("--same-init gives all placements one rule, and the table says which") {
+TEST_CASE("flags: --same-init gives all placements one rule, and the table says which") {
   CompareJob job;
   const auto inits = [&](const std::string& name, const std::string& rest) {
     const ProgramEnd out = run_normlab(job.arguments(name, "--seeds 1 --set budget.steps=3 " + rest + " pre_ln hybridnorm"));
@@ -165,7 +165,7 @@ TEST_CASE("--same-init gives all placements one rule, and the table says which")
   CHECK(inits("same", "--same-init normal") == std::vector<std::string>{"normal", "normal"});
 }
 
-TEST_CASE("--match time gives each placement the updates that fit the baseline's time, and decays within them",
+TEST_CASE("flags: --match time gives each placement the updates that fit the baseline's time, and decays within them",
           "[medium]") {
   CompareJob job;
   const ProgramEnd out = run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 pre_ln normformer"));

@@ -264,7 +264,7 @@ TEST_CASE("each mistake of finetune has its line") {
   refused(of("--predict x.tsv"), "no test file of cola");
   refused(of("--set data.batch=3"), "--batch has it");
   refused(of("--set precision=bf16 --precision f64"), "--precision f64 says another");
-  refused(of("--device cuda"), "this build computes on the cpu only");
+  refused(of("--device cuda"), "fine-tuning computes on the cpu only");
   files.model("causal", {{"objective", "clm"}});
   refused(of("", "causal"), "a causal model");
   files.model("special", Json::object(), {"<s>", "<pad>", "<mask>", "<x>"});
