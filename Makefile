@@ -4,7 +4,8 @@ SHELL := /bin/bash -o pipefail
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
-  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libboost-context-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
+  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libboost-context-dev libprotobuf-dev protobuf-compiler libjs-dygraphs \
+  libopenmpi-dev openmpi-bin
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
 FUZZ_SECONDS ?= 60
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
@@ -14,7 +15,7 @@ help:
 	@echo "make build      build/normlab, Release"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
-	@echo "make test       build, then every test labelled fast or medium"
+	@echo "make test       build, then every test labelled fast, medium or dist"
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
 	@echo "make check-arm64   does the engine, with all above it, compile for 64-bit Arm"
@@ -36,6 +37,7 @@ build: setup $(BUILD)/build.ninja
 test: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 	ctest --test-dir $(BUILD) -L 'fast|medium' --output-on-failure --no-tests=error -j $(JOBS)
+	ctest --test-dir $(BUILD) -L dist --output-on-failure
 
 test-slow: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)

@@ -264,10 +264,14 @@ void apply_override(Json& json, const std::string& text) {
 }
 
 TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
-  Json json = path.empty() ? Json::object() : engine::read_json(path, size_t(16) << 20);
-  check(json.is_object(), path, ": expected an object, got ", json.type_name());
+  return overridden_config(path.empty() ? Json::object() : engine::read_json(path, size_t(16) << 20),
+                           path.empty() ? "config" : path, overrides);
+}
+
+TrainConfig overridden_config(Json json, const std::string& what, const std::vector<std::string>& overrides) {
+  check(json.is_object(), what, ": expected an object, got ", json.type_name());
   for (const std::string& text : overrides) apply_override(json, text);
-  return parse_config(json, path.empty() ? "config" : path);
+  return parse_config(json, what);
 }
 
 Json config_json(const TrainConfig& config) {

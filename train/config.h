@@ -25,6 +25,7 @@ enum class Counting : uint8_t { split, completed, current };
 enum class DecayShape : uint8_t { linear, sqrt, cosine };
 enum class PrecisionKind : uint8_t { f32, bf16, f16 };
 enum class DeviceKind : uint8_t { cpu, cuda, cuda_host };
+enum class SumOrder : uint8_t { fast, tree };
 
 struct DataConfig {
   std::string tokenizer, train, valid;
@@ -94,6 +95,14 @@ struct EmaConfig {
   double decay = 0;
 };
 
+struct ParallelConfig {
+  int64_t zero = 0;
+  SumOrder sum = SumOrder::fast;
+  double bucket_mib = 32;
+  double timeout = 600;
+  bool check = false;
+};
+
 struct TrainConfig {
   engine::Json model = engine::Json::object();
   DataConfig data;
@@ -108,6 +117,7 @@ struct TrainConfig {
   CheckpointConfig checkpoint;
   LogConfig log;
   EmaConfig ema;
+  ParallelConfig parallel;
   bool activation_checkpointing = false;
   int64_t seed = 1;
   int64_t threads = 0;
@@ -151,6 +161,9 @@ TrainConfig parse_config(const engine::Json& json, const std::string& what);
 /// Reads a config file ("" for none) and applies overrides "a.b=c" in order. Every value is checked once, at
 /// the end.
 TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides);
+/// The same of JSON that was read already; `what` names it.
+TrainConfig overridden_config(engine::Json json, const std::string& what,
+                              const std::vector<std::string>& overrides);
 /// Sets one key in config JSON from "a.b=c"; c is JSON, or text where the key holds text.
 void apply_override(engine::Json& json, const std::string& override_text);
 /// Every key with its value; parse_config of it gives the same config.

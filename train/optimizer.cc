@@ -21,19 +21,27 @@ double group_decay(const OptimConfig& config, ParameterGroup group) {
 }
 
 Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
+    : Optimizer(parameters, config, {{0, parameters.elements(), 0}}) {}
+
+Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config, const std::vector<nn::Piece>& pieces)
     : parameters_(parameters), config_(config) {
-  for (int g = 0; g < nn::kParameterGroups; ++g) {
-    const auto [begin, end] = parameters.range(ParameterGroup(g));
-    const double decay = group_decay(config, ParameterGroup(g));
-    // Matrices (with embeddings) and vectors stay apart: only one side has copies in the compute dtype.
-    const bool joins =
-        !stretches_.empty() && stretches_.back().weight_decay == decay && g != int(ParameterGroup::norm);
-    if (joins)
-      stretches_.back().end = end;
-    else if (end > begin)
-      stretches_.push_back({begin, end, decay});
+  int64_t n = 0;
+  for (const nn::Piece& piece : pieces) {
+    for (int g = 0; g < nn::kParameterGroups; ++g) {
+      const auto [first, last] = parameters.range(ParameterGroup(g));
+      const int64_t begin = std::max(first, piece.begin), end = std::min(last, piece.end);
+      if (begin >= end) continue;
+      const double decay = group_decay(config, ParameterGroup(g));
+      // Matrices (with embeddings) and vectors stay apart: only one side has copies in the compute dtype.
+      const bool joins = !stretches_.empty() && stretches_.back().weight_decay == decay &&
+                         stretches_.back().end == begin && g != int(ParameterGroup::norm) && begin > piece.begin;
+      if (joins)
+        stretches_.back().end = end;
+      else
+        stretches_.push_back({begin, end, piece.at + begin - piece.begin, decay});
+    }
+    n = piece.at + piece.end - piece.begin;
   }
-  const int64_t n = parameters.values().numel();
   const DType dtype = engine::compute_dtype(parameters.precision().master);
   const engine::Device device = parameters.precision().device;
   const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
@@ -49,9 +57,11 @@ void Optimizer::step(double lr, double factor) {
 }
 
 void Optimizer::step_stretch(const Stretch& s, double lr, double factor) {
-  const auto part = [&](const Tensor& t) { return t.defined() ? t.slice(0, s.begin, s.end) : t; };
-  const Tensor p = part(parameters_.values()), g = part(parameters_.grads()), m = part(first_),
-               v = part(second_);
+  const auto part = [&](const Tensor& t) {
+    return t.defined() ? t.slice(0, s.at, s.at + s.end - s.begin) : t;
+  };
+  const Tensor p = parameters_.values(s.begin, s.end), g = parameters_.grads().slice(0, s.begin, s.end),
+               m = part(first_), v = part(second_);
   const Tensor low = has_masters() ? parameters_.copies(s.begin, s.end) : Tensor();
   const engine::AdamOptions adam{.lr = lr,
                                  .beta1 = config_.betas[0],
@@ -79,31 +89,22 @@ void Optimizer::step_stretch(const Stretch& s, double lr, double factor) {
   }
 }
 
-engine::NamedTensors Optimizer::state() const {
+engine::NamedTensors Optimizer::moments() const {
   engine::NamedTensors tensors;
   if (first_.defined()) tensors.emplace_back("first_moment", first_);
   if (second_.defined()) tensors.emplace_back("second_moment", second_);
-  tensors.emplace_back("counters", Tensor::from({double(updates_), previous_lr_}, {2}, DType::f64));
   return tensors;
 }
 
-void Optimizer::restore(const engine::Safetensors& file) {
+void Optimizer::check_file(const engine::Safetensors& file) const {
   for (const auto& [name, tensor] : {std::pair{"first_moment", first_}, std::pair{"second_moment", second_}})
     check(tensor.defined() == (file.find(name) != nullptr), file.path(), ": ", name,
           tensor.defined() ? " is missing" : " is there", ": written by another optimizer than optim.name");
-  const auto load = [&](const Tensor& into, const char* name) {
-    if (!into.defined()) return;
-    const Tensor stored = file.load(name, into.dtype());
-    check(stored.shape() == into.shape(), file.path(), ": ", name, " is ", stored.shape(),
-          ", this model needs ", into.shape());
-    into.copy_from(stored);
-  };
-  load(first_, "first_moment");
-  load(second_, "second_moment");
-  const Tensor counters = file.load("counters", DType::f64);
-  check(counters.shape() == engine::Shape{2}, file.path(), ": counters must be [2]");
-  updates_ = int64_t(counters.data<double>()[0]);
-  previous_lr_ = counters.data<double>()[1];
+}
+
+void Optimizer::set_counters(const std::vector<double>& counters) {
+  updates_ = int64_t(counters[0]);
+  previous_lr_ = counters[1];
 }
 
 }  // namespace train

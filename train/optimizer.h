@@ -1,5 +1,6 @@
-// The optimizer of a run: moments in flat arenas, one kernel call for each stretch of parameters that share a
-// weight decay. Read first: engine/ops/optimizer.h, nn/parameters.h.
+// The optimizer of a run: moments in flat tensors, one kernel call for each stretch of parameters that share a
+// weight decay. It changes the pieces of the arenas that it is given: one of several ranks has its own
+// (shards.h). Read first: engine/ops/optimizer.h, nn/parameters.h.
 #pragma once
 
 #include "engine/io/safetensors.h"
@@ -10,7 +11,9 @@ namespace train {
 
 class Optimizer {
  public:
+  /// Of everything, or of these pieces.
   Optimizer(nn::Parameters& parameters, const OptimConfig& config);
+  Optimizer(nn::Parameters& parameters, const OptimConfig& config, const std::vector<nn::Piece>& pieces);
 
   /// One update from the gradient arena, each gradient multiplied by `factor` first; refreshes the compute
   /// copies.
@@ -18,13 +21,17 @@ class Optimizer {
   /// Updates done so far.
   int64_t updates() const { return updates_; }
 
-  /// Moments and counters, for checkpoints.
-  engine::NamedTensors state() const;
-  void restore(const engine::Safetensors& file);
+  /// The moments of its pieces, by the names that they have in checkpoints.
+  engine::NamedTensors moments() const;
+  /// What else a checkpoint keeps: updates and the last learning rate.
+  std::vector<double> counters() const { return {double(updates_), previous_lr_}; }
+  void set_counters(const std::vector<double>& counters);
+  /// Error: a checkpoint's file is of another optimizer.
+  void check_file(const engine::Safetensors& file) const;
 
  private:
   struct Stretch {
-    int64_t begin, end;
+    int64_t begin, end, at;  // at: in the moments
     double weight_decay;
   };
   void step_stretch(const Stretch& s, double lr, double factor);

@@ -88,10 +88,14 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode) {
   return bar + text;
 }
 
-Progress::Progress(int64_t every)
-    : every_(std::max<int64_t>(1, every)), terminal_(has_lines_to_clear()), unicode_(locale_is_utf8()) {}
+Progress::Progress(int64_t every, bool silent)
+    : every_(std::max<int64_t>(1, every)),
+      silent_(silent),
+      terminal_(has_lines_to_clear()),
+      unicode_(locale_is_utf8()) {}
 
 void Progress::update(const ProgressState& state) {
+  if (silent_) return;
   if (!terminal_) {
     const bool first = !std::exchange(begun_, true);
     if (first || state.step % every_ == 0 || state.done >= 1)
@@ -107,6 +111,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
+  if (silent_) return;
   std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }

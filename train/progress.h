@@ -30,7 +30,8 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode);
 class Progress {
  public:
   /// `every`: updates between plain lines when stderr is no terminal; the first update has one in any case.
-  explicit Progress(int64_t every);
+  /// `silent`: says nothing at all, as ranks do whose words rank 0 has already.
+  explicit Progress(int64_t every, bool silent = false);
   ~Progress() { finish(); }
 
   /// After an update. On a terminal it redraws at most ten times a second.
@@ -42,7 +43,7 @@ class Progress {
 
  private:
   int64_t every_;
-  bool terminal_, unicode_;
+  bool silent_, terminal_, unicode_;
   double last_drawn_ = -1;
   bool begun_ = false;
   std::string shown_;

@@ -29,9 +29,14 @@ engine::Rng dropout_rng(uint64_t seed, int64_t index) {
 
 bool Update::Gradients::finite() const { return std::isfinite(norm) && std::isfinite(loss); }
 
-Update::Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
-               LossScaler* scaler, const UpdateOptions& options)
-    : model_(model), optimizer_(optimizer), communicator_(communicator), scaler_(scaler), options_(options) {}
+Update::Update(models::Transformer& model, Optimizer& optimizer, Shards& shards, LossScaler* scaler,
+               const UpdateOptions& options)
+    : model_(model),
+      optimizer_(optimizer),
+      shards_(shards),
+      scaler_(scaler),
+      options_(options),
+      exchange_(model.parameters(), shards, options.sum) {}
 
 Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const {
   nn::Context context = model_.context();
@@ -48,40 +53,56 @@ Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkp
   return {nats.detach(), total};
 }
 
-Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t first) {
-  Gradients g;
-  nn::Parameters& parameters = model_.parameters();
-  parameters.clear_gradients();
-  // Stays where the model is until the update is whole.
-  Tensor nats = Tensor::zeros({}, engine::DType::f64, parameters.precision().device);
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (batches[i].scored == 0) continue;
-    const double start = now();
-    engine::Rng rng = rng_of(i, first);
-    engine::Tape tape;
-    const engine::TapeScope scope(tape);
-    const Loss sums = loss(batches[i], rng, options_.checkpointing);
-    const double middle = now();
-    tape.backward(sums.total);
-    nats = engine::add(nats, sums.nats);
-    g.scored += batches[i].scored;
-    g.forward_seconds += middle - start;
-    g.backward_seconds += now() - middle;
+void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, const Tensor& nats,
+                           Gradients& g) {
+  for (size_t turn = 0; turn < batches.size(); ++turn) {
+    const size_t i = size_t(exchange_.batch(int64_t(turn)));
+    exchange_.begin_turn(int64_t(turn));
+    if (batches[i].scored > 0) {
+      const double start = now();
+      engine::Rng rng = rng_of(i, first);
+      engine::Tape tape;
+      tape.listener = exchange_.listener();
+      const engine::TapeScope scope(tape);
+      const Loss sums = loss(batches[i], rng, options_.checkpointing);
+      const double middle = now();
+      tape.backward(sums.total);
+      nats.slice(0, int64_t(i), int64_t(i) + 1).copy_from(sums.nats.reshape({1}));
+      g.scored += batches[i].scored;
+      g.forward_seconds += middle - start;
+      g.backward_seconds += now() - middle;
+    }
+    exchange_.end_turn(int64_t(turn));
   }
-  parameters.complete_gradients();
+}
 
+Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t first, const RankWord& mine) {
+  Gradients g;
+  const engine::Communicator& communicator = shards_.communicator();
+  // Stay where the model is until the update is whole.
+  const Tensor nats =
+      Tensor::zeros({int64_t(batches.size())}, engine::DType::f64, model_.parameters().precision().device);
+  RankWord word = mine;
+  exchange_.begin(int64_t(batches.size()));
+  try {
+    if (word.trouble.code == 0) differentiate(batches, first, nats, g);
+  } catch (...) {
+    if (communicator.size() == 1) throw;
+    word.trouble = engine::Communicator::current_trouble();
+  }
   // Sums over all ranks; the factor divides them by the scored positions of all ranks.
-  communicator_.all_reduce(parameters.grads());
-  const double sum = engine::sum_over_ranks(communicator_, nats.item());
-  g.scored = int64_t(engine::sum_over_ranks(communicator_, double(g.scored)));
-  engine::check(g.scored > 0, "micro-batch ", first,
+  word.scored = g.scored;
+  g.agreement = exchange_.finish(nats.to_vector(), word);
+  if (!g.agreement.troubles.empty()) return g;
+  g.scored = g.agreement.scored;
+  engine::check(g.scored > 0, "micro-batch ", first - communicator.rank(),
                 " of the run and those of its update: no position is scored");
-  g.loss = sum / double(g.scored);
+  g.loss = g.agreement.nats / double(g.scored);
 
   GradientFactor factor(scaler_ ? scaler_->scale() : 1);
   factor.multiply(1.0 / double(g.scored));
   g.unclipped = factor.value();
-  g.norm = factor.norm(std::sqrt(engine::sum_of_squares(parameters.grads())));
+  g.norm = factor.norm(std::sqrt(g.agreement.squares));
   if (scaler_)
     factor.clip(g.norm, options_.clip);
   else
@@ -93,8 +114,12 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
 
 void Update::apply(const Gradients& gradients, double lr, const Tensor& average) {
   optimizer_.step(lr, gradients.factor);
+  shards_.publish();
   models::normalize_ngpt(model_);
-  if (average.defined()) engine::ema_step(average, model_.parameters().values(), options_.ema_decay);
+  if (!average.defined()) return;
+  for (const nn::Piece& p : shards_.pieces())
+    engine::ema_step(average.slice(0, p.at, p.at + p.end - p.begin),
+                     model_.parameters().values(p.begin, p.end), options_.ema_decay);
 }
 
 std::string Update::find_bad_number(std::span<const MicroBatch> batches, int64_t first) {
@@ -110,7 +135,7 @@ std::string Update::find_bad_number(std::span<const MicroBatch> batches, int64_t
         return engine::join_text("gradient of ", p->name, ": ", what);
     }
   }
-  return "the gradients of every micro-batch are finite; their sum is not";
+  return kSumNotFinite;
 }
 
 }  // namespace train

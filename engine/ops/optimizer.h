@@ -13,6 +13,10 @@ namespace engine {
 /// Sum of squares of all elements, accumulated in double over fixed chunks; not finite when any element is
 /// not.
 double sum_of_squares(const Tensor& flat);
+/// The same before it is added up: one sum for each kSquaresBlock elements, the last of what is left. Added
+/// in order they are sum_of_squares().
+std::vector<double> sums_of_squares(const Tensor& flat);
+constexpr int64_t kSquaresBlock = 16384;
 
 struct AdamOptions {
   double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;

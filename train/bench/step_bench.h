@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/bench/result.h"
+#include "engine/comm/communicator.h"
 #include "engine/core/dtype.h"
 #include "models/config.h"
 
@@ -34,5 +35,12 @@ struct StepOptions {
 /// With `against`: in place of the first step and memory a row with the median ratio of two neighbouring
 /// steps.
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
+
+/// The same steps on all ranks, beside those of rank 0 by itself: tokens/s of all (ceiling: ranks times those
+/// of one, fraction: the efficiency), what the exchange of gradients takes by itself, how much of it a step
+/// is longer by, and the efficiency that rank_plan.h predicts from these times. `zero`: as parallel.zero. All
+/// ranks take part; the results are rank 0's.
+std::vector<engine::BenchResult> bench_step_on_ranks(const StepWork& work, const StepOptions& options,
+                                                     engine::Communicator& communicator, int zero);
 
 }  // namespace train

@@ -15,6 +15,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/comm/world.h"
 #include "train/commands/cli_help.h"
 #include "train/failure.h"
 
@@ -28,6 +29,18 @@ void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), s
 
 void print_error(const std::string& program, const std::string& message) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), engine::message_line(message).c_str());
+}
+
+/// An error that other ranks do not know of.
+int end_with_error(const std::string& program, const std::string& message, int code) {
+  const engine::Place* place = engine::place_in_world();
+  if (place == nullptr || place->size == 1) {
+    print_error(program, message);
+  } else {
+    print_error(program, engine::join_text("rank ", place->rank, " (", place->host, "): ", message));
+    engine::leave_world(code, /*together=*/false);
+  }
+  return code;
 }
 
 const Command& find_command(const CommandTable& table, const std::string& word) {
@@ -52,6 +65,12 @@ int run_word(const CommandTable& table, int argc, char** argv, std::string& prog
   if (word == "--version" && !table.version.empty()) {
     print(table.program + " " + table.version + "\n");
     return 0;
+  }
+  if (engine::launched_ranks() > 1 && table.top) {
+    engine::world().agree([&] {
+      const Command& command = find_command(table, word);
+      check(command.on_ranks, word, " runs on one process; a launcher started ", engine::launched_ranks());
+    });
   }
   const Command& command = find_command(table, word);
   program += " " + word;
@@ -99,20 +118,18 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
     } catch (const HelpShown&) {
     }
     if (code != 0 || (std::fflush(stdout) == 0 && !std::ferror(stdout))) return code;
-    print_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")");
-    return 2;
+    return end_with_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")", 2);
+  } catch (const engine::RankError& e) {
+    if (e.what()[0] != '\0') print_error(program, e.what());
+    return e.code;
   } catch (const engine::Error& e) {
-    print_error(program, e.what());
-    return 2;
+    return end_with_error(program, e.what(), 2);
   } catch (const Failure& e) {
-    print_error(program, e.what());
-    return 1;
+    return end_with_error(program, e.what(), 1);
   } catch (const std::bad_alloc&) {
-    print_error(program, "out of memory");
-    return 1;
+    return end_with_error(program, "out of memory", 1);
   } catch (const std::exception& e) {
-    print_error(program, std::string("internal error: ") + e.what());
-    return 1;
+    return end_with_error(program, std::string("internal error: ") + e.what(), 1);
   }
 }
 

@@ -21,6 +21,7 @@ namespace train {
 struct Command {
   std::string name, summary;
   int (*run)(int argc, char** argv);
+  bool on_ranks = false;  // whether several ranks of a launcher may run it together; it then joins them
 };
 
 /// Commands behind one program name; nests ("normlab" has "tokenizer", "normlab tokenizer" has "train").
@@ -29,9 +30,11 @@ struct CommandTable {
   std::string about;    // one line
   std::vector<Command> commands;
   std::string version;  // for --version; empty: no such flag
+  bool top = false;     // the program itself: where it is said which commands run on several ranks
 };
 
-/// Finds argv[1] in the table and runs it. engine::Error gives one line on stderr and 2, Failure one line and
+/// Finds argv[1] in the table and runs it, alone or, under a launcher, on all ranks together
+/// (engine/comm/world.h): an error that all of them know of is said by one, any other one ends all. engine::Error gives one line on stderr and 2, Failure one line and
 /// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
 

@@ -4,7 +4,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
+#include "engine/comm/world.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 
@@ -25,7 +27,7 @@ int main(int argc, char** argv) {
   reserve_standard_descriptors();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) is then an error of write()
   const std::vector<Command> commands = {
-      {"bench", "matrix products and ops against this machine's ceilings", cmd_bench},
+      {"bench", "matrix products and ops against this machine's ceilings", cmd_bench, true},
       {"compare", "placements side by side, with error bars", cmd_compare},
       {"convert", "a model directory to or from Hugging Face's format, bit for bit", cmd_convert},
       {"corpus", "text by name or path, cleaned and split", cmd_corpus},
@@ -39,9 +41,12 @@ int main(int argc, char** argv) {
       {"probe", "gradients, gains and attention by layer; the rate at which training breaks", cmd_probe},
       {"report", "one page of curves, gradients, gains and tables", cmd_report},
       {"tokenizer", "learn and use tokenizers; import GPT-2's and RoBERTa's", cmd_tokenizer},
-      {"train", "pretrain a causal or masked language model", cmd_train},
+      {"train", "pretrain a causal or masked language model", cmd_train, true},
   };
-  return run_commands(
-      {"normlab", "trains transformers and shows what norm placement does", commands, NORMLAB_VERSION}, argc,
-      argv);
+  const int code = run_commands({"normlab", "trains transformers and shows what norm placement does", commands,
+                                 NORMLAB_VERSION, /*top=*/true},
+                                argc, argv);
+  std::fflush(stdout);
+  engine::leave_world(code, /*together=*/true);
+  return code;
 }
