@@ -114,12 +114,12 @@ test-tsan: setup
 	ninja -C build-tsan
 	ctest --test-dir build-tsan -L fast --output-on-failure --no-tests=error -j $(JOBS)
 
-# Compiles every box but the file that needs a generated header; kernels down to assembly.
+# Compiles every box but the files that need a generated header or MPI; kernels down to assembly.
 ARM64 := aarch64-linux-gnu-g++ -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter \
   -Wno-missing-field-initializers -Wno-maybe-uninitialized -DENGINE_HAS_base=1 -DENGINE_ISA=base \
   -DNORMLAB_VERSION='""' -I. \
   -isystem /usr/include/eigen3 -idirafter /usr/include
-ARM64_SKIPPED := train/tensorboard.cc
+ARM64_SKIPPED := train/tensorboard.cc engine/comm/plugins/plugin_mpi.cc
 check-arm64: PACKAGES += g++-aarch64-linux-gnu
 check-arm64: setup
 	find engine nn models data train -name '*_cpu.cc' -print0 | xargs -0 -n1 -P$(JOBS) $(ARM64) -O1 -S -o /dev/null

@@ -2,6 +2,7 @@
 #include "train/gradient_exchange.h"
 
 #include <cstring>
+#include <utility>
 
 #include "engine/base/text.h"
 #include "engine/ops/optimizer.h"
@@ -85,6 +86,7 @@ engine::GradientListener* GradientExchange::listener() {
 }
 
 void GradientExchange::on_grad_ready(engine::Parameter& p) {
+  if (!std::exchange(p.grad_written, true)) p.grad.fill(0);  // used, but nothing that was differentiated needs it
   each_bucket(shards_.buckets(), p.grad.offset(), p.grad.offset() + p.grad.numel(),
               [&](size_t i) { --waiting_[i]; });
   start_ready();

@@ -16,6 +16,7 @@ constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 struct sigaction old_actions[std::size(kSignals)];
 std::mutex guards_mutex;
 int guards = 0;  // ranks that are threads have one each
+volatile std::sig_atomic_t silent = 0;
 
 void on_signal(int signal) {
   if (engine::stop_requested()) {
@@ -23,15 +24,17 @@ void on_signal(int signal) {
     return;
   }
   engine::request_stop();
+  if (silent) return;
   const char text[] = "\nstopping at the next safe point; once more to stop at once\n";
   [[maybe_unused]] const ssize_t n = write(2, text, sizeof text - 1);
 }
 
 }  // namespace
 
-SignalGuard::SignalGuard() {
+SignalGuard::SignalGuard(bool speaks) {
   const std::lock_guard lock(guards_mutex);
   if (guards++ > 0) return;
+  silent = !speaks;
   engine::clear_stop();
   struct sigaction action {};
   action.sa_handler = on_signal;

@@ -9,7 +9,8 @@ namespace train {
 /// process at once. A further SIGHUP does not: the kernel and the shell both send one. What the parent had ignored (nohup, a script's job in the background) stays ignored.
 class SignalGuard {
  public:
-  SignalGuard();
+  /// `speaks`: whether a signal is answered by a line on stderr; one rank's is enough.
+  explicit SignalGuard(bool speaks = true);
   ~SignalGuard();
   SignalGuard(const SignalGuard&) = delete;
   SignalGuard& operator=(const SignalGuard&) = delete;

@@ -319,7 +319,7 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
-  SignalGuard signals;
+  SignalGuard signals(leads());
   RunCounters& c = state_.counters;
   peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
   char line[160];

@@ -237,10 +237,10 @@ int64_t Communicator::start_sum(const Tensor& source, const Tensor& target, std:
     const int64_t size = size_of(from.dtype()), own = parts[size_t(rank()) + 1] - parts[size_t(rank())];
     std::vector<int64_t> received;
     for (int r = 0; r <= n; ++r) received.push_back(r * own * size);
-    const std::unique_ptr<char[]> scratch(new char[size_t(n * own * size) + 1]);
-    transport.all_to_all(static_cast<const char*>(from.raw()), in_bytes(parts, size).data(), scratch.get(),
+    if (scratch_.size() < size_t(n * own * size)) scratch_.resize(size_t(n * own * size));
+    transport.all_to_all(static_cast<const char*>(from.raw()), in_bytes(parts, size).data(), scratch_.data(),
                          received.data());
-    tree_sum(scratch.get(), n, own, from.dtype(), static_cast<char*>(part_of(to, parts, rank()).raw()),
+    tree_sum(scratch_.data(), n, own, from.dtype(), static_cast<char*>(part_of(to, parts, rank()).raw()),
              to.dtype());
     if (gathered == Gathered::all)
       transport.all_gather(static_cast<char*>(to.raw()), in_bytes(parts, size_of(to.dtype())).data());

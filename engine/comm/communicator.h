@@ -142,6 +142,7 @@ class Communicator {
   CommunicatorOptions options_;
   std::string moment_;
   std::unique_ptr<Transport> transport_;  // of the thread
+  std::vector<char> scratch_;             // of the thread, kept: fresh pages would cost more than the sums
   std::thread thread_;
   std::mutex mutex_;  // of all that follows, options_ and moment_
   std::condition_variable changed_;

@@ -24,15 +24,10 @@ int number_in(const char* name, int fallback) {
   return text && *text ? std::atoi(text) : fallback;
 }
 
-/// This process's rank by the environment alone: for what is said before ranks can talk.
-int environment_rank() {
-  return number_in("OMPI_COMM_WORLD_RANK", number_in("PMIX_RANK", number_in("SLURM_PROCID", 0)));
-}
-
 /// An error that every rank runs into before it can talk to the others: rank 0 says it, and the others leave
 /// it the time to do so, because a launcher ends all ranks as soon as one has failed.
 [[noreturn]] void fail_apart(const std::string& words) {
-  if (environment_rank() == 0) throw Error(words);
+  if (launched_rank() == 0) throw Error(words);
   ::sleep(1);
   throw RankError(2, "");
 }
@@ -78,6 +73,10 @@ std::string build_of_program() {
 }
 
 }  // namespace
+
+int launched_rank() {
+  return number_in("OMPI_COMM_WORLD_RANK", number_in("PMIX_RANK", number_in("SLURM_PROCID", 0)));
+}
 
 int launched_ranks() {
   if (const int n = number_in("OMPI_COMM_WORLD_SIZE", 0); n > 0) return n;

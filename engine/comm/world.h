@@ -13,6 +13,8 @@ namespace engine {
 
 /// How many ranks the environment speaks of; 1 without a launcher.
 int launched_ranks();
+/// Which of them this process is, by the environment alone: for what is said before they can talk.
+int launched_rank();
 
 /// This program's communicator; the first call joins the others. Error (said by one rank): no plug-in, ranks
 /// of different builds, or several tasks of SLURM that cannot know each other.

@@ -199,7 +199,8 @@ int bench_text(int argc, char** argv) {
 }  // namespace
 
 int cmd_bench(int argc, char** argv) {
-  if (engine::Communicator& ranks = engine::world(); ranks.size() > 1) {
+  if (engine::launched_ranks() > 1 && !asks_for_help(argc, argv)) {
+    engine::Communicator& ranks = engine::world();
     const std::string word = argc > 1 ? argv[1] : "";
     ranks.agree([&] {
       engine::check(word == "comm" || word == "step", "bench ", word, " runs on one process; a launcher started ",

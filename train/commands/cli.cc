@@ -37,6 +37,8 @@ int end_with_error(const std::string& program, const std::string& message, int c
   if (place == nullptr || place->size == 1) {
     print_error(program, message);
   } else {
+    // When all have the same, rank 0 says it and ends the others meanwhile.
+    if (place->rank > 0) ::sleep(1);
     print_error(program, engine::join_text("rank ", place->rank, " (", place->host, "): ", message));
     engine::leave_world(code, /*together=*/false);
   }
@@ -56,6 +58,17 @@ const Command& find_command(const CommandTable& table, const std::string& word) 
 
 /// `program` grows to the command that runs, so that its errors carry its full name.
 int run_word(const CommandTable& table, int argc, char** argv, std::string& program) {
+  if (table.top && engine::launched_ranks() > 1) {
+    if (asks_for_help(argc, argv)) {
+      if (engine::launched_rank() > 0) return 0;
+    } else {
+      engine::world().agree([&] {
+        check(argc > 1, "no command given; see ", program, " --help");
+        check(find_command(table, argv[1]).on_ranks, argv[1], " runs on one process; a launcher started ",
+              engine::launched_ranks());
+      });
+    }
+  }
   check(argc > 1, "no command given; see ", program, " --help");
   const std::string word = argv[1];
   if (word == "--help" || word == "-h") {
@@ -65,12 +78,6 @@ int run_word(const CommandTable& table, int argc, char** argv, std::string& prog
   if (word == "--version" && !table.version.empty()) {
     print(table.program + " " + table.version + "\n");
     return 0;
-  }
-  if (engine::launched_ranks() > 1 && table.top) {
-    engine::world().agree([&] {
-      const Command& command = find_command(table, word);
-      check(command.on_ranks, word, " runs on one process; a launcher started ", engine::launched_ranks());
-    });
   }
   const Command& command = find_command(table, word);
   program += " " + word;
@@ -103,6 +110,13 @@ void check_positionals(const Usage& usage, const std::vector<std::string>& given
 }
 
 }  // namespace
+
+bool asks_for_help(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    for (const char* word : {"--help", "-h", "--version"})
+      if (std::strcmp(argv[i], word) == 0) return true;
+  return false;
+}
 
 void print_text(const std::string& text) {
   static const bool terminal = ::isatty(STDOUT_FILENO) != 0;

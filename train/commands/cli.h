@@ -38,6 +38,9 @@ struct CommandTable {
 /// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
 
+/// Whether --help, -h or --version is among the words: what one rank answers, without joining the others.
+bool asks_for_help(int argc, char** argv);
+
 /// Writes text that comes from data to standard output: as it is to a file or a program, without what a
 /// terminal would obey (engine/base/text.h: printable) to a terminal.
 void print_text(const std::string& text);

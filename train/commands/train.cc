@@ -72,6 +72,7 @@ void warn_of_binding(const engine::Place& place) {
 
 int cmd_train(int argc, char** argv) {
   ignore_broken_pipes();
+  if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
   engine::Communicator& ranks = engine::world();
   const bool leads = ranks.rank() == 0;
   std::optional<Arguments> args;
