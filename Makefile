@@ -8,11 +8,13 @@ PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 l
   libopenmpi-dev openmpi-bin
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
 FUZZ_SECONDS ?= 60
+BOOK_PACKAGES := python3-venv libjs-katex
+BOOK_GENERATOR := mkdocs-material==9.8.2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 cuda-archs demo demo-mlm format clean
+.PHONY: help setup build test test-slow test-asan test-tsan fuzz check-arm64 cuda-archs demo demo-mlm figures book format clean
 help:
-	@echo "make build      build/normlab, Release"
+	@echo "make build      build/normlab, Release (about nine minutes on two cores, once)"
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
 	@echo "make test       build, then every test labelled fast, medium or dist"
@@ -20,6 +22,8 @@ help:
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
 	@echo "make check-arm64   does the engine, with all above it, compile for 64-bit Arm"
 	@echo "make cuda-archs    CUDA kernels by nvcc for 80 86 89 90a 100: no spills (needs CUDA)"
+	@echo "make figures    the figures of docs/ again (about ten minutes)"
+	@echo "make book       docs/ as one site, in build/book (its generator comes from PyPI)"
 	@echo "make fuzz       hostile files, a minute for each target (FUZZ_SECONDS=60), two at a time"
 
 # Installs only what is missing, so that a machine which has everything needs no network.
@@ -83,14 +87,15 @@ demo-mlm/tokenizer/tokenizer.json: demo-mlm/corpus/manifest.json
 	@touch $@
 
 %/run/finished: %/tokens/done
-	$(say) 'train: five minutes of docs/configs/$*.json (Ctrl-C stops; make $* goes on)'
+	$(say) 'train: docs/configs/$*.json$(if $(DEMO_SET), with $(DEMO_SET), (five minutes)) (Ctrl-C stops; make $* goes on)'
 	@$(NORMLAB) train --config docs/configs/$*.json $(DEMO_SET) --out $*/run --resume
 	@touch $@
 
 demo/run/sample.txt: demo/run/finished
 	$(say) 'sample: the model goes on from a prompt'
-	@$(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 | tee $@.part
-	@mv $@.part $@
+	@{ $(NORMLAB) generate --model demo/run --prompt "It is a truth" --tokens 120 --temperature 0.8 --top-k 50 2>$@.log || \
+	  { cat $@.log >&2; false; }; } | tee $@.part
+	@tail -n1 $@.log; rm -f $@.log; mv $@.part $@
 
 demo-mlm/run/sample.txt: demo-mlm/run/finished
 	$(say) 'fill-mask: what the model puts in place of <mask>'
@@ -139,6 +144,16 @@ fuzz: setup
 	cmake -S . -B build-fuzz -G Ninja -DNORMLAB_FUZZ=ON -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14
 	ninja -C build-fuzz $(patsubst tests/fuzz/%.cc,%,$(filter-out %_main.cc,$(wildcard tests/fuzz/fuzz_*.cc)))
 	tests/fuzz/run.py build-fuzz --seconds $(FUZZ_SECONDS)
+
+figures: build
+	NORMLAB=$(abspath $(NORMLAB)) docs/figures/make.py
+
+# The site searches only when it is served: python3 -m http.server -d build/book
+book: PACKAGES += $(BOOK_PACKAGES)
+book: setup
+	test -x $(BUILD)/book-venv/bin/mkdocs || { python3 -m venv $(BUILD)/book-venv && $(BUILD)/book-venv/bin/pip install -q $(BOOK_GENERATOR); }
+	NO_MKDOCS_2_WARNING=1 $(BUILD)/book-venv/bin/mkdocs build -q --strict -f book/mkdocs.yml -d $(abspath $(BUILD))/book
+	@echo 'build/book/index.html; with search: python3 -m http.server -d $(BUILD)/book'
 
 format:
 	git ls-files '*.cc' '*.h' | xargs clang-format -i

@@ -49,7 +49,7 @@ function(box name folder)
     file(TOUCH ${sources})
   endif()
   add_library(${name} STATIC ${sources})
-  target_include_directories(${name} PUBLIC ${include})
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${include}>)
   target_link_libraries(${name} PUBLIC ${arg_LINK})
   target_compile_definitions(${name} PRIVATE ${cuda_definitions})
 

@@ -3,7 +3,8 @@ find_package(nlohmann_json REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(Threads REQUIRED)
 
-set(ENGINE_CPU_LIBRARIES Eigen3::Eigen Threads::Threads)
+# Kernels alone include Eigen: who uses an installed library does not need it.
+set(ENGINE_CPU_LIBRARIES $<BUILD_INTERFACE:Eigen3::Eigen> Threads::Threads)
 set(ENGINE_BENCH_LIBRARIES "")  # peers that are timed beside our own products
 set(onednn_found OFF)
 if(NORMLAB_ONEDNN AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)

@@ -1,4 +1,4 @@
-// Dynamic masking of BERT and RoBERTa, as fairseq's MaskTokensDataset does it (docs/05-data.md has the rule
+// Dynamic masking of BERT and RoBERTa, as fairseq's MaskTokensDataset does it (docs/13-data.md has the rule
 // in words).
 //
 // The draw is a pure function of (seed, epoch, index): a new mask every epoch, the same one after a restart.

@@ -14,6 +14,8 @@
 #include "data/import_tokens.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
+#include "engine/base/crc32c.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "engine/base/folder.h"
 
@@ -126,6 +128,20 @@ Json describe(const Set& set, const PrepareOptions& options) {
   if (options.valid > 0) out["valid"] = options.valid;
   if (options.read.stdin_is_jsonl) out["stdin"] = "jsonl";
   return out;
+}
+
+/// A description with the checksum of each file's bytes: files that were written again with the same content are
+/// the same source.
+Json with_checksums(Json source) {
+  for (Json& file : source["files"]) {
+    if (!file.contains("bytes")) continue;  // no regular file
+    engine::InputFile in(json_string(file["path"], "path"));
+    std::vector<char> block(size_t(1) << 20);
+    uint32_t crc = 0;
+    while (const size_t n = in.read(block.data(), block.size())) crc = engine::crc32c(block.data(), n, crc);
+    file["crc32c"] = crc;
+  }
+  return source;
 }
 
 /// Fails when a file is not what it was when the work began.
@@ -271,8 +287,8 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
   const engine::FolderLock lock(options.folder);
   for (size_t i = 0; i < sets.size(); ++i) {
     const Set& set = sets[i];
-    ShardSet shards({options.folder, set.name, options.shard_tokens, sources[i], options.existing}, tokenizer,
-                    separator);
+    ShardSet shards({options.folder, set.name, options.shard_tokens, with_checksums(sources[i]), options.existing},
+                    tokenizer, separator);
     const bool was_finished = shards.finished();
     if (!was_finished) {
       Encoder encoder(tokenizer, options, shards, set.name);

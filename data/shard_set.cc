@@ -39,6 +39,22 @@ void copy_tokenizer(const ShardSetOptions& options, const Tokenizer& tokenizer) 
   tokenizer.save(options.folder);
 }
 
+/// Equal but for the times of files whose content is the same, and for checksums that an older record lacks.
+bool same_source(Json a, Json b) {
+  const auto files = [](Json& source) {
+    return source.is_object() && source.contains("files") && source["files"].is_array() ? &source["files"] : nullptr;
+  };
+  Json *old_files = files(a), *new_files = files(b);
+  if (old_files == nullptr || new_files == nullptr || old_files->size() != new_files->size()) return a == b;
+  for (size_t i = 0; i < old_files->size(); ++i) {
+    Json &x = (*old_files)[i], &y = (*new_files)[i];
+    if (!x.is_object() || !y.is_object()) continue;
+    const char* ignored = x.contains("crc32c") && y.contains("crc32c") ? "changed" : "crc32c";
+    x.erase(ignored), y.erase(ignored);
+  }
+  return a == b;
+}
+
 }  // namespace
 
 TokenizerHash hash_bytes(const std::string& hex) {
@@ -87,7 +103,8 @@ void ShardSet::load_record() {
           ": damaged; --force makes the set again");
   for (const auto& [key, value] : record_.items()) {
     const bool progress = key == "finished" || key == "shards";
-    check(progress || (old.contains(key) && old[key] == value), path, ": ", options_.name,
+    const bool same = old.contains(key) && (key == "source" ? same_source(old[key], value) : old[key] == value);
+    check(progress || same, path, ": ", options_.name,
           " was made from something else (\"", key, "\" differs); choose another folder, or --force");
   }
   for (const Json& shard : old["shards"])

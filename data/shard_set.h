@@ -23,7 +23,8 @@ enum class Existing { keep, replace };  // of shards that were made from somethi
 struct ShardSetOptions {
   std::string folder, name;
   int64_t shard_tokens = 0;  // most tokens in a shard
-  /// What the set is made from, apart from the tokenizer and shard_tokens: equal only if the tokens are.
+  /// What the set is made from, apart from the tokenizer and shard_tokens: equal only if the tokens are. Entries of
+  /// "files" have "changed" (when) and "crc32c"; where the checksums agree, the time does not matter.
   engine::Json source;
   Existing existing = Existing::keep;
 };

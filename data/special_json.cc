@@ -39,7 +39,7 @@ std::vector<AddedToken> read_special(const engine::SortedJson& json, const std::
   known.insert(known.end(), keys.begin(), keys.end());
   for (const auto& [key, value] : json.items()) {
     check(std::find(known.begin(), known.end(), key) != known.end(), what, ": unknown key \"", key,
-          "\" (nearest valid key: \"", engine::nearest_word(key, known), "\")");
+          "\"", engine::near_hint(key, known, " (nearest valid key: \""));
   }
   std::vector<AddedToken> special;
   for (const std::string& text : read_strings(json, "special", what)) {

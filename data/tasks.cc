@@ -65,7 +65,7 @@ const Task& find_task(const std::string& name) {
     names.push_back(task.task.name);
   }
   engine::fail("task \"", name, "\": expected ", engine::one_of(names),
-               " (nearest: ", engine::nearest_word(name, names), ")");
+               engine::near_hint(name, names, " (nearest: ", ")"));
 }
 
 const Names& names_of_variant(const std::string& task, const std::vector<Files>& files,

@@ -81,7 +81,7 @@ const Layout& find_layout(const std::string& name) {
     names.push_back(layout.task.name);
   }
   engine::fail("GLUE task \"", name, "\": expected ", engine::one_of(names),
-               " (nearest: ", engine::nearest_word(name, names), ")");
+               engine::near_hint(name, names, " (nearest: ", ")"));
 }
 
 /// A few rows of QQP's train file have too few fields; its readers pass over them. Elsewhere a wrong count is

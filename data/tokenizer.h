@@ -1,4 +1,4 @@
-// Text to token ids and back: one interface over all kinds. docs/05-data.md says when to use which.
+// Text to token ids and back: one interface over all kinds. docs/13-data.md says when to use which.
 //
 //   bpe, wordpiece, unigram, wordlevel   tokenizer.json as Hugging Face has it: pipeline/pipeline_tokenizer.h
 //   byte  the 256 bytes

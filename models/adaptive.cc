@@ -35,23 +35,6 @@ std::vector<Band> bands_of(const ModelConfig& config, const nn::Parameters& para
   return bands;
 }
 
-/// Positions whose id lies in the band, and those ids counted from its first.
-struct Members {
-  Tensor positions, ids;
-};
-Members members_of(const Band& band, const Tensor& ids) {
-  std::vector<int32_t> positions, local;
-  const Tensor host = ids.to(engine::Device::cpu);
-  const int32_t* id = host.data<int32_t>();
-  for (int64_t i = 0; i < ids.numel(); ++i) {
-    if (id[i] < band.first || id[i] >= band.last) continue;
-    positions.push_back(int32_t(i));
-    local.push_back(int32_t(id[i] - band.first));
-  }
-  const int64_t n = int64_t(local.size());
-  return {Tensor::from_ids(positions, {n}).to(ids.device()), Tensor::from_ids(local, {n}).to(ids.device())};
-}
-
 Tensor head_weight(const std::vector<Band>& bands, const nn::Parameters& parameters) {
   return engine::concat({use(*bands[0].words), use(parameters["head.clusters.weight"])}, 0);
 }
@@ -61,24 +44,20 @@ Tensor tail_input(const Band& band, const Tensor& x) { return engine::matmul(x, 
 
 }  // namespace
 
-Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters, const Tensor& ids,
+Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters, const InputRows& tokens,
                           DType dtype) {
-  const Tensor host = ids.to(engine::Device::cpu);
-  const int32_t* id = host.data<int32_t>();
-  for (int64_t i = 0; i < ids.numel(); ++i)
-    engine::check(id[i] >= 0 && id[i] < config.vocab_size, "embedding: id ", id[i], " at position ", i,
-                  " is outside the vocabulary of ", config.vocab_size);
+  const std::vector<Band> bands = bands_of(config, parameters);
   Tensor sum;
-  for (const Band& band : bands_of(config, parameters)) {
-    const Members members = members_of(band, ids);
+  for (size_t b = 0; b < bands.size(); ++b) {
+    const InputRows::Band& in = tokens.bands[b];
     const Tensor words =
-        engine::embedding(members.ids, use(*band.words), config.embed_scale, parameters.precision().compute);
-    const Tensor x = engine::linear(words, use(*band.projection), {}, {.dtype = dtype});
-    const Tensor ones = Tensor::full(members.ids.shape(), 1, engine::compute_dtype(dtype), ids.device());
-    const Tensor part = engine::scatter_rows(x, members.positions, ones, ids.numel());
+        engine::embedding(in.words, use(*bands[b].words), config.embed_scale, parameters.precision().compute);
+    const Tensor x = engine::linear(words, use(*bands[b].projection), {}, {.dtype = dtype});
+    const Tensor ones = Tensor::full(in.words.ids.shape(), 1, engine::compute_dtype(dtype), x.device());
+    const Tensor part = engine::scatter_rows(x, in.positions, ones);
     sum = sum.defined() ? engine::add(sum, part) : part;
   }
-  engine::Shape shape = ids.shape();
+  engine::Shape shape = tokens.shape;
   shape.append(config.width);
   return engine::reshape(sum, shape);
 }
@@ -101,28 +80,17 @@ Tensor adaptive_log_probabilities(const ModelConfig& config, const nn::Parameter
 }
 
 Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters, const Tensor& hidden,
-                     const Tensor& labels, double loss_scale) {
+                     const Targets& labels, double loss_scale) {
   const std::vector<Band> bands = bands_of(config, parameters);
-  const Tensor x = engine::reshape(engine::contiguous(hidden), {labels.numel(), config.width});
-  std::vector<int32_t> head_labels(size_t(labels.numel()));
-  const Tensor host = labels.to(engine::Device::cpu);
-  for (int64_t i = 0; i < labels.numel(); ++i) {
-    const int32_t label = host.data<int32_t>()[i];
-    head_labels[size_t(i)] = label;
-    for (size_t b = 1; b < bands.size(); ++b)
-      if (label >= bands[b].first && label < bands[b].last)
-        head_labels[size_t(i)] = int32_t(bands[0].last + int64_t(b) - 1);
-  }
+  const Tensor x = engine::reshape(engine::contiguous(hidden), {hidden.numel() / config.width, config.width});
   const engine::LinearCrossEntropyOptions options{.loss_scale = loss_scale};
-  Tensor loss = engine::linear_cross_entropy(
-      x, head_weight(bands, parameters), {},
-      Tensor::from_ids(head_labels, {labels.numel()}).to(labels.device()), options);
+  Tensor loss = engine::linear_cross_entropy(x, head_weight(bands, parameters), {}, labels.scored, options);
   for (size_t b = 1; b < bands.size(); ++b) {
-    const Members members = members_of(bands[b], labels);
-    if (members.ids.numel() == 0) continue;
-    const Tensor rows = engine::gather_rows(x, members.positions);
+    const Targets::Band& in = labels.bands[b - 1];
+    if (in.labels.scored() == 0) continue;
+    const Tensor rows = engine::gather_rows(x, in.rows);
     loss = engine::add(loss, engine::linear_cross_entropy(tail_input(bands[b], rows), use(*bands[b].words),
-                                                          {}, members.ids, options));
+                                                          {}, in.labels, options));
   }
   return loss;
 }

@@ -9,14 +9,14 @@
 // Sources: Baevski & Auli, arXiv 1809.10853; Grave et al., arXiv 1609.04309.
 #pragma once
 
-#include "models/config.h"
+#include "models/batch.h"
 #include "nn/parameters.h"
 
 namespace models {
 
-/// ids i32 [B, T] -> [B, T, d] in `dtype`.
+/// [B, T, d] in `dtype`.
 engine::Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters,
-                                  const engine::Tensor& ids, engine::DType dtype);
+                                  const InputRows& tokens, engine::DType dtype);
 
 /// Log-probabilities [..., V] of every word: what `forward` writes as logits (softmax of them is the
 /// distribution).
@@ -25,6 +25,6 @@ engine::Tensor adaptive_log_probabilities(const ModelConfig& config, const nn::P
 
 /// Sum over scored positions of -log p(label), shape [] f64; gradients times loss_scale.
 engine::Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters,
-                             const engine::Tensor& hidden, const engine::Tensor& labels, double loss_scale);
+                             const engine::Tensor& hidden, const Targets& labels, double loss_scale);
 
 }  // namespace models

@@ -31,8 +31,8 @@ Enum read_word(const Json& json, const std::string& what, const std::array<const
   for (size_t i = 0; i < n; ++i)
     if (word == names[i]) return Enum(i);
   const std::vector<std::string> valid(names.begin(), names.end());
-  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\" (nearest valid: \"",
-               engine::nearest_word(word, valid), "\")");
+  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\"",
+               engine::near_hint(word, valid));
 }
 
 Key size_key(const char* name, bool required, int64_t low, int64_t ModelConfig::*member,
@@ -135,6 +135,13 @@ const std::vector<Key>& keys() {
       size_key("position_offset", false, 0, &C::position_offset, 0),
       size_key("longest_row", false, 0, &C::longest_row, 0),
       number_key("rope_theta", &C::rope_theta),
+      {"rope_width", false, size_key("", false, 1, &C::rope_width).read,
+       [](const C& c) {
+         return c.rope_width == 0 || c.rope_width == c.head_dim ? Json() : Json(c.rope_width);
+       }},
+      {"rope_scaling", false,
+       [](C& c, const Json& j, const std::string& what) { c.rope_scaling = rope_scaling_from_json(j, what); },
+       [](const C& c) { return c.rope_scaling ? to_json(*c.rope_scaling) : Json(); }},
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),
       {"bias", false, read_bias, write_bias},
@@ -231,6 +238,22 @@ ModelConfig model_config_from_section(const Json& json, const std::string& what)
   return checked(c);
 }
 
+void check_model_key(const std::string& name, const Json& value, const std::string& what) {
+  if (name == "preset") return void(find_size_preset(engine::json_string(value, what)));
+  for (const Key& key : keys()) {
+    if (name != key.name) continue;
+    ModelConfig unused;
+    unused.layers = 12;  // presets of norms depend on it
+    if (name != "norms") return key.read(unused, value, what);
+    try {  // whose messages name no source
+      return key.read(unused, value, what);
+    } catch (const engine::Error& e) {
+      engine::fail(what, ": ", e.what());
+    }
+  }
+  engine::check_keys(Json{{name, value}}, key_names({"format", "version", "preset"}), what);
+}
+
 Json to_json(const ModelConfig& config) {
   Json json = {{"format", "normlab-model"}, {"version", 1}};
   for (const Key& key : keys()) {
@@ -256,6 +279,11 @@ double score_scale(const ModelConfig& config) {
   if (config.attn_scale) return *config.attn_scale;
   const double root = std::sqrt(double(config.head_dim));
   return config.norms.stream.kind == nn::StreamKind::ngpt ? root : 1 / root;
+}
+
+engine::RopeAngles rope_angles(const ModelConfig& c) {
+  if (c.positions != nn::Positions::rope) return {};
+  return rope_angles(c.head_dim, c.rope_width, c.rope_theta, c.rope_scaling);
 }
 
 }  // namespace models

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/json.h"
+#include "models/rope_scaling.h"
 #include "nn/choices.h"
 #include "nn/norm_spec.h"
 
@@ -40,9 +41,11 @@ struct ModelConfig {
   nn::Positions positions = nn::Positions::learned;
   int64_t position_offset = 0;
   /// Rows may not be longer: some layers of the model that was imported attend to a window of so many tokens,
-  /// which is everything only up to here. 0: no limit.
+  /// which is everything only up to here, or its angles change in longer rows. 0: no limit.
   int64_t longest_row = 0;
   double rope_theta = 1e4;
+  int64_t rope_width = 0;  // channels of a head that turn; 0 until checked(): head_dim
+  std::optional<RopeScaling> rope_scaling;
   int64_t token_types = 0;
   double embed_scale = 1;
   BiasChoice bias;
@@ -69,7 +72,7 @@ struct ModelConfig {
   bool causal() const { return objective == Objective::clm; }
 };
 
-/// Fills kv_heads and head_dim, and fails on sizes or choices that no model can have.
+/// Fills kv_heads, head_dim and rope_width, and fails on sizes or choices that no model can have.
 ModelConfig checked(ModelConfig config);
 
 /// config.json of a model directory: format and version required, unknown keys refused. norms may be NormSpec
@@ -79,6 +82,15 @@ ModelConfig read_model_config(const std::string& path);
 /// The "model" section of a training config: the same keys without format and version, or {"preset": NAME,
 /// overrides}.
 ModelConfig model_config_from_section(const engine::Json& json, const std::string& what);
+
+/// What a person may write in a config, for --help and messages (config_docs.cc).
+struct ModelKey {
+  std::string name, doc;
+};
+const std::vector<ModelKey>& model_keys();
+/// Error, with `what` in front, unless `key` exists and `value` is one that it can have. Rules between keys
+/// are checked() alone.
+void check_model_key(const std::string& key, const engine::Json& value, const std::string& what);
 
 /// Canonical: required keys, then those not at their default; norms expanded.
 engine::Json to_json(const ModelConfig& config);
@@ -93,5 +105,8 @@ const std::string& init_rule(const ModelConfig& config);
 /// Softmax scale of the scores: attn_scale, else head_dim^-1/2 (nGPT: head_dim^1/2, its q and k being unit
 /// vectors).
 double score_scale(const ModelConfig& config);
+
+/// No frequencies: positions are not rotary.
+engine::RopeAngles rope_angles(const ModelConfig& config);
 
 }  // namespace models

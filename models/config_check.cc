@@ -55,9 +55,17 @@ void check_numbers(const ModelConfig& c) {
 }
 
 void check_positions(const ModelConfig& c) {
-  if (c.positions == nn::Positions::rope)
+  if (c.positions == nn::Positions::rope) {
     check(c.head_dim % 2 == 0,
           "model: positions rope turns pairs of channels, so head_dim must be even, got ", c.head_dim);
+    check(c.rope_width % 2 == 0 && c.rope_width >= 2 && c.rope_width <= c.head_dim, "model: rope_width ",
+          c.rope_width, " must be even and at most head_dim ", c.head_dim);
+    check(!c.rope_scaling || c.rope_scaling->kind != RopeKind::yarn || c.rope_theta > 1,
+          "model: rope_scaling yarn needs a rope_theta above 1, got ", c.rope_theta);
+  } else {
+    check(c.rope_width == c.head_dim, "model: rope_width ", c.rope_width, " needs positions rope");
+    check(!c.rope_scaling, "model: rope_scaling needs positions rope");
+  }
   if (c.positions == nn::Positions::sinusoidal)
     check(c.width % 2 == 0 && c.width >= 4,
           "model: positions sinusoidal needs an even width of at least 4, got ", c.width);
@@ -132,6 +140,7 @@ ModelConfig checked(ModelConfig c) {
           " (or set head_dim)");
     c.head_dim = c.width / c.heads;
   }
+  if (c.rope_width == 0) c.rope_width = c.head_dim;
   check_sizes(c);
   check_numbers(c);
   check_positions(c);

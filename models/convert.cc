@@ -1,7 +1,10 @@
 // Read first: convert.h.
 #include "models/convert.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
+#include "models/hf/custom_code.h"
 #include "models/model_files.h"
 #include "models/parameter_list.h"
 
@@ -13,14 +16,6 @@ using engine::Json;
 
 const char* const kept_key = "hf_config";  // in the metadata of our model.safetensors
 
-PortableModel read_hf(const std::string& folder) {
-  const HfDirectory directory(folder);
-  PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), {}};
-  for (const MappedTensor& mapped : directory.tensors())
-    model.tensors.emplace_back(mapped.name, directory.load(mapped));
-  return model;
-}
-
 Json kept_of(const engine::Safetensors& file, const std::string& folder) {
   const auto kept = file.metadata().find(kept_key);
   if (kept == file.metadata().end()) return Json::object();
@@ -29,11 +24,11 @@ Json kept_of(const engine::Safetensors& file, const std::string& folder) {
   return json;
 }
 
-PortableModel read_normlab(const std::string& folder) {
-  check(engine::is_directory(folder), folder, ": not a model directory");
+/// A model whose file has our own names.
+PortableModel read_tensors(const ModelConfig& config, const engine::Safetensors& file,
+                           const std::string& folder) {
   PortableModel model;
-  model.config = read_model_config(folder + "/config.json");
-  const engine::Safetensors file(folder);
+  model.config = config;
   check_written_together(folder, file);
   for (const ParameterInfo& info : parameter_list(model.config)) {
     const engine::SafetensorsEntry* entry = file.find(info.name);
@@ -51,6 +46,30 @@ PortableModel read_normlab(const std::string& folder) {
       for (const auto& [name, tensor] : model.tensors) known = known || name == entry.name;
       check(known, folder, ": unexpected tensor \"", entry.name, "\"");
     }
+  return model;
+}
+
+PortableModel read_custom_code(const Json& config, const std::string& folder) {
+  PortableModel model = read_tensors(read_custom_code_config(config, folder + "/config.json"),
+                                     engine::Safetensors(folder), folder);
+  model.kept = custom_code_kept(config);
+  return model;
+}
+
+PortableModel read_hf(const std::string& folder) {
+  const Json config = read_config_json(folder);
+  if (is_custom_code(config)) return read_custom_code(config, folder);
+  const HfDirectory directory(folder);
+  PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), {}};
+  for (const MappedTensor& mapped : directory.tensors())
+    model.tensors.emplace_back(mapped.name, directory.load(mapped));
+  return model;
+}
+
+PortableModel read_normlab(const std::string& folder) {
+  check(engine::is_directory(folder), folder, ": not a model directory");
+  const engine::Safetensors file(folder);
+  PortableModel model = read_tensors(read_model_config(folder + "/config.json"), file, folder);
   model.kept = kept_of(file, folder);
   return model;
 }
@@ -93,8 +112,18 @@ PortableModel with_token_type(PortableModel model) {
   return model;
 }
 
+/// Whether the architecture that the model came from has no token types either (DistilBERT).
+bool came_without_types(const PortableModel& model) {
+  for (const HfArchitecture& architecture : hf_architectures())
+    if (model.kept.value("model_type", Json()) == architecture.model_type)
+      return std::none_of(architecture.names.begin(), architecture.names.end(),
+                          [](const NameRow& row) { return row.ours == "embed.types.weight"; });
+  return false;
+}
+
 void write_hf(const PortableModel& given, const std::string& folder) {
-  const bool untyped = given.config.objective == Objective::mlm && given.config.token_types == 0;
+  const bool untyped =
+      given.config.objective == Objective::mlm && given.config.token_types == 0 && !came_without_types(given);
   const PortableModel typed = untyped ? with_token_type(given) : PortableModel();
   const PortableModel& model = untyped ? typed : given;
   HfWritten written = write_hf_config(model.config, model.kept);
@@ -109,6 +138,15 @@ void write_hf(const PortableModel& given, const std::string& folder) {
 }
 
 }  // namespace
+
+void write_custom_code(const PortableModel& model, const std::string& folder,
+                       const std::vector<ModelFile>& code) {
+  Json json = custom_code_config(model.config, model.kept);
+  json["dtype"] = torch_name(model.tensors.front().second.dtype());
+  std::vector<ModelFile> files = with_companions(model, engine::json_text(json, 2) + "\n");
+  files.insert(files.end(), code.begin(), code.end());
+  write_model_directory(folder, model.tensors, {{"format", "pt"}}, files);
+}
 
 PortableModel read_portable(const std::string& folder, ModelFormat format) {
   PortableModel model = format == ModelFormat::hf ? read_hf(folder) : read_normlab(folder);

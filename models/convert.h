@@ -4,6 +4,7 @@
 
 #include "models/companions.h"
 #include "models/hf/directory.h"
+#include "models/model_files.h"
 
 namespace models {
 
@@ -24,6 +25,10 @@ struct PortableModel {
 PortableModel read_portable(const std::string& folder, ModelFormat format);
 /// Makes the folder; config.json is written last. Error: the format cannot say this model.
 void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format);
+
+/// A directory for transformers' trust_remote_code (hf/custom_code.h); `code`: the Python files beside it.
+void write_custom_code(const PortableModel& model, const std::string& folder,
+                       const std::vector<ModelFile>& code);
 
 /// The keys of a Hugging Face config that travelled with a directory of ours; an empty object: none did.
 engine::Json kept_hf_config(const std::string& folder);

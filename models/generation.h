@@ -36,9 +36,11 @@ class Decoder {
   const Ids& tokens() const { return tokens_; }
 
  private:
+  friend class BatchReader;
   std::vector<double> forward(std::span<const int32_t> ids);
   int64_t cached() const { return cache_.front().length; }
   void set_cached(int64_t length);
+  void check_ids(std::span<const int32_t> ids) const;
 
   const Transformer& model_;
   int64_t slide_;
@@ -47,10 +49,29 @@ class Decoder {
   size_t dropped_ = 0;  // how many of them the cache no longer holds
 };
 
+/// Reads one token for each of several decoders of one model at a time: the weights are read once for all of
+/// them. Each keeps its own length, positions and cache, so nothing is padded, and `width` rows are computed
+/// however many there are: what a row gives depends on the width, but on no other row (in a mixture of
+/// experts it does, by rounding: how many tokens an expert has decides how its product is summed).
+class BatchReader {
+ public:
+  BatchReader(const Transformer& model, int64_t width);
+
+  /// decoders.size() == ids.size() <= width. The logits of each.
+  std::vector<std::vector<double>> read(std::span<Decoder* const> decoders, std::span<const int32_t> ids);
+
+ private:
+  const Transformer& model_;
+  int64_t width_;
+};
+
 struct Sampling {
   double temperature = 1;  // 0: always the most likely token
   int64_t top_k = 0;       // draw among the k most likely; 0: all
   double top_p = 1;        // then among the fewest whose probabilities add up to p (Holtzman et al. 2020)
+  /// Logits of tokens that stand in the text so far are divided by this where positive, else multiplied
+  /// (Keskar et al. 2019, arXiv 1909.05858, section 4.1). 1: no change.
+  double repetition_penalty = 1;
 };
 
 /// Token probabilities after temperature, top-k and top-p, most likely first; equal logits by id. The
@@ -60,6 +81,9 @@ struct Candidate {
   double probability = 0;
 };
 std::vector<Candidate> candidates(std::span<const double> logits, const Sampling& sampling);
+
+/// The logits with the repetition penalty on the tokens of `text`.
+std::vector<double> penalised(std::span<const double> logits, double penalty, std::span<const int32_t> text);
 
 /// Draws one token; advances `rng` also when temperature is 0, so that a draw is always one number.
 int32_t sample_token(std::span<const double> logits, const Sampling& sampling, engine::Rng& rng);
@@ -75,5 +99,28 @@ struct GenerateOptions {
 /// text early by returning false. Returns the number of tokens generated.
 int64_t generate(Decoder& decoder, std::vector<double> logits, const GenerateOptions& options,
                  engine::Rng& rng, const std::function<bool(int32_t)>& on_token);
+
+/// How a text ended: at one of the stops, because on_token said so, or because it has its max_tokens.
+enum class TextEnd { stop, caller, length };
+
+/// Text `sample` of prompt `prompt`; its draws are those of Rng{seed, sample * 2^32}.
+struct TextJob {
+  size_t prompt = 0, sample = 0;
+};
+struct BatchOptions {
+  GenerateOptions each;
+  int64_t width = 1;  // texts that are continued together
+  int64_t slide = 1;  // Decoder's
+  uint64_t seed = 1;
+};
+
+/// Several texts, `width` at a time: when one ends the next begins. Prompts are read one by one. on_token and
+/// on_end name the job by its place in `jobs`; on_token returns false to end its text. Returns the number of
+/// tokens. `stopped` is asked before every step and ends everything.
+int64_t generate_all(const Transformer& model, const std::vector<Ids>& prompts,
+                     const std::vector<TextJob>& jobs, const BatchOptions& options,
+                     const std::function<bool(size_t job, int32_t id)>& on_token,
+                     const std::function<void(size_t job, TextEnd)>& on_end,
+                     const std::function<bool()>& stopped);
 
 }  // namespace models

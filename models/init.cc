@@ -6,6 +6,7 @@
 #include "engine/base/philox.h"
 #include "engine/base/text.h"
 #include "engine/ops/random.h"
+#include "engine/ops/unit.h"
 #include "models/parameter_list.h"
 
 namespace models {
@@ -115,21 +116,21 @@ void depth_scaled(Item& item) {
 }
 
 struct Rule {
-  const char* name;
+  const char *name, *about;
   void (*apply)(Item&);
 };
 const Rule kRules[] = {
-    {"fairseq", [](Item& i) { fairseq(i); }},
-    {"bert", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
-    {"gpt2", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
-    {"gpt3", [](Item& i) { gaussian(i, Law::normal, 0.02, true); }},
-    {"megatron", [](Item& i) { megatron(i, true); }},
-    {"normal", [](Item& i) { megatron(i, false); }},
-    {"depth", depth_scaled},
-    {"deepnorm", deepnorm},
-    {"subln", [](Item& i) { fairseq(i, std::sqrt(std::log(2.0 * double(i.config.layers)))); }},
-    {"admin", [](Item& i) { fairseq(i); }},
-    {"ngpt", [](Item& i) { gaussian(i, Law::normal, 1 / std::sqrt(double(i.config.width)), false); }},
+    {"fairseq", "embeddings N(0, width^-1/2), matrices uniform as fairseq has them", [](Item& i) { fairseq(i); }},
+    {"bert", "N(0, 0.02), biases 0", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
+    {"gpt2", "N(0, 0.02), biases 0", [](Item& i) { gaussian(i, Law::normal, 0.02, false); }},
+    {"gpt3", "N(0, 0.02), outputs of attention and feed-forward / sqrt(2 layers)", [](Item& i) { gaussian(i, Law::normal, 0.02, true); }},
+    {"megatron", "truncated N(0, 1/sqrt(2.5 width)), outputs / sqrt(2 layers)", [](Item& i) { megatron(i, true); }},
+    {"normal", "megatron's sigma for every matrix, without the depth factor", [](Item& i) { megatron(i, false); }},
+    {"depth", "inputs 1/sqrt(width), outputs smaller with depth, truncated", depth_scaled},
+    {"deepnorm", "Xavier; values, outputs and feed-forward times (8 layers)^-1/4", deepnorm},
+    {"subln", "fairseq; values, outputs and feed-forward times sqrt(ln 2 layers)", [](Item& i) { fairseq(i, std::sqrt(std::log(2.0 * double(i.config.layers)))); }},
+    {"admin", "fairseq; then one batch sets the residual scales", [](Item& i) { fairseq(i); }},
+    {"ngpt", "N(0, 1/sqrt(width)), rows made unit vectors", [](Item& i) { gaussian(i, Law::normal, 1 / std::sqrt(double(i.config.width)), false); }},
 };
 
 uint64_t stream_of(const std::string& name, uint64_t seed) {
@@ -149,8 +150,9 @@ std::string default_init(const ModelConfig& config) {
   return config.objective == Objective::clm ? "gpt3" : "bert";
 }
 
-void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
-  const ModelConfig& config = model.config();
+namespace {
+
+const Rule& find_rule(const ModelConfig& config, const std::string& wanted) {
   std::string name = wanted.empty() ? init_rule(config) : wanted;
   if (name.empty()) name = default_init(config);
   const Rule* rule = nullptr;
@@ -159,9 +161,23 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
     if (name == r.name) rule = &r;
     names.emplace_back(r.name);
   }
-  check(rule != nullptr, "init: unknown rule \"", name, "\" (nearest: \"", engine::nearest_word(name, names),
-        "\")");
+  check(rule != nullptr, "init: unknown rule \"", name, "\"", engine::near_hint(name, names, " (nearest: \""));
+  return *rule;
+}
 
+}  // namespace
+
+std::vector<InitRule> init_rules() {
+  std::vector<InitRule> out;
+  for (const Rule& rule : kRules) out.push_back({rule.name, rule.about});
+  return out;
+}
+
+void check_init(const ModelConfig& config, const std::string& rule) { find_rule(config, rule); }
+
+void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
+  const ModelConfig& config = model.config();
+  const Rule& rule = find_rule(config, wanted);
   for (const ParameterInfo& info : parameter_list(config)) {
     const Tensor& values = model.parameters()[info.name].value;
     if (info.initial) {
@@ -189,7 +205,7 @@ void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
       const std::string matrix = info.name.substr(0, info.name.size() - 4) + "weight";
       if (const Parameter* w = model.parameters().find(matrix)) item.fan_in = w->value.size(-1);
     }
-    rule->apply(item);
+    rule.apply(item);
     if (apart) values.copy_from(drawn);
   }
   normalize_ngpt(model);
@@ -217,7 +233,7 @@ struct JoinVariances : nn::Probe {
 
 }  // namespace
 
-void admin_profile(Transformer& model, const Tokens& tokens) {
+void admin_profile(Transformer& model, const InputRows& tokens) {
   nn::Parameters& parameters = model.parameters();
   const auto scale_of = [&](int64_t i) {
     return &parameters[engine::join_text("layers.", i / 2, i % 2 ? ".ffn" : ".attn", ".res_scale")];
@@ -229,7 +245,7 @@ void admin_profile(Transformer& model, const Tokens& tokens) {
   nn::Context context = model.context();
   context.probe = &joins;
   const engine::TapeScope off(nullptr);
-  model.hidden(tokens, context);
+  model.hidden(tokens, context, context.precision.stream);
   double v = 1;
   for (int64_t i = 0; i < sublayers; ++i) {
     const auto [residual, branch] = joins.of_sublayer[size_t(i)];
@@ -241,32 +257,6 @@ void admin_profile(Transformer& model, const Tokens& tokens) {
 
 // ------------------------------------------------------------------------------------------------- nGPT
 
-namespace {
-
-template <class T>
-void normalize_matrix(const Tensor& matrix, bool columns) {
-  const Tensor m = matrix.to(engine::Device::cpu);
-  T* w = m.data<T>();
-  const int64_t rows = m.size(0), width = m.size(1), lines = columns ? width : rows,
-                n = columns ? rows : width;
-  const int64_t step = columns ? width : 1, line_step = columns ? 1 : width;
-  for (int64_t i = 0; i < lines; ++i) {
-    double sum = 0;
-    for (int64_t j = 0; j < n; ++j) {
-      const double x = engine::widen(w[i * line_step + j * step]);
-      sum += x * x;
-    }
-    const double r = sum > 0 ? 1 / std::sqrt(sum) : 0;
-    for (int64_t j = 0; j < n; ++j) {
-      T& x = w[i * line_step + j * step];
-      x = engine::narrow<T>(double(engine::widen(x)) * r);
-    }
-  }
-  if (matrix.device() != engine::Device::cpu) matrix.copy_from(m);
-}
-
-}  // namespace
-
 void normalize_ngpt(Transformer& model) {
   if (model.config().norms.stream.kind != nn::StreamKind::ngpt) return;
   for (const Parameter* p : model.parameters().all()) {
@@ -274,11 +264,7 @@ void normalize_ngpt(Transformer& model) {
     if (group != ParameterGroup::matrix && group != ParameterGroup::embedding) continue;
     const Role role = role_of(p->name);
     const bool columns = role == Role::attention_out || role == Role::feed_forward_out;
-    const Tensor& v = p->value;
-    for (int64_t e = 0; e < (v.rank() == 3 ? v.size(0) : 1); ++e) {
-      const Tensor m = v.rank() == 3 ? v.slice(0, e, e + 1).reshape({v.size(1), v.size(2)}) : v;
-      engine::visit_float(m.dtype(), [&](auto t) { normalize_matrix<decltype(t)>(m, columns); });
-    }
+    engine::make_unit(p->value, columns ? engine::Lines::columns : engine::Lines::rows);
   }
   model.parameters().refresh_copies();
 }

@@ -25,13 +25,20 @@ namespace models {
 /// own.
 std::string default_init(const ModelConfig& config);
 
+struct InitRule {
+  std::string name, about;
+};
+std::vector<InitRule> init_rules();
+/// Error, with the nearest name, unless initialise() knows this rule.
+void check_init(const ModelConfig& config, const std::string& rule);
+
 /// Fills every parameter by `rule` ("" = init_rule(config), else default_init).
 void initialise(Transformer& model, const std::string& rule, uint64_t seed);
 
 /// Admin's profiling pass (Liu et al. 2020, section 4.3): with residual scales 1, runs the model on one batch
 /// and sets each sublayer's residual scale to sqrt(v), v the variance that its residual has gathered so far.
 /// Needs `res=vector` slots.
-void admin_profile(Transformer& model, const Tokens& tokens);
+void admin_profile(Transformer& model, const InputRows& tokens);
 
 /// nGPT: makes rows (columns for output projections) of every matrix unit vectors. Called after initialise()
 /// and after each optimizer step; does nothing for other models.

@@ -20,7 +20,11 @@ const char* const together_key = "written_with";  // of the weights' metadata: f
 std::unique_ptr<Transformer> load_model(const std::string& folder, const nn::Precision& precision,
                                         nn::Gradients gradients) {
   check(engine::is_directory(folder), folder, ": not a model directory");
-  const ModelConfig config = read_model_config(folder + "/config.json");
+  return load_model(folder, read_model_config(folder + "/config.json"), precision, gradients);
+}
+
+std::unique_ptr<Transformer> load_model(const std::string& folder, const ModelConfig& config,
+                                        const nn::Precision& precision, nn::Gradients gradients) {
   const engine::Safetensors file(folder);
   check_written_together(folder, file);
   // Compare names before allocating: a hostile config must not cost more memory than its weights.

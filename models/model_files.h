@@ -13,6 +13,10 @@ namespace models {
 /// Reads a directory in our format. Errors: a missing, extra or misshapen tensor, named.
 std::unique_ptr<Transformer> load_model(const std::string& folder, const nn::Precision& precision,
                                         nn::Gradients gradients = nn::Gradients::none);
+/// The same with a config that stands elsewhere.
+std::unique_ptr<Transformer> load_model(const std::string& folder, const ModelConfig& config,
+                                        const nn::Precision& precision,
+                                        nn::Gradients gradients = nn::Gradients::none);
 
 /// Copies tensors by name into the model's parameters and refreshes the compute copies. `what` names the
 /// source.

@@ -2,7 +2,7 @@
 //
 // Nothing is allocated. The order is that of docs and files: embeddings, layers, final norm, heads. Matrices
 // are [out, in]. What the streams of nn::StreamKind bring beside the slots' parameters:
-//   plain, b2t   nothing
+//   plain, b2t, parallel   nothing
 //   residual     nothing: final_norm is the norm of its second stream
 //   ngpt         layers.N.{attn,ffn}.step [d], layers.N.attn.qk_scale [h*dh], layers.N.ffn.uv_scale [2f] (up,
 //   then

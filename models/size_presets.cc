@@ -122,8 +122,8 @@ const SizePreset& find_size_preset(const std::string& name) {
     if (preset.name == name) return preset;
     names.push_back(preset.name);
   }
-  engine::fail("unknown model preset \"", name.substr(0, 40), "\" (nearest valid: \"",
-               engine::nearest_word(name, names), "\")");
+  engine::fail("unknown model preset \"", name.substr(0, 40), "\"", engine::near_hint(name, names),
+               "; `normlab presets` lists them");
 }
 
 ModelConfig model_preset(const std::string& name) {

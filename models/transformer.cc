@@ -1,7 +1,7 @@
 // Read first: transformer.h.
 #include "models/transformer.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "engine/autograd/checkpoint.h"
 #include "engine/ops/elementwise.h"
@@ -38,7 +38,7 @@ nn::LayerSizes layer_sizes(const ModelConfig& c) {
                         .head_dim = c.head_dim,
                         .scale = score_scale(c),
                         .softcap = c.attn_softcap.value_or(0),
-                        .rope_theta = c.positions == nn::Positions::rope ? c.rope_theta : 0,
+                        .rope = rope_angles(c),
                         .unit_qk = ngpt,
                         .qk_factor = ngpt ? factor(NgptParameter::qk_scale) : 1},
           .feed_forward = {.activation = c.activation,
@@ -49,12 +49,6 @@ nn::LayerSizes layer_sizes(const ModelConfig& c) {
           .stream = c.norms.stream.kind,
           .second_stream = c.norms.stream.c,
           .step_factor = ngpt ? factor(NgptParameter::step) : 1};
-}
-
-void check_mask(const Tensor& mask, const Shape& ids) {
-  if (!mask.defined()) return;
-  check(mask.dtype() == DType::u8 && mask.shape() == ids, "attention mask must be u8 ", ids, ", got ",
-        mask.dtype(), " ", mask.shape());
 }
 
 }  // namespace
@@ -75,6 +69,8 @@ Transformer::Transformer(const ModelConfig& config, const nn::Precision& precisi
   head_ = root.find("head.weight");
   head_bias_ = root.find("head.bias");
   logit_scale_ = root.find("head.logit_scale");
+  if (config.positions == nn::Positions::sinusoidal)
+    sinusoidal_ = std::make_unique<engine::SinusoidalRows>(config.width, precision.stream, precision.device);
   embed_norm_ = nn::NormLayer(config.norms.embed, root.sub("embed.norm"), defaults);
   final_norm_ = nn::NormLayer(config.norms.final, root.sub("final_norm"), defaults);
   if (config.objective == Objective::mlm) {
@@ -101,81 +97,63 @@ std::vector<nn::KvCache> Transformer::make_cache(int64_t rows, int64_t capacity)
 // -------------------------------------------------------------------------------------------------
 // embeddings
 
-Tensor sinusoidal_table(int64_t first, int64_t positions, int64_t width, DType dtype) {
-  const int64_t half = width / 2;
-  std::vector<double> table(size_t(positions * width));
-  for (int64_t t = 0; t < positions; ++t) {
-    for (int64_t j = 0; j < half; ++j) {
-      const double angle = double(first + t) * std::exp(-double(j) * std::log(10000.0) / double(half - 1));
-      table[size_t(t * width + j)] = std::sin(angle);
-      table[size_t(t * width + half + j)] = std::cos(angle);
-    }
-  }
-  return Tensor::from(table, {positions, width}, dtype);
-}
-
 namespace {
 
-/// The rows of the position table where those are not offset + 0, 1, 2, ..., else undefined: a masked LM with
-/// a position offset counts the tokens that are not padding, whose id is the one before the offset, and
-/// padding itself has its id as position (fairseq's and RoBERTa's rule).
-Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
-  if (config.causal() || config.position_offset == 0) return {};
-  const int32_t padding = int32_t(config.position_offset - 1);
-  const Tensor host = ids.to(engine::Device::cpu);
-  const int32_t* id = host.data<int32_t>();
-  const int64_t B = ids.size(0), T = ids.size(1);
-  std::vector<int32_t> positions(size_t(B * T));
-  bool plain = true;
-  for (int64_t b = 0; b < B; ++b) {
-    int32_t next = padding + 1;
-    for (int64_t t = b * T; t < (b + 1) * T; ++t) {
-      positions[size_t(t)] = id[t] == padding ? padding : next++;
-      plain = plain && id[t] != padding;
-    }
-  }
-  return plain ? Tensor() : Tensor::from_ids(positions, ids.shape()).to(ids.device());
+int64_t length_of(const std::vector<nn::KvCache>* cache) { return cache ? cache->front().length : 0; }
+
+/// Tokens that stand before these; the most of any row.
+int64_t tokens_before(const nn::Context& context) {
+  int64_t most = length_of(context.cache);
+  if (context.rows)
+    for (const std::vector<nn::KvCache>* row : *context.rows) most = std::max(most, length_of(row));
+  return most;
+}
+
+/// The position table's row of every token, each behind its own row's tokens.
+Tensor row_positions(const ModelConfig& config, const Shape& shape, const nn::RowCaches& rows) {
+  std::vector<int32_t> positions;
+  for (const std::vector<nn::KvCache>* row : rows)
+    for (int64_t t = 0; t < shape[1]; ++t)
+      positions.push_back(int32_t(config.position_offset + length_of(row) + t));
+  return Tensor::from_ids(positions, shape);
+}
+
+Tensor row_sinusoids(const ModelConfig& config, int64_t T, const nn::RowCaches& rows,
+                     engine::SinusoidalRows& table) {
+  std::vector<Tensor> of_rows;
+  for (const std::vector<nn::KvCache>* row : rows)
+    of_rows.push_back(
+        table.rows(config.position_offset + length_of(row), T).reshape({1, T, config.width}));
+  return engine::concat(of_rows, 0);
 }
 
 }  // namespace
 
-/// The same tokens where the model computes.
-Tokens Transformer::here(const Tokens& tokens) const {
-  const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(precision_.device) : t; };
-  return {.ids = moved(tokens.ids), .types = moved(tokens.types), .key_mask = moved(tokens.key_mask)};
-}
-
-Tensor Transformer::embed(const Tokens& tokens_in, const nn::Context& context) const {
-  const Tokens tokens = here(tokens_in);
+Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) const {
   const DType dtype = precision_.stream;
-  check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
-        tokens.ids.dtype(), " ", tokens.ids.shape());
-  check_mask(tokens_in.key_mask, tokens.ids.shape());
-  const int64_t T = tokens.ids.size(1), past = context.cache ? context.cache->front().length : 0;
+  const int64_t T = tokens.shape[1], past = tokens_before(context);
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
-        " tokens; this model attends to windows of ", config_.longest_row, ", so longer rows are refused");
+        " tokens; this model's rows have at most ", config_.longest_row,
+        " (its layers attend to windows of that size, or its angles change beyond)");
   Tensor x = config_.adaptive
-                 ? adaptive_embedding(config_, *parameters_, tokens.ids, dtype)
-                 : engine::embedding(tokens.ids, use_value(*tokens_), config_.embed_scale, dtype);
+                 ? adaptive_embedding(config_, *parameters_, tokens, dtype)
+                 : engine::embedding(tokens.words, use_value(*tokens_), config_.embed_scale, dtype);
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
-    const Tensor ids = position_ids(config_, tokens.ids);
-    x = engine::add(x, ids.defined()
-                           ? engine::embedding(ids, use_value(*positions_), 1, dtype)
-                           : engine::cast(engine::slice(use_value(*positions_), 0, first, first + T), dtype));
+    const auto table = use_value(*positions_);
+    if (context.rows)
+      x = engine::add(x, engine::embedding(row_positions(config_, tokens.shape, *context.rows), table, 1, dtype));
+    else
+      x = engine::add(x, tokens.positions.defined()
+                             ? engine::embedding(tokens.positions, table, 1, dtype)
+                             : engine::cast(engine::slice(table, 0, first, first + T), dtype));
   }
-  if (config_.positions == nn::Positions::sinusoidal)
-    x = engine::add(x, sinusoidal_table(first, T, config_.width, dtype).to(x.device()));
-  if (types_) {
-    const Tensor types = tokens.types.defined()
-                             ? tokens.types
-                             : tokens.ids.like(tokens.ids.shape(), DType::i32, engine::Contents::zeros);
-    check(types.shape() == tokens.ids.shape(), "token types ", types.shape(), " beside ids ",
-          tokens.ids.shape());
-    x = engine::add(x, engine::embedding(types, use_value(*types_), 1, dtype));
-  }
+  if (sinusoidal_)
+    x = engine::add(x, context.rows ? row_sinusoids(config_, T, *context.rows, *sinusoidal_)
+                                    : sinusoidal_->rows(first, T));
+  if (types_) x = engine::add(x, engine::embedding(tokens.types, use_value(*types_), 1, dtype));
   if (embed_norm_) x = embed_norm_(x, dtype);
   return context.dropout.residual > 0 ? engine::dropout(x, context.dropout.residual, *context.rng) : x;
 }
@@ -186,10 +164,17 @@ Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context) con
   return hidden(tokens, context, precision_.stream);
 }
 
-Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& outer, DType dtype,
+Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context, DType dtype,
                            std::vector<Tensor>* auxiliary) const {
+  const engine::Sums sums = engine::Tape::current() ? engine::Sums::yes : engine::Sums::no;
+  return hidden(input_rows(config_, tokens, sums), context, dtype, auxiliary);
+}
+
+Tensor Transformer::hidden(const InputRows& rows, const nn::Context& outer, DType dtype,
+                           std::vector<Tensor>* auxiliary) const {
+  const InputRows tokens = rows.to(precision_.device);
   nn::Context context = outer;
-  context.key_mask = here(tokens).key_mask;
+  context.key_mask = tokens.key_mask;
   const Tensor x = embed(tokens, context);
   const bool two = config_.norms.stream.kind == nn::StreamKind::residual;
   nn::Streams streams{nn::ResidualStream(x), two ? engine::affine(x, config_.norms.stream.c) : Tensor(),
@@ -259,33 +244,31 @@ Tensor Transformer::logits(const Tensor& hidden) const {
   return config_.logit_softcap ? engine::softcap(z, *config_.logit_softcap) : z;
 }
 
-Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels_in, const LossOptions& options) const {
-  const Tensor labels = labels_in.to(hidden.device());
+Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options) const {
+  if (config_.objective != Objective::classify)
+    check(labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
+          hidden.shape().leading());
+  return loss(hidden, targets(config_, labels, options.vocabulary), options);
+}
+
+Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const LossOptions& options) const {
+  const Targets labels = targets.to(hidden.device());
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden);
-    if (config_.classes > 1) return engine::cross_entropy(z, labels);
-    return engine::squared_error(engine::reshape(z, {z.size(0)}), engine::cast(labels, z.dtype()));
+    if (config_.classes > 1) return engine::cross_entropy(z, labels.scored);
+    return engine::squared_error(engine::reshape(z, {z.size(0)}), engine::cast(labels.values, z.dtype()));
   }
-  check(labels.shape() == hidden.shape().leading(), "labels ", labels.shape(), " beside tokens ",
-        hidden.shape().leading());
   if (config_.adaptive)
     return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
                          options.loss_scale);
-  Tensor x = hidden, scored_labels = labels;
-  if (config_.objective == Objective::mlm) {
-    // Only masked rows go through the head (about 15 %).
-    const Tensor host = labels_in.to(engine::Device::cpu);
-    const int32_t* label = host.data<int32_t>();
-    std::vector<int32_t> rows, kept;
-    for (int64_t i = 0; i < labels.numel(); ++i)
-      if (label[i] != engine::kNotScored) rows.push_back(int32_t(i)), kept.push_back(label[i]);
-    const int64_t n = int64_t(rows.size());
-    x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {labels.numel(), config_.width}),
-                            Tensor::from_ids(rows, {n}).to(hidden.device()));
-    scored_labels = Tensor::from_ids(kept, {n}).to(hidden.device());
+  Tensor x = hidden;
+  engine::ScoredRows scored = labels.scored;
+  if (config_.objective == Objective::mlm) {  // only masked rows go through the head (about 15 %)
+    const int64_t rows = hidden.numel() / config_.width;
+    x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {rows, config_.width}), scored.rows);
+    scored = scored.gathered();
   }
-  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_),
-                                      scored_labels,
+  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored,
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
                                        .vocabulary = options.vocabulary});

@@ -1,22 +1,17 @@
 // The transformer: embeddings, layers, final norm, and one of three heads. GPT (clm), RoBERTa and BERT (mlm)
-// and their classifiers are configurations of this one class. Read first: config.h, nn/block.h.
+// and their classifiers are configurations of this one class. Read first: config.h, batch.h, nn/block.h.
 #pragma once
 
 #include <memory>
 
-#include "models/config.h"
+#include "engine/ops/positions.h"
+#include "models/batch.h"
 #include "nn/block.h"
 
 namespace models {
 
 using engine::Parameter;
 using engine::Tensor;
-
-/// One batch of rows. ids and types i32 [B, T]; key_mask u8 [B, T], 0 = padding; types and key_mask may be
-/// undefined.
-struct Tokens {
-  Tensor ids, types, key_mask;
-};
 
 struct LossOptions {
   double loss_scale = 1;   // multiplies gradients, never the loss that is returned
@@ -37,26 +32,29 @@ class Transformer {
   nn::Context context() const;
 
   /// What the head reads, [B, T, d] in `dtype` (by default the stream's): after the final norm.
-  /// With context.cache, the tokens continue the cached ones. Errors: ids outside the vocabulary, too many
+  /// With context.cache, the tokens continue the cached ones; with context.rows each row its own. Errors: ids outside the vocabulary, too many
   /// positions. The auxiliary losses of routers are appended to `auxiliary` unless it is null.
   Tensor hidden(const Tokens& tokens, const nn::Context& context) const;
   Tensor hidden(const Tokens& tokens, const nn::Context& context, engine::DType dtype,
+                std::vector<Tensor>* auxiliary = nullptr) const;
+  /// The same of rows that are checked already, on any device.
+  Tensor hidden(const InputRows& tokens, const nn::Context& context, engine::DType dtype,
                 std::vector<Tensor>* auxiliary = nullptr) const;
 
   /// clm, mlm: [..., V], at least f32. classify: [B, classes] from hidden [B, T, d].
   Tensor logits(const Tensor& hidden) const;
 
-  /// Sum over scored positions of the loss in nats, shape [] f64: cross-entropy of labels i32 [B, T] (-100:
-  /// not scored); for classify labels [B], or targets [B] in floating point when classes is 1 (squared
-  /// error). Never holds [B, T, V]: rows that are not scored cost nothing.
+  /// Sum over scored positions of the loss in nats, shape [] f64: cross-entropy, or the squared error of a
+  /// classifier with one class. Labels as targets() takes them. Never holds [B, T, V]: rows that are not scored
+  /// cost nothing.
   Tensor loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options = {}) const;
+  Tensor loss(const Tensor& hidden, const Targets& labels, const LossOptions& options = {}) const;
 
-  /// Empty caches for `rows` sequences of at most `capacity` tokens.
+  /// Empty caches for `rows` sequences, with room for `capacity` tokens; they grow.
   std::vector<nn::KvCache> make_cache(int64_t rows, int64_t capacity) const;
 
  private:
-  Tokens here(const Tokens& tokens) const;
-  Tensor embed(const Tokens& tokens, const nn::Context& context) const;
+  Tensor embed(const InputRows& tokens, const nn::Context& context) const;
   Tensor head_input(const Tensor& hidden) const;  // the MLM transform, or hidden itself, in the compute dtype
   Tensor vocabulary_weight() const;
   Tensor classify(const Tensor& hidden) const;
@@ -67,15 +65,12 @@ class Transformer {
   std::vector<nn::Block> layers_;
   nn::NormLayer embed_norm_, final_norm_, mlm_norm_;
   nn::LinearLayer mlm_dense_, classify_dense_, classify_out_;
+  std::unique_ptr<engine::SinusoidalRows> sinusoidal_;
   Parameter *tokens_ = nullptr, *positions_ = nullptr, *types_ = nullptr, *head_ = nullptr,
             *head_bias_ = nullptr, *logit_scale_ = nullptr;
 };
 
 /// The parameter list as declarations of nn::Parameters.
 std::vector<nn::Declaration> declarations(const ModelConfig& config);
-
-/// Row t: [sin(all frequencies) | cos(all frequencies)] of position t (Vaswani et al. 2017, in fairseq's
-/// concatenated form, frequencies 10000^(-j / (half - 1))). [positions, width], computed in double.
-Tensor sinusoidal_table(int64_t first, int64_t positions, int64_t width, engine::DType dtype);
 
 }  // namespace models

@@ -1,10 +1,11 @@
 // Read first: attention.h.
 #include "nn/attention.h"
 
+#include <algorithm>
+
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/head_scale.h"
-#include "engine/ops/rope.h"
 #include "engine/ops/view.h"
 #include "nn/sphere.h"
 
@@ -14,8 +15,15 @@ namespace {
 // Appends k and v behind the tokens seen so far and returns all of them.
 std::pair<Tensor, Tensor> extend(KvCache& cache, const Tensor& k, const Tensor& v) {
   const int64_t total = cache.length + k.size(1);
-  engine::check(total <= cache.keys.size(1), "attention: ", total, " tokens, the cache holds ",
-                cache.keys.size(1));
+  if (total > cache.keys.size(1)) {
+    const int64_t capacity = std::max(total, 2 * cache.keys.size(1));
+    for (Tensor* kept : {&cache.keys, &cache.values}) {
+      const Tensor larger =
+          Tensor::zeros({kept->size(0), capacity, kept->size(2)}, kept->dtype(), kept->device());
+      larger.slice(1, 0, cache.length).copy_from(kept->slice(1, 0, cache.length));
+      *kept = larger;
+    }
+  }
   cache.keys.slice(1, cache.length, total).copy_from(k);
   cache.values.slice(1, cache.length, total).copy_from(v);
   return {cache.keys.slice(1, 0, total), cache.values.slice(1, 0, total)};
@@ -43,27 +51,20 @@ Tensor Attention::unit_heads(const Tensor& x, int64_t heads) const {
   return engine::mul(unit(x, heads), engine::cast(engine::affine(scale, sizes_.qk_factor), x.dtype()));
 }
 
-Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t layer) const {
-  const DType dtype = context.precision.compute, wide = context.precision.stream;
-  const int64_t q_width = sizes_.heads * sizes_.head_dim, kv_width = sizes_.kv_heads * sizes_.head_dim;
-  KvCache* cache = context.cache ? &(*context.cache)[size_t(layer)] : nullptr;
-  const int64_t past = cache ? cache->length : 0;
-
-  auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
-  Tensor &q = parts[0], &k = parts[1], &v = parts[2];
-  const bool rotate = sizes_.rope_theta > 0;
-  const DType between = rotate ? wide : dtype;  // normed and rotated values are rounded once
-  if (q_norm_) q = q_norm_(q, between);
-  if (k_norm_) k = k_norm_(k, between);
-  if (v_norm_) v = v_norm_(v, dtype);
-  if (rotate) {
-    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope_theta, past), dtype);
-    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope_theta, past), dtype);
+/// What the heads read: positions, keys and values seen before, softmax.
+Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context,
+                         int64_t layer) const {
+  const DType dtype = context.precision.compute;
+  if (!sizes_.rope.frequencies.empty()) {
+    const int64_t past = cache ? cache->length : 0;
+    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope, past), dtype);
+    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope, past), dtype);
   }
   if (sizes_.unit_qk) q = unit_heads(q, sizes_.heads), k = unit_heads(k, sizes_.kv_heads);
   if (cache) {
+    const int64_t tokens = k.size(1);
     std::tie(k, v) = extend(*cache, k, v);
-    cache->length += u.size(1);
+    cache->length += tokens;
   }
   const engine::AttentionOptions options{.heads = sizes_.heads,
                                          .kv_heads = sizes_.kv_heads,
@@ -74,7 +75,38 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
                                          .rng = context.rng,
                                          .key_mask = context.key_mask};
   if (context.probe) context.probe->on_attention(layer, q, k, options);
-  Tensor o = engine::attention(q, k, v, options);
+  return engine::attention(q, k, v, options);
+}
+
+/// The same for each row by itself, so that a row's numbers are those that it has alone.
+Tensor Attention::attend_rows(const Tensor& q, const Tensor& k, const Tensor& v, const Context& context,
+                              int64_t layer) const {
+  const RowCaches& rows = *context.rows;
+  engine::check(int64_t(rows.size()) == q.size(0), "attention: ", rows.size(), " caches for ", q.size(0),
+                " rows");
+  const Tensor o = Tensor::zeros({q.size(0), q.size(1), sizes_.heads * sizes_.head_dim},
+                                 context.precision.compute, q.device());
+  for (int64_t b = 0; b < q.size(0); ++b)
+    if (rows[size_t(b)] != nullptr)
+      o.slice(0, b, b + 1)
+          .copy_from(attend(q.slice(0, b, b + 1), k.slice(0, b, b + 1), v.slice(0, b, b + 1),
+                            &(*rows[size_t(b)])[size_t(layer)], context, layer));
+  return o;
+}
+
+Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t layer) const {
+  const DType dtype = context.precision.compute, wide = context.precision.stream;
+  const int64_t q_width = sizes_.heads * sizes_.head_dim, kv_width = sizes_.kv_heads * sizes_.head_dim;
+
+  auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
+  Tensor &q = parts[0], &k = parts[1], &v = parts[2];
+  // Normed and rotated values are rounded once.
+  const DType between = sizes_.rope.frequencies.empty() ? dtype : wide;
+  if (q_norm_) q = q_norm_(q, between);
+  if (k_norm_) k = k_norm_(k, between);
+  if (v_norm_) v = v_norm_(v, dtype);
+  KvCache* cache = context.cache ? &(*context.cache)[size_t(layer)] : nullptr;
+  Tensor o = context.rows ? attend_rows(q, k, v, context, layer) : attend(q, k, v, cache, context, layer);
   if (gain_kind_ == HeadGain::inner)
     o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
   if (ctx_norm_) o = ctx_norm_(o, dtype);

@@ -2,6 +2,7 @@
 // scale. Read first: norm_spec.h, engine/ops/attention.h. Then: block.h.
 #pragma once
 
+#include "engine/ops/rope.h"
 #include "nn/context.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -10,11 +11,11 @@ namespace nn {
 
 struct AttentionSizes {
   int64_t heads = 1, kv_heads = 1, head_dim = 1;
-  double scale = 0;       // of the scores; 0: 1/sqrt(head_dim)
-  double softcap = 0;     // tanh cap of the scores; 0: none
-  double rope_theta = 0;  // 0: no rotary positions
-  bool unit_qk = false;   // nGPT: after RoPE q and k are normalised per head and scaled by qk_scale
-  double qk_factor = 1;   // nGPT: effective qk_scale = stored * factor
+  double scale = 0;         // of the scores; 0: 1/sqrt(head_dim)
+  double softcap = 0;       // tanh cap of the scores; 0: none
+  engine::RopeAngles rope;  // no frequencies: no rotary positions
+  bool unit_qk = false;     // nGPT: after RoPE q and k are normalised per head and scaled by qk_scale
+  double qk_factor = 1;     // nGPT: effective qk_scale = stored * factor
 };
 
 class Attention {
@@ -28,6 +29,9 @@ class Attention {
 
  private:
   Tensor unit_heads(const Tensor& x, int64_t heads) const;
+  Tensor attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context, int64_t layer) const;
+  Tensor attend_rows(const Tensor& q, const Tensor& k, const Tensor& v, const Context& context,
+                     int64_t layer) const;
 
   AttentionSizes sizes_;
   HeadGain gain_kind_;

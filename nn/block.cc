@@ -34,13 +34,15 @@ Block::Block(int64_t index, const LayerSlots& slots, const LayerSizes& sizes, co
 
 //   u = in(x);  s = x or u (skip);  o = out(branch(u));  y = post(res * s + branch_scale * dropout(o))
 template <class Branch>
-void Block::sublayer(const Frame& frame, Streams& streams, const Context& context, const Tensor& bypass,
+void Block::sublayer(const Frame& frame, Streams& streams, const Context& context, const Tensor& entrance,
                      Branch branch) const {
   const engine::ProfileScope scope(&frame == &attention_frame_ ? "attn" : "ffn");
   const DType compute = context.precision.compute, wide = context.precision.stream;
   ResidualStream& stream = streams.main;
   Tensor u;
-  if (!frame.in) {
+  if (entrance.defined() && sizes_.stream == StreamKind::parallel) {
+    u = frame.in ? frame.in(entrance, compute) : engine::cast(entrance, compute);
+  } else if (!frame.in) {
     u = engine::cast(stream.joined(), compute);
   } else if (frame.skip == Skip::raw) {
     u = stream.read(frame.in, compute);
@@ -65,7 +67,8 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
     if (join.dropout > 0) o = engine::dropout(o, std::exchange(join.dropout, 0), *context.rng);
     streams.second = engine::residual_add(streams.second, o, {.branch = {.constant = sizes_.second_stream}});
   }
-  if (bypass.defined()) stream.replace(engine::add(stream.joined(), bypass));
+  if (entrance.defined() && sizes_.stream == StreamKind::b2t)
+    stream.replace(engine::add(stream.joined(), entrance));
   stream.leave(o, join);
   if (frame.post) stream.replace(stream.read(frame.post, wide));
   if (context.probe) context.probe->on_join(index_, &frame == &feed_forward_frame_, stream.joined());
@@ -73,11 +76,12 @@ void Block::sublayer(const Frame& frame, Streams& streams, const Context& contex
 
 void Block::operator()(Streams& streams, const Context& context) const {
   const engine::ProfileScope scope("layer", index_);
-  // B2T: the feed-forward join also adds what the layer was given.
-  const Tensor bypass = sizes_.stream == StreamKind::b2t ? streams.main.joined() : Tensor();
+  // What the layer was given: B2T's feed-forward join adds it too; of parallel branches the second reads it.
+  const bool wanted = sizes_.stream == StreamKind::b2t || sizes_.stream == StreamKind::parallel;
+  const Tensor entrance = wanted ? streams.main.joined() : Tensor();
   sublayer(attention_frame_, streams, context, {},
            [&](const Tensor& u) { return attention_(u, context, index_); });
-  sublayer(feed_forward_frame_, streams, context, bypass,
+  sublayer(feed_forward_frame_, streams, context, entrance,
            [&](const Tensor& u) { return feed_forward_(u, context, streams.auxiliary); });
 }
 

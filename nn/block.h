@@ -44,7 +44,7 @@ class Block {
 
  private:
   template <class Branch>
-  void sublayer(const Frame& frame, Streams& streams, const Context& context, const Tensor& bypass,
+  void sublayer(const Frame& frame, Streams& streams, const Context& context, const Tensor& entrance,
                 Branch branch) const;
 
   int64_t index_;

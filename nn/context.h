@@ -17,11 +17,15 @@ struct Dropout {
 };
 
 /// Keys and values of one layer for tokens seen so far: [B, capacity, kv_heads * n], the first `length` rows
-/// valid.
+/// valid; it grows when it is full.
 struct KvCache {
   Tensor keys, values;
   int64_t length = 0;
 };
+
+/// For rows that each continue tokens of their own: a list of layers' caches for every row of the batch, each
+/// of one row; null: the row only fills the batch, and what it gives means nothing.
+using RowCaches = std::vector<std::vector<KvCache>*>;
 
 /// Shown what goes on in every sublayer, outside the tape: for statistics and Admin's profiling.
 struct Probe {
@@ -44,6 +48,7 @@ struct Context {
   Tensor key_mask;             // u8 [B, T], undefined: every key counts
   bool causal = true;
   std::vector<KvCache>* cache = nullptr;  // one a layer, when generating
+  const RowCaches* rows = nullptr;        // in its place, for rows of unlike lengths
   Probe* probe = nullptr;
 };
 

@@ -16,14 +16,9 @@ namespace {
 void add_auxiliary_losses(const Tensor& logits, const Tensor& probabilities, const engine::Routing& routing,
                           std::vector<Tensor>& losses) {
   const int64_t experts = logits.size(1);
-  std::vector<double> share(static_cast<size_t>(experts));
-  for (int64_t e = 0; e < experts; ++e)
-    share[size_t(e)] =
-        double(routing.offsets[size_t(e) + 1] - routing.offsets[size_t(e)]) / double(routing.offsets.back());
-  const Tensor f = Tensor::from(share, {experts}, probabilities.dtype()).to(probabilities.device());
   // tokens * E * sum_e f_e mean(p_e) = E * sum over tokens and experts of f_e p_e
   losses.push_back(
-      engine::affine(engine::sum_all(engine::mul(probabilities, f)), kLoadBalanceWeight * double(experts)));
+      engine::affine(engine::sum_all(engine::mul(probabilities, routing.share)), kLoadBalanceWeight * double(experts)));
   const Tensor z =
       engine::sub(engine::slice(logits, -1, 0, 1), engine::slice(engine::log_softmax(logits), -1, 0, 1));
   losses.push_back(engine::affine(engine::sum_all(engine::square(z)), kRouterZWeight));
@@ -40,13 +35,13 @@ Tensor mixture_of_experts(const Tensor& u, const ExpertArguments& a, std::vector
   const engine::Routing routing = engine::route_top_k(probabilities, a.experts_per_token, a.normalize);
 
   const Tensor rows = engine::gather_rows(x, routing.rows);
-  const Tensor up = engine::grouped_linear(rows, use(*a.up), routing.offsets);
+  const Tensor up = engine::grouped_linear(rows, use(*a.up), routing.experts);
   const Tensor h =
-      a.gate ? engine::glu(engine::grouped_linear(rows, use(*a.gate), routing.offsets), up, a.activation)
+      a.gate ? engine::glu(engine::grouped_linear(rows, use(*a.gate), routing.experts), up, a.activation)
              : engine::activate(up, a.activation);
-  const Tensor y = engine::grouped_linear(h, use(*a.down), routing.offsets);
+  const Tensor y = engine::grouped_linear(h, use(*a.down), routing.experts);
   if (auxiliary) add_auxiliary_losses(logits, probabilities, routing, *auxiliary);
-  return engine::reshape(engine::scatter_rows(y, routing.rows, routing.weights, tokens), u.shape());
+  return engine::reshape(engine::scatter_rows(y, routing.rows, routing.weights), u.shape());
 }
 
 }  // namespace nn

@@ -50,8 +50,9 @@ NamedNorms read_norms(const std::string& text, const PresetSizes& sizes) {
       names.push_back(preset.name);
       names.insert(names.end(), preset.aliases.begin(), preset.aliases.end());
     }
-    engine::fail("norms: unknown preset \"", text, "\" (nearest valid: \"", engine::nearest_word(text, names),
-                 "\"; or write NormSpec text such as attn{in=ln} ffn{in=ln} final=ln)");
+    const std::string near = engine::near_word(text, names);
+    engine::fail("norms: unknown preset \"", text, "\" (",
+                 near.empty() ? "" : "nearest valid: \"" + near + "\"; or ", "write NormSpec text such as attn{in=ln} ffn{in=ln} final=ln; `normlab presets` lists them)");
   }
   return {parse_norm_spec(text), nullptr};
 }

@@ -60,6 +60,6 @@ inline constexpr std::array<const char*, 5> scale_kind_names = {"none", "constan
                                                                 "shared"};
 inline constexpr std::array<const char*, 3> head_gain_names = {"none", "inner", "outer"};
 inline constexpr std::array<const char*, 2> skip_names = {"raw", "norm"};
-inline constexpr std::array<const char*, 4> stream_names = {"plain", "residual", "b2t", "ngpt"};
+inline constexpr std::array<const char*, 5> stream_names = {"plain", "residual", "b2t", "ngpt", "parallel"};
 
 }  // namespace nn

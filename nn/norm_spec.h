@@ -4,7 +4,7 @@
 // the identity. The text form is what people write on the command line, in JSON and in checkpoints:
 //   attn{in=ln out=ln gain=inner} ffn{in=ln mid=ln} final=ln; 0: attn{in=rms} ffn{in=rms}
 // The first clause is the default; each further clause is a rule for a range of layers, and later rules win.
-// Named placements are in norm_presets.h; docs/04-norms.md draws each of them.
+// Named placements are in norm_presets.h; docs/norm-book.md draws each of them.
 #pragma once
 
 #include <cstdint>
@@ -93,7 +93,8 @@ struct LayerRule {
 ///   residual  ResiDual: a second stream B = c * embedding + sum of c * branch; the output is A + final(B)
 ///   b2t       the FFN's join also adds the layer's input
 ///   ngpt      h <- unit(a + |step| * (unit(branch) - a)) on the unit sphere, no norms
-enum class StreamKind { plain, residual, b2t, ngpt };
+///   parallel  both branches read the layer's input: y = x + attention(x) + ffn(x) (GPT-J's, GPT-NeoX's)
+enum class StreamKind { plain, residual, b2t, ngpt, parallel };
 struct Stream {
   StreamKind kind = StreamKind::plain;
   double c = 1;  // residual

@@ -315,10 +315,25 @@ void read_range(Cursor& in, LayerRule& rule) {
 
 bool starts_range(char c) { return c == '-' || (c >= '0' && c <= '9'); }
 
+/// Two branches that read the layer's input meet in one sum, which no slot divides.
+template <class Slots>
+void check_parallel(const Slots& slots, const char* sublayer) {
+  engine::check(!slots.post && !slots.res && slots.skip == Skip::raw,
+                "norms: stream=parallel adds both branches to the layer's input at once: ", sublayer,
+                "{} has no post, res or skip there");
+}
+
 /// Streams other than the plain one say where norms stand, or need one.
 void check_stream(const NormSpec& spec) {
   if (spec.stream.kind == StreamKind::residual)
     engine::check(bool(spec.final), "norms: stream=residual needs final=: the norm of its second stream");
+  if (spec.stream.kind == StreamKind::parallel) {
+    check_parallel(spec.attn, "attn"), check_parallel(spec.ffn, "ffn");
+    for (const LayerRule& rule : spec.rules) {
+      if (rule.attn) check_parallel(*rule.attn, "attn");
+      if (rule.ffn) check_parallel(*rule.ffn, "ffn");
+    }
+  }
   if (spec.stream.kind != StreamKind::ngpt) return;
   const bool empty =
       spec.attn == AttnSlots{} && spec.ffn == FfnSlots{} && !spec.embed && !spec.final && spec.rules.empty();

@@ -74,7 +74,7 @@ Parameter& Parameters::operator[](const std::string& name) const {
   if (!p) {
     std::vector<std::string> names;
     for (const auto& [known, parameter] : by_name_) names.push_back(known);
-    engine::fail("no parameter \"", name, "\" (nearest: \"", engine::nearest_word(name, names), "\")");
+    engine::fail("no parameter \"", name, "\"", engine::near_hint(name, names, " (nearest: \""));
   }
   return *p;
 }

@@ -3,10 +3,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cmath>
 #include <map>
+#include <optional>
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "models/config.h"
+#include "train/commands/cli.h"
 #include "train/commands/cli_help.h"
 
 namespace train {
@@ -32,8 +36,8 @@ void check_range(double x, const Field& field, const std::string& name) {
         short_number(field.range.low), ", ", short_number(field.range.high), "]");
 }
 
-void read_field(const Field& field, const Json& json, const std::string& what) {
-  const std::string name = what + ": " + field.path;
+/// `name` is what messages call the value.
+void read_field(const Field& field, const Json& json, const std::string& name) {
   std::visit(Overloaded{
                  [&](bool* p) { *p = engine::json_bool(json, name); },
                  [&](int64_t* p) {
@@ -50,8 +54,9 @@ void read_field(const Field& field, const Json& json, const std::string& what) {
                  [&](const Choice& c) {
                    const std::string word = engine::json_string(json, name);
                    const auto found = std::find(c.words.begin(), c.words.end(), word);
+                   const std::string near = engine::near_word(word, c.words);
                    check(found != c.words.end(), name, ": \"", word, "\" is not ", engine::one_of(c.words),
-                         " (nearest: ", engine::nearest_word(word, c.words), ")");
+                         near.empty() ? "" : " (nearest: " + near + ")");
                    *c.value = uint8_t(found - c.words.begin());
                  },
                  [&](Json* p) {
@@ -160,14 +165,14 @@ constexpr OtherName other_names[] = {
 };
 
 /// The key that somebody means who writes `path`: by another trainer's name, by our name in the wrong
-/// section, else the nearest.
+/// section, else a near one; or nothing.
 std::string meant_key(const std::string& path, const std::vector<Field>& fields) {
   const std::string last = last_part(path);
   for (const OtherName& name : other_names)
     if (last == name.theirs) return name.ours;
   for (const Field& field : fields)
     if (last == last_part(field.path)) return field.path;
-  return engine::nearest_word(path, paths(fields));
+  return engine::near_word(path, paths(fields));
 }
 
 [[noreturn]] void unknown_key(const std::string& path, const std::vector<Field>& fields,
@@ -175,7 +180,9 @@ std::string meant_key(const std::string& path, const std::vector<Field>& fields)
   for (const Field& field : fields)
     check(section_of(field.path) != path, what, ": \"", path, "\" is a section; set its keys, such as ",
           field.path);
-  fail(what, ": unknown key \"", path, "\" (nearest valid key: \"", meant_key(path, fields), "\")");
+  const std::string meant = meant_key(path, fields);
+  fail(what, ": unknown key \"", path, "\"",
+       meant.empty() ? "; `normlab train --help` lists them" : " (nearest valid key: \"" + meant + "\")");
 }
 
 /// Rules that concern more than one key.
@@ -197,7 +204,10 @@ void check_together(const TrainConfig& c, const std::string& what) {
 
 }  // namespace
 
-TrainConfig parse_config(const Json& json, const std::string& what) {
+TrainConfig parse_config(const Json& json, const std::string& what,
+                         const std::vector<std::string>& overrides) {
+  std::map<std::string, std::string> blamed;  // path -> the override that set it
+  for (const std::string& text : overrides) blamed[text.substr(0, text.find('='))] = "--set " + text;
   TrainConfig config;
   const std::vector<Field> fields = config_fields(config);
   std::map<std::string, const Field*> by_path;
@@ -210,7 +220,8 @@ TrainConfig parse_config(const Json& json, const std::string& what) {
   const auto read = [&](const std::string& path, const Json& value) {
     const auto found = by_path.find(path);
     if (found == by_path.end()) unknown_key(path, fields, what);
-    read_field(*found->second, value, what);
+    const auto by = blamed.find(path);
+    read_field(*found->second, value, by == blamed.end() ? what + ": " + path : by->second);
   };
   check(json.is_object(), what, ": expected an object, got ", json.type_name());
   for (const auto& [key, value] : json.items()) {
@@ -237,16 +248,26 @@ void apply_override(Json& json, const std::string& text) {
   const auto field =
       std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.path == path; });
   if (field == fields.end() && !in_model) unknown_key(path, fields, "--set " + text);
-
   const bool holds_text = !in_model && (std::holds_alternative<std::string*>(field->value) ||
                                         std::holds_alternative<Choice>(field->value));
   Json value = raw;
-  if (Json::accept(raw)) {
+  const bool in_list = !in_model && std::holds_alternative<std::array<double, 2>*>(field->value);
+  const std::optional<double> number =
+      in_model || holds_text ? std::nullopt : number_with_unit(raw, path.ends_with("seconds"));
+  if (number) {
+    value = *number == std::floor(*number) && std::abs(*number) < 1e15 ? Json(int64_t(*number)) : Json(*number);
+  } else if (Json::accept(raw)) {
     const Json read = engine::parse_json(raw, "--set " + path);
     if (!holds_text || read.is_string()) value = read;
+  } else if (in_list && Json::accept("[" + raw + "]")) {
+    value = engine::parse_json("[" + raw + "]", "--set " + path);
   } else {
-    check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a JSON value");
+    check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a ",
+          in_list ? "list of two numbers, such as 0.9,0.95"
+          : path.ends_with("seconds") ? "time, such as 90, 10m or 1h" : "JSON value, such as 0.1, 20 or 10k");
   }
+  if (in_model && std::count(path.begin(), path.end(), '.') == 1)
+    models::check_model_key(path.substr(path.find('.') + 1), value, "--set " + text);
   constexpr std::ptrdiff_t kMostLevels = 64;  // as in a file
   check(std::count(path.begin(), path.end(), '.') < kMostLevels, "--set ", text, ": nested deeper than ",
         kMostLevels, " levels");
@@ -263,15 +284,16 @@ void apply_override(Json& json, const std::string& text) {
   *place = std::move(value);
 }
 
-TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
-  return overridden_config(path.empty() ? Json::object() : engine::read_json(path, size_t(16) << 20),
-                           path.empty() ? "config" : path, overrides);
+Json read_config_json(const std::string& path) {
+  Json json = path.empty() ? Json::object() : engine::read_json(path, size_t(16) << 20);
+  check(json.is_object(), path, ": expected an object, got ", json.type_name());
+  return json;
 }
 
-TrainConfig overridden_config(Json json, const std::string& what, const std::vector<std::string>& overrides) {
-  check(json.is_object(), what, ": expected an object, got ", json.type_name());
+TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  Json json = read_config_json(path);
   for (const std::string& text : overrides) apply_override(json, text);
-  return parse_config(json, what);
+  return parse_config(json, path.empty() ? "config" : path, overrides);
 }
 
 Json config_json(const TrainConfig& config) {
@@ -288,7 +310,7 @@ Json config_json(const TrainConfig& config) {
   return out;
 }
 
-std::string config_help() {
+std::vector<std::pair<std::string, std::string>> config_key_docs() {
   TrainConfig defaults;
   std::vector<std::pair<std::string, std::string>> rows;
   for (const Field& field : config_fields(defaults)) {
@@ -298,8 +320,16 @@ std::string config_help() {
     if (!value.empty() && value != "")
       doc += " (default: " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) + ")";
     rows.push_back({field.path, doc});
+    if (field.path != "model") continue;
+    rows.push_back({"model.preset", "sizes by name, which other keys override (`normlab presets sizes`)"});
+    for (const models::ModelKey& key : models::model_keys()) rows.push_back({"model." + key.name, key.doc});
   }
-  return "Keys of the config file and of --set KEY=VALUE:\n\n" + two_columns(rows);
+  return rows;
+}
+
+std::string config_help() {
+  return "Keys of the config file and of --set KEY=VALUE (10k, 2M; times as 90, 10m, 1h):\n\n" +
+         two_columns(config_key_docs());
 }
 
 }  // namespace train

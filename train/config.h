@@ -87,7 +87,7 @@ struct CheckpointConfig {
 };
 
 struct LogConfig {
-  int64_t every = 10, layers = 0;
+  int64_t every = 10, layers = 0, samples = 0;
   bool tensorboard = true;
 };
 
@@ -105,6 +105,7 @@ struct ParallelConfig {
 
 struct TrainConfig {
   engine::Json model = engine::Json::object();
+  std::string from;
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;
@@ -157,18 +158,22 @@ std::vector<Field> config_fields(TrainConfig& config);
 
 /// Reads a config; `what` names the source in errors. Unknown keys are errors that name the nearest valid
 /// one.
-TrainConfig parse_config(const engine::Json& json, const std::string& what);
+/// `overrides`: "a.b=c" that were applied to `json`; an error in one of their values blames the override.
+TrainConfig parse_config(const engine::Json& json, const std::string& what,
+                         const std::vector<std::string>& overrides = {});
 /// Reads a config file ("" for none) and applies overrides "a.b=c" in order. Every value is checked once, at
 /// the end.
 TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides);
-/// The same of JSON that was read already; `what` names it.
-TrainConfig overridden_config(engine::Json json, const std::string& what,
-                              const std::vector<std::string>& overrides);
-/// Sets one key in config JSON from "a.b=c"; c is JSON, or text where the key holds text.
+/// The config file's JSON; an empty object for "".
+engine::Json read_config_json(const std::string& path);
+/// Sets one key in config JSON from "a.b=c"; c is JSON, or text where the key holds text. Numbers may end in
+/// k, M or G, those of seconds in s, m, h or d; a list may go without brackets.
 void apply_override(engine::Json& json, const std::string& override_text);
 /// Every key with its value; parse_config of it gives the same config.
 engine::Json config_json(const TrainConfig& config);
 /// The documented keys, as the notes of `normlab train --help`.
 std::string config_help();
+/// Every key of the config, and of its model as model.NAME, with what --help says about it.
+std::vector<std::pair<std::string, std::string>> config_key_docs();
 
 }  // namespace train

@@ -15,11 +15,12 @@ constexpr Range any = {0, 1e15}, at_least_one = {1, 1e15}, fraction = {0, 1}, be
 }  // namespace
 
 std::vector<Field> config_fields(TrainConfig& c) {
-  auto& [model, data, optim, schedule, precision, scale, dropout, init, budget, eval, checkpoint, log, ema,
+  auto& [model, from, data, optim, schedule, precision, scale, dropout, init, budget, eval, checkpoint, log, ema,
          parallel, activation_checkpointing, seed, threads, device] = c;
   // clang-format off
   return {
       {"model", &model, any, "the model: keys of its config.json, or \"preset\" and overrides (model.norms=normformer)"},
+      {"from", &from, any, "start from the weights of this model, run or Hugging Face folder; empty: from initial values"},
 
       {"data.tokenizer", &data.tokenizer, any, "folder of the tokenizer"},
       {"data.train", &data.train, any, "folder of token shards to train on"},
@@ -94,6 +95,7 @@ std::vector<Field> config_fields(TrainConfig& c) {
 
       {"log.every", &log.every, at_least_one, "updates between lines of metrics.jsonl"},
       {"log.layers", &log.layers, any, "updates between per-layer norms and gains; 0: off"},
+      {"log.samples", &log.samples, any, "updates between samples of the text that the model writes; 0: off"},
       {"log.tensorboard", &log.tensorboard, any, "also write TensorBoard event files"},
 
       {"ema.decay", &ema.decay, below_one, "moving average of the weights, validated and saved instead; 0: off"},

@@ -4,7 +4,8 @@
 // A training line has step, tokens, seconds, loss (nats a token), lr, grad_norm, loss_scale,
 // tokens_per_second, mfu and peak_memory (bytes). The run's first line also has what does not change:
 // parameters, flops_per_token, peak_flops and mfu_formula, which says how mfu comes from them (a fraction). A
-// validation line has step, tokens, seconds, valid_loss, valid_ppl. Every log.layers updates a training line
+// validation line has step, tokens, seconds, valid_loss, valid_ppl. A sample line has step,
+// tokens, seconds and sample, a text that the model wrote. Every log.layers updates a training line
 // also has two arrays with an object per layer:
 //   layers: layer, grad_norm, weight_norm, update_ratio, activation_rms, w2_grad
 //   gains:  layer, name ("ffn.mid_norm.weight"), mean, sd, min, max, rms

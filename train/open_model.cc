@@ -3,6 +3,7 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
+#include "models/hf/architecture.h"
 #include "models/hf/import.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/diagnosis.h"
@@ -22,6 +23,14 @@ void check_finite(const nn::Parameters& parameters, const std::string& folder) {
 }
 
 }  // namespace
+
+models::ModelConfig config_of_model(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  check(engine::file_exists(path), folder, ": no model there (expected a folder with config.json)");
+  const engine::Json json = engine::read_json(path, size_t(1) << 24);
+  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
+  return models::model_config_from_json(json, path);
+}
 
 OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer,
                      nn::Gradients gradients) {
@@ -49,12 +58,6 @@ const data::Tokenizer& text_tokenizer(const OpenModel& model) {
   return *model.tokenizer;
 }
 
-data::TokenId find_special(const data::Tokenizer& tokenizer, Names names) {
-  for (const char* name : names)
-    if (const data::TokenId id = tokenizer.special_id(name); id != data::no_token) return id;
-  return data::no_token;
-}
-
 models::Ids begin_of_prompt(const data::Tokenizer& tokenizer) {
   constexpr data::TokenId text[] = {data::no_token};  // stands for the prompt
   models::Ids ids;
@@ -76,7 +79,7 @@ models::Ids ends_of_text(const OpenModel& model) {
   if (!model.named.ends.empty()) return model.named.ends;
   // <eos> of a word tokenizer is the end of a line.
   const bool words = tokenizer.kind() == data::TokenizerKind::word;
-  const data::TokenId end = words ? data::no_token : find_special(tokenizer, end_names);
+  const data::TokenId end = words ? data::no_token : tokenizer.roles().end;
   return end == data::no_token ? models::Ids() : models::Ids{int32_t(end)};
 }
 

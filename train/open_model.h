@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
 
 #include "data/tokenizer.h"
@@ -20,6 +19,9 @@ struct OpenModel {
   int64_t vocabulary = 0;    // ids that mean something: the tokenizer's; the model's may be padded beyond
 };
 
+/// The architecture of a model directory, of ours or of Hugging Face's, without its weights.
+models::ModelConfig config_of_model(const std::string& folder);
+
 /// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
 OpenModel open_model(const std::string& path, engine::DType precision, const std::string& tokenizer = "",
                      nn::Gradients gradients = nn::Gradients::none);
@@ -27,22 +29,12 @@ OpenModel open_model(const std::string& path, engine::DType precision, const std
 /// The tokenizer, or an error that says which file is missing.
 const data::Tokenizer& text_tokenizer(const OpenModel& model);
 
-// --- the roles of special tokens, by the names that they commonly have
-using Names = std::span<const char* const>;
-inline constexpr const char* begin_names[] = {"<s>", "[CLS]", "<bos>", "<|begin_of_text|>"};
-inline constexpr const char* end_names[] = {"<|endoftext|>", "</s>", "[SEP]", "<|end_of_text|>", "<eos>"};
-inline constexpr const char* mask_names[] = {"<mask>", "[MASK]"};
-inline constexpr const char* pad_names[] = {"<pad>", "[PAD]"};
-
-/// The first of the names that the tokenizer has, or no_token.
-data::TokenId find_special(const data::Tokenizer& tokenizer, Names names);
-
 /// What stands before a text: the tokens that the tokenizer's post-processor puts there, else the model's
 /// begin token; empty where neither is said.
 models::Ids begin_of_text(const OpenModel& model);
 /// The tokens of the post-processor alone: what transformers puts before a prompt.
 models::Ids begin_of_prompt(const data::Tokenizer& tokenizer);
-/// The tokens that end a text: those that the model's files name, else the tokenizer's by its name.
+/// The tokens that end a text: those that the model's files name, else the tokenizer's own.
 models::Ids ends_of_text(const OpenModel& model);
 
 }  // namespace train

@@ -57,7 +57,7 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 }  // namespace
 
 LossSum causal_loss(const models::Transformer& model, const data::TokenStream& tokens, const Windows& windows,
-                    int64_t vocabulary) {
+                    int64_t vocabulary, const std::function<void(int64_t)>& progress) {
   check(model.config().causal(), "windows are for causal models");
   check(windows.context >= 1 && windows.stride >= 1 && windows.stride <= windows.context, "stride ",
         windows.stride, " must be from 1 to the context of ", windows.context);
@@ -87,6 +87,7 @@ LossSum causal_loss(const models::Transformer& model, const data::TokenStream& t
     const nn::Context context = model.context();
     const engine::Tensor hidden = model.hidden(to_tokens(batch), context, context.precision.compute);
     sum.nats += model.loss(hidden, to_labels(batch), {.vocabulary = vocabulary}).item();
+    if (progress) progress(sum.scored);
   }
   return sum;
 }

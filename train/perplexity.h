@@ -7,6 +7,8 @@
 // A strided window of stride = context is a blocked one. Read first: run_data.h. Then: commands/eval.cc.
 #pragma once
 
+#include <functional>
+
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "models/transformer.h"
@@ -23,9 +25,10 @@ struct LossSum {
   int64_t scored = 0;
 };
 
-/// Of a causal model. `vocabulary`: columns of the head from here on are padding.
+/// Of a causal model. `vocabulary`: columns of the head from here on are padding. `progress` is told how many
+/// tokens are scored so far.
 LossSum causal_loss(const models::Transformer& model, const data::TokenStream& tokens, const Windows& windows,
-                    int64_t vocabulary);
+                    int64_t vocabulary, const std::function<void(int64_t)>& progress = {});
 
 /// Entropy in nats of the frequencies of the stream's ordinary tokens: the loss of the best model that looks
 /// at no context. Special tokens are left out.

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,14 +12,14 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
 
 namespace train {
 namespace {
 
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+constexpr double kSecondsBetweenLines = 2;
 
 /// A terminal that clears a line when told so. TERM=dumb says that it does not; without TERM nobody knows.
 bool has_lines_to_clear() {
@@ -53,7 +52,7 @@ std::string format(const char* pattern, double x) {
 
 double eta_seconds(const ProgressState& s) {
   const double here = s.done - s.done_at_start;
-  return here > 0 ? s.elapsed * (1 - s.done) / here : std::numeric_limits<double>::quiet_NaN();
+  return here > 0 ? s.elapsed * std::max(0.0, 1 - s.done) / here : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string progress_line(const ProgressState& s) {
@@ -95,15 +94,17 @@ Progress::Progress(int64_t every, bool silent)
       unicode_(locale_is_utf8()) {}
 
 void Progress::update(const ProgressState& state) {
-  if (silent_) return;
+  if (silent_ || engine::log_level() < engine::LogLevel::info) return;
   if (!terminal_) {
     const bool first = !std::exchange(begun_, true);
-    if (first || state.step % every_ == 0 || state.done >= 1)
-      std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
+    const double time = engine::now();
+    const bool due = state.step % every_ == 0 && time - last_drawn_ >= kSecondsBetweenLines;
+    if (first || due || state.done >= 1)
+      last_drawn_ = time, std::fprintf(stderr, "%s  (%.0f%%)\n", progress_line(state).c_str(),
                    std::floor(100 * std::min(1.0, state.done)));
     return;
   }
-  const double now = monotonic_seconds();
+  const double now = engine::now();
   if (now - last_drawn_ < 0.1 && state.done < 1) return;
   last_drawn_ = now;
   shown_ = progress_bar(state, terminal_width(), unicode_);
@@ -111,7 +112,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
-  if (silent_) return;
+  if (silent_ || (engine::log_level() < engine::LogLevel::info && !line.starts_with("warning"))) return;
   std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }

@@ -29,8 +29,9 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode);
 
 class Progress {
  public:
-  /// `every`: updates between plain lines when stderr is no terminal; the first update has one in any case.
-  /// `silent`: says nothing at all, as ranks do whose words rank 0 has already.
+  /// `every`: updates between plain lines when stderr is no terminal, where they are more than two seconds apart;
+  /// the first update and the end have one in any case. `silent`: says nothing at all, as ranks do whose words
+  /// rank 0 has already.
   explicit Progress(int64_t every, bool silent = false);
   ~Progress() { finish(); }
 

@@ -35,7 +35,7 @@ RankMemory rank_memory(const models::ModelConfig& config, int64_t ranks, int zer
 
 double efficiency_of(double compute, double last_backward, double sums, double last_sums, double publish) {
   const double hidden = std::min(sums - last_sums, 0.9 * last_backward);
-  return compute / (compute + sums - hidden + publish);
+  return compute / (compute + (sums - hidden) + publish);
 }
 
 double predicted_efficiency(const models::ModelConfig& config, int64_t ranks, int zero, double tokens,

@@ -5,12 +5,12 @@
 
 #include "data/clm_rows.h"
 #include "data/mlm_rows.h"
-#include "data/prefetch.h"
 #include "data/shard_set.h"
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "data/whole_words.h"
 #include "engine/base/stop.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "train/open_model.h"
 
 namespace train {
@@ -22,9 +22,8 @@ using engine::Tensor;
 
 namespace {
 
-int32_t needed_special(const Tokenizer& tokenizer, Names names, const char* role) {
-  const TokenId id = find_special(tokenizer, names);
-  check(id != data::no_token, "data.tokenizer: a masked LM needs a ", role, " token (", names.front(),
+int32_t needed_special(TokenId id, const char* name, const char* role) {
+  check(id != data::no_token, "data.tokenizer: a masked LM needs a ", role, " token (", name,
         "), and this tokenizer has none");
   return int32_t(id);
 }
@@ -55,11 +54,11 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
                                               int64_t context, uint64_t seed) {
   data::MlmOptions options;
   options.length = context;
-  options.begin = needed_special(tokenizer, begin_names, "begin-of-sequence");
-  options.pad = needed_special(tokenizer, pad_names, "padding");
+  options.begin = needed_special(tokenizer.roles().begin, "<s>", "begin-of-sequence");
+  options.pad = needed_special(tokenizer.roles().pad, "<pad>", "padding");
   options.seed = seed;
   options.mask = {.select = config.mask_probability, .keep = config.mask_keep, .random = config.mask_random};
-  options.mask.mask = needed_special(tokenizer, mask_names, "mask");
+  options.mask.mask = needed_special(tokenizer.roles().mask, "<mask>", "mask");
   options.mask.vocabulary = int32_t(tokens->vocabulary());
   if (config.whole_words) options.mask.words = data::word_edges(tokenizer);
   for (const auto& token : tokenizer.special_tokens())
@@ -70,6 +69,12 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const To
 
 models::ModelConfig resolve_model_config(const TrainConfig& config) {
   engine::Json section = config.model;
+  if (!config.from.empty()) {  // keys that stand in the section too must agree: the trainer compares
+    engine::Json source = models::to_json(config_of_model(resolve_model(config.from)));
+    source.erase("tokenizer");  // a file of that directory; the run has its own
+    source.update(section);
+    section = std::move(source);
+  }
   check(!section.empty(), "model: the config names no model (\"preset\" or sizes)");
   if (!section.contains("vocab_size") && !config.data.tokenizer.empty())
     section["vocab_size"] = data::load_tokenizer(config.data.tokenizer)->vocab_size();
@@ -99,11 +104,20 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   };
   data::BatchOptions options{
       .batch = config.data.batch, .rank = rank, .world = world, .seed = uint64_t(config.seed)};
-  run.training =
-      data::prefetch(data::make_batches(make_rows(config, run, open(config.data.train), true), options));
+  run.training = data::make_batches(make_rows(config, run, open(config.data.train), true), options);
   if (!config.data.valid.empty())
     run.validation = std::make_unique<data::ValidationBatches>(
         make_rows(config, run, open(config.data.valid), false), config.data.batch);
+  return run;
+}
+
+RunData open_run_data(const TrainConfig& config, const models::ModelConfig& model, int64_t rank,
+                      int64_t world) {
+  RunData run = open_data(config, model.objective, model.context, rank, world);
+  check(run.vocabulary <= model.vocab_size, "model.vocab_size: ", model.vocab_size,
+        " is smaller than the data's vocabulary of ", run.vocabulary);
+  check(model.positions != nn::Positions::learned || run.context <= model.context, "data.context: ", run.context,
+        " is more than the model's ", model.context, " learned positions");
   return run;
 }
 
@@ -120,6 +134,11 @@ models::Tokens to_tokens(const data::Batch& batch) {
 
 Tensor to_labels(const data::Batch& batch) {
   return Tensor::from_ids(batch.labels, {batch.rows, batch.length});
+}
+
+MicroBatch micro_batch(const models::ModelConfig& config, const data::Batch& batch, int64_t vocabulary) {
+  return {models::input_rows(config, to_tokens(batch)), models::targets(config, to_labels(batch), vocabulary),
+          batch.scored};
 }
 
 Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,

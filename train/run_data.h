@@ -8,21 +8,26 @@
 #include "data/tokenizer.h"
 #include "engine/comm/communicator.h"
 #include "models/transformer.h"
+#include "train/update.h"
 #include "train/config.h"
 
 namespace train {
 
 struct RunData {
   std::unique_ptr<data::Tokenizer> tokenizer;           // null when the config names none
-  std::unique_ptr<data::BatchSource> training;          // prefetching
+  std::unique_ptr<data::BatchSource> training;
   std::unique_ptr<data::ValidationBatches> validation;  // null when the config names none
   int64_t vocabulary = 0;
   int64_t context = 0;
 };
 
-/// The model of a config. Where its section does not say them, vocab_size is the tokenizer's, the objective
-/// follows from the sampler, and the context is data.context.
+/// The model of a config: that of `from`, where it has one, else its section. Where the section does not say
+/// them, vocab_size is the tokenizer's, the objective follows from the sampler, and the context is data.context.
 models::ModelConfig resolve_model_config(const TrainConfig& config);
+
+/// open_data, and whether this model can read it: vocabulary, length of rows.
+RunData open_run_data(const TrainConfig& config, const models::ModelConfig& model, int64_t rank = 0,
+                      int64_t world = 1);
 
 /// `context`: the model's, used when the config sets none. Rank `rank` of `world` gets its share of the
 /// training rows, and all validation batches.
@@ -41,6 +46,8 @@ std::shared_ptr<const data::Rows> masked_rows(const DataConfig& config, const da
 /// A batch as tensors.
 models::Tokens to_tokens(const data::Batch& batch);
 engine::Tensor to_labels(const data::Batch& batch);
+/// A batch as the model reads it. `vocabulary`: ids from here on are padding of its head.
+MicroBatch micro_batch(const models::ModelConfig& config, const data::Batch& batch, int64_t vocabulary);
 
 /// Mean loss in nats over the scored positions of the first `limit` validation batches (0: all).
 struct Evaluation {

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -49,6 +50,24 @@ void add_scalar(pb::Summary& summary, const std::string& tag, const Json& value)
   v->set_simple_value(value.is_null() ? std::nanf("") : value.get<float>());
 }
 
+constexpr int kText = 7, kTensorClass = 2;  // TensorFlow's DT_STRING and DATA_CLASS_TENSOR
+
+void add_text(pb::Summary& summary, const std::string& tag, const std::string& text) {
+  pb::Summary::Value* v = summary.add_value();
+  v->set_tag(tag);
+  v->mutable_metadata()->mutable_plugin_data()->set_plugin_name("text");
+  v->mutable_metadata()->set_data_class(kTensorClass);
+  v->mutable_tensor()->set_dtype(kText);
+  v->mutable_tensor()->mutable_tensor_shape()->add_dim()->set_size(1);
+  v->mutable_tensor()->add_string_val(text);
+}
+
+/// "a.b" -> value for every leaf of a config.
+void leaves(const Json& json, const std::string& path, std::vector<std::pair<std::string, Json>>& out) {
+  if (!json.is_object()) return void(out.emplace_back(path, json));
+  for (const auto& [key, value] : json.items()) leaves(value, path.empty() ? key : path + "." + key, out);
+}
+
 /// False when the name is taken.
 bool create_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -68,7 +87,7 @@ std::string frame_record(const std::string& data) {
   return out;
 }
 
-EventWriter::EventWriter(const std::string& folder, int64_t first_step) {
+EventWriter::EventWriter(const std::string& folder, int64_t first_step) : folder_(folder) {
   engine::make_directories(folder);
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
@@ -96,6 +115,18 @@ void EventWriter::write(const Json& record) {
   pb::Summary& summary = *event.mutable_summary();
   for (const auto& [key, value] : record.items()) {
     if (key == "step") continue;
+    if (key == "sample" && value.is_string()) {
+      add_text(summary, "sample", value.get<std::string>());
+      continue;
+    }
+    if (key == "gains" && value.is_array()) {
+      for (const Json& gain : value)
+        if (gain.is_object() && gain.contains("name"))
+          add_scalar(summary,
+                     "gains/" + gain["name"].get<std::string>() + "/" + engine::json_text(gain.value("layer", Json(0))),
+                     gain.value("mean", Json()));
+      continue;
+    }
     if (key != "layers" || !value.is_array()) {
       add_scalar(summary, tag_of(key), value);
       continue;
@@ -108,6 +139,69 @@ void EventWriter::write(const Json& record) {
   }
   if (summary.value_size() == 0) return;
   file_->write(frame_record(event.SerializeAsString()));
+}
+
+void EventWriter::histogram(const std::string& tag, int64_t step, const std::vector<double>& values) {
+  std::vector<double> finite;
+  for (const double x : values)
+    if (std::isfinite(x)) finite.push_back(x);
+  if (finite.empty()) return;
+  const auto [low, high] = std::minmax_element(finite.begin(), finite.end());
+  constexpr int buckets = 30;
+  const double width = *high > *low ? (*high - *low) / buckets : 1e-12;
+  pb::Event event;
+  event.set_wall_time(now());
+  event.set_step(step);
+  pb::Summary::Value* v = event.mutable_summary()->add_value();
+  v->set_tag(tag);
+  pb::Histogram& h = *v->mutable_histo();
+  std::vector<double> counts(buckets, 0);
+  double sum = 0, squares = 0;
+  for (const double x : finite) {
+    counts[size_t(std::min(buckets - 1, int((x - *low) / width)))] += 1;
+    sum += x, squares += x * x;
+  }
+  h.set_min(*low), h.set_max(*high), h.set_num(double(finite.size())), h.set_sum(sum), h.set_sum_squares(squares);
+  for (int i = 0; i < buckets; ++i) {
+    h.add_bucket_limit(i + 1 == buckets ? *low + buckets * width : *low + (i + 1) * width);
+    h.add_bucket(counts[size_t(i)]);
+  }
+  file_->write(frame_record(event.SerializeAsString()));
+}
+
+void EventWriter::text(const std::string& tag, int64_t step, const std::string& markdown) {
+  pb::Event event;
+  event.set_wall_time(now());
+  event.set_step(step);
+  add_text(*event.mutable_summary(), tag, markdown);
+  file_->write(frame_record(event.SerializeAsString()));
+}
+
+void EventWriter::hyperparameters(const Json& config) {
+  std::vector<std::pair<std::string, Json>> keys;
+  leaves(config, "", keys);
+  pb::Hyperparameters content;
+  pb::Hyperparameters::SessionStart& start = *content.mutable_session_start_info();
+  std::string table = "| key | value |\n|---|---|\n";
+  for (const auto& [key, value] : keys) {
+    table += "| " + key + " | " + (value.is_string() ? value.get<std::string>() : engine::json_text(value)) + " |\n";
+    pb::Hyperparameters::Value& v = (*start.mutable_hparams())[key];
+    if (value.is_boolean()) v.set_bool_value(value.get<bool>());
+    else if (value.is_number()) v.set_number_value(value.get<double>());
+    else v.set_string_value(value.is_string() ? value.get<std::string>() : engine::json_text(value));
+  }
+  start.set_group_name(folder_);
+  start.set_start_time_secs(now());
+  pb::Event event;
+  event.set_wall_time(now());
+  pb::Summary::Value* v = event.mutable_summary()->add_value();
+  v->set_tag("_hparams_/session_start_info");
+  v->mutable_metadata()->mutable_plugin_data()->set_plugin_name("hparams");
+  v->mutable_metadata()->mutable_plugin_data()->set_content(content.SerializeAsString());
+  v->mutable_metadata()->set_data_class(kTensorClass);
+  v->mutable_tensor()->set_dtype(1);  // a float that nobody reads, of no elements
+  file_->write(frame_record(event.SerializeAsString()));
+  text("config", 0, table);
 }
 
 }  // namespace train

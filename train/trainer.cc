@@ -1,24 +1,26 @@
 // Read first: trainer.h.
 #include "train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "engine/base/clock.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
 #include "engine/cpu/parallel.h"
 #include "models/flops.h"
+#include "models/hf/import.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/checkpoint/resume.h"
+#include "train/expectation.h"
 #include "train/failure.h"
+#include "train/sample.h"
 #include "train/signals.h"
 
 namespace train {
@@ -28,10 +30,6 @@ using engine::Json;
 using engine::Tensor;
 
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
 constexpr int64_t kCheckWeights = 100;  // updates between comparisons of the weights over the ranks
@@ -70,16 +68,14 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
   communicator_.set_options({.timeout = config.parallel.timeout, .check = config.parallel.check});
   communicator_.agree([&] {
-    data_ = open_data(config, model_config.objective, model_config.context, communicator_.rank(),
-                      communicator_.size());
-    check(data_.vocabulary <= model_config.vocab_size, "model.vocab_size: ", model_config.vocab_size,
-          " is smaller than the data's vocabulary of ", data_.vocabulary);
-    check(model_config.positions != nn::Positions::learned || data_.context <= model_config.context,
-          "data.context: ", data_.context, " is more than the model's ", model_config.context,
-          " learned positions");
+    data_ = open_run_data(config, model_config, communicator_.rank(), communicator_.size());
     model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
+    batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
+        std::move(data_.training), [this](const data::Batch& batch) {
+          return micro_batch(model_->config(), batch, data_.vocabulary);
+        });
   });
-  communicator_.check_same("training data", engine::join_text("fingerprint ", data_.training->position().fingerprint));
+  communicator_.check_same("training data", engine::join_text("fingerprint ", batches_->position().fingerprint));
   communicator_.check_same("number of validation batches",
                            engine::join_text(data_.validation ? data_.validation->count() : 0));
   shards_ = std::make_unique<Shards>(model_->parameters(), communicator_, config.parallel);
@@ -111,7 +107,10 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
     metrics_ = std::make_unique<MetricsLog>(run_->metrics_path(), state_.counters.step);
     // TensorBoard drops what earlier files have from the first step of this one on.
     const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
-    if (config.log.tensorboard) tensorboard_ = std::make_unique<EventWriter>(run_->path(), first_step);
+    if (config.log.tensorboard) {
+      tensorboard_ = std::make_unique<EventWriter>(run_->path(), first_step);
+      tensorboard_->hyperparameters(config_json(config));
+    }
   });
 }
 
@@ -128,7 +127,14 @@ void Trainer::restore() {
   if (communicator_.from_root(int64_t(checkpoint.has_value())) != 0) {
     const std::string folder = checkpoint ? checkpoint->folder : "";
     restore_checkpoint(folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_);
-    communicator_.agree([&] { data_.training->seek(state_.position); });
+    communicator_.agree([&] {
+      try {
+        batches_->seek(state_.position);
+      } catch (const engine::Error& e) {
+        engine::fail("data.train ", config_.data.train, ": ", e.what(), "; other data is another run: normlab train --from ",
+                     leads() ? run_->path() : "RUN", " --out OTHER");
+      }
+    });
     saved_step_ = state_.counters.step;
     if (leads()) engine::log_info("resuming at step ", state_.counters.step, " from ", folder);
     say_changes();
@@ -136,18 +142,27 @@ void Trainer::restore() {
   }
   if (leads()) set_metrics_aside();
   state_.settings = settings_json(config_, communicator_.size());
-  communicator_.agree([&] {
-    models::initialise(*model_, config_.init, uint64_t(config_.seed));
-    const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
-    if (rule == "admin") {
-      const data::Batch first = data_.training->next();
-      models::admin_profile(*model_, to_tokens(first));
-      data_.training->seek(state_.position = {});
-    }
-  });
+  communicator_.agree([&] { set_first_weights(); });
   communicator_.broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
   if (state_.average.defined()) state_.average.copy_from(shards_->own_values());
+}
+
+void Trainer::set_first_weights() {
+  if (!config_.from.empty()) {
+    const std::string folder = resolve_model(config_.from);
+    const models::LoadedModel source = models::load_any(folder, nn::Precision::of(engine::DType::f32));
+    check_same_model(source.model->config(), model_->config(), folder, "`from` gives weights to their own model");
+    for (engine::Parameter* p : model_->parameters().all())
+      p->value.copy_from(source.model->parameters()[p->name].value);
+    if (leads()) engine::log_info("starting from the weights of ", folder);
+    return;
+  }
+  models::initialise(*model_, config_.init, uint64_t(config_.seed));
+  const std::string& rule = config_.init.empty() ? models::init_rule(model_->config()) : config_.init;
+  if (rule != "admin") return;
+  models::admin_profile(*model_, batches_->next().tokens);
+  batches_->seek(state_.position = {});
 }
 
 void Trainer::say_changes() {
@@ -184,7 +199,7 @@ int64_t Trainer::planned_steps() const {
   if (config_.schedule.steps > 0) return steps;
   if (b.steps > 0) limit(double(b.steps));
   if (b.tokens > 0) limit(double(b.tokens) / (rows * double(data_.context)));
-  if (b.epochs > 0) limit(b.epochs * double(data_.training->rows_per_epoch()) / rows);
+  if (b.epochs > 0) limit(b.epochs * double(batches_->rows_per_epoch()) / rows);
   return steps;
 }
 
@@ -197,7 +212,7 @@ double Trainer::done() const {
   if (b.seconds > 0) share = std::max(share, c.seconds / b.seconds);
   if (b.epochs > 0)
     share =
-        std::max(share, double(state_.position.rows) / (b.epochs * double(data_.training->rows_per_epoch())));
+        std::max(share, double(state_.position.rows) / (b.epochs * double(batches_->rows_per_epoch())));
   return share;
 }
 
@@ -212,7 +227,7 @@ double Trainer::learning_rate() const {
 Trainer::UpdateResult Trainer::update() {
   RunCounters& c = state_.counters;
   communicator_.set_moment(engine::join_text("update ", c.step + 1));
-  const double started = now();
+  const double started = engine::now();
   RankWord word{.stop = engine::stop_requested(),
                 .seconds = seconds_before_ + started - session_start_ - paused_,
                 .clock = started,
@@ -221,7 +236,7 @@ Trainer::UpdateResult Trainer::update() {
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
   const int64_t first = c.step * config_.data.accumulate * communicator_.size() + communicator_.rank();
   const double lr = learning_rate();
-  const Update::Gradients gradients = update_->gradients(batches_, first, word);
+  const Update::Gradients gradients = update_->gradients(micro_batches_, first, word);
   const Agreement& agreement = gradients.agreement;
   stop_ = agreement.stop;
   if (!agreement.troubles.empty()) {
@@ -247,28 +262,28 @@ Trainer::UpdateResult Trainer::update() {
   }
   ++c.step;
   c.applied = optimizer_->updates();
-  state_.position = data_.training->position();
+  state_.position = batches_->position();
   if (config_.parallel.check && c.step % kCheckWeights == 0) check_weights();
   // One rank's clock now; of several the one that all know.
-  clock_ = communicator_.size() == 1 ? now() : agreement.clock;
-  c.seconds = communicator_.size() == 1 ? seconds_before_ + clock_ - session_start_ - paused_ : agreement.seconds;
+  const bool alone = communicator_.size() == 1;
+  clock_ = alone ? engine::now() : agreement.clock;
+  c.seconds = alone ? seconds_before_ + clock_ - session_start_ - paused_ : agreement.seconds;
   return {gradients.loss, gradients.norm, lr, applied};
 }
 
 /// An error is for the others to know before anybody ends; with one rank it ends the run here.
 engine::Communicator::Trouble Trainer::read_batches() {
-  batches_.clear();
+  micro_batches_.clear();
   try {
     for (int64_t i = 0; i < config_.data.accumulate; ++i) {
-      const data::Batch batch = data_.training->next();
-      batches_.push_back({to_tokens(batch), to_labels(batch), batch.scored});
+      micro_batches_.push_back(batches_->next());
     }
   } catch (const engine::Error&) {
     if (communicator_.size() == 1) {
       if (!newest_saved()) save_last_checkpoint();
       throw;
     }
-    batches_.resize(size_t(config_.data.accumulate));
+    micro_batches_.resize(size_t(config_.data.accumulate));
     return engine::Communicator::current_trouble();
   }
   return {};
@@ -292,14 +307,14 @@ void Trainer::watch_layers(double factor) {
   nn::Context context = model_->context();
   context.probe = &probe;
   const engine::TapeScope off(nullptr);
-  model_->hidden(batches_.front().tokens, context);
+  model_->hidden(micro_batches_.front().tokens, context, context.precision.stream);
   statistics_->before_update(factor, probe);
 }
 
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  std::string where = update_->find_bad_number(batches_, first_micro_batch);
+  std::string where = update_->find_bad_number(micro_batches_, first_micro_batch);
   // The lowest rank that has found where; none has when only the sum overflows.
   for (const std::string& found : communicator_.gather(where)) {
     if (found == Update::kSumNotFinite) continue;
@@ -319,16 +334,25 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
+  const std::string failure = leads() ? run_->path() + "/failure.txt" : "";
+  if (leads()) engine::remove_file(failure);  // of an attempt before this one
+  try {
+    return run_to_end();
+  } catch (const std::exception& e) {
+    if (leads()) note_failure(failure, e.what());
+    throw;
+  }
+}
+
+RunEnd Trainer::run_to_end() {
   SignalGuard signals(leads());
   RunCounters& c = state_.counters;
-  peak_flops_ = 1e9 * engine::multiply_add_peak(precision_of(config_).compute);  // a few milliseconds
-  char line[160];
-  std::snprintf(line, sizeof line,
-                "%.3g MFLOP a token; peak of multiply-adds on %d threads, measured: %.0f GFLOP/s",
-                flops_per_token_ * 1e-6, engine::cpu::thread_count(), peak_flops_ * 1e-9);
-  if (leads()) engine::log_info(line);
+  const Expectation expected =  // measures the peak, in a few milliseconds
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
+  peak_flops_ = expected.peak_flops;
+  if (leads()) engine::log_info(expectation_text(expected));
   done_at_start_ = done();
-  session_start_ = last_log_time_ = now();
+  session_start_ = last_log_time_ = engine::now();
   clock_ = last_checkpoint_time_ = communicator_.from_root(session_start_);
   last_log_tokens_ = c.tokens;
   seconds_before_ = c.seconds;
@@ -340,14 +364,15 @@ RunEnd Trainer::run() {
     const UpdateResult result = update();
     if (watch_ended_) break;
     log_update(result);
-    const double before = now();
+    const double before = engine::now();
     const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && clock_ - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    log_sample();
     say_trouble();
-    const double pause = now() - before;
+    const double pause = engine::now() - before;
     paused_ += pause;
     last_log_time_ += pause;
   }
@@ -430,7 +455,7 @@ void Trainer::save_checkpoint() {
   Snapshot snapshot = take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_,
                                     tokenizer, leads() ? run_->path() : "");
   if (leads()) checkpoints_.write(std::move(snapshot), config_.checkpoint.keep, config_.checkpoint.keep_best);
-  last_checkpoint_time_ = communicator_.size() == 1 ? now() : clock_;
+  last_checkpoint_time_ = communicator_.size() == 1 ? engine::now() : clock_;
   saved_step_ = state_.counters.step;
 }
 
@@ -461,6 +486,33 @@ void Trainer::say_trouble() {
   metrics_wait_ = !trouble.empty();
 }
 
+void Trainer::note_failure(const std::string& path, const std::string& message) const {
+  try {
+    engine::write_file(path, engine::join_text("step ", state_.counters.step + 1, ": ", message, "\n"));
+  } catch (const engine::Error&) {  // the disk may be what failed
+  }
+}
+
+/// Distributions of every learned gain and scale, for TensorBoard.
+void Trainer::log_histograms() {
+  for (const engine::Parameter* p : model_->parameters().all()) {
+    const nn::ParameterGroup group = model_->parameters().group(*p);
+    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
+      tensorboard_->histogram("gains/" + p->name, state_.counters.step, p->value.to_vector());
+  }
+}
+
+/// What the model writes at this point of the run.
+void Trainer::log_sample() {
+  const int64_t step = state_.counters.step;
+  if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
+  if (!model_->config().causal() || !leads()) return;
+  const std::string text = sample_text(*model_, *data_.tokenizer, {});
+  const Json record = {{"step", step}, {"tokens", state_.counters.tokens}, {"seconds", state_.counters.seconds}, {"sample", text}};
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+}
+
 /// What holds for all of the run, for its first line.
 Json Trainer::constants() const {
   return {{"parameters", models::parameter_count(model_->config())},
@@ -476,7 +528,7 @@ void Trainer::log_update(const UpdateResult& result) {
   const Json layers = watched ? statistics_->after_update() : Json();
   if (watched) shards_->deal_values(/*ngpt=*/false);
   if (!leads()) return;
-  const double elapsed = now() - last_log_time_;
+  const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
   progress_.update({.step = c.step,
                     .total_steps = config_.budget.steps,
@@ -484,7 +536,7 @@ void Trainer::log_update(const UpdateResult& result) {
                     .loss = result.loss,
                     .tokens_per_second = speed,
                     .mfu = speed * flops_per_token_ / peak_flops_,
-                    .elapsed = now() - session_start_,
+                    .elapsed = engine::now() - session_start_,
                     .done_at_start = done_at_start_});
   if (c.step % config_.log.every != 0 && !watched && !spent()) return;
   Json record = {{"step", c.step},
@@ -503,7 +555,8 @@ void Trainer::log_update(const UpdateResult& result) {
   if (watched) record.update(layers);
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
-  last_log_time_ = now();
+  if (tensorboard_ && watched) log_histograms();
+  last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;
 }
 

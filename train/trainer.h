@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "data/prefetch.h"
 #include "train/checkpoint/run_dir.h"
 #include "train/checkpoint/training_state.h"
 #include "train/layer_statistics.h"
@@ -50,7 +51,7 @@ class Trainer {
 
   /// Trains until a budget is spent, validation stops improving, or a signal arrives. A checkpoint is written
   /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
-  /// the loss scale reached its minimum.
+  /// the loss scale reached its minimum. What a run died of is kept as RUN/failure.txt, until it goes on.
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair. It must answer the same on
   /// every rank.
@@ -68,7 +69,10 @@ class Trainer {
   };
 
   bool leads() const { return communicator_.rank() == 0; }
+  RunEnd run_to_end();
   void restore();
+  /// Those of `from`, or initial values.
+  void set_first_weights();
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
@@ -85,6 +89,9 @@ class Trainer {
   void save_last_checkpoint();
   void say_trouble();
   void log_update(const UpdateResult& result);
+  void log_sample();
+  void log_histograms();
+  void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
   double done() const;
   bool spent() const { return done() >= 1; }
@@ -100,6 +107,7 @@ class Trainer {
   std::unique_ptr<models::Transformer> model_;
   std::unique_ptr<Shards> shards_;
   RunData data_;
+  std::unique_ptr<data::Prefetch<MicroBatch>> batches_;  // of data_.training
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
   std::unique_ptr<Update> update_;
@@ -112,8 +120,8 @@ class Trainer {
   Progress progress_;
   UpdateWatch watch_;
   bool watch_ended_ = false;
-  std::vector<MicroBatch> batches_;  // of the update that is being made
-  bool stop_ = false;                // some rank was asked to end
+  std::vector<MicroBatch> micro_batches_;  // of the update that is being made
+  bool stop_ = false;                      // some rank was asked to end
   bool newest_saved() const { return saved_step_ == state_.counters.step; }
   double seconds_before_ = 0, paused_ = 0;  // of training before this session; of it, not spent training
   double clock_ = 0;                        // rank 0's, as of the last update

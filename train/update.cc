@@ -1,10 +1,10 @@
 // Read first: update.h.
 #include "train/update.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "data/shuffle.h"
+#include "engine/base/clock.h"
 #include "engine/base/text.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
@@ -14,14 +14,6 @@
 namespace train {
 
 using engine::Tensor;
-
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 engine::Rng dropout_rng(uint64_t seed, int64_t index) {
   return data::item_rng(seed, data::Draw::dropout, 0, index);
@@ -59,18 +51,18 @@ void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, c
     const size_t i = size_t(exchange_.batch(int64_t(turn)));
     exchange_.begin_turn(int64_t(turn));
     if (batches[i].scored > 0) {
-      const double start = now();
+      const double start = engine::now();
       engine::Rng rng = rng_of(i, first);
       engine::Tape tape;
       tape.listener = exchange_.listener();
       const engine::TapeScope scope(tape);
       const Loss sums = loss(batches[i], rng, options_.checkpointing);
-      const double middle = now();
+      const double middle = engine::now();
       tape.backward(sums.total);
       nats.slice(0, int64_t(i), int64_t(i) + 1).copy_from(sums.nats.reshape({1}));
       g.scored += batches[i].scored;
       g.forward_seconds += middle - start;
-      g.backward_seconds += now() - middle;
+      g.backward_seconds += engine::now() - middle;
     }
     exchange_.end_turn(int64_t(turn));
   }

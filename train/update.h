@@ -25,9 +25,9 @@ namespace train {
 
 /// What one forward and backward reads.
 struct MicroBatch {
-  models::Tokens tokens;
-  engine::Tensor labels;  // as Transformer::loss takes them
-  int64_t scored = 0;     // positions (rows, for a classifier) that the loss counts; 0: nothing is computed
+  models::InputRows tokens;
+  models::Targets labels;
+  int64_t scored = 0;  // positions (rows, for a classifier) that the loss counts; 0: nothing is computed
 };
 
 struct UpdateOptions {

@@ -164,7 +164,9 @@ void Tape::clear_nodes() {
 void Tape::backward(const Tensor& scalar) {
   check(scalar.numel() == 1, "backward: needs a scalar, got ", scalar.shape());
   const Tensor one = Tensor::full(scalar.shape(), 1, scalar.dtype(), scalar.device());
+  unit_ = one.storage();  // held here too, so that nobody writes to it
   backward(std::span(&scalar, 1), std::span(&one, 1));
+  unit_ = nullptr;
 }
 
 void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents) {
@@ -259,6 +261,8 @@ Tensor Backward::dy(int output) const {
   assert(has(output));
   return tape_.slots_[size_t(output_slot(output))].grad;
 }
+
+bool Backward::is_unit(int output) const { return tape_.unit_ && dy(output).storage() == tape_.unit_; }
 
 bool Backward::wants(int input) const { return input_slot(input) >= 0; }
 

@@ -90,6 +90,8 @@ class Backward {
   bool has(int output) const;
   /// The gradient of an output: contiguous unless the node provides the buffer. Requires has(output).
   Tensor dy(int output = 0) const;
+  /// Whether that gradient is known to be 1 without reading it: the result's own, passed on unchanged.
+  bool is_unit(int output = 0) const;
   /// Whether anybody needs the gradient of an input. Skip the work when not.
   bool wants(int input) const;
   /// The contiguous buffer for an input's gradient. Call it right before the kernel that writes it, and write
@@ -218,6 +220,7 @@ class Tape {
   std::vector<Node*> nodes_;
   std::vector<int32_t> links_;  // slots of all nodes' inputs and outputs, -1 for an input that is not tracked
   std::vector<SlotState> slots_;
+  std::shared_ptr<Storage> unit_;  // while a scalar is differentiated: its gradient, a 1
 };
 
 /// Records on a tape while it lives. Scopes nest; TapeScope(nullptr) turns recording off.

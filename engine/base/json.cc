@@ -109,7 +109,7 @@ void check_keys(const Json& object, const std::vector<std::string>& known, const
   for (const auto& [key, value] : object.items()) {
     bool found = false;
     for (const auto& k : known) found = found || k == key;
-    check(found, what, ": unknown key \"", key, "\" (nearest valid key: \"", nearest_word(key, known), "\")");
+    check(found, what, ": unknown key \"", key, "\"", near_hint(key, known, " (nearest valid key: \""));
   }
 }
 

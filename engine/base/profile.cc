@@ -1,20 +1,17 @@
 // Read first: profile.h.
 #include "engine/base/profile.h"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 
+#include "engine/base/clock.h"
+
 namespace engine {
 namespace {
 
 thread_local ProfileScope* innermost = nullptr;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Seconds and visits by name; printed when the program ends.
 struct Profile {

@@ -32,6 +32,25 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
   return best;
 }
 
+std::string near_word(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string_view head = word.substr(0, 64);
+  const std::string nearest = nearest_word(head, candidates);
+  if (nearest.empty()) return {};
+  if (head.size() > 2)
+    for (const std::string& candidate : candidates)
+      if (candidate.starts_with(head)) return candidate;
+  const size_t most = 1 + std::max(head.size(), nearest.size()) / 4;
+  return size_t(edit_distance(head, nearest)) <= most && head.size() > 1 ? nearest : "";
+}
+
+std::string near_hint(std::string_view word, const std::vector<std::string>& candidates,
+                      std::string_view before, std::string_view after) {
+  const std::string near = near_word(word, candidates);
+  if (!near.empty()) return std::string(before) + near + std::string(after);
+  constexpr size_t few = 12;
+  return candidates.empty() || candidates.size() > few ? "" : " (valid: " + one_of(candidates) + ")";
+}
+
 std::string one_of(const std::vector<std::string>& words) {
   std::string out;
   for (size_t i = 0; i < words.size(); ++i) {

@@ -14,6 +14,12 @@ int edit_distance(std::string_view a, std::string_view b);
 
 /// The candidate nearest to `word`; empty when there are no candidates.
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates);
+/// The same where it may be what was meant: a mistyped letter, and one more in four; or `word` is its
+/// beginning. Else empty.
+std::string near_word(std::string_view word, const std::vector<std::string>& candidates);
+/// BEFORE, the near word, AFTER; where there is none, the candidates if they are few, else nothing.
+std::string near_hint(std::string_view word, const std::vector<std::string>& candidates,
+                      std::string_view before = " (nearest valid: \"", std::string_view after = "\")");
 
 /// "a, b or c".
 std::string one_of(const std::vector<std::string>& words);

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "engine/bench/gemm_peers.h"
-#include "engine/bench/timing.h"
+#include "engine/base/clock.h"
 #include "engine/core/tensor.h"
 #include "engine/cpu/parallel.h"
 

@@ -8,7 +8,7 @@
 
 #include "engine/base/text.h"
 #include "engine/bench/copy_peak.h"
-#include "engine/bench/timing.h"
+#include "engine/base/clock.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"
@@ -181,7 +181,7 @@ std::vector<BenchResult> bench_ops(const std::string& op, const BenchOptions& op
   std::vector<std::string> names;
   for (const Row& row : rows()) names.push_back(row.op);
   check(op.empty() || std::find(names.begin(), names.end(), op) != names.end(), "bench: no row for op '", op,
-        "'; the nearest is '", nearest_word(op, names), "'");
+        "'", near_hint(op, names, "; the nearest is '", "'"));
   const TapeScope off(nullptr);
   std::vector<BenchResult> results;
   for (const Row& row : rows())

@@ -89,7 +89,7 @@ void add_routing_cases(std::vector<OpCase>& cases) {
          .node = "grouped_linear",
          .detail = join_text("[", rows, ", 5] by ", groups, " x [7, 5]"),
          .inputs = {{"x", {rows, 5}}, {"weight", {groups, 7, 5}}},
-         .run = [offsets](const auto& t) { return std::vector{grouped_linear(t[0], t[1], offsets)}; },
+         .run = [offsets](const auto& t) { return std::vector{grouped_linear(t[0], t[1], groups_of(offsets))}; },
          .reference =
              [offsets, rows](const auto& t) {
                HostTensor y({rows, 7});

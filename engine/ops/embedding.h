@@ -6,11 +6,14 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/rows.h"
 
 namespace engine {
 
 /// ids i32, any shape; weight [V, d] floating. Output [ids..., d] in `dtype`.
 /// Error: an id outside [0, V), named with its position.
 Tensor embedding(const Tensor& ids, const Tensor& weight, double scale, DType dtype);
+/// The same of ids that are checked and sorted already, on the weight's device.
+Tensor embedding(const RowIndex& ids, const Tensor& weight, double scale, DType dtype);
 
 }  // namespace engine

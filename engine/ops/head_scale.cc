@@ -51,7 +51,11 @@ Tensor head_scale(const Tensor& x, const Tensor& gain) {
         x.shape());
   check(gain.dtype() == compute_dtype(x.dtype()), "head_scale: gain of a ", x.dtype(), " input must be ",
         compute_dtype(x.dtype()), ", got ", gain.dtype());
-  const Tensor in = with_uniform_rows(x), g = contiguous(gain);
+  const Tensor in = with_uniform_rows(x);
+  Tensor g = contiguous(gain);
+  // Backward writes both gradients in one pass, so the two must not be one slot of the tape.
+  if (g.slot.index >= 0 && g.slot.index == in.slot.index && g.slot.tape == in.slot.tape)
+    g = reshape(g, g.shape());
   Tensor y = x.like(x.shape(), x.dtype());
   if (y.numel() > 0)
     kernel::head_scale_forward(y.device(), {in.raw(), g.raw(), y.raw(), in.numel() / in.size(-1), heads,

@@ -3,30 +3,29 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "engine/autograd/checkpoint.h"
-#include "engine/cpu/parallel.h"
 #include "engine/ops/loss_kernels.h"
 #include "engine/ops/products.h"
+#include "engine/ops/routing.h"
 #include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
 namespace engine {
 namespace {
 
-/// The sum of one loss per row, in order.
+/// The sum of one loss per row.
 Tensor sum_of(const Tensor& losses) {
-  double sum = 0;
-  for (const double loss : losses.to_vector()) sum += loss;
-  return Tensor::full({}, sum, DType::f64, losses.device());
+  const Tensor sum = losses.like({}, DType::f64);
+  kernel::add_losses(losses.device(), {losses.data<double>(), sum.data<double>(), losses.numel()});
+  return sum;
 }
 
 void check_labels(const char* op, const Tensor& labels, const Shape& rows, int64_t classes) {
   check(labels.dtype() == DType::i32, op, ": labels must be i32, got ", labels.dtype());
   check(labels.shape() == rows, op, ": needs labels ", rows, ", got ", labels.shape());
-  const Tensor host = labels.to(Device::cpu);
+  const Tensor host = contiguous(labels.detach()).to(Device::cpu);
   const int32_t* ids = host.data<int32_t>();
   for (int64_t i = 0; i < labels.numel(); ++i)
     check(ids[i] == kNotScored || (ids[i] >= 0 && ids[i] < classes), op, ": label ", ids[i], " at position ",
@@ -45,8 +44,8 @@ struct CrossEntropyNode : NodeOf<CrossEntropyNode> {
     if (z.numel() == 0) return;
     kernel::cross_entropy_backward(
         z.device(),
-        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), lse.get().numel(),
-         z.size(-1), z.row_stride(), dz.buffer.row_stride(), b.dy().item(), dz.accumulate, z.dtype()});
+        {z.raw(), labels.get().data<int32_t>(), lse.get().raw(), dz.buffer.raw(), b.dy().data<double>(),
+         lse.get().numel(), z.size(-1), z.row_stride(), dz.buffer.row_stride(), dz.accumulate, z.dtype()});
   }
 };
 
@@ -62,8 +61,8 @@ struct SquaredErrorNode : NodeOf<SquaredErrorNode> {
       const Into g = b.into(i);
       if (g.buffer.numel() > 0)
         kernel::squared_error_backward(
-            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), g.buffer.numel(),
-                               i == 0 ? b.dy().item() : -b.dy().item(), g.accumulate, x.get().dtype()});
+            x.get().device(), {x.get().raw(), target.get().raw(), g.buffer.raw(), b.dy().data<double>(),
+                               g.buffer.numel(), i == 0 ? 1.0 : -1.0, g.accumulate, x.get().dtype()});
     }
   }
 };
@@ -75,8 +74,9 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
   auto saved() { return std::tie(dx, dweight, dbias); }
 
   void backward(Backward& b) override {
-    check(b.dy().item() == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", b.dy().item(),
-          " (scale with loss_scale)");
+    if (!b.is_unit())  // the number itself is on the device
+      check(b.dy().item() == 1, "linear_cross_entropy: its upstream gradient must be 1, got ", b.dy().item(),
+            " (scale with loss_scale)");
     const Saved* gradients[] = {&dx, &dweight, &dbias};
     for (int i = 0; i < 3; ++i)
       if (b.wants(i) && gradients[i]->defined()) b.pass(i, gradients[i]->get());
@@ -88,44 +88,6 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
 int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
   const int64_t most = std::max(width, (int64_t(1) << 24) / classes), chunks = (rows + most - 1) / most;
   return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
-}
-
-/// Copies rows index[i] of `from` to rows i of `to`, or rows i of `from` to rows index[i] of `to`.
-enum class Move { gather, scatter };
-/// By the kernels that move rows by index. The indices rise, so a row of `to` gets one row or none.
-void move_rows_on_device(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
-  const int64_t n = int64_t(index.size()), width = from.size(-1);
-  std::vector<int32_t> ids(index.begin(), index.end());
-  if (move == Move::gather) {
-    const Tensor rows = Tensor::from_ids(ids, {n}).to(from.device());
-    return kernel::gather_rows(from.device(), {from.raw(), rows.data<int32_t>(), nullptr, to.raw(), n, width,
-                                               from.dtype(), to.dtype(), 1, false});
-  }
-  std::vector<int32_t> order(index.size()), starts = {0};
-  for (int64_t i = 0; i < n; ++i) order[size_t(i)] = int32_t(i);
-  for (int64_t v = 0, i = 0; v < to.size(0); ++v) {
-    if (i < n && index[size_t(i)] == v) ++i;
-    starts.push_back(int32_t(i));
-  }
-  const Tensor rows = Tensor::from_ids(order, {n}).to(from.device()),
-               begins = Tensor::from_ids(starts, {to.size(0) + 1}).to(from.device());
-  kernel::scatter_rows(from.device(), {from.raw(), rows.data<int32_t>(), begins.data<int32_t>(), nullptr,
-                                       to.raw(), to.size(0), width, from.dtype(), to.dtype(), 1, false});
-}
-
-void move_rows(Move move, const std::vector<int64_t>& index, const Tensor& from, const Tensor& to) {
-  if (from.device() != Device::cpu) return move_rows_on_device(move, index, from, to);
-  const int64_t size = size_of(from.dtype()), width = from.size(-1) * size;
-  const auto* source = static_cast<const char*>(from.raw());
-  auto* target = static_cast<char*>(to.raw());
-  const int64_t from_stride = from.row_stride() * size, to_stride = to.row_stride() * size;
-  cpu::parallel_chunks(int64_t(index.size()), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t far = index[size_t(i)];
-      std::memcpy(target + (move == Move::gather ? i : far) * to_stride,
-                  source + (move == Move::gather ? far : i) * from_stride, size_t(width));
-    }
-  });
 }
 
 void product(const GemmOperand& a, const GemmOperand& b, int64_t m, int64_t n, int64_t k, const Tensor& c,
@@ -201,11 +163,21 @@ void check_projection(const Tensor& x, const Tensor& weight, const Tensor& bias,
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
-  check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
-        "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
-  const Tensor labels = contiguous(labels_in), z = with_uniform_rows(logits);
-  check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
+ScoredRows scored_rows(const char* op, const Tensor& labels, int64_t classes) {
+  check_labels(op, labels, labels.shape(), classes);
+  const Tensor all = contiguous(labels.detach()).to(Device::cpu);
+  const int32_t* label = all.data<int32_t>();
+  std::vector<int32_t> rows, kept;
+  for (int64_t i = 0; i < all.numel(); ++i)
+    if (label[i] != kNotScored) rows.push_back(int32_t(i)), kept.push_back(label[i]);
+  const int64_t n = int64_t(rows.size());
+  return ScoredRows{Tensor::from_ids(kept, {n}),
+                    index_rows(op, Tensor::from_ids(rows, {n}), all.numel(), "the rows"), classes}
+      .to(labels.device());
+}
+
+static Tensor checked_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  const Tensor z = with_uniform_rows(logits);
   const Tensor losses = z.like(labels.shape(), DType::f64);
   const Tensor lse = z.like(labels.shape(), compute_dtype(z.dtype()));
   if (z.numel() > 0)
@@ -220,29 +192,52 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels_in) {
   return loss;
 }
 
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
+  check(is_float(logits.dtype()) && logits.rank() >= 1 && logits.size(-1) > 0,
+        "cross_entropy: needs floating logits [..., V], got ", logits.dtype(), " ", logits.shape());
+  check_labels("cross_entropy", labels, logits.shape().leading(), logits.size(-1));
+  return checked_cross_entropy(logits, contiguous(labels).to(logits.device()));
+}
+
+Tensor cross_entropy(const Tensor& logits, const ScoredRows& labels) {
+  check(is_float(logits.dtype()) && logits.rank() == 2 && logits.size(0) == labels.rows.rows &&
+            logits.size(1) >= labels.classes,
+        "cross_entropy: ", labels.rows.rows, " labels below ", labels.classes, " need as many rows of logits, got ",
+        logits.dtype(), " ", logits.shape());
+  return checked_cross_entropy(labels.all() ? logits : gather_rows(logits, labels.rows), labels.labels);
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
+                            const LinearCrossEntropyOptions& options) {
+  check_projection(x, weight, bias, options);
+  check(labels.shape() == x.shape().leading(), "linear_cross_entropy: needs labels ", x.shape().leading(),
+        ", got ", labels.shape());
+  return linear_cross_entropy(
+      x, weight, bias,
+      scored_rows("linear_cross_entropy", labels, options.vocabulary > 0 ? options.vocabulary : weight.size(0))
+          .to(x.device()),
+      options);
+}
+
 Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const Tensor& bias_in,
-                            const Tensor& labels_in, const LinearCrossEntropyOptions& options) {
+                            const ScoredRows& labels, const LinearCrossEntropyOptions& options) {
   check_projection(x_in, weight_in, bias_in, options);
-  const Tensor x = contiguous(x_in), weight = contiguous(weight_in), labels = contiguous(labels_in);
+  const Tensor x = contiguous(x_in), weight = contiguous(weight_in);
   const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
-  const int64_t width = weight.size(1), classes = weight.size(0);
-  check_labels("linear_cross_entropy", labels, x.shape().leading(),
-               options.vocabulary > 0 ? options.vocabulary : classes);
+  const int64_t width = weight.size(1), classes = weight.size(0), rows = labels.scored();
+  check(labels.classes <= (options.vocabulary > 0 ? options.vocabulary : classes),
+        "linear_cross_entropy: labels below ", labels.classes, " for ", classes, " classes");
+  check(labels.rows.rows == x.shape().leading().numel(), "linear_cross_entropy: labels of ", labels.rows.rows,
+        " rows, got ", x.shape());
 
   // Only scored rows are computed.
-  std::vector<int64_t> scored;
-  std::vector<int32_t> ids;
-  const Tensor host_labels = labels.to(Device::cpu);
-  for (int64_t i = 0; i < labels.numel(); ++i)
-    if (const int32_t id = host_labels.data<int32_t>()[i]; id != kNotScored)
-      scored.push_back(i), ids.push_back(id);
-  const int64_t rows = int64_t(scored.size());
-  const bool all = rows == labels.numel();
-  Tensor x_scored = x.detach().reshape({labels.numel(), width});
-  if (!all) {
+  Tensor x_scored = x.detach().reshape({labels.rows.rows, width});
+  if (!labels.all()) {
     const Tensor every_row = x_scored;
     x_scored = x.like({rows, width}, x.dtype());
-    move_rows(Move::gather, scored, every_row, x_scored);
+    if (x_scored.numel() > 0)
+      kernel::gather_rows(x.device(), {every_row.raw(), labels.rows.ids.data<int32_t>(), nullptr, x_scored.raw(),
+                                       rows, width, x.dtype(), x.dtype(), 1, false});
   }
 
   Tape* tape = recording({&x, &weight, &bias});
@@ -254,22 +249,24 @@ Tensor linear_cross_entropy(const Tensor& x_in, const Tensor& weight_in, const T
   if (tape && tape->tracks(weight))
     p.dweight = pass_weight ? Into{x.like(weight.shape(), compute), false} : tape->into_now(weight);
 
-  const Tensor losses = x.like({rows}, DType::f64),
-               scored_labels = Tensor::from_ids(ids, {rows}).to(x.device());
+  const Tensor losses = x.like({rows}, DType::f64);
   const int64_t chunk = rows_per_chunk(rows, classes, width);
   int64_t begin = 0;
   do {  // once even when no row is scored: its gradients are zero
     const int64_t end = std::min(rows, begin + chunk);
-    score_rows(p, x_scored, scored_labels, losses, begin, end, tape != nullptr);
+    score_rows(p, x_scored, labels.labels, losses, begin, end, tape != nullptr);
     begin += chunk;
   } while (begin < rows);
 
   Tensor loss = sum_of(losses);
   if (!tape) return loss;
-  if (p.dx.defined() && !all) {
+  if (p.dx.defined() && !labels.all()) {
     const Tensor dx_scored = p.dx;
-    p.dx = x.like({labels.numel(), width}, x.dtype(), Contents::zeros);
-    move_rows(Move::scatter, scored, dx_scored, p.dx);
+    p.dx = x.like({labels.rows.rows, width}, x.dtype());
+    if (p.dx.numel() > 0)
+      kernel::scatter_rows(x.device(), {dx_scored.raw(), labels.rows.order.data<int32_t>(),
+                                        labels.rows.starts.data<int32_t>(), nullptr, p.dx.raw(), p.dx.size(0),
+                                        width, x.dtype(), x.dtype(), 1, false});
   }
   auto& node = tape->record<LinearCrossEntropyNode>({&x, &weight, &bias}, {&loss});
   if (p.dx.defined()) node.dx = p.dx.reshape(x.shape());

@@ -9,13 +9,33 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/rows.h"
 
 namespace engine {
 
 constexpr int32_t kNotScored = -100;
 
+/// The rows that a loss counts, checked: made where the labels are known (for a batch, before the step), so that
+/// ops never read a label on the host.
+struct ScoredRows {
+  Tensor labels;        // i32 [scored]: of those rows, in order
+  RowIndex rows;        // [scored], ascending, of all rows that labels were given for
+  int64_t classes = 0;  // every label is below
+
+  bool defined() const { return labels.defined(); }
+  int64_t scored() const { return labels.numel(); }
+  bool all() const { return scored() == rows.rows; }
+  /// The same labels of rows that were gathered: all of them are scored.
+  ScoredRows gathered() const { return {labels, {.rows = scored()}, classes}; }
+  ScoredRows to(Device device) const { return {labels.to(device), rows.to(device), classes}; }
+};
+/// labels i32 of any shape, on any device (they are read on the host); the result is on theirs.
+ScoredRows scored_rows(const char* op, const Tensor& labels, int64_t classes);
+
 /// logits [..., V], labels [...]. Softmax statistics in at least f32.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
+/// The same of labels that are checked already; logits [rows, V] of as many rows as they were given for.
+Tensor cross_entropy(const Tensor& logits, const ScoredRows& labels);
 
 struct LinearCrossEntropyOptions {
   double softcap = 0;  // cap tanh(z / cap) on the logits; 0: none
@@ -31,6 +51,9 @@ struct LinearCrossEntropyOptions {
 /// [...].
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
                             const LinearCrossEntropyOptions& options = {});
+/// The same of labels that are checked already; x has as many rows as they were given for.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            const ScoredRows& labels, const LinearCrossEntropyOptions& options = {});
 
 /// Mean squared error summed over rows: sum (x - target)^2; x and target of one shape. For regression heads.
 Tensor squared_error(const Tensor& x, const Tensor& target);

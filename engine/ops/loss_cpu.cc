@@ -54,7 +54,7 @@ void backward(const CrossEntropyBackward& a) {
     T* dz = static_cast<T*>(a.dlogits) + r * a.dlogits_stride;
     if (a.labels[r] >= 0)
       softmax_gradient(static_cast<const T*>(a.logits) + r * a.stride, static_cast<const C*>(a.lse)[r],
-                       a.labels[r], a.classes, C(a.factor), dz, a.accumulate);
+                       a.labels[r], a.classes, C(*a.dloss), dz, a.accumulate);
     else if (!a.accumulate)
       __builtin_memset(static_cast<void*>(dz), 0, size_t(a.classes) * sizeof(T));
   });
@@ -146,7 +146,7 @@ void squared_backward(const SquaredErrorBackward& a) {
     each_chunk(begin, end, [&](int64_t i, int64_t m) {
       const auto x = in(load(static_cast<const T*>(a.x) + i, m, x_buffer), m);
       const auto target = in(load(static_cast<const T*>(a.target) + i, m, target_buffer), m);
-      out(result, m) = C(2 * a.factor) * (x - target);
+      out(result, m) = C(2 * a.sign * *a.dloss) * (x - target);
       store(static_cast<T*>(a.gradient) + i, result, m, a.accumulate);
     });
   });
@@ -171,6 +171,12 @@ void squared_error_forward(const SquaredErrorForward& a) {
 }
 void squared_error_backward(const SquaredErrorBackward& a) {
   visit_float(a.dtype, [&](auto t) { squared_backward<decltype(t)>(a); });
+}
+
+void add_losses(const AddLosses& a) {
+  double sum = 0;
+  for (int64_t i = 0; i < a.n; ++i) sum += a.losses[i];
+  *a.sum = sum;
 }
 
 }  // namespace engine::cpu::ENGINE_ISA

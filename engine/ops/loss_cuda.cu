@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) cross_entropy_kernel(CrossEntro
   global(a.losses)[team.row] = double(lse - v[0]);
 }
 
-//   dz = factor (exp(z - lse) - onehot(label))
+//   dz = dloss (exp(z - lse) - onehot(label))
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 1) cross_entropy_back_kernel(CrossEntropyBackward a) {
   using C = Compute<T>;
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads, 1) cross_entropy_back_kernel(CrossEn
     if (!a.accumulate) store_n(dz, v, false);
     return;
   }
-  const C lse = global(static_cast<const C*>(a.lse))[at.row], factor = C(a.factor);
+  const C lse = global(static_cast<const C*>(a.lse))[at.row], factor = C(double(global(a.dloss)[0]));
   load_n(global(static_cast<const T*>(a.logits)) + (at.row * a.stride + at.column), v);
 #pragma unroll
   for (int j = 0; j < N; ++j) {
@@ -173,11 +173,31 @@ __global__ void __launch_bounds__(kThreads, 1) squared_back_kernel(SquaredErrorB
   C v[1], t[1];
   load_n(global(static_cast<const T*>(a.x)) + i, v);
   load_n(global(static_cast<const T*>(a.target)) + i, t);
-  const C g[1] = {C(2 * a.factor) * (v[0] - t[0])};
+  const double dloss = global(a.dloss)[0];
+  const C g[1] = {C(2 * a.sign * dloss) * (v[0] - t[0])};
   store_n(global(static_cast<T*>(a.gradient)) + i, g, a.accumulate);
 }
 
+// ---- the sum of a loss a row: one block, each thread a run of its own
+__global__ void __launch_bounds__(kTeamBlock, 1) add_losses_kernel(AddLosses a) {
+  const Team<kTeamBlock> team;
+  const int64_t share = ceil_divide(a.n, kTeamBlock), begin = team.rank * share;
+  const int64_t end = begin + share < a.n ? begin + share : a.n;
+  const auto losses = global(a.losses);
+  double sum = 0;
+  for (int64_t i = begin; i < end; ++i) {
+    const double loss = losses[i];
+    sum += loss;
+  }
+  sum = team.sum(sum);
+  if (team.rank == 0) global(a.sum)[0] = sum;
+}
+
 }  // namespace
+
+void add_losses(const AddLosses& a) {
+  launch<TeamShared>(add_losses_kernel, blocks_for(1, 1), kTeamBlock, current_stream(), a);
+}
 
 void cross_entropy_forward(const CrossEntropyForward& a) {
   if (a.rows == 0) return;

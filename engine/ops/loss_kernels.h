@@ -1,4 +1,4 @@
-// Kernel arguments of loss.h. Every kernel writes one loss per row; the caller adds them in order.
+// Kernel arguments of loss.h. Every kernel writes one loss per row, in double; add_losses adds them up.
 #pragma once
 
 #include "engine/core/dtype.h"
@@ -20,8 +20,8 @@ struct CrossEntropyBackward {
   const int32_t* labels;
   const void* lse;
   void* dlogits;
+  const double* dloss;  // the upstream gradient, one number
   int64_t rows, classes, stride, dlogits_stride;
-  double factor;
   bool accumulate;
   DType dtype;
 };
@@ -56,11 +56,19 @@ struct SquaredErrorForward {
 
 struct SquaredErrorBackward {
   const void *x, *target;
-  void* gradient;  // sign 2 factor (x - target)
+  void* gradient;       // sign 2 dloss (x - target)
+  const double* dloss;  // one number
   int64_t n;
-  double factor;  // negative for the target's
+  double sign;  // -1 for the target's
   bool accumulate;
   DType dtype;
+};
+
+/// sum = all losses, added in an order that depends on their number only: on the CPU, one after the other.
+struct AddLosses {
+  const double* losses;  // [n]
+  double* sum;           // one number
+  int64_t n;
 };
 
 constexpr int64_t kSquaredErrorChunk = 16384;
@@ -71,5 +79,6 @@ ENGINE_KERNEL(score_chunk, ScoreChunk)
 ENGINE_KERNEL(column_sums, ColumnSums)
 ENGINE_KERNEL(squared_error_forward, SquaredErrorForward)
 ENGINE_KERNEL(squared_error_backward, SquaredErrorBackward)
+ENGINE_KERNEL(add_losses, AddLosses)
 
 }  // namespace engine

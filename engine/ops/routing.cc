@@ -1,10 +1,7 @@
 // Read first: routing.h, rows_kernels.h, routing_kernels.h.
 #include "engine/ops/routing.h"
 
-#include <vector>
-
 #include "engine/ops/routing_kernels.h"
-#include "engine/ops/rows.h"
 #include "engine/ops/rows_kernels.h"
 #include "engine/ops/view.h"
 
@@ -31,17 +28,16 @@ struct RouteNode : NodeOf<RouteNode> {
 //   y_i = x_rows(i)        dx_r = sum over i with rows(i) = r of dy_i
 struct GatherNode : NodeOf<GatherNode> {
   static constexpr const char* kName = "gather_rows";
-  Saved rows;
+  Saved order, starts;
   int64_t n = 0, d = 0;
-  auto saved() { return std::tie(rows); }
+  auto saved() { return std::tie(order, starts); }
 
   void backward(Backward& b) override {
     if (n * d == 0) return;
     const Tensor dy = b.dy();
-    const RowOrder sorted = sort_rows(rows.get(), n);
     const Into dx = b.into(0);
     kernel::scatter_rows(dy.device(),
-                         {dy.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(), nullptr,
+                         {dy.raw(), order.get().data<int32_t>(), starts.get().data<int32_t>(), nullptr,
                           dx.buffer.raw(), n, d, dy.dtype(), dx.buffer.dtype(), 1, dx.accumulate});
   }
 };
@@ -70,6 +66,20 @@ struct ScatterNode : NodeOf<ScatterNode> {
   }
 };
 
+void check_gather(const Tensor& x, const Tensor& ids) {
+  check(is_float(x.dtype()) && x.rank() == 2 && ids.rank() == 1,
+        "gather_rows: needs floating [n, d] and ids [m], got ", x.dtype(), " ", x.shape(), " and ", ids.shape());
+}
+
+void check_scatter(const Tensor& x, const Tensor& ids, const Tensor& weights) {
+  check(is_float(x.dtype()) && x.rank() == 2, "scatter_rows: needs a floating input [m, d], got ", x.dtype(),
+        " ", x.shape());
+  check(ids.shape() == Shape{x.size(0)} && weights.shape() == Shape{x.size(0)}, "scatter_rows: ", x.shape(),
+        " needs an id and a weight a row, got ", ids.shape(), " and ", weights.shape());
+  check(weights.dtype() == compute_dtype(x.dtype()), "scatter_rows: weights of a ", x.dtype(),
+        " input must be ", compute_dtype(x.dtype()), ", got ", weights.dtype());
+}
+
 }  // namespace
 
 Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
@@ -83,65 +93,76 @@ Routing route_top_k(const Tensor& probabilities, int64_t k, bool normalize) {
   const Tensor chosen = p.like({tokens, k}, DType::i32);
   kernel::choose_experts(p.device(), {p.raw(), chosen.data<int32_t>(), tokens, experts, k, p.dtype()});
 
-  const RowOrder sorted = sort_rows(chosen.reshape({tokens * k}), experts);
-  Routing routing;
-  routing.weights = p.like({tokens * k}, p.dtype());
-  const Tensor order = sorted.order.to(Device::cpu), host_starts = sorted.starts.to(Device::cpu);
-  std::vector<int32_t> rows_of_slots(size_t(tokens * k)), slots_of_choices(size_t(tokens * k));
-  for (int64_t slot = 0; slot < tokens * k; ++slot) {
-    const int32_t choice = order.data<int32_t>()[slot];
-    rows_of_slots[size_t(slot)] = int32_t(choice / k);
-    slots_of_choices[size_t(choice)] = int32_t(slot);
-  }
-  routing.rows = Tensor::from_ids(rows_of_slots, {tokens * k}).to(p.device());
-  const Tensor slots = Tensor::from_ids(slots_of_choices, {tokens, k}).to(p.device());
-  const int32_t* starts = host_starts.data<int32_t>();
-  routing.offsets.assign(starts, starts + experts + 1);
-  kernel::route_forward(p.device(), {p.raw(), chosen.data<int32_t>(), slots.data<int32_t>(),
-                                     routing.weights.raw(), tokens, experts, k, p.dtype(), normalize});
+  // Slots in order of their experts; and, for gradients of tokens, each token's slots in order.
+  const int64_t slots = tokens * k;
+  const auto ints = [&](int64_t n) { return p.like({n}, DType::i32); };
+  const Tensor choices = ints(slots), slot_of = ints(slots);
+  Routing routing{.rows = {ints(slots), ints(slots), ints(tokens + 1), tokens},
+                  .weights = p.like({slots}, p.dtype()),
+                  .experts = {ints(experts + 1), slots},
+                  .share = p.like({experts}, p.dtype())};
+  auto* offsets = routing.experts.offsets.data<int32_t>();
+  kernel::sort_rows(p.device(),
+                    {chosen.data<int32_t>(), choices.data<int32_t>(), offsets, slots, experts});
+  kernel::route_forward(p.device(), {.probabilities = p.raw(),
+                                     .chosen = chosen.data<int32_t>(),
+                                     .choices = choices.data<int32_t>(),
+                                     .offsets = offsets,
+                                     .slots = slot_of.data<int32_t>(),
+                                     .rows = routing.rows.ids.data<int32_t>(),
+                                     .order = routing.rows.order.data<int32_t>(),
+                                     .starts = routing.rows.starts.data<int32_t>(),
+                                     .weights = routing.weights.raw(),
+                                     .share = routing.share.raw(),
+                                     .tokens = tokens,
+                                     .experts = experts,
+                                     .k = k,
+                                     .dtype = p.dtype(),
+                                     .normalize = normalize});
   if (Tape* tape = recording({&p})) {
     auto& node = tape->record<RouteNode>({&p}, {&routing.weights});
-    node.probabilities = p, node.chosen = chosen, node.slots = slots, node.normalize = normalize;
+    node.probabilities = p, node.chosen = chosen, node.slots = slot_of, node.normalize = normalize;
   }
   return routing;
 }
 
 Tensor gather_rows(const Tensor& x, const Tensor& rows) {
-  check(is_float(x.dtype()) && x.rank() == 2 && rows.rank() == 1,
-        "gather_rows: needs floating [n, d] and ids [m], got ", x.dtype(), " ", x.shape(), " and ",
-        rows.shape());
-  const Tensor in = contiguous(x), ids = contiguous(rows);
-  check_ids("gather_rows", ids, x.size(0), "the rows");
-  Tensor y = x.like({rows.numel(), x.size(1)}, x.dtype());
+  check_gather(x, rows);
+  return gather_rows(x, index_rows("gather_rows", rows, x.size(0), "the rows").to(x.device()));
+}
+
+Tensor gather_rows(const Tensor& x, const RowIndex& rows) {
+  check_gather(x, rows.ids);
+  check(x.size(0) == rows.rows, "gather_rows: ids of ", rows.rows, " rows, got ", x.shape());
+  const Tensor in = contiguous(x);
+  const int64_t m = rows.ids.numel();
+  Tensor y = x.like({m, x.size(1)}, x.dtype());
   if (y.numel() > 0)
-    kernel::gather_rows(in.device(), {in.raw(), ids.data<int32_t>(), nullptr, y.raw(), ids.numel(),
-                                      in.size(1), in.dtype(), in.dtype(), 1, false});
+    kernel::gather_rows(in.device(), {in.raw(), rows.ids.data<int32_t>(), nullptr, y.raw(), m, in.size(1),
+                                      in.dtype(), in.dtype(), 1, false});
   if (Tape* tape = recording({&in})) {
     auto& node = tape->record<GatherNode>({&in}, {&y});
-    node.rows = ids, node.n = x.size(0), node.d = x.size(1);
+    node.order = rows.order, node.starts = rows.starts, node.n = x.size(0), node.d = x.size(1);
   }
   return y;
 }
 
 Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, int64_t n) {
-  check(is_float(x.dtype()) && x.rank() == 2, "scatter_rows: needs a floating input [m, d], got ", x.dtype(),
-        " ", x.shape());
-  check(rows.shape() == Shape{x.size(0)} && weights.shape() == Shape{x.size(0)}, "scatter_rows: ", x.shape(),
-        " needs an id and a weight a row, got ", rows.shape(), " and ", weights.shape());
-  check(weights.dtype() == compute_dtype(x.dtype()), "scatter_rows: weights of a ", x.dtype(),
-        " input must be ", compute_dtype(x.dtype()), ", got ", weights.dtype());
+  check_scatter(x, rows, weights);
   check(n >= 0, "scatter_rows: a result of ", n, " rows");
-  const Tensor in = contiguous(x), ids = contiguous(rows), w = contiguous(weights);
-  check_ids("scatter_rows", ids, n, "a result");
-  Tensor y = x.like({n, x.size(1)}, x.dtype());
-  if (y.numel() > 0) {
-    const RowOrder sorted = sort_rows(ids, n);
-    kernel::scatter_rows(in.device(), {in.raw(), sorted.order.data<int32_t>(), sorted.starts.data<int32_t>(),
-                                       w.raw(), y.raw(), n, in.size(1), in.dtype(), in.dtype(), 1, false});
-  }
+  return scatter_rows(x, index_rows("scatter_rows", rows, n, "a result").to(x.device()), weights);
+}
+
+Tensor scatter_rows(const Tensor& x, const RowIndex& rows, const Tensor& weights) {
+  check_scatter(x, rows.ids, weights);
+  const Tensor in = contiguous(x), w = contiguous(weights);
+  Tensor y = x.like({rows.rows, x.size(1)}, x.dtype());
+  if (y.numel() > 0)
+    kernel::scatter_rows(in.device(), {in.raw(), rows.order.data<int32_t>(), rows.starts.data<int32_t>(),
+                                       w.raw(), y.raw(), rows.rows, in.size(1), in.dtype(), in.dtype(), 1, false});
   if (Tape* tape = recording({&in, &w})) {
     auto& node = tape->record<ScatterNode>({&in, &w}, {&y});
-    node.x = in, node.rows = ids, node.weights = w;
+    node.x = in, node.rows = rows.ids, node.weights = w;
   }
   return y;
 }

@@ -39,13 +39,27 @@ Compute<T> chosen_sum(const T* p, const int32_t* chosen, int64_t k) {
 
 template <class T>
 void forward(const RouteForward& a) {
+  for (int64_t slot = 0; slot < a.tokens * a.k; ++slot) {
+    a.rows[slot] = int32_t(a.choices[slot] / a.k);
+    a.slots[a.choices[slot]] = int32_t(slot);
+  }
+  for (int64_t e = 0; e < a.experts; ++e)
+    static_cast<T*>(a.share)[e] =
+        narrow<T>(Compute<T>(double(a.offsets[e + 1] - a.offsets[e]) / double(a.tokens * a.k)));
+  a.starts[a.tokens] = int32_t(a.tokens * a.k);
   parallel_chunks(a.tokens, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const T* p = static_cast<const T*>(a.probabilities) + t * a.experts;
       const int32_t *chosen = a.chosen + t * a.k, *slots = a.slots + t * a.k;
+      int32_t* order = a.order + t * a.k;
+      a.starts[t] = int32_t(t * a.k);
       const Compute<T> sum = a.normalize ? chosen_sum(p, chosen, a.k) : Compute<T>(1);
-      for (int64_t j = 0; j < a.k; ++j)
+      for (int64_t j = 0; j < a.k; ++j) {
         static_cast<T*>(a.weights)[slots[j]] = narrow<T>(widen(p[chosen[j]]) / sum);
+        int64_t i = j;  // k is small
+        for (; i > 0 && order[i - 1] > slots[j]; --i) order[i] = order[i - 1];
+        order[i] = slots[j];
+      }
     }
   });
 }

@@ -46,17 +46,41 @@ GPU_INLINE Compute<T> chosen_sum(const Global<const T>& p, const Global<const in
   return sum;
 }
 
+// A thread a slot: what the order by expert says of it, and of the experts.
+template <class T>
+__global__ void __launch_bounds__(kThreads, 1) slots_kernel(RouteForward a) {
+  const int64_t slot = thread_index(), slots = a.tokens * a.k;
+  if (slot == 0) global(a.starts)[a.tokens] = int32_t(slots);
+  if (slot < a.experts) {
+    const int32_t begin = global(a.offsets)[slot], end = global(a.offsets)[slot + 1];
+    global(static_cast<T*>(a.share))[slot] = as_stored<T>(Compute<T>(double(end - begin) / double(slots)));
+  }
+  if (slot >= slots) return;
+  const int32_t choice = global(a.choices)[slot];
+  global(a.rows)[slot] = int32_t(choice / a.k);
+  global(a.slots)[choice] = int32_t(slot);
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1) route_kernel(RouteForward a) {
   const int64_t t = thread_index();
   if (t >= a.tokens) return;
+  global(a.starts)[t] = int32_t(t * a.k);
   const Global<const T> p = global(static_cast<const T*>(a.probabilities)) + t * a.experts;
-  const Global<const int32_t> chosen = global(a.chosen) + t * a.k, slots = global(a.slots) + t * a.k;
+  const Global<const int32_t> chosen = global(a.chosen) + t * a.k;
+  const auto slots = global(a.slots) + t * a.k, order = global(a.order) + t * a.k;
   const auto weights = global(static_cast<T*>(a.weights));
   const Compute<T> sum = chosen_sum<T>(p, chosen, a.k, a.normalize);
   for (int64_t j = 0; j < a.k; ++j) {
     const int32_t slot = slots[j], expert = chosen[j];
     weights[slot] = as_stored<T>(element<T>(p, expert) / sum);
+    int64_t i = j;  // k is small
+    for (; i > 0; --i) {
+      const int32_t before = order[i - 1];
+      if (before < slot) break;
+      order[i] = before;
+    }
+    order[i] = slot;
   }
 }
 
@@ -97,6 +121,11 @@ void choose_experts(const ChooseExperts& a) {
   for_tokens(a, [](auto t) { return choose_kernel<decltype(t)>; });
 }
 void route_forward(const RouteForward& a) {
+  visit_float(a.dtype, [&](auto t) {
+    const int64_t slots = a.tokens * a.k, threads = slots > a.experts ? slots : a.experts;
+    if (threads > 0)
+      launch<NoShared>(slots_kernel<decltype(t)>, blocks_for(threads, kThreads), kThreads, current_stream(), a);
+  });
   for_tokens(a, [](auto t) { return route_kernel<decltype(t)>; });
 }
 void route_backward(const RouteBackward& a) {

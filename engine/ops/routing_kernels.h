@@ -14,12 +14,19 @@ struct ChooseExperts {
   DType dtype;
 };
 
-/// weights[slot] = p / s of a token's k choices, s their sum when `normalize`, else 1.
+/// The choices in order of their experts are the slots. weights[slot] = p / s of a token's k choices, s their
+/// sum when `normalize`, else 1.
 struct RouteForward {
   const void* probabilities;
-  const int32_t* chosen;
-  const int32_t* slots;  // [tokens, k]: where each choice stands in the order by expert
-  void* weights;
+  const int32_t* chosen;   // [tokens, k]
+  const int32_t* choices;  // [slots]: choices as sort_rows() orders them by expert; slots = tokens k
+  const int32_t* offsets;  // [experts + 1]: where each expert's begin
+  int32_t* slots;          // [tokens, k]: where each choice stands in that order
+  int32_t* rows;           // [slots]: the token of each slot
+  int32_t* order;          // [slots]: each token's slots, ascending
+  int32_t* starts;         // [tokens + 1]: where they begin: token t has order[t k .. (t + 1) k)
+  void* weights;           // [slots]
+  void* share;             // [experts]: of the slots, those that are the expert's
   int64_t tokens, experts, k;
   DType dtype;
   bool normalize;

@@ -1,31 +1,32 @@
-// Read first: rows.h. Counting sort of ids: O(ids + rows), on one thread (a few microseconds per
-// thousand).
+// Read first: rows.h, rows_kernels.h.
 #include "engine/ops/rows.h"
 
-#include <utility>
+#include "engine/ops/rows_kernels.h"
+#include "engine/ops/view.h"
 
 namespace engine {
 
-RowOrder sort_rows(const Tensor& ids, int64_t rows) {
-  assert(ids.is_contiguous());
-  const int64_t n = ids.numel();
-  const Tensor host = ids.to(Device::cpu);
-  const RowOrder sorted = {host.like({n}, DType::i32), host.like({rows + 1}, DType::i32, Contents::zeros)};
-  const int32_t* id = host.data<int32_t>();
-  int32_t *order = sorted.order.data<int32_t>(), *starts = sorted.starts.data<int32_t>();
-  for (int64_t i = 0; i < n; ++i) ++starts[id[i]];
-  int32_t total = 0;
-  for (int64_t v = 0; v <= rows; ++v) total += std::exchange(starts[v], total);
-  for (int64_t i = 0; i < n; ++i) order[starts[id[i]]++] = int32_t(i);
-  for (int64_t v = rows; v > 0; --v) starts[v] = starts[v - 1];  // they have moved to the next row's start
-  starts[0] = 0;
-  return {sorted.order.to(ids.device()), sorted.starts.to(ids.device())};
+RowIndex RowIndex::to(Device device) const {
+  const auto moved = [&](const Tensor& t) { return t.defined() ? t.to(device) : t; };
+  return {moved(ids), moved(order), moved(starts), rows};
+}
+
+RowIndex index_rows(const char* op, const Tensor& ids_in, int64_t rows, const char* what, Sums sums) {
+  check_ids(op, ids_in, rows, what);
+  RowIndex index{.ids = contiguous(ids_in.detach()), .rows = rows};
+  if (sums == Sums::no) return index;
+  const Tensor ids = index.ids.to(Device::cpu);
+  const Tensor order = ids.like({ids.numel()}, DType::i32), starts = ids.like({rows + 1}, DType::i32);
+  kernel::sort_rows(Device::cpu, {ids.data<int32_t>(), order.data<int32_t>(), starts.data<int32_t>(),
+                                  ids.numel(), rows});
+  index.order = order.to(index.ids.device()), index.starts = starts.to(index.ids.device());
+  return index;
 }
 
 void check_ids(const char* op, const Tensor& ids, int64_t rows, const char* what) {
   check(ids.dtype() == DType::i32, op, ": ids must be i32, got ", ids.dtype());
   check(ids.numel() < (int64_t(1) << 31), op, ": too many ids: ", ids.shape());
-  const Tensor host = ids.to(Device::cpu);
+  const Tensor host = contiguous(ids.detach()).to(Device::cpu);
   const int32_t* id = host.data<int32_t>();
   for (int64_t i = 0; i < ids.numel(); ++i)
     check(uint32_t(id[i]) < uint64_t(rows), op, ": id ", id[i], " at position ", i, " is outside ", what,

@@ -60,6 +60,38 @@ __global__ void __launch_bounds__(kTeamBlock, 1) dot_kernel(DotRows a) {
   if (n && team.rank == 0) store_any(a.y, a.y_dtype, row, sum, a.accumulate);
 }
 
+// A block an id: it counts the smaller ones, which come before its own, and then lists its own in order. Every
+// block reads all ids, so this is for few rows (experts); a batch's ids are sorted where it is made.
+struct SortShared {
+  SharedArray<int32_t, kThreads> smaller, equal;
+};
+__global__ void __launch_bounds__(kThreads, 1) sort_kernel(SortRows a) {
+  auto& s = block_shared<SortShared>();
+  const int32_t v = int32_t(blockIdx.x), rank = int32_t(threadIdx.x);
+  const auto ids = global(a.ids);
+  const int64_t share = ceil_divide(a.n, kThreads), begin = rank * share < a.n ? rank * share : a.n;
+  const int64_t end = begin + share < a.n ? begin + share : a.n;
+  int32_t smaller = 0, equal = 0;
+  for (int64_t i = begin; i < end; ++i) {
+    const int32_t id = ids[i];
+    smaller += id < v, equal += id == v;
+  }
+  s.smaller[rank] = smaller, s.equal[rank] = equal;
+  __syncthreads();
+  int32_t at = 0;  // where this thread's part of the list begins
+  for (int32_t k = 0; k < kThreads; ++k) {
+    const int32_t before = s.smaller[k], same = s.equal[k];
+    at += before + (k < rank ? same : 0);
+  }
+  if (rank == 0) global(a.starts)[v] = at;
+  const auto order = global(a.order);
+  for (int64_t i = begin; i < end; ++i) {
+    const int32_t id = ids[i];
+    if (id == v) order[at++] = int32_t(i);
+  }
+  if (v + 1 == int32_t(a.rows) && rank == kThreads - 1) global(a.starts)[a.rows] = at;
+}
+
 // f(C, integral_constant N)
 template <class F>
 void visit_rows(DType compute, bool packed, F&& f) {
@@ -70,6 +102,11 @@ void visit_rows(DType compute, bool packed, F&& f) {
 }
 
 }  // namespace
+
+void sort_rows(const SortRows& a) {
+  if (a.rows == 0) return;
+  launch<SortShared>(sort_kernel, blocks_for(a.rows, 1), kThreads, current_stream(), a);
+}
 
 void gather_rows(const GatherRows& a) {
   if (a.n * a.d == 0) return;

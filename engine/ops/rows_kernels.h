@@ -19,8 +19,16 @@ struct GatherRows {
   bool accumulate;
 };
 
+/// Positions in order of their ids in [0, rows), equal ones in order: id v has order[starts[v] .. starts[v + 1]).
+struct SortRows {
+  const int32_t* ids;  // [n]
+  int32_t* order;      // [n]
+  int32_t* starts;     // [rows + 1]
+  int64_t n, rows;
+};
+
 /// y[v, :] = scale * sum over i with ids[i] = v of weights[i] * x[i, :], in order of i, or += that. The ids
-/// come sorted (RowOrder): row v sums the entries order[starts[v]] ... order[starts[v + 1] - 1].
+/// come sorted (SortRows): row v sums the entries order[starts[v]] ... order[starts[v + 1] - 1].
 struct ScatterRows {
   const void* x;
   const int32_t* order;
@@ -44,6 +52,7 @@ struct DotRows {
   bool accumulate;
 };
 
+ENGINE_KERNEL(sort_rows, SortRows)
 ENGINE_KERNEL(gather_rows, GatherRows)
 ENGINE_KERNEL(scatter_rows, ScatterRows)
 ENGINE_KERNEL(dot_rows, DotRows)

@@ -111,6 +111,7 @@ void apply_stream(const nn::Stream& stream, SublayerPicture& attn, SublayerPictu
     case nn::StreamKind::plain: return;
     case nn::StreamKind::residual: attn.join = ffn.join = "B += " + c + "branch"; return;
     case nn::StreamKind::b2t: ffn.join = "+ layer input"; return;
+    case nn::StreamKind::parallel: ffn.join = "+ branch of the layer's input"; return;
     case nn::StreamKind::ngpt:
       for (SublayerPicture* s : {&attn, &ffn}) {
         s->branch.push_back({BoxKind::norm, "unit length", ""});

@@ -12,11 +12,18 @@ namespace {
 const std::string begin_mark = "<!-- begin: normlab inspect --diagram-book -->\n";
 const std::string end_mark = "<!-- end: normlab inspect --diagram-book -->\n";
 
+// GitHub and MkDocs number equal headings differently, so links go to ids of our own.
+std::string anchor(const nn::NormPreset& preset) {
+  std::string id = "preset-";
+  for (char c : preset.name) id += c == '*' ? "-star" : c == '+' ? "-plus-" : std::string(1, c);
+  return id;
+}
+
 std::string entry(const nn::NormPreset& preset) {
   ModelConfig config = find_size_preset("gpt-125m").config;
   set_norms(config, preset.name);
   config = checked(config);
-  std::string text = "### `" + preset.name + "`\n\n";
+  std::string text = "<a id=\"" + anchor(preset) + "\"></a>\n\n### `" + preset.name + "`\n\n";
   text += "* " + preset.citation + "\n* `" + preset.formula + "`\n";
   for (const std::string& alias : preset.aliases) text += "* also `" + alias + "`\n";
   if (!preset.init.empty()) text += "* its paper's init: `" + preset.init + "`\n";
@@ -34,7 +41,14 @@ std::string diagram_book() {
     for (const std::string& family : families) known = known || family == preset.family;
     if (!known) families.push_back(preset.family);
   }
-  std::string book;
+  std::string book = "## Index\n\n";
+  for (const std::string& family : families) {
+    book += "**" + family + "**\n\n";
+    for (const nn::NormPreset& preset : nn::norm_presets())
+      if (preset.family == family)
+        book += "* [`" + preset.name + "`](#" + anchor(preset) + "): `" + preset.formula + "`\n";
+    book += "\n";
+  }
   for (const std::string& family : families) {
     book += "## " + family + "\n\n";
     for (const nn::NormPreset& preset : nn::norm_presets())

@@ -1,5 +1,5 @@
-// The generated part of docs/04-norms.md: every preset with its formula, its source, its text and its
-// diagram. `normlab inspect --diagram-book docs/04-norms.md` brings the page up to date. Read first:
+// The generated part of docs/norm-book.md: an index, and every preset with its formula, its source,
+// its text and its diagram. `normlab inspect --diagram-book docs/norm-book.md` brings the page up to date. Read first:
 // diagram.h.
 #pragma once
 

@@ -14,6 +14,13 @@ constexpr int margin = 24, title_height = 46, box_height = 26, box_gap = 9, stre
 constexpr int branch_x = 170, branch_width = 176, note_x = branch_x + branch_width + 10, column_width = 520,
               fork = 20;
 
+// Where the page is dark, what stands outside the boxes is light.
+const char* const dark = R"(<style>
+@media (prefers-color-scheme: dark){[fill="#ffffff"]{fill:#111827}[fill="#f7f8fb"]{fill:#1f2937}
+[stroke="#d5dae3"]{stroke:#374151}[fill="#26324a"]{fill:#e5e7eb}[stroke="#26324a"]{stroke:#e5e7eb}}
+</style>
+)";
+
 struct Colours {
   const char *fill, *line;
 };
@@ -57,7 +64,7 @@ class SvgRenderer {
     const std::string heading = "<text x=\"" + std::to_string(margin) +
                                 "\" y=\"34\" font-size=\"19\" font-weight=\"bold\" fill=\"#26324a\">" +
                                 escaped(title) + "</text>\n";
-    return head + heading + lines_ + shapes_ + "</svg>\n";
+    return head + (dark + heading) + lines_ + shapes_ + "</svg>\n";
   }
 
  private:

@@ -3,7 +3,7 @@
 // A key's row reads it into a ModelConfig and writes it back. What our format cannot say is refused by the
 // row that would have had to say it; what has no bearing on the numbers (dropout, token ids, ...) is listed
 // as ignored; any other key is an error, unless it is private (_name) or null. Read first: config.h,
-// name_map.h. The tables: gpt.cc, bert.cc, llama.cc.
+// name_map.h. The tables are files of their own, gpt.cc to qwen3.cc, and architectures.cc lists them.
 #pragma once
 
 #include <functional>
@@ -49,8 +49,8 @@ struct HfArchitecture {
   std::vector<DroppedRow> dropped;
 };
 
+/// All of them (architectures.cc); where several can say a model, the first is written.
 const std::vector<HfArchitecture>& hf_architectures();
-std::vector<HfArchitecture> hf_gpt_architectures(), hf_bert_architectures(), hf_llama_architectures();
 
 struct HfConfig {
   const HfArchitecture* architecture = nullptr;
@@ -74,6 +74,9 @@ HfWritten write_hf_config(const ModelConfig& config, const engine::Json& kept);
 // rows
 
 HfKey hf_size(const char* name, int64_t ModelConfig::*member);
+/// A size that may be null, which leaves the model's own default. `absent`: of files without the key; 0:
+/// null.
+HfKey hf_default_size(const char* name, int64_t ModelConfig::*member, int64_t absent = 0);
 /// Another name of the size that `key`, an earlier row, has read: both must agree.
 HfKey hf_alias(const char* name, int64_t ModelConfig::*member, const char* key);
 HfKey hf_number(const char* name, double ModelConfig::*member, double absent);
@@ -86,9 +89,15 @@ struct HfWord {
   const char* theirs;
   nn::Activation ours;
 };
-/// The first row of an activation is the one that is written.
+/// The first row of an activation is the one that is written, of a model that came with no word. Kept.
 HfKey hf_activation(const char* name, const std::vector<HfWord>& words, const char* absent);
 const std::vector<HfWord>& plain_activations();  // act(up)
 const std::vector<HfWord>& gated_activations();  // act(gate) * up
+
+template <class Row>
+std::vector<Row> hf_joined(std::vector<Row> rows, const std::vector<Row>& more) {
+  rows.insert(rows.end(), more.begin(), more.end());
+  return rows;
+}
 
 }  // namespace models

@@ -88,39 +88,11 @@ std::vector<NameRow> pre_norm_names(const std::string& body) {
                         {"final_norm.*", {body + "LayerNorm.*"}}});
 }
 
-template <class Row>
-std::vector<Row> joined(std::vector<Row> rows, const std::vector<Row>& more) {
-  rows.insert(rows.end(), more.begin(), more.end());
-  return rows;
-}
-
 const std::vector<std::string> ignored_keys = {
     "attention_probs_dropout_prob", "hidden_dropout_prob",
     // of the pooler, which the masked LM does not use, and of distillation
     "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
     "pooler_type", "directionality", "cell", "emb_size", "pre_trained", "structure"};
-
-HfArchitecture bert() {
-  return {
-      .model_type = "bert",
-      .class_name = "BertForMaskedLM",
-      .prefix = "bert.",
-      .base = masked_lm(bert_norms),
-      .keys = joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
-      .ignored = ignored_keys,
-      .names = joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
-                                                 {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
-                                                 {"head.weight", {"cls.predictions.decoder.weight"}},
-                                                 {"head.bias", {"cls.predictions.bias"}}}),
-      .dropped = {{"bert.embeddings.position_ids", "0, 1, 2, ...", ""},
-                  {"bert.embeddings.token_type_ids", "a constant", ""},
-                  {"bert.pooler.dense.*", "the pooler, which the masked LM does not use", ""},
-                  {"cls.seq_relationship.*", "the next-sentence head, which the masked LM does not use", ""},
-                  {"cls.predictions.decoder.weight", "the tied head",
-                   "bert.embeddings.word_embeddings.weight"},
-                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"}},
-  };
-}
 
 HfArchitecture roberta_like(const char* model_type, const char* class_name, const std::string& body,
                             const char* norms, const std::vector<NameRow>& names) {
@@ -129,13 +101,13 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
       .class_name = class_name,
       .prefix = body,
       .base = masked_lm(norms),
-      .keys = joined(encoder_keys(), {padding_offset(), offset_context(),
-                                      hf_activation("hidden_act", plain_activations(), "gelu")}),
+      .keys = hf_joined(encoder_keys(), {padding_offset(), offset_context(),
+                                         hf_activation("hidden_act", plain_activations(), "gelu")}),
       .ignored = ignored_keys,
-      .names = joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
-                              {"mlm.norm.*", {"lm_head.layer_norm.*"}},
-                              {"head.weight", {"lm_head.decoder.weight"}},
-                              {"head.bias", {"lm_head.bias"}}}),
+      .names = hf_joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
+                                 {"mlm.norm.*", {"lm_head.layer_norm.*"}},
+                                 {"head.weight", {"lm_head.decoder.weight"}},
+                                 {"head.bias", {"lm_head.bias"}}}),
       .dropped = {{body + "embeddings.position_ids", "0, 1, 2, ...", ""},
                   {body + "embeddings.token_type_ids", "a constant", ""},
                   {body + "pooler.dense.*", "the pooler, which the masked LM does not use", ""},
@@ -146,15 +118,42 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
 
 }  // namespace
 
-std::vector<HfArchitecture> hf_bert_architectures() {
+HfArchitecture hf_bert() {
   return {
-      bert(),
-      roberta_like("roberta", "RobertaForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta.")),
-      roberta_like("xlm-roberta", "XLMRobertaForMaskedLM", "roberta.", bert_norms,
-                   post_norm_names("roberta.")),
-      roberta_like("camembert", "CamembertForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta.")),
-      roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
-                   pre_norms, pre_norm_names("roberta_prelayernorm."))};
+      .model_type = "bert",
+      .class_name = "BertForMaskedLM",
+      .prefix = "bert.",
+      .base = masked_lm(bert_norms),
+      .keys = hf_joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
+      .ignored = ignored_keys,
+      .names = hf_joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
+                                                    {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
+                                                    {"head.weight", {"cls.predictions.decoder.weight"}},
+                                                    {"head.bias", {"cls.predictions.bias"}}}),
+      .dropped = {{"bert.embeddings.position_ids", "0, 1, 2, ...", ""},
+                  {"bert.embeddings.token_type_ids", "a constant", ""},
+                  {"bert.pooler.dense.*", "the pooler, which the masked LM does not use", ""},
+                  {"cls.seq_relationship.*", "the next-sentence head, which the masked LM does not use", ""},
+                  {"cls.predictions.decoder.weight", "the tied head",
+                   "bert.embeddings.word_embeddings.weight"},
+                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"}},
+  };
+}
+
+HfArchitecture hf_roberta() {
+  return roberta_like("roberta", "RobertaForMaskedLM", "roberta.", bert_norms, post_norm_names("roberta."));
+}
+HfArchitecture hf_xlm_roberta() {
+  return roberta_like("xlm-roberta", "XLMRobertaForMaskedLM", "roberta.", bert_norms,
+                      post_norm_names("roberta."));
+}
+HfArchitecture hf_camembert() {
+  return roberta_like("camembert", "CamembertForMaskedLM", "roberta.", bert_norms,
+                      post_norm_names("roberta."));
+}
+HfArchitecture hf_roberta_prelayernorm() {
+  return roberta_like("roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM", "roberta_prelayernorm.",
+                      pre_norms, pre_norm_names("roberta_prelayernorm."));
 }
 
 }  // namespace models

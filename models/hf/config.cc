@@ -131,16 +131,6 @@ void add_kept(const HfArchitecture& architecture, const Json& kept, Json& json) 
 
 }  // namespace
 
-const std::vector<HfArchitecture>& hf_architectures() {
-  static const std::vector<HfArchitecture> all = [] {
-    std::vector<HfArchitecture> list;
-    for (auto* part : {hf_gpt_architectures, hf_bert_architectures, hf_llama_architectures})
-      for (HfArchitecture& architecture : part()) list.push_back(std::move(architecture));
-    return list;
-  }();
-  return all;
-}
-
 HfConfig read_hf_config(const Json& json, const std::string& what) {
   check(json.is_object() && json.contains("model_type"), what,
         ": no \"model_type\", so not a Hugging Face model");
@@ -205,6 +195,14 @@ HfKey hf_size(const char* name, int64_t ModelConfig::*member) {
           [=](const ModelConfig& c) { return Json(c.*member); }};
 }
 
+HfKey hf_default_size(const char* name, int64_t ModelConfig::*member, int64_t absent) {
+  return {name, absent > 0 ? Json(absent) : Json(),
+          [=](ModelConfig& c, const HfValue& v) {
+            if (!v.value.is_null()) c.*member = engine::json_int(v.value, v.what, 1, largest_size);
+          },
+          [=](const ModelConfig& c) { return Json(c.*member); }, Keep::yes};
+}
+
 HfKey hf_alias(const char* name, int64_t ModelConfig::*member, const char* key) {
   return {name,
           Json(),
@@ -265,7 +263,8 @@ HfKey hf_activation(const char* name, const std::vector<HfWord>& words, const ch
             for (const HfWord& row : words)
               if (c.activation == row.ours) return Json(row.theirs);
             return std::nullopt;
-          }};
+          },
+          Keep::yes};
 }
 
 const std::vector<HfWord>& plain_activations() {

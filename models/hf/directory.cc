@@ -13,11 +13,6 @@ using engine::check;
 using engine::Json;
 using engine::Safetensors;
 
-Json read_config(const std::string& folder) {
-  check(engine::is_directory(folder), folder, ": not a model directory");
-  return engine::read_json(folder + "/config.json", size_t(1) << 24);
-}
-
 Safetensors open_weights(const std::string& folder) {
   const std::string path = folder + "/model.safetensors";
   check(engine::file_exists(path) || engine::file_exists(path + ".index.json"), folder,
@@ -32,8 +27,13 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+Json read_config_json(const std::string& folder) {
+  check(engine::is_directory(folder), folder, ": not a model directory");
+  return engine::read_json(folder + "/config.json", size_t(1) << 24);
+}
+
 bool is_hf_directory(const std::string& folder) {
-  const Json json = read_config(folder);
+  const Json json = read_config_json(folder);
   const bool ours = json.is_object() && json.contains("format"),
              hf = json.is_object() && json.contains("model_type");
   check(ours || hf, folder,
@@ -43,7 +43,7 @@ bool is_hf_directory(const std::string& folder) {
 
 HfDirectory::HfDirectory(const std::string& folder)
     : folder_(folder),
-      hf_(read_hf_config(read_config(folder), folder + "/config.json")),
+      hf_(read_hf_config(read_config_json(folder), folder + "/config.json")),
       file_(open_weights(folder)) {
   check_written_together(folder, file_);
   if (engine::file_exists(folder + "/tokenizer.json")) hf_.config.tokenizer = "tokenizer.json";
@@ -98,12 +98,16 @@ std::string HfDirectory::canonical(const std::string& name) const {
 
 /// Of two names for one tensor a file may hold either or both; both must then agree.
 void HfDirectory::drop_copy(const std::string& name, const DroppedRow& row) {
-  const auto original = file_name_.find(row.copy_of);
+  std::string first = row.copy_of;  // which may be a copy itself, of a head that is tied
+  for (const DroppedRow* next = &row; next != nullptr && !expected_.contains(first);
+       next = find_dropped(architecture().dropped, first))
+    first = next->copy_of;
+  const auto original = file_name_.find(first);
   if (original == file_name_.end()) {
-    const auto part = expected_.find(row.copy_of);
+    const auto part = expected_.find(first);
     check(part != expected_.end() && file_.find(name)->shape == part->second, folder_,
           ": unexpected tensor \"", name, "\"");
-    file_name_[row.copy_of] = name;
+    file_name_[first] = name;
     return;
   }
   check(same_bits(file_.load(name), file_.load(original->second)), folder_, ": tensor \"", name,

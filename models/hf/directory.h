@@ -42,6 +42,9 @@ class HfDirectory {
   std::vector<DroppedTensor> dropped_;
 };
 
+/// config.json of a model directory, of any format.
+engine::Json read_config_json(const std::string& folder);
+
 /// Whether the folder's config.json is that of a Hugging Face model, or of ours. Error: neither.
 bool is_hf_directory(const std::string& folder);
 

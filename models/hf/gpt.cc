@@ -39,7 +39,9 @@ HfKey scale_attention() {
           [](const C& c) { return Json(!c.attn_scale); }};
 }
 
-HfArchitecture gpt2() {
+}  // namespace
+
+HfArchitecture hf_gpt2() {
   return {
       .model_type = "gpt2",
       .class_name = "GPT2LMHeadModel",
@@ -74,6 +76,8 @@ HfArchitecture gpt2() {
   };
 }
 
+namespace {
+
 /// XGLM zeroes row pad_token_id of its position table, whose first row in use is 2.
 HfKey harmless_padding() {
   return {"pad_token_id",
@@ -97,7 +101,9 @@ HfKey scaled_embedding() {
           [](const C& c) { return Json(c.embed_scale != 1); }};
 }
 
-HfArchitecture xglm() {
+}  // namespace
+
+HfArchitecture hf_xglm() {
   return {
       .model_type = "xglm",
       .class_name = "XGLMForCausalLM",
@@ -128,9 +134,5 @@ HfArchitecture xglm() {
                   {"lm_head.weight", "the tied head", "model.embed_tokens.weight"}},
   };
 }
-
-}  // namespace
-
-std::vector<HfArchitecture> hf_gpt_architectures() { return {gpt2(), xglm()}; }
 
 }  // namespace models

@@ -1,6 +1,7 @@
 // Read first: import.h.
 #include "models/hf/import.h"
 
+#include "models/hf/custom_code.h"
 #include "models/hf/directory.h"
 
 namespace models {
@@ -27,8 +28,12 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
 }  // namespace
 
 LoadedModel load_any(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
-  if (is_hf_directory(folder)) return load_hf(folder, precision, gradients);
-  return {load_model(folder, precision, gradients), [](engine::NamedTensors&) {}};
+  const auto as_they_are = [](engine::NamedTensors&) {};
+  if (!is_hf_directory(folder)) return {load_model(folder, precision, gradients), as_they_are};
+  const engine::Json config = read_config_json(folder);
+  if (!is_custom_code(config)) return load_hf(folder, precision, gradients);
+  return {load_model(folder, read_custom_code_config(config, folder + "/config.json"), precision, gradients),
+          as_they_are};
 }
 
 }  // namespace models

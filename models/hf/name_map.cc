@@ -41,7 +41,8 @@ std::string with_leaf(const std::string& pattern, const std::string& name) {
 /// The shapes of a tensor's parts, in file layout; axis 0 is what qkv_rows and experts divide.
 std::vector<Shape> part_shapes(const MappedTensor& m, const ModelConfig& c) {
   switch (m.layout) {
-    case Layout::same: return {m.shape};
+    case Layout::same:
+    case Layout::qkv_by_head: return {m.shape};
     case Layout::transposed: return {m.shape.rank() == 2 ? Shape{m.shape[1], m.shape[0]} : m.shape};
     case Layout::qkv_rows: {
       std::vector<Shape> shapes(3, m.shape);
@@ -53,9 +54,29 @@ std::vector<Shape> part_shapes(const MappedTensor& m, const ModelConfig& c) {
   return {};
 }
 
+/// Where channel i of a head of ours lies in a head whose first `turning` channels turn in pairs
+/// (i, i + turning/2). Our pairs are (i, i + n/2), of which the first turn.
+int64_t channel_in_head(int64_t i, int64_t n, int64_t turning) {
+  const int64_t half = n / 2, pair = i % half, second = i / half;
+  if (pair < turning / 2) return pair + second * (turning / 2);
+  return turning + pair - turning / 2 + second * (half - turning / 2);
+}
+
+std::vector<int64_t> rows_by_head(const ModelConfig& c) {
+  check(c.kv_heads == c.heads, "the other format has as many key heads as query heads");
+  std::vector<int64_t> rows;
+  const int64_t n = c.head_dim;
+  for (int64_t which = 0; which < 3; ++which)  // q, k, v
+    for (int64_t head = 0; head < c.heads; ++head)
+      for (int64_t i = 0; i < n; ++i)
+        rows.push_back((head * 3 + which) * n + (which < 2 ? channel_in_head(i, n, c.rope_width) : i));
+  return rows;
+}
+
 MappedTensor fill_row(const NameRow& row, const ParameterInfo& info, const std::string& layer,
                       const ModelConfig& c) {
-  MappedTensor mapped{info.name, Shape(info.shape), row.layout, {}};
+  MappedTensor mapped{info.name, Shape(info.shape), row.layout, {}, {}};
+  if (row.layout == Layout::qkv_by_head) mapped.rows = rows_by_head(c);
   const std::vector<Shape> shapes = part_shapes(mapped, c);
   for (size_t i = 0; i < shapes.size(); ++i) {
     const std::string& pattern = row.theirs[row.layout == Layout::experts ? 0 : i];
@@ -93,6 +114,10 @@ Tensor join_parts(const MappedTensor& mapped, const std::vector<Tensor>& parts) 
           "\" joins parts of different element types: ", parts[0].dtype(), " and ", part.dtype());
   if (mapped.layout == Layout::same) return parts[0];
   const Tensor joined = Tensor::empty(mapped.shape, parts[0].dtype());
+  for (size_t i = 0; i < mapped.rows.size(); ++i)
+    joined.slice(0, int64_t(i), int64_t(i) + 1)
+        .copy_from(parts[0].slice(0, mapped.rows[i], mapped.rows[i] + 1));
+  if (!mapped.rows.empty()) return joined;
   const engine::NamedTensors places = take_apart(mapped, joined);
   for (size_t i = 0; i < parts.size(); ++i) places[i].second.copy_from(parts[i]);
   return joined;
@@ -104,6 +129,12 @@ engine::NamedTensors take_apart(const MappedTensor& mapped, const Tensor& ours) 
   for (const Part& part : mapped.parts) {
     Tensor view = ours;
     if (mapped.layout == Layout::transposed && ours.rank() == 2) view = ours.transpose(0, 1);
+    if (mapped.layout == Layout::qkv_by_head) {
+      view = Tensor::empty(ours.shape(), ours.dtype());
+      for (size_t i = 0; i < mapped.rows.size(); ++i)
+        view.slice(0, mapped.rows[i], mapped.rows[i] + 1)
+            .copy_from(ours.slice(0, int64_t(i), int64_t(i) + 1));
+    }
     if (mapped.layout == Layout::qkv_rows) {
       view = ours.slice(0, begin, begin + part.shape[0]);
       begin += part.shape[0];

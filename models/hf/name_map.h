@@ -19,8 +19,11 @@ using engine::Shape;
 using engine::Tensor;
 
 /// How parts become our tensor. same: one part as it is. transposed: matrices lie [in, out] (GPT-2's Conv1D).
-/// qkv_rows: the rows of q, k and v, one part each. experts: one matrix an expert, stacked.
-enum class Layout { same, transposed, qkv_rows, experts };
+/// qkv_rows: the rows of q, k and v, one part each. qkv_by_head: one part, rows of the first head's q, k and
+/// v, then the second's, ...; where only the first rope_width rows of a head turn, in pairs (i, i +
+/// rope_width/2) (GPT-NeoX), q and k are put in the order of our pairs. experts: one matrix an expert,
+/// stacked.
+enum class Layout { same, transposed, qkv_rows, qkv_by_head, experts };
 
 /// Names have holes: {N} is the layer, {E} the expert (parts only). A row that ends in ".*" is a module: its
 /// weight and its bias alike.
@@ -47,6 +50,7 @@ struct MappedTensor {
   Shape shape;
   Layout layout = Layout::same;
   std::vector<Part> parts;
+  std::vector<int64_t> rows;  // qkv_by_head: our row i is their row rows[i]
 };
 
 /// Every parameter of `config` with its parts, in the order of parameter_list(). Error: a parameter that no
@@ -58,7 +62,7 @@ const DroppedRow* find_dropped(const std::vector<DroppedRow>& rows, const std::s
 
 /// Parts, in the order of `mapped.parts` and of one dtype, to a tensor of ours.
 Tensor join_parts(const MappedTensor& mapped, const std::vector<Tensor>& parts);
-/// The inverse: named views of `ours`.
+/// The inverse: named tensors, views of `ours` except under qkv_by_head.
 engine::NamedTensors take_apart(const MappedTensor& mapped, const Tensor& ours);
 
 }  // namespace models

@@ -102,14 +102,14 @@ TEST_CASE("a resumed run continues with the same batches") {
   auto rows = clm_blocks(counting(101), 8);
   for (int stop : {0, 1, 3, 4, 17}) {
     auto whole = make_batches(rows, {.batch = 3, .seed = 7});
-    auto first = prefetch(make_batches(rows, {.batch = 3, .seed = 7}), 3);
-    for (int i = 0; i < stop; ++i) CHECK(same(whole->next(), first->next()));
-    const auto saved = engine::parse_json(to_json(first->position()).dump(), "position");
-    auto second = prefetch(make_batches(rows, {.batch = 3, .seed = 7}), 2);
-    second->next();  // whatever it did before
-    second->seek(position_from_json(saved, "position"));
-    CHECK(second->position() == first->position());
-    for (int i = 0; i < 9; ++i) CHECK(same(whole->next(), second->next()));
+    Prefetch<Batch> first(make_batches(rows, {.batch = 3, .seed = 7}), std::identity(), 3);
+    for (int i = 0; i < stop; ++i) CHECK(same(whole->next(), first.next()));
+    const auto saved = engine::parse_json(to_json(first.position()).dump(), "position");
+    Prefetch<Batch> second(make_batches(rows, {.batch = 3, .seed = 7}), std::identity(), 2);
+    second.next();  // whatever it did before
+    second.seek(position_from_json(saved, "position"));
+    CHECK(second.position() == first.position());
+    for (int i = 0; i < 9; ++i) CHECK(same(whole->next(), second.next()));
   }
 }
 
@@ -200,11 +200,11 @@ TEST_CASE("an error in the prefetch thread comes out of next") {
       engine::check(index != 2, "row 2 is broken");
     }
   };
-  auto source = prefetch(make_batches(std::make_shared<Broken>(), {.order = Order::sequential}));
-  source->next();
-  source->next();
-  CHECK_THROWS_WITH(source->next(), "row 2 is broken");
-  CHECK_THROWS_WITH(source->next(), "row 2 is broken");
-  source->seek({.rows = 3});
-  CHECK_NOTHROW(source->next());
+  Prefetch<Batch> source(make_batches(std::make_shared<Broken>(), {.order = Order::sequential}), std::identity());
+  source.next();
+  source.next();
+  CHECK_THROWS_WITH(source.next(), "row 2 is broken");
+  CHECK_THROWS_WITH(source.next(), "row 2 is broken");
+  source.seek({.rows = 3});
+  CHECK_NOTHROW(source.next());
 }

@@ -462,3 +462,22 @@ TEST_CASE("a text that does not fit into memory ends in one line", "[medium]") {
   CHECK(WEXITSTATUS(status) == 2);
   CHECK_THAT(engine::read_file(folder / "log"), Contains("which has to fit into memory whole"));
 }
+
+TEST_CASE("a file that was written again with the same content is the same source") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const PrepareOptions options{.folder = folder / "out"};
+  engine::write_file(folder / "a.txt", words(1, 5000));
+  prepare(*tokenizer, {folder / "a.txt"}, options);
+  const auto rewrite = [&](const std::string& text, int hours) {
+    engine::write_file(folder / "a.txt", text);
+    std::filesystem::last_write_time(folder / "a.txt", std::filesystem::file_time_type::clock::now() +
+                                                           std::chrono::hours(hours));
+  };
+  rewrite(words(1, 5000), 5);
+  CHECK(prepare(*tokenizer, {folder / "a.txt"}, options)[0].was_finished);
+  std::string other = words(1, 5000);
+  other[7] ^= 1;  // as many bytes, another text
+  rewrite(other, 7);
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("\"source\" differs"));
+}

@@ -50,13 +50,23 @@ const Variant variants[] = {
      }},
     {"relu2, no positions", Objective::clm,
      [](ModelConfig& c) { c.activation = nn::Activation::relu2, c.positions = nn::Positions::none; }},
+    {"parallel branches", Objective::clm,
+     [](ModelConfig& c) {
+       c.norms = nn::parse_norm_spec("attn{in=ln out=rms gain=inner} ffn{in=ln mid=ln branch=vector} final=ln "
+                                     "stream=parallel");
+     }},
+    {"part of each head turns, by stretched angles", Objective::clm,
+     [](ModelConfig& c) {
+       c.positions = nn::Positions::rope, c.rope_width = 2;
+       c.rope_scaling = RopeScaling{.kind = RopeKind::yarn, .factor = 4, .original_context = 8};
+     }},
     {"reglu", Objective::clm, [](ModelConfig& c) { c.activation = nn::Activation::reglu; }},
     {"geglu_tanh", Objective::mlm, [](ModelConfig& c) { c.activation = nn::Activation::geglu_tanh; }},
 };
 
 ModelConfig config_of(const Variant& variant, const char* norms = "pre_ln") {
   ModelConfig config = gradcheck_config(norms, variant.objective);
-  config.kv_heads = config.head_dim = 0;
+  config.kv_heads = config.head_dim = config.rope_width = 0;
   variant.change(config);
   return checked(config);
 }
@@ -196,7 +206,8 @@ TEST_CASE("dropout is a function of the seed") {
 
 TEST_CASE("padded keys: what stands in padding changes nothing that is scored") {
   const OneThread one;
-  for (const char* norms : {"pre_ln", "hybridnorm*", "ngpt", "residual", "b2t"}) {
+  for (const char* norms : {"pre_ln", "hybridnorm*", "ngpt", "residual", "b2t",
+                            "attn{in=ln} ffn{in=ln} final=ln stream=parallel"}) {
     INFO(norms);
     Transformer model(gradcheck_config(norms, Objective::mlm), nn::Precision::of(DType::f64));
     draw_generic_values(model, 6);

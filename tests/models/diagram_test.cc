@@ -100,9 +100,9 @@ TEST_CASE("diagram: SVG is balanced and escaped, for every preset", "[diagram]")
   }
 }
 
-TEST_CASE("diagram book: docs/04-norms.md is up to date", "[diagram]") {
-  const std::string page = engine::read_file(std::string(SOURCE_DIR) + "/docs/04-norms.md");
-  INFO("run: normlab inspect --diagram-book docs/04-norms.md");
+TEST_CASE("diagram book: docs/norm-book.md is up to date", "[diagram]") {
+  const std::string page = engine::read_file(std::string(SOURCE_DIR) + "/docs/norm-book.md");
+  INFO("run: normlab inspect --diagram-book docs/norm-book.md");
   CHECK(with_diagram_book(page) == page);
   for (const nn::NormPreset& preset : nn::norm_presets()) {
     CHECK(page.find("### `" + preset.name + "`") != std::string::npos);

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "engine/base/json.h"
 #include "models/fill_mask.h"
@@ -244,4 +245,90 @@ TEST_CASE("sampling settings and tokens that make no sense are refused") {
   CHECK_THROWS_WITH(decoder.read({}),
                     "generate: no tokens to read (an empty prompt needs a begin-of-text token)");
   CHECK_THROWS_WITH(decoder.read(Ids{31}), "generate: token 31 is outside the model's vocabulary of 31");
+}
+
+namespace {
+
+/// Greedy and drawn texts of several prompts, `width` together.
+std::vector<Ids> texts_of(const Transformer& model, const std::vector<Ids>& prompts, BatchOptions options) {
+  std::vector<TextJob> jobs;
+  for (size_t p = 0; p < prompts.size(); ++p)
+    for (size_t i = 0; i < 2; ++i) jobs.push_back({p, i});
+  std::vector<Ids> texts(jobs.size());
+  std::vector<int> ends(jobs.size(), 0);
+  generate_all(
+      model, prompts, jobs, options, [&](size_t job, int32_t id) { return texts[job].push_back(id), true; },
+      [&](size_t job, TextEnd) { ++ends[job]; }, [] { return false; });
+  for (const int n : ends) CHECK(n == 1);
+  return texts;
+}
+
+const std::vector<Json> batch_kinds = {
+    {{"positions", "learned"}},
+    {{"positions", "sinusoidal"}, {"norms", "normformer"}},
+    {{"positions", "rope"}, {"kv_heads", 2}},
+    {{"positions", "none"}, {"norms", "residual"}},
+    {{"norms", "ngpt"}, {"positions", "rope"}, {"activation", "swiglu"}},
+};
+
+}  // namespace
+
+TEST_CASE("a batch of texts of unlike lengths: each is what it is alone, bit for bit at one width") {
+  for (const Json& kind : batch_kinds) {
+    INFO(kind.dump());
+    const auto model = tiny(kind);
+    const std::vector<Ids> prompts = {random_ids(3, 1), random_ids(9, 2), random_ids(1, 3), random_ids(14, 4)};
+    // Texts that outgrow the context of 12 tokens at different times.
+    for (const int64_t slide : {1, 4})
+      for (const int64_t width : {1, 3, 5}) {
+        BatchOptions options{.each = {.max_tokens = 11}, .width = width, .slide = slide};
+        const std::vector<Ids> together = texts_of(*model, prompts, options);
+        for (size_t p = 0; p < prompts.size(); ++p) {
+          const std::vector<Ids> alone = texts_of(*model, {prompts[p]}, options);
+          CHECK(together[2 * p] == alone[0]);
+          CHECK(together[2 * p + 1] == alone[1]);
+        }
+      }
+  }
+}
+
+TEST_CASE("a batch's logits are those of whole passes") {
+  for (const Json& kind : batch_kinds) {
+    INFO(kind.dump());
+    const auto model = tiny(kind);
+    std::vector<Ids> texts = {random_ids(3, 1), random_ids(11, 2), random_ids(7, 3)};
+    std::vector<std::unique_ptr<Decoder>> decoders;
+    std::vector<Decoder*> all;
+    for (const Ids& text : texts) {
+      decoders.push_back(std::make_unique<Decoder>(*model));
+      decoders.back()->read(text);
+      all.push_back(decoders.back().get());
+    }
+    BatchReader reader(*model, 4);
+    for (int step = 0; step < 4; ++step) {
+      const Ids next = random_ids(3, uint64_t(10 + step));
+      const std::vector<std::vector<double>> logits = reader.read(all, next);
+      for (size_t i = 0; i < texts.size(); ++i) {
+        texts[i].push_back(next[i]);
+        const size_t kept = std::min<size_t>(texts[i].size(), 12);
+        CHECK(largest_difference(logits[i], whole_pass(*model, {texts[i].end() - ptrdiff_t(kept), texts[i].end()})) <
+              1e-12);
+        CHECK(all[i]->tokens() == texts[i]);
+      }
+    }
+    CHECK_THROWS_WITH(reader.read(all, Ids{1, 2}), Catch::Matchers::Contains("2 tokens for 3 texts"));
+    CHECK_THROWS_WITH(reader.read(all, Ids{1, 2, 31}), Catch::Matchers::Contains("token 31 is outside"));
+  }
+}
+
+TEST_CASE("the repetition penalty lowers what stands in the text") {
+  const std::vector<double> logits = {2, -1, 0.5, 3};
+  const Ids text = {0, 1, 0, 1, 77};
+  CHECK(penalised(logits, 2, text) == std::vector<double>{1, -2, 0.5, 3});
+  CHECK(penalised(logits, 1, text) == logits);
+  CHECK_THROWS_WITH(penalised(logits, 0, text), "generate: repetition penalty 0 must be above 0");
+  const auto model = tiny({});
+  BatchOptions options{.each = {.sampling = {.temperature = 0, .repetition_penalty = 1e6}, .max_tokens = 12}};
+  const Ids once = texts_of(*model, {random_ids(2, 1)}, options)[0];
+  CHECK(std::set<int32_t>(once.begin(), once.end()).size() == once.size());
 }

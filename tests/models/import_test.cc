@@ -17,9 +17,11 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::vector<std::string> kinds = {"gpt2",        "bert",      "roberta", "roberta_prelayernorm",
-                                        "xlm_roberta", "camembert", "xglm",    "llama",
-                                        "olmo2",       "gemma2",    "olmoe"};
+const std::vector<std::string> kinds = {"gpt2",        "bert",      "roberta",  "roberta_prelayernorm",
+                                        "xlm_roberta", "camembert", "xglm",     "llama",
+                                        "olmo2",       "gemma2",    "olmoe",    "qwen2",
+                                        "qwen3",       "qwen3_moe", "mistral",  "mixtral",
+                                        "gemma",       "opt",       "gpt_neox", "distilbert"};
 /// Those of which the shared reference has a model that transformers computed.
 const std::vector<std::string> reference_kinds = {
     "gpt2", "bert", "roberta", "roberta_prelayernorm", "xglm", "llama", "olmo2", "gemma2", "olmoe"};
@@ -55,7 +57,30 @@ Json small_config(const std::string& kind) {
              "head_dim": 6, "query_pre_attn_scalar": 10},
     "olmoe": {"model_type": "olmoe", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
              "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "num_experts": 3,
-             "num_experts_per_tok": 2}
+             "num_experts_per_tok": 2},
+    "qwen2": {"model_type": "qwen2", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12},
+    "qwen3": {"model_type": "qwen3", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "head_dim": 6},
+    "qwen3_moe": {"model_type": "qwen3_moe", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 99,
+             "moe_intermediate_size": 4, "num_experts": 3, "num_experts_per_tok": 2, "head_dim": 6},
+    "mistral": {"model_type": "mistral", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "sliding_window": null},
+    "mixtral": {"model_type": "mixtral", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "num_local_experts": 3},
+    "gemma": {"model_type": "gemma", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12,
+             "head_dim": 6},
+    "opt": {"model_type": "opt", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 8, "num_attention_heads": 2, "ffn_dim": 12},
+    "gpt_neox": {"model_type": "gpt_neox", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
+             "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 12, "rotary_pct": 0.5},
+    "distilbert": {"model_type": "distilbert", "vocab_size": 11, "max_position_embeddings": 6, "n_layers": 2,
+             "dim": 8, "n_heads": 2, "hidden_dim": 12}
   })",
                                      "test");
   return all[kind];
@@ -258,6 +283,21 @@ TEST_CASE("hf: keys of models on the Hub that change no number are accepted and 
         "unsloth_version": "2025.1.1", "sliding_window": null, "use_sliding_window": false, "max_window_layers": 1,
         "clip_qkv": null, "pad_token_id": -1})"},
       {"olmoe", R"({"router_z_loss_coef": 0.001})"},
+      {"qwen2",
+       R"({"use_mrope": false, "max_window_layers": 21, "sliding_window": 131072, "use_sliding_window": false,
+        "attention_dropout": 0.0})"},
+      {"qwen3", R"({"max_window_layers": 1, "sliding_window": null, "attention_bias": false})"},
+      {"qwen3_moe", R"({"mlp_only_layers": [], "decoder_sparse_step": 1, "max_window_layers": 1,
+        "router_aux_loss_coef": 0.001, "output_router_logits": false})"},
+      {"mistral", R"({"attention_dropout": 0.0, "rope_theta": 10000.0})"},
+      {"mixtral", R"({"router_jitter_noise": 0.0, "num_experts_per_tok": 2, "sliding_window": null})"},
+      {"gemma", R"({"hidden_act": "gelu", "hidden_activation": null})"},
+      {"opt",
+       R"({"_remove_final_layer_norm": false, "prefix": "</s>", "word_embed_proj_dim": 8, "layerdrop": 0.0,
+        "activation_dropout": 0.0, "init_std": 0.02})"},
+      {"gpt_neox", R"({"rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_dropout": 0.0})"},
+      {"distilbert", R"({"tie_weights_": true, "sinusoidal_pos_embds": false, "qa_dropout": 0.1,
+        "seq_classif_dropout": 0.2, "n_heads": 2})"},
       {"gemma2",
        R"({"sliding_window_size": 4096, "hidden_act": "gelu_pytorch_tanh", "cache_implementation": "hybrid"})"}};
   for (const std::string& kind : kinds) {
@@ -331,7 +371,7 @@ TEST_CASE("hf: attention to windows is read as rows that are no longer than the 
     return model.hidden({Tensor::zeros({1, n}, DType::i32), {}, {}}, model.context());
   };
   CHECK_NOTHROW(read(4));
-  CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("windows of 4"));
+  CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4 (its layers attend to windows"));
 }
 
 TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[hf]") {
@@ -386,10 +426,29 @@ TEST_CASE("hf: sharded files", "[hf]") {
 }
 
 TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
-  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}})"),
-             Contains("rope_scaling.rope_type \"llama3\"") && Contains("plain"));
+  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}})"),
+             Contains("rope_scaling.rope_type \"longrope\"") && Contains("\"llama3\""));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn"}})"),
-             Contains("rope_type \"yarn\""));
+             Contains("rope_parameters.factor is missing"));
+  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"type": "linear", "factor": 2.0, "mscale": 1.0}})"),
+             Contains("rope_scaling.mscale 1.0") && Contains("linear"));
+  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"type": "linear", "factor": 0}})"),
+             Contains("factor 0"));
+  CHECK_THAT(
+      key_refusal("llama", R"({"rope_scaling": {"type": "llama3", "factor": 8.0, "low_freq_factor": 4.0,
+                 "high_freq_factor": 4.0}})"),
+      Contains("low_freq_factor 4"));
+  CHECK_THAT(key_refusal("mistral", R"({"attention_bias": true})"), Contains("attention_bias true"));
+  CHECK_THAT(key_refusal("qwen2", R"({"use_mrope": true})"), Contains("use_mrope"));
+  CHECK_THAT(key_refusal("qwen3_moe", R"({"mlp_only_layers": [0]})"), Contains("all layers have experts"));
+  CHECK_THAT(key_refusal("qwen3_moe", R"({"decoder_sparse_step": 2})"), Contains("decoder_sparse_step 2"));
+  CHECK_THAT(key_refusal("qwen3_moe", R"({"num_local_experts": 4})"), Contains("contradicts num_experts 3"));
+  CHECK_THAT(key_refusal("gemma", R"({"hidden_activation": "relu"})"), Contains("contradicts hidden_act"));
+  CHECK_THAT(key_refusal("opt", R"({"word_embed_proj_dim": 4})"), Contains("word_embed_proj_dim 4"));
+  CHECK_THAT(key_refusal("opt", R"({"layer_norm_elementwise_affine": false})"), Contains("gains and biases"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rope_width 1"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rope_width 3"));
+  CHECK_THAT(key_refusal("distilbert", R"({"activation": "relu"})"), Contains("activation \"relu\""));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"factor": 2.0}})"),
              Contains("rope_parameters.factor"));
   CHECK_THAT(key_refusal("llama", R"({"partial_rotary_factor": 0.5})"), Contains("partial_rotary_factor"));

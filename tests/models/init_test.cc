@@ -155,7 +155,7 @@ TEST_CASE("init: Admin's profile is the root of the variance gathered so far") {
   Transformer model(config_of("admin"), nn::Precision::of(DType::f64), nn::Gradients::none);
   initialise(model, "", 3);
   const TokenBatch batch = random_batch(model.config(), 4, 2);
-  admin_profile(model, batch.tokens);
+  admin_profile(model, input_rows(model.config(), batch.tokens));
   double before = 0;
   for (int64_t i = 0; i < 2 * model.config().layers; ++i) {
     const std::string name = "layers." + std::to_string(i / 2) + (i % 2 ? ".ffn" : ".attn") + ".res_scale";
@@ -187,7 +187,7 @@ TEST_CASE("init: Admin's scales follow from the variances of post-norm") {
   initialise(post, "admin", 3);
   initialise(admin, "", 3);
   const TokenBatch batch = random_batch(post.config(), 4, 2);
-  admin_profile(admin, batch.tokens);
+  admin_profile(admin, input_rows(admin.config(), batch.tokens));
   nn::Context context = post.context();
   context.probe = &variances;
   post.hidden(batch.tokens, context);

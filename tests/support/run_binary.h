@@ -13,7 +13,7 @@ struct Output {
 };
 
 inline Output run_binary(const std::string& arguments) {
-  FILE* pipe = popen((BINARY_DIR "/normlab " + arguments + " 2>&1").c_str(), "r");
+  FILE* pipe = popen(("{ " BINARY_DIR "/normlab " + arguments + "; } 2>&1").c_str(), "r");
   REQUIRE(pipe != nullptr);
   Output out;
   char block[4096];

@@ -90,9 +90,9 @@ TEST_CASE("help pages wrap into two columns") {
   CHECK_THAT(page,
              Contains("--out FILE") && Contains("(default: report.html)") && Contains("(may be repeated)"));
   CHECK_THAT(two_columns({{"a", "one"}, {"long", "two"}}), Equals("  a     one\n  long  two\n"));
-  const std::string wrapped = two_columns({{std::string(40, 'x'), std::string(66, 'y') + " z"}});
-  CHECK_THAT(wrapped, Equals("  " + std::string(40, 'x') + "\n" + std::string(33, ' ') +
-                             std::string(66, 'y') + "\n" + std::string(33, ' ') + "z\n"));
+  const std::string wrapped = two_columns({{std::string(40, 'x'), std::string(53, 'y') + " z"}});
+  CHECK_THAT(wrapped, Equals("  " + std::string(40, 'x') + "\n" + std::string(26, ' ') +
+                             std::string(53, 'y') + "\n" + std::string(26, ' ') + "z\n"));
 }
 
 TEST_CASE("the binary: help, version, unknown command, exit codes") {

@@ -131,9 +131,9 @@ TEST_CASE("config: overrides") {
   CHECK_THROWS_WITH(load_config("", {"optim.lr=fast"}), Contains("\"fast\" is not a JSON value"));
   CHECK_THROWS_WITH(load_config("", {"optim=3"}),
                     Contains("\"optim\" is a section; set its keys, such as optim.name"));
-  CHECK_THROWS_WITH(load_config("", {"model.a=1", "model.a.b=2"}), Contains("\"model.a.\" is not an object"));
+  CHECK_THROWS_WITH(load_config("", {"model.bias=true", "model.bias.b=2"}), Contains("\"model.bias.\" is not an object"));
   CHECK_THROWS_WITH(load_config("", {"model..b=2"}), Contains("is not an object"));
-  CHECK_THROWS_WITH(load_config("", {"precision=f8"}), Contains("config: precision: \"f8\""));
+  CHECK_THROWS_WITH(load_config("", {"precision=f8"}), Contains("--set precision=f8: \"f8\""));
   CHECK_THROWS_WITH(load_config("/nonexistent.json", {}), Contains("/nonexistent.json"));
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("config: an override repairs a file before it is checked") {
 TEST_CASE("config: the help page lists every key with its default") {
   TrainConfig c;
   const std::string page = config_help();
-  for (const Field& field : config_fields(c)) CHECK_THAT(page, Contains("  " + field.path + " "));
+  for (const Field& field : config_fields(c)) CHECK_THAT(page, Contains("  " + field.path + " ") || Contains("  " + field.path + "\n"));
   CHECK_THAT(page,
              Contains("(default: 0.001)") && Contains("[f32, bf16 or f16]") && Contains("(default: cosine)"));
 }

@@ -178,6 +178,10 @@ TEST_CASE("a run whose numbers are beyond repair ends with one readable line and
   CHECK(process.train("run", {"--set", "optim.lr=1e14", "--set", "optim.clip=0"}) == 1);
   const std::string said = process.output();
   CHECK_THAT(said, Contains("\nnormlab train: step ") && Contains("op ") && !Contains("internal error"));
+  // The report shows why; a run that goes on has another ending.
+  CHECK_THAT(engine::read_file(job.run("run") + "/failure.txt"), Contains("step ") && Contains("op "));
+  CHECK(process.train("run", {"--resume", "--set", "optim.lr=1e-3", "--set", "budget.steps=3"}) == 0);
+  CHECK_FALSE(engine::file_exists(job.run("run") + "/failure.txt"));
 }
 
 TEST_CASE("a run keeps the config with everything that was resolved") {

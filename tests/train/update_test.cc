@@ -29,11 +29,9 @@ MicroBatch random_batch(uint64_t seed, int64_t rows, int64_t unscored) {
     ids.push_back(int32_t(rng.below(kVocabulary)));
     labels.push_back(i % kLength < unscored ? -100 : int32_t(rng.below(kVocabulary)));
   }
-  MicroBatch batch;
-  batch.tokens.ids = Tensor::from_ids(ids, {rows, kLength});
-  batch.labels = Tensor::from_ids(labels, {rows, kLength});
-  batch.scored = rows * (kLength - unscored);
-  return batch;
+  const models::ModelConfig config = tiny_config("normformer");
+  return {models::input_rows(config, {.ids = Tensor::from_ids(ids, {rows, kLength})}),
+          models::targets(config, Tensor::from_ids(labels, {rows, kLength})), rows * (kLength - unscored)};
 }
 
 // A model in f64, the same whenever it is made, and an update of it.

@@ -4,9 +4,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 
+#include "engine/base/clock.h"
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
@@ -14,6 +14,7 @@
 #include "models/init.h"
 #include "train/bench/comm_bench.h"
 #include "train/rank_plan.h"
+#include "train/run_data.h"
 #include "train/update.h"
 
 namespace train {
@@ -25,15 +26,6 @@ using models::Objective;
 namespace {
 
 constexpr double kGiB = 1 << 30, kMasked = 0.15;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + int64_t(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
   models::ModelConfig c;
@@ -47,19 +39,16 @@ models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
 }
 
 /// Random ids; labels: random ids too, for a masked LM at every position with probability kMasked.
-MicroBatch random_batch(const StepWork& work, engine::Rng& rng) {
-  const int64_t rows = work.rows;
-  MicroBatch batch;
-  batch.tokens.ids = Tensor::empty({rows, work.length}, engine::DType::i32);
-  batch.labels = Tensor::empty({rows, work.length}, engine::DType::i32);
+MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config, engine::Rng& rng) {
+  data::Batch batch{.rows = work.rows, .length = work.length};
   const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
-  for (int64_t i = 0; i < rows * work.length; ++i) {
+  for (int64_t i = 0; i < work.rows * work.length; ++i) {
     const bool scored = work.objective == Objective::clm || i == 0 || rng.uniform() < kMasked;
-    batch.tokens.ids.data<int32_t>()[i] = id();
-    batch.labels.data<int32_t>()[i] = scored ? id() : -100;
+    batch.ids.push_back(id());
+    batch.labels.push_back(scored ? id() : data::kNotScored);
     batch.scored += scored;
   }
-  return batch;
+  return micro_batch(config, batch, 0);
 }
 
 struct StepTimes {
@@ -83,12 +72,12 @@ class Training {
   }
 
   StepTimes step(const MicroBatch& batch) {
-    const double start = now();
+    const double start = engine::now();
     const Update::Gradients gradients = update_.gradients({&batch, 1}, shards_.communicator().rank());
     shards_.communicator().end_if_any(gradients.agreement.troubles);
     update_.apply(gradients, 1e-4, {});
     const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
-    return {forward, backward, now() - start - forward - backward};
+    return {forward, backward, engine::now() - start - forward - backward};
   }
   const models::ModelConfig& config() const { return model_.config(); }
   const nn::Parameters& parameters() const { return model_.parameters(); }
@@ -126,17 +115,16 @@ const StepWork& find_step_work(const std::string& name) {
     if (work.name == name) return work;
     names.push_back(work.name);
   }
-  engine::fail("unknown work \"", name.substr(0, 40), "\" (nearest valid: \"",
-               engine::nearest_word(name, names), "\")");
+  engine::fail("unknown work \"", name.substr(0, 40), "\"", engine::near_hint(name, names));
 }
 
 std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& options) {
-  const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = now();
+  const double peak_flops = 1e9 * engine::multiply_add_peak(options.precision), start = engine::now();
   engine::Rng rng{1};
-  const MicroBatch batch = random_batch(work, rng);
   Training training(work, options.norms, options.precision);
+  const MicroBatch batch = random_batch(work, training.config(), rng);
   training.step(batch);
-  const double first = now() - start;
+  const double first = engine::now() - start;
   std::optional<Training> other;
   if (!options.against.empty()) other.emplace(work, options.against, options.precision).step(batch);
 
@@ -152,7 +140,7 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
   const auto middle = [&](auto part) {
     std::vector<double> values;
     for (const StepTimes& s : samples) values.push_back(part(s));
-    return median(values);
+    return engine::median(values);
   };
   const double step = middle([](const StepTimes& s) { return s.total(); });
   const double speed = double(work.rows * work.length) / step;
@@ -173,8 +161,8 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
       part("backward", middle([](const StepTimes& s) { return s.backward; })),
       part("gradient norm and AdamW", middle([](const StepTimes& s) { return s.update; }))};
   if (other)
-    results.push_back({"a step, against " + options.against + "'s in turn", step, "s", median(other_seconds),
-                       median(ratios)});
+    results.push_back({"a step, against " + options.against + "'s in turn", step, "s", engine::median(other_seconds),
+                       engine::median(ratios)});
   else
     results.insert(results.end(), {part("from nothing to the end of the first step", first),
                                    memory("peak memory of tensors",
@@ -186,7 +174,7 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
 std::vector<BenchResult> bench_step_on_ranks(const StepWork& work, const StepOptions& options,
                                              engine::Communicator& c, int zero) {
   engine::Rng rng{1 + uint64_t(c.rank())};
-  const MicroBatch batch = random_batch(work, rng);
+  const MicroBatch batch = random_batch(work, config_of(work, options.norms), rng);
   // Median seconds of a step and of its backward pass.
   const auto times_of = [&](Training& training) {
     training.step(batch);
@@ -195,7 +183,7 @@ std::vector<BenchResult> bench_step_on_ranks(const StepWork& work, const StepOpt
       const StepTimes times = training.step(batch);
       total.push_back(times.total()), backward.push_back(times.backward);
     }
-    return std::pair(median(total), median(backward));
+    return std::pair(engine::median(total), engine::median(backward));
   };
   std::pair<double, double> alone;
   if (c.rank() == 0) {  // by itself: the others wait without work

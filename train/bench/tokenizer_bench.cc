@@ -2,13 +2,13 @@
 #include "train/bench/tokenizer_bench.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "data/parallel.h"
 #include "data/pretokenize.h"
 #include "data/tokenizer.h"
 #include "data/train_tokenizer.h"
 #include "engine/base/check.h"
+#include "engine/base/clock.h"
 
 namespace train {
 namespace {
@@ -21,12 +21,9 @@ double speed(size_t bytes, int repeats, const Prepare& prepare, const Work& work
   std::vector<double> seconds;
   for (int i = 0; i < repeats; ++i) {
     const auto input = prepare();
-    const auto start = std::chrono::steady_clock::now();
-    work(input);
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(engine::seconds_of([&] { work(input); }));
   }
-  std::nth_element(seconds.begin(), seconds.begin() + repeats / 2, seconds.end());
-  return double(bytes) / 1e6 / seconds[size_t(repeats) / 2];
+  return double(bytes) / 1e6 / engine::median(seconds);
 }
 
 int nothing() { return 0; }

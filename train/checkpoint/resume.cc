@@ -28,7 +28,7 @@ bool decays_with_budget(const ScheduleConfig& s) {
 
 bool alters_losses(const std::string& path, const TrainConfig& config) {
   if (path.starts_with("budget.")) return decays_with_budget(config.schedule);
-  return !starts_with_any(path, {"eval.", "data.valid", "data.tokenizer", "init"});
+  return !starts_with_any(path, {"eval.", "data.valid", "data.tokenizer", "init", "from"});
 }
 
 /// What a model computes with given weights; not where its tokenizer lies, nor how it was initialised.
@@ -49,7 +49,7 @@ Json settings_json(const TrainConfig& config, int ranks) {
 }
 
 void check_same_model(const models::ModelConfig& checkpoint, const models::ModelConfig& wanted,
-                      const std::string& folder) {
+                      const std::string& folder, const std::string& rule) {
   const Json theirs = model_json(checkpoint), ours = model_json(wanted);
   std::string differing;
   const auto compare = [&](const std::string& key) {
@@ -64,7 +64,7 @@ void check_same_model(const models::ModelConfig& checkpoint, const models::Model
   for (const auto& [key, value] : theirs.items()) compare(key);
   for (const auto& [key, value] : ours.items())
     if (!theirs.contains(key)) compare(key);
-  engine::check(differing.empty(), folder, ": a run goes on with the model that it began with; ", differing);
+  engine::check(differing.empty(), folder, ": ", rule, "; ", differing);
 }
 
 ChangedSettings changed_settings(const Json& before, const TrainConfig& now, int ranks) {

@@ -13,9 +13,10 @@ namespace train {
 /// data.accumulate is that of all ranks together: 4 ranks with 1 micro-batch each go on as 1 rank with 4.
 engine::Json settings_json(const TrainConfig& config, int ranks);
 
-/// Error: the checkpoint in `folder` is of another model; the keys and both values.
+/// Error: the checkpoint in `folder` is of another model; `rule`, the keys and both values.
 void check_same_model(const models::ModelConfig& checkpoint, const models::ModelConfig& wanted,
-                      const std::string& folder);
+                      const std::string& folder,
+                      const std::string& rule = "a run goes on with the model that it began with");
 
 /// Keys whose values differ, "optim.eps 1e-08 -> 0.001, ..."; empty: none.
 struct ChangedSettings {

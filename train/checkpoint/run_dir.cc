@@ -31,6 +31,14 @@ RunDir::RunDir(const std::string& path, RunStart start) : path_(path) {
   engine::fail(path, ": already holds a run; go on with it by --resume, or give another --out");
 }
 
+void RunDir::check_free(const std::string& path, RunStart start) {
+  check(!in_use(path), path, ": another process is training into this folder");
+  const bool holds = engine::file_exists(path + "/config.json") ||
+                     (engine::is_directory(path) && !list_checkpoints(path).empty());
+  check(start == RunStart::resume || !holds, path,
+        ": already holds a run; go on with it by --resume, or give another --out");
+}
+
 RunDir::~RunDir() { ::close(lock_); }
 
 bool RunDir::holds_run() const {

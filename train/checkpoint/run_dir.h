@@ -27,6 +27,8 @@ class RunDir {
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
   /// Whether a config or a checkpoint is there, that is, whether there is something to resume.
   bool holds_run() const;
+  /// The errors of the constructor, without creating or locking anything.
+  static void check_free(const std::string& path, RunStart start);
   /// Whether a process holds the folder at `path`.
   static bool in_use(const std::string& path);
   void write_config(const engine::Json& config) const;

@@ -1,5 +1,5 @@
 // normlab bench: how fast this machine runs the parts, each figure beside the ceiling measured in the same
-// run. Read first: engine/bench/ops_bench.h, engine/bench/gemm_bench.h, step_bench.h.
+// run. Read first: engine/bench/ops_bench.h, gemm_bench.h, ladder.h, step_bench.h.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -7,6 +7,7 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/bench/gemm_bench.h"
+#include "engine/bench/ladder.h"
 #include "engine/bench/ops_bench.h"
 #include "engine/comm/world.h"
 #include "engine/core/dtype.h"
@@ -97,6 +98,25 @@ int bench_gemm(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   apply_threads(args);
   print(engine::bench_gemm(int(args.integer("repeats", 1, 10000))), args.on("json"));
+  return 0;
+}
+
+int bench_ladder(int argc, char** argv) {
+  std::string names;
+  for (const engine::LadderRung& rung : engine::ladder_rungs())
+    names += (names.empty() ? "" : "|") + rung.name;
+  Usage usage = {
+      "normlab bench ladder",
+      "one product, [1008, 3072] x [3072, 768] in f32, from three loops to the engine's own",
+      {{"RUNG", "only this one: " + names, Count::optional}},
+      {{"repeats", "N", "samples of each rung, in turn; the best counts", "3"},
+       {"threads", "N", "threads of the last row; all others have one", "all processors"},
+       common_flags[2]},
+      "docs/07-kernels-cpu.md climbs it. Ceiling: multiply-adds in registers on as many threads.\n"};
+  const Arguments args(usage, argc, argv);
+  apply_threads(args);
+  print(engine::bench_ladder(args.positional(0), {.repeats = int(args.integer("repeats", 1, 10000))}),
+        args.on("json"));
   return 0;
 }
 
@@ -211,6 +231,7 @@ int cmd_bench(int argc, char** argv) {
                        "how fast this machine runs the parts",
                        {{"comm", "what ranks exchange, in GB/s (under mpirun)", bench_collectives},
                         {"gemm", "matrix products, in GFLOP/s", bench_gemm},
+                        {"ladder", "one product from three loops to the peak", bench_ladder},
                         {"ops", "ops that wait for memory, in GB/s", bench_ops},
                         {"step", "whole training steps, in tokens/s", bench_training_step},
                         {"tokenizer", "learning and using a tokenizer, in MB/s", bench_text}},

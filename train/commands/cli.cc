@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cctype>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -44,6 +45,7 @@ int end_with_error(const std::string& program, const std::string& message, int c
   }
   return code;
 }
+UsageSink* usage_sink = nullptr;
 
 const Command& find_command(const CommandTable& table, const std::string& word) {
   std::vector<std::string> names;
@@ -51,13 +53,17 @@ const Command& find_command(const CommandTable& table, const std::string& word) 
     if (command.name == word) return command;
     names.push_back(command.name);
   }
-  const std::string nearest = engine::nearest_word(word, names);
-  fail("unknown command \"", word, "\"", nearest.empty() ? "" : " (nearest: " + nearest + ")", "; see ",
+  const std::string near = engine::near_word(word, names);
+  fail("unknown command \"", word, "\"", near.empty() ? "" : " (nearest: " + near + ")", "; see ",
        table.program, " --help");
 }
 
 /// `program` grows to the command that runs, so that its errors carry its full name.
 int run_word(const CommandTable& table, int argc, char** argv, std::string& program) {
+  if (usage_sink != nullptr) {
+    usage_sink->take(table);
+    return 0;
+  }
   if (table.top && engine::launched_ranks() > 1) {
     if (asks_for_help(argc, argv)) {
       if (engine::launched_rank() > 0) return 0;
@@ -69,31 +75,25 @@ int run_word(const CommandTable& table, int argc, char** argv, std::string& prog
       });
     }
   }
-  check(argc > 1, "no command given; see ", program, " --help");
+  if (argc < 2) {  // help for a person, an error for a script
+    print(help_text(table));
+    std::fflush(stdout);
+    fail("no command given");
+  }
   const std::string word = argv[1];
-  if (word == "--help" || word == "-h") {
+  const bool has_help = std::any_of(table.commands.begin(), table.commands.end(),
+                                    [](const Command& c) { return c.name == "help"; });
+  if (word == "--help" || word == "-h" || (word == "help" && !has_help)) {
     print(help_text(table));
     return 0;
   }
-  if (word == "--version" && !table.version.empty()) {
+  if ((word == "--version" || word == "version") && !table.version.empty()) {
     print(table.program + " " + table.version + "\n");
     return 0;
   }
   const Command& command = find_command(table, word);
   program += " " + word;
   return command.run(argc - 1, argv + 1);
-}
-
-/// The words of a closed list such as "f32|bf16"; empty when the hint is a placeholder such as FILE or
-/// NAME|PATH.
-std::vector<std::string> closed_list(const std::string& hint) {
-  std::vector<std::string> words;
-  if (hint.find('|') == std::string::npos) return words;
-  for (char c : hint)
-    if (std::isupper(uint8_t(c))) return words;
-  std::istringstream parts(hint);
-  for (std::string word; std::getline(parts, word, '|');) words.push_back(word);
-  return words;
 }
 
 void check_positionals(const Usage& usage, const std::vector<std::string>& given) {
@@ -109,6 +109,9 @@ void check_positionals(const Usage& usage, const std::vector<std::string>& given
         usage.program, " --help");
 }
 
+/// What every command has beside its own.
+const Flag quiet_flag = {"quiet", "", "no messages but warnings and errors"};
+
 }  // namespace
 
 bool asks_for_help(int argc, char** argv) {
@@ -116,6 +119,18 @@ bool asks_for_help(int argc, char** argv) {
     for (const char* word : {"--help", "-h", "--version"})
       if (std::strcmp(argv[i], word) == 0) return true;
   return false;
+}
+
+void set_usage_sink(UsageSink* sink) { usage_sink = sink; }
+
+std::vector<std::string> closed_list(const std::string& hint) {
+  std::vector<std::string> words;
+  if (hint.find('|') == std::string::npos) return words;
+  for (char c : hint)
+    if (std::isupper(uint8_t(c))) return words;
+  std::istringstream parts(hint);
+  for (std::string word; std::getline(parts, word, '|');) words.push_back(word);
+  return words;
 }
 
 void print_text(const std::string& text) {
@@ -147,7 +162,13 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
   }
 }
 
-Arguments::Arguments(const Usage& usage, int argc, char** argv) : usage_(usage), values_(usage.flags.size()) {
+Arguments::Arguments(const Usage& usage, int argc, char** argv) : usage_(usage) {
+  usage_.flags.push_back(quiet_flag);
+  values_.resize(usage_.flags.size());
+  if (usage_sink != nullptr) {
+    usage_sink->take(usage_);
+    throw HelpShown{};
+  }
   bool flags_ended = false;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
@@ -162,6 +183,7 @@ Arguments::Arguments(const Usage& usage, int argc, char** argv) : usage_(usage),
       i = parse_flag(i, argc, argv);
     }
   }
+  if (on("quiet")) ::setenv("NORMLAB_LOG", "warning", 1);  // programs that we start are quiet too
   check_positionals(usage_, positionals_);
   for (const Flag& flag : usage_.flags)
     check(flag.arity != Arity::required || given(flag.name), flag_text(flag), " is required (", flag.help,
@@ -177,7 +199,9 @@ int Arguments::parse_flag(int i, int argc, char** argv) {
   const size_t index = size_t(std::find(names.begin(), names.end(), name) - names.begin());
   if (index == names.size()) {
     names.push_back("--help");
-    fail("unknown flag ", name, " (nearest: ", engine::nearest_word(name, names), ")");
+    const std::string near = engine::near_word(name, names);
+    fail("unknown flag ", name,
+         near.empty() ? "; see " + usage_.program + " --help" : " (nearest: " + near + ")");
   }
   const Flag& flag = usage_.flags[index];
   if (flag.value.empty()) {
@@ -197,6 +221,9 @@ int Arguments::parse_flag(int i, int argc, char** argv) {
   check(words.empty() || std::find(words.begin(), words.end(), value) != words.end(), name, ": \"", value,
         "\" is not ", engine::one_of(words));
   values_[index].push_back(value);
+  const bool takes_more = flag.arity == Arity::repeated && usage_.positionals.empty() && equals == std::string::npos;
+  while (takes_more && i + 1 < argc && argv[i + 1][0] != '-' && argv[i + 1][0] != 0)
+    values_[index].push_back(argv[++i]);
   return i;
 }
 
@@ -220,8 +247,32 @@ double Arguments::number(const std::string& flag, double low, double high) const
   return parse_number(text(flag), "--" + flag, low, high);
 }
 
+std::optional<double> number_with_unit(const std::string& text, bool is_time) {
+  struct Unit {
+    char letter;
+    bool time;
+    double size;
+  };
+  constexpr Unit units[] = {{'k', false, 1e3}, {'K', false, 1e3}, {'M', false, 1e6},   {'G', false, 1e9},
+                            {'s', true, 1},    {'m', true, 60},   {'h', true, 3600}, {'d', true, 86400}};
+  for (const Unit& unit : units) {
+    if (unit.time != is_time || text.size() < 2 || text.back() != unit.letter) continue;
+    if (text.find_first_not_of("+-0123456789.") != text.size() - 1) return {};
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str(), &end);
+    if (end == text.data() + text.size() - 1) return number * unit.size;
+  }
+  return {};
+}
+
 int64_t parse_integer(const std::string& text, const std::string& what, int64_t low, int64_t high) {
   char* end = nullptr;
+  if (const std::optional<double> number = number_with_unit(text, false)) {
+    check(*number == std::floor(*number), what, ": expected an integer, got \"", text, "\"");
+    check(*number >= double(low) && *number <= double(high) && std::abs(*number) < 9e18, what, ": ", text,
+          " is outside [", low, ", ", high, "]");
+    return int64_t(*number);
+  }
   errno = 0;
   const long long value = std::strtoll(text.c_str(), &end, 10);
   check(!text.empty() && end == text.data() + text.size() && !std::isspace(uint8_t(text[0])), what,
@@ -231,6 +282,10 @@ int64_t parse_integer(const std::string& text, const std::string& what, int64_t 
 }
 
 double parse_number(const std::string& text, const std::string& what, double low, double high) {
+  if (const std::optional<double> number = number_with_unit(text, false)) {
+    check(*number >= low && *number <= high, what, ": ", text, " is outside [", low, ", ", high, "]");
+    return *number;
+  }
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   check(!text.empty() && end == text.data() + text.size() && !std::isspace(uint8_t(text[0])), what,

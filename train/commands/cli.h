@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,17 @@ struct Command {
   bool on_ranks = false;  // whether several ranks of a launcher may run it together; it then joins them
 };
 
+/// What `normlab help`, completions and man pages are made of (command_pages.h): while one is set, a command
+/// or a table hands over what it would have parsed by, and does nothing.
+struct Usage;
+struct CommandTable;
+struct UsageSink {
+  virtual ~UsageSink() = default;
+  virtual void take(const Usage& usage) = 0;
+  virtual void take(const CommandTable& table) = 0;
+};
+void set_usage_sink(UsageSink* sink);
+
 /// Commands behind one program name; nests ("normlab" has "tokenizer", "normlab tokenizer" has "train").
 struct CommandTable {
   std::string program;  // as typed: "normlab", "normlab tokenizer"
@@ -34,7 +46,8 @@ struct CommandTable {
 };
 
 /// Finds argv[1] in the table and runs it, alone or, under a launcher, on all ranks together
-/// (engine/comm/world.h): an error that all of them know of is said by one, any other one ends all. engine::Error gives one line on stderr and 2, Failure one line and
+/// (engine/comm/world.h): an error that all of them know of is said by one, any other one ends all. Without a word, or
+/// with "help", prints the table. engine::Error gives one line on stderr and 2, Failure one line and
 /// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
 
@@ -76,7 +89,8 @@ std::string help_text(const Usage& usage);
 /// Thrown after --help was printed; run_commands turns it into exit code 0.
 struct HelpShown {};
 
-/// A parsed command line. Asking for a flag that the Usage does not have is a bug of ours (assert).
+/// A parsed command line. Where a command has no positionals, a repeated flag takes every word up to the next
+/// flag (--input a.txt b.txt). Every command has --help, and --quiet: no more than warnings on stderr. Asking for a flag that the Usage does not have is a bug of ours (assert).
 class Arguments {
  public:
   Arguments(const Usage& usage, int argc, char** argv);
@@ -107,7 +121,15 @@ class Arguments {
   std::vector<std::string> positionals_;
 };
 
-/// Whole-string conversions with an error that names `what`.
+/// The words of a closed list such as "f32|bf16"; empty when the hint is a placeholder such as FILE or
+/// NAME|PATH.
+std::vector<std::string> closed_list(const std::string& hint);
+
+/// A number with a unit behind it: k, M, G (thousands), or, of a time, s, m, h, d (seconds). Nothing for a text
+/// without a unit, or that is no number.
+std::optional<double> number_with_unit(const std::string& text, bool is_time);
+
+/// Whole-string conversions with an error that names `what`; 10k is 10,000.
 int64_t parse_integer(const std::string& text, const std::string& what, int64_t low, int64_t high);
 double parse_number(const std::string& text, const std::string& what, double low, double high);
 

@@ -7,7 +7,7 @@
 namespace train {
 namespace {
 
-constexpr size_t page_width = 100;
+constexpr size_t page_width = 80;
 
 /// Joins parts with spaces into lines of the page's width; lines after the first begin with `indent` spaces.
 std::string wrap(const std::vector<std::string>& parts, size_t indent) {
@@ -23,6 +23,39 @@ std::string wrap(const std::vector<std::string>& parts, size_t indent) {
   return out + line + "\n";
 }
 
+/// Notes as the page has them: lines that were wrapped at some other width become paragraphs again and are
+/// wrapped at the page's. Indented lines, and those that stand by themselves, keep their beginnings.
+std::string wrapped_notes(const std::string& notes) {
+  constexpr size_t full_line = 60;  // a shorter line was ended on purpose
+  std::vector<std::string> lines;
+  std::istringstream in(notes);
+  bool joins = false;
+  for (std::string line; std::getline(in, line);) {
+    const bool prose = !line.empty() && line[0] != ' ';
+    if (prose && joins)
+      lines.back() += " " + line;
+    else
+      lines.push_back(line);
+    joins = prose && line.size() >= full_line && line.back() != ':';
+  }
+  std::string out;
+  for (const std::string& line : lines) {
+    if (line.size() <= page_width) {
+      out += line + "\n";
+      continue;
+    }
+    const size_t indent = std::min(line.find_first_not_of(' '), page_width / 3);
+    std::vector<std::string> parts;
+    std::istringstream words(line);
+    for (std::string word; words >> word;)
+      parts.push_back(parts.empty() ? std::string(indent, ' ') + word : word);
+    out += wrap(parts, indent > 0 ? indent + 2 : 0);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string positional_text(const Positional& p) {
   switch (p.count) {
     case Count::one: return p.name;
@@ -33,7 +66,13 @@ std::string positional_text(const Positional& p) {
   return p.name;
 }
 
-}  // namespace
+std::string flag_help(const Flag& flag) {
+  std::string help = flag.help;
+  if (flag.arity == Arity::required) help += " (required)";
+  if (flag.arity == Arity::repeated) help += " (may be repeated)";
+  if (!flag.fallback.empty()) help += " (default: " + flag.fallback + ")";
+  return help;
+}
 
 std::string flag_text(const Flag& flag) {
   return "--" + flag.name + (flag.value.empty() ? "" : " " + flag.value);
@@ -53,7 +92,14 @@ std::string two_columns(const std::vector<std::pair<std::string, std::string>>& 
     first.resize(column - 1, ' ');
     std::vector<std::string> parts = {first};
     std::istringstream words(right);
-    for (std::string word; words >> word;) parts.push_back(word);
+    for (std::string word; words >> word;) {
+      // "(default: 3)" and "[f32 or bf16]" stay on one line where they are short.
+      constexpr size_t longest_group = 40;
+      const char closing = word.starts_with("(default:") ? ')' : word.starts_with("[") ? ']' : 0;
+      std::string more;
+      while (closing != 0 && word.back() != closing && word.size() < longest_group && words >> more) word += " " + more;
+      parts.push_back(word);
+    }
     out += wrap(parts, column);
   }
   return out;
@@ -75,19 +121,17 @@ std::string help_text(const Usage& usage) {
   }
   for (const Flag& flag : usage.flags) {
     const std::string text = flag_text(flag);
-    std::string help = flag.help;
-    if (flag.arity == Arity::required) help += " (required)";
-    if (flag.arity == Arity::repeated) help += " (may be repeated)";
-    if (!flag.fallback.empty()) help += " (default: " + flag.fallback + ")";
     line.push_back(flag.arity == Arity::required   ? text
                    : flag.arity == Arity::repeated ? "[" + text + " ...]"
                                                    : "[" + text + "]");
-    rows.push_back({text, help});
+    rows.push_back({text, flag_help(flag)});
   }
   rows.push_back({"--help", "this text"});
-  const bool unfinished_notes = !usage.notes.empty() && usage.notes.back() != '\n';
-  return usage.program + ": " + usage.about + "\n\n" + wrap(line, 7) + "\n" + two_columns(rows) +
-         (usage.notes.empty() ? "" : "\n" + usage.notes) + (unfinished_notes ? "\n" : "");
+  std::vector<std::string> title;
+  std::istringstream words(usage.program + ": " + usage.about);
+  for (std::string word; words >> word;) title.push_back(word);
+  return wrap(title, 2) + "\n" + wrap(line, 7) + "\n" + two_columns(rows) +
+         (usage.notes.empty() ? "" : "\n" + wrapped_notes(usage.notes));
 }
 
 }  // namespace train

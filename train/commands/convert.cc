@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "data/tokenizer.h"
 #include "engine/base/check.h"
@@ -16,23 +17,42 @@
 #include "train/open_model.h"
 
 namespace train {
+
+// models/hf/custom_code, part of the binary (CMakeLists.txt)
+extern const std::string_view embedded_modeling_normlab_py, embedded_configuration_normlab_py;
+
 namespace {
 
 using engine::Json;
 using models::ModelFormat;
 
-const Usage usage = {
-    "normlab convert",
-    "a model directory from one format to another",
-    {{"IN", "the model directory or run to read"}, {"OUT", "the model directory to write"}},
-    {{"from", "hf|normlab", "what IN is", "", Arity::required},
-     {"to", "hf|normlab", "what OUT is to be", "", Arity::required}},
-    "Hugging Face models: gpt2, bert, roberta, xlm-roberta, camembert and "
-    "roberta-prelayernorm with their masked-LM\n"
-    "heads, xglm, llama, olmo2, olmoe, gemma2. Element types stay; tokenizer and generation files "
-    "come along; tensors that are no part of the model are listed on "
-    "stderr. What the other\n"
-    "format cannot say is refused.\n"};
+/// In lines of at most 100 characters.
+std::string architecture_names() {
+  std::string text, line;
+  for (const models::HfArchitecture& architecture : models::hf_architectures()) {
+    if (line.size() + architecture.model_type.size() > 96) text += line + ",\n", line.clear();
+    line += (line.empty() ? "" : ", ") + architecture.model_type;
+  }
+  return text + line;
+}
+
+const Usage& usage() {
+  static const Usage usage = {
+      "normlab convert",
+      "a model directory from one format to another",
+      {{"IN", "the model directory or run to read"}, {"OUT", "the model directory to write"}},
+      {{"from", "hf|normlab", "what IN is", "", Arity::required},
+       {"to", "hf|normlab", "what OUT is to be", "", Arity::required},
+       {"custom-code", "",
+        "with --to hf: write modeling_normlab.py beside the weights, which says any placement"}},
+      "Element types stay; tokenizer and generation files come along; tensors that are no part of the model "
+      "are\n"
+      "listed on stderr. What the other format cannot say is refused, but for --custom-code: transformers "
+      "loads\n"
+      "such a folder with trust_remote_code=True. Hugging Face models that are read and written:\n" +
+          architecture_names() + "\n"};
+  return usage;
+}
 
 ModelFormat format_of(const std::string& name) {
   return name == "hf" ? ModelFormat::hf : ModelFormat::normlab;
@@ -43,8 +63,10 @@ ModelFormat format_of(const std::string& name) {
 void name_special_tokens(models::PortableModel& model, const std::string& folder) {
   if (!data::has_tokenizer(folder)) return;
   const auto tokenizer = data::load_tokenizer(folder);
-  const bool theirs = tokenizer->kind() == data::TokenizerKind::bpe;  // the kind that transformers reads
-  if (!theirs) return;
+  const data::TokenizerKind kind = tokenizer->kind();
+  const bool ours = kind == data::TokenizerKind::byte || kind == data::TokenizerKind::character ||
+                    kind == data::TokenizerKind::word;  // which transformers does not read
+  if (ours) return;
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"model_max_length", model.config.context},
                  {"clean_up_tokenization_spaces", false}};
@@ -55,12 +77,12 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
     const std::string key = std::string(name) + "_token_id";
     if (!model.kept.contains(key)) model.kept[key] = id;
   };
-  const data::TokenId begin = find_special(*tokenizer, begin_names),
-                      end = find_special(*tokenizer, end_names);
-  role(end, "eos");
-  role(begin != data::no_token ? begin : end, "bos");  // a text of ours begins behind the end of another
-  role(find_special(*tokenizer, pad_names), "pad");
-  role(find_special(*tokenizer, mask_names), "mask");
+  const data::SpecialRoles& roles = tokenizer->roles();
+  role(roles.end, "eos");
+  // A text of ours begins behind the end of another.
+  role(roles.begin != data::no_token ? roles.begin : roles.end, "bos");
+  role(roles.pad, "pad");
+  role(roles.mask, "mask");
   const auto has = [&](const char* name) {
     return std::any_of(model.companions.begin(), model.companions.end(),
                        [&](const models::CompanionFile& file) { return file.name == name; });
@@ -72,13 +94,20 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
 }  // namespace
 
 int cmd_convert(int argc, char** argv) {
-  const Arguments args(usage, argc, argv);
+  const Arguments args(usage(), argc, argv);
   const std::string in = resolve_model(args.positional(0)), out = args.positional(1);
   engine::check(!engine::same_file(in, out), out, ": IN and OUT are the same folder");
   models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
   const ModelFormat to = format_of(args.text("to"));
+  const bool custom = args.on("custom-code");
+  engine::check(!custom || to == ModelFormat::hf, "--custom-code is for --to hf");
   if (to == ModelFormat::hf) name_special_tokens(model, in);
-  models::write_portable(model, out, to);
+  if (custom)
+    models::write_custom_code(model, out,
+                              {{"modeling_normlab.py", std::string(embedded_modeling_normlab_py)},
+                               {"configuration_normlab.py", std::string(embedded_configuration_normlab_py)}});
+  else
+    models::write_portable(model, out, to);
   for (const models::DroppedTensor& tensor : model.dropped)
     engine::log_info("dropped ", tensor.name, ": ", tensor.reason);
   return 0;

@@ -40,7 +40,8 @@ Usage usage() {
            {"cache", "DIR", "where fetched packages are kept (default: ~/.cache/normlab)"},
            {"invalid-utf8", "fail|replace", "what to do about bytes that are not UTF-8", "fail"},
            {"no-clean", "", "keep the text's bytes as they are: no NFC, no change to white space"},
-           {"keep-duplicates", "", "keep documents that are exact copies of earlier ones"}},
+           {"keep-duplicates", "", "keep documents that are exact copies of earlier ones"},
+           {"json", "", "print manifest.json on standard output"}},
           notes()};
 }
 
@@ -71,7 +72,8 @@ int cmd_corpus(int argc, char** argv) {
       for (const auto& r : data::recipes()) names.push_back(r.name);
       engine::check(
           name == "-" || engine::file_exists(name), name,
-          ": neither a file nor a corpus by name (nearest name: ", engine::nearest_word(name, names), ")");
+          ": neither a file nor a corpus by name",
+          engine::near_hint(name, names, " (nearest name: ", ")"));
       data::read_documents(name, {args.text("field"), args.given("field")}, add);
     }
     source.name += (source.name.empty() ? "" : " + ") + part.name;
@@ -84,6 +86,7 @@ int cmd_corpus(int argc, char** argv) {
     engine::log_info(args.text("out"), "/", file["file"].get<std::string>(), ": ",
                      engine::human_bytes(file["bytes"].get<double>()), ", ", file["documents"].get<int64_t>(),
                      " documents");
+  if (args.on("json")) std::printf("%s\n", engine::json_text(manifest, 1).c_str());
   return 0;
 }
 

@@ -1,10 +1,10 @@
 // normlab eval TASK: zero-shot tasks. Read first: evaluation/zero_shot.h, evaluation/task_report.h.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <optional>
 
 #include "data/task_records.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "train/commands/cli.h"
@@ -63,8 +63,7 @@ TextStart text_start(const OpenModel& open) {
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   TextStart start{.before = begin_of_prompt(tokenizer)};
   std::vector<int32_t> names = begin_of_text(open), ends = ends_of_text(open);
-  if (const data::TokenId id = find_special(tokenizer, begin_names); id != data::no_token)
-    names.push_back(int32_t(id));
+  if (const data::TokenId id = tokenizer.roles().begin; id != data::no_token) names.push_back(int32_t(id));
   names.insert(names.end(), ends.begin(), ends.end());
   if (!names.empty()) start.alone = names.front();
   return start;
@@ -149,7 +148,7 @@ bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamil
 int eval_task(int argc, char** argv) {
   const std::string name = argv[0];
   const Arguments args(task_usage(name), argc, argv);
-  const auto started = std::chrono::steady_clock::now();
+  const double started = engine::now();
   apply_compute_flags(args);
   TaskRun run;
   run.protocol = args.text("protocol") == "gpt3" ? data::Protocol::gpt3 : data::Protocol::lm_eval;
@@ -195,7 +194,7 @@ int eval_task(int argc, char** argv) {
   json["model"] = open.folder;
   json["data"] = file;
   json["precision"] = args.text("precision");
-  json["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  json["seconds"] = engine::now() - started;
   json["results"] = Json::array({result});
   std::printf("%s\n", engine::json_text(json, 1).c_str());
   return 0;

@@ -27,6 +27,8 @@ const Usage usage = {
      {"json", "", "one JSON object in place of a table"}},
     ""};
 
+constexpr const char* mask_names[] = {"<mask>", "[MASK]"};
+
 // The text with every spelling of the mask in the tokenizer's own.
 std::string with_own_mask(std::string text, const std::string& own) {
   for (const std::string name : mask_names) {
@@ -37,16 +39,17 @@ std::string with_own_mask(std::string text, const std::string& own) {
   return text;
 }
 
-// A row as in training: the begin token, the text, and the end token where there is one.
+// What the tokenizer's post-processor makes of the text; without one a row as in training: the begin token,
+// the text, and the end token, where there are such.
 models::Ids row_ids(const data::Tokenizer& tokenizer, const std::string& text) {
-  models::Ids ids;
-  const auto add = [&](data::TokenId id) {
-    if (id != data::no_token) ids.push_back(int32_t(id));
-  };
-  add(find_special(tokenizer, begin_names));
-  for (const data::TokenId id : tokenizer.encode(text, data::SpecialText::recognised)) add(id);
-  add(find_special(tokenizer, end_names));
-  return ids;
+  const std::vector<data::TokenId> body = tokenizer.encode(text, data::SpecialText::recognised);
+  std::vector<data::TokenId> row = tokenizer.with_special_tokens(body);
+  if (row.size() == body.size()) {
+    const data::SpecialRoles& roles = tokenizer.roles();
+    if (roles.begin != data::no_token) row.insert(row.begin(), roles.begin);
+    if (roles.end != data::no_token) row.push_back(roles.end);
+  }
+  return {row.begin(), row.end()};
 }
 
 std::string token_text(const data::Tokenizer& tokenizer, int32_t id) {
@@ -76,7 +79,7 @@ int cmd_fill_mask(int argc, char** argv) {
   const OpenModel open =
       open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
   const data::Tokenizer& tokenizer = text_tokenizer(open);
-  const data::TokenId mask = find_special(tokenizer, mask_names);
+  const data::TokenId mask = tokenizer.roles().mask;
   check(mask != data::no_token, open.folder, ": the tokenizer has no mask token (<mask>)");
   std::string own;
   for (const data::AddedToken& token : tokenizer.special_tokens())

@@ -2,6 +2,8 @@
 // checking a port against another implementation. Read first: models/forward.h.
 #include "models/forward.h"
 
+#include <cstdio>
+
 #include "engine/base/json.h"
 #include "engine/core/memory.h"
 #include "models/hf/import.h"
@@ -22,7 +24,8 @@ const Usage usage = {
      {"out", "FILE", "the safetensors file to write", "", Arity::required},
      {"grads", "", "also write grad.NAME for every parameter"},
      {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"},
-     {"device", "cpu|cuda|cuda-host", "where to compute", "cpu"}},
+     {"device", "cpu|cuda|cuda-host", "where to compute", "cpu"},
+     {"json", "", "one JSON object on standard output: the names of the tensors that were written"}},
     "Labels stand at the position that predicts them; -100 is not scored. Without labels a causal model is "
     "scored on the\n"
     "next token. Gradients are those of the mean loss over scored positions.\n"};
@@ -44,7 +47,14 @@ int cmd_forward(int argc, char** argv) {
   models::ForwardResult result = models::run_forward(
       *loaded.model, batch, grads ? models::WithGradients::yes : models::WithGradients::no);
   loaded.rename_gradients(result.gradients);
-  engine::write_safetensors(args.text("out"), models::output_tensors(result, dtype));
+  const engine::NamedTensors tensors = models::output_tensors(result, dtype);
+  engine::write_safetensors(args.text("out"), tensors);
+  if (args.on("json")) {
+    engine::Json names = engine::Json::array();
+    for (const auto& [name, tensor] : tensors) names.push_back(name);
+    const engine::Json out = {{"out", args.text("out")}, {"tensors", names}};
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
+  }
   return 0;
 }
 

@@ -54,7 +54,7 @@ std::vector<const OpCase*> chosen_rows(const std::string& op) {
     names.push_back(row.op);
     if (op.empty() || row.op == op) rows.push_back(&row);
   }
-  engine::check(!rows.empty(), "no op '", op, "'; the nearest is '", engine::nearest_word(op, names), "'");
+  engine::check(!rows.empty(), "no op '", op, "'", engine::near_hint(op, names, "; the nearest is '", "'"));
   return rows;
 }
 

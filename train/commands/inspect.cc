@@ -13,6 +13,7 @@
 #include "models/size_presets.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/expectation.h"
 #include "train/rank_plan.h"
 #include "train/run_data.h"
 
@@ -34,7 +35,7 @@ const Usage usage = {
      {"batch", "B", "rows in a micro-batch", "1"},
      {"ranks", "N", "also the memory of one of so many ranks, in 16-bit precision, and the predicted efficiency"},
      {"zero", "0|1", "with --ranks: as parallel.zero", "0"},
-     {"diagram-book", "PAGE", "rewrite the generated part of a page such as docs/04-norms.md"}},
+     {"diagram-book", "PAGE", "rewrite the generated part of a page such as docs/norm-book.md"}},
     "Memory is that of training with AdamW: float32 parameters, gradients and two moments, and what one\n"
     "micro-batch keeps for its backward pass in float32. With --ranks: 16-bit copies, float32 gradients, masters\n"
     "and moments; the efficiency is that of H100 nodes by published figures, when each rank has B x T tokens of an\n"
@@ -103,6 +104,7 @@ Json to_json(const ModelConfig& config, int64_t batch, int64_t context) {
   }
   const models::MemoryPlan memory = models::memory_plan(config, batch, context, 4);
   const models::FlopsPerToken flops = models::flops_per_token(config, context);
+  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0, Peak::recent);
   return {{"config", models::to_json(config)},
           {"parameters", models::parameter_count(config)},
           {"parameters_by_group", groups},
@@ -117,6 +119,8 @@ Json to_json(const ModelConfig& config, int64_t batch, int64_t context) {
           {"flops_per_token", flops.total()},
           {"flops_per_token_causal", flops.total_causal()},
           {"matrix_parameters", flops.matrix_parameters},
+          {"peak_flops", speed.peak_flops},
+          {"tokens_per_second", speed.tokens_per_second},
           {"tensors", tensors}};
 }
 
@@ -136,6 +140,9 @@ void print_table(const ModelConfig& config, int64_t batch, int64_t context) {
   for (size_t g = 0; g < models::parameter_group_names.size(); ++g)
     if (by_group[g] > 0)
       std::printf("  %-10s %lld\n", models::parameter_group_names[g], (long long)by_group[g]);
+  const Expectation speed = expected_speed(config, context, PrecisionKind::f32, 0, Peak::recent);
+  std::printf("%s; 1M tokens in %s\n", expectation_text(speed).c_str(),
+              engine::human_seconds(1e6 / speed.tokens_per_second).c_str());
   const models::MemoryPlan memory = models::memory_plan(config, batch, context, 4);
   std::printf(
       "memory       %s to train %lld x %lld tokens in float32: parameters %s, gradients %s, moments %s, "

@@ -1,8 +1,8 @@
 // normlab probe: what norms do to gradients, gains and attention, layer by layer. Read first:
 // probes/saved_model.h, probes/probe_report.h. probe_training.cc has the forms that train.
-#include <chrono>
 #include <cstdio>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "nn/norm_spec.h"
 #include "train/checkpoint/checkpoint_dir.h"
@@ -85,13 +85,9 @@ const Usage gains_usage = {
     "of\n"
     "attn.out_norm.weight, attn.head_gain and ffn.mid_norm.weight, its Figure 6 that of ffn.res_scale.\n"};
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 int probe_attention(int argc, char** argv) {
   const Arguments args(attention_usage, argc, argv);
-  const auto start = std::chrono::steady_clock::now();
+  const double start = engine::now();
   apply_compute_flags(args);
   const OpenModel open =
       open_model(args.text("model"), engine::parse_dtype(args.text("precision")), args.text("tokenizer"));
@@ -105,7 +101,7 @@ int probe_attention(int argc, char** argv) {
     return 0;
   }
   print_probe_json("attention", open.folder, args.text("tokens") + args.text("data"), args.text("precision"),
-                   seconds_since(start), Json::array({result}));
+                   engine::now() - start, Json::array({result}));
   return 0;
 }
 
@@ -120,7 +116,7 @@ std::vector<std::string> folders_of(const Arguments& args) {
 
 int probe_gains(int argc, char** argv) {
   const Arguments args(gains_usage, argc, argv);
-  const auto start = std::chrono::steady_clock::now();
+  const double start = engine::now();
   Json results = Json::array();
   std::string model;
   for (const std::string& folder : folders_of(args)) {
@@ -138,7 +134,7 @@ int probe_gains(int argc, char** argv) {
     results.push_back(result);
   }
   write_probe_page(args, "gains", results);
-  if (args.on("json")) print_probe_json("gains", model, "", "f32", seconds_since(start), results);
+  if (args.on("json")) print_probe_json("gains", model, "", "f32", engine::now() - start, results);
   return 0;
 }
 

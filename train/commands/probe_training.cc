@@ -1,10 +1,10 @@
 // normlab probe gradients and stability: the forms that train. Read first: probe.cc,
 // probes/watched_training.h, probes/stability.h.
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
 #include "data/tokenizer.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "nn/norm_presets.h"
 #include "train/commands/probe.h"
@@ -64,10 +64,6 @@ const Usage stability_usage = {
     "shows that half of what context gave is lost (docs/11-measuring-models.md). That is a result, not an "
     "error.\n"};
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // Updates "A..B".
 UpdateWindow parse_window(const std::string& text) {
   const size_t dots = text.find("..");
@@ -93,7 +89,7 @@ std::vector<int64_t> parse_updates(const std::string& text, int64_t steps) {
 // ------------------------------------------------------------------------------------------ gradients
 
 int saved_model_gradients(const Arguments& args) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = engine::now();
   check(!args.text("model").empty(), "give a saved model (--model DIR) or a config to train (--config FILE)");
   check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
   const OpenModel open = open_model(args.text("model"), engine::parse_dtype(args.text("precision")),
@@ -111,7 +107,7 @@ int saved_model_gradients(const Arguments& args) {
     return 0;
   }
   print_probe_json("gradients", open.folder, args.text("tokens") + args.text("data"), args.text("precision"),
-                   seconds_since(start), Json::array({result}));
+                   engine::now() - start, Json::array({result}));
   return 0;
 }
 
@@ -196,7 +192,7 @@ void print_run(const GradientRun& run, const GradientQuestion& question, const J
 }
 
 int training_gradients(const Arguments& args) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = engine::now();
   for (const char* flag : {"model", "tokens", "data"})
     check(!args.given(flag), "--", flag, " goes with a saved model, not with --config");
   const std::string baseline = args.text("relative-to");
@@ -243,7 +239,7 @@ int training_gradients(const Arguments& args) {
     }
   }
   write_probe_page(args, "gradients", results);
-  if (args.on("json")) print_probe_json("gradients", "", base.path, "", seconds_since(start), results);
+  if (args.on("json")) print_probe_json("gradients", "", base.path, "", engine::now() - start, results);
   return interrupted ? 130 : 0;
 }
 
@@ -350,7 +346,7 @@ void print_ramp(const Json& result) {
 
 int probe_stability(int argc, char** argv) {
   const Arguments args(stability_usage, argc, argv);
-  const auto start = std::chrono::steady_clock::now();
+  const double start = engine::now();
   const WatchedConfig base{args.text("config"), args.values("set")};
   const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
   check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
@@ -386,7 +382,7 @@ int probe_stability(int argc, char** argv) {
     result["unigram_entropy"] = level;
   }
   write_probe_page(args, "stability", results);
-  if (args.on("json")) print_probe_json("stability", "", base.path, "", seconds_since(start), results);
+  if (args.on("json")) print_probe_json("stability", "", base.path, "", engine::now() - start, results);
   return interrupted ? 130 : 0;
 }
 

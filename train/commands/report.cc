@@ -1,13 +1,17 @@
-// normlab report RUN... --out report.html. Read first: report.h.
+// normlab report RUN... --out report.html, or --watch. Read first: report.h, server.h.
 #include <cstdio>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/report/picture.h"
 #include "train/report/report.h"
+#include "train/report/server.h"
+#include "train/signals.h"
 
 namespace train {
 
@@ -16,20 +20,47 @@ int cmd_report(int argc, char** argv) {
       "normlab report",
       "one self-contained page: curves, gradients and gains by layer, final numbers, config differences",
       {{"RUN", "run folders, as normlab train --out makes them", Count::many}},
-      {{"out", "FILE", "the page; - for standard output", "report.html"}}};
+      {{"out", "FILE", "the page; - for standard output", "report.html"},
+       {"svg", "FILE", "a small picture of losses and of gradients by layer instead"},
+       {"watch", "", "serve the page on this machine (127.0.0.1), where it follows live runs; Ctrl-C ends it"},
+       {"port", "N", "with --watch; 0: any free one", "8123"},
+       {"json", "", "one JSON object on standard output: the page, the runs and their numbers"}}};
   const Arguments args(usage, argc, argv);
-  engine::check(args.positionals().size() <= 64, args.positionals().size(), " runs: a page shows at most 64");
+  const std::vector<std::string>& paths = args.positionals();
+  engine::check(paths.size() <= 64, paths.size(), " runs: a page shows at most 64");
+  if (args.on("watch")) {
+    const SignalGuard signals;
+    serve_report(paths, args.integer("port", 0, 65535), [](const std::string& address) {
+      std::printf("%s\n", address.c_str());
+      std::fflush(stdout);
+      engine::log_info("Ctrl-C ends it");
+    });
+    return 0;
+  }
   std::vector<RunReport> runs;
-  for (const std::string& path : args.positionals()) runs.push_back(read_run(path));
-  name_runs(runs, args.positionals());
+  for (const std::string& path : paths) runs.push_back(read_run(path));
+  name_runs(runs, paths);
+  if (args.given("svg")) {
+    engine::write_file(args.text("svg"), report_svg(runs));
+    return 0;
+  }
   const std::string page = report_html(runs), out = args.text("out");
   if (out == "-") {
+    engine::check(!args.on("json"), "--json and --out - both want standard output");
     std::fwrite(page.data(), 1, page.size(), stdout);
-  } else {
-    engine::write_file(out, page);
-    engine::log_info(out, ": ", runs.size(), runs.size() == 1 ? " run, " : " runs, ",
-                     engine::human_bytes(double(page.size())));
+    return 0;
   }
+  engine::write_file(out, page);
+  engine::log_info(out, ": ", runs.size(), runs.size() == 1 ? " run, " : " runs, ",
+                   engine::human_bytes(double(page.size())));
+  if (!args.on("json")) return 0;
+  engine::Json list = engine::Json::array();
+  for (const RunReport& run : runs) {
+    engine::Json numbers = engine::Json::object();
+    for (const auto& [label, text] : run.numbers) numbers[label] = text;
+    list.push_back({{"name", run.name}, {"numbers", numbers}, {"failure", run.failure}});
+  }
+  std::printf("%s\n", engine::json_text(engine::Json{{"out", out}, {"runs", list}}, 1).c_str());
   return 0;
 }
 

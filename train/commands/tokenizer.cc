@@ -76,9 +76,17 @@ std::vector<std::string> read_texts(std::vector<std::string> inputs, const data:
   return texts;
 }
 
-void report(const data::Tokenizer& tokenizer, const std::string& folder) {
+const Flag json_flag = {"json", "", "one JSON object on standard output: what was written"};
+
+void report(const data::Tokenizer& tokenizer, const std::string& folder, bool json) {
   engine::log_info(folder, "/tokenizer.json: kind ", kind_name(tokenizer.kind()), ", ",
                    tokenizer.vocab_size(), " tokens, sha256 ", tokenizer.hash().substr(0, 16));
+  if (!json) return;
+  const engine::Json out = {{"tokenizer", folder + "/tokenizer.json"},
+                            {"kind", kind_name(tokenizer.kind())},
+                            {"tokens", tokenizer.vocab_size()},
+                            {"sha256", tokenizer.hash()}};
+  std::printf("%s\n", engine::json_text(out, 1).c_str());
 }
 
 int train_command(int argc, char** argv) {
@@ -97,7 +105,8 @@ int train_command(int argc, char** argv) {
         "tokens in all, special ones included (0: 32768 for bpe, no limit for char and word)", "0"},
        {"min-frequency", "N", "leave out rarer pairs, characters or words (0: 2 for bpe, else 1)", "0"},
        {"special", "TEXT", "a special token; their ids follow the order given", "", Arity::repeated},
-       {"threads", "N", "threads to count with (0: all processors); the result does not depend on it", "0"}},
+       {"threads", "N", "threads to count with (0: all processors); the result does not depend on it", "0"},
+       json_flag},
       "bpe is GPT-2's byte-level byte-pair encoding; its tokenizer.json can be read by Hugging Face "
       "tokenizers.\n"
       "Files are read as `normlab prepare` reads them; of a folder with train, valid and\n"
@@ -118,7 +127,7 @@ int train_command(int argc, char** argv) {
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   const auto tokenizer = data::train_tokenizer(views, options);
   tokenizer->save(args.text("out"));
-  report(*tokenizer, args.text("out"));
+  report(*tokenizer, args.text("out"), args.on("json"));
   return 0;
 }
 
@@ -246,7 +255,7 @@ int import_command(int argc, char** argv) {
     tokenizer = data::make_bpe_tokenizer(model, args.text("vocab"));
   }
   tokenizer->save(args.text("out"));
-  report(*tokenizer, args.text("out"));
+  report(*tokenizer, args.text("out"), false);
   return 0;
 }
 

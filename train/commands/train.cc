@@ -1,4 +1,5 @@
-// normlab train: a run from a config, fresh or resumed. Read first: trainer.h, config.h.
+// normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed; on one process or
+// on the ranks of a launcher. Read first: trainer.h, config.h, text/text_run.h.
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,34 +8,57 @@
 #include <thread>
 
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/limits.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
 #include "engine/comm/world.h"
+#include "engine/core/memory.h"
 #include "engine/cpu/parallel.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
+#include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/evaluation/json_numbers.h"
+#include "train/evaluation/perplexity_report.h"
+#include "train/expectation.h"
 #include "train/memory_check.h"
+#include "train/open_model.h"
 #include "train/run_data.h"
 #include "train/signals.h"
+#include "train/text/text_run.h"
 #include "train/trainer.h"
 
 namespace train {
 namespace {
+
+using engine::check;
+using engine::Json;
 
 Usage usage() {
   return {"normlab train",
           "pretrain a causal or masked language model",
           {},
           {{"config", "FILE", "a training config in JSON; keys that it leaves out have their defaults"},
+           {"text", "PATH",
+            "train on this text: files (also .jsonl .csv .html, .gz .zst .xz), a folder, a corpus by name, or -; "
+            "tokenizer, split, sizes, rates and budget follow from it and the machine unless config or --set say "
+            "them",
+            "", Arity::repeated},
+           {"field", "NAME", "with --text: key of the text in JSON objects, column of a CSV file", "text"},
+           {"from", "MODEL", "start from the weights of a model, a run or a Hugging Face folder"},
            {"set", "a.b=c", "override one key of the config", "", Arity::repeated},
            {"out", "RUN", "the run directory", "run"},
            {"resume", "", "go on with the run in RUN from its newest intact checkpoint"},
-           {"dry-run", "", "print the resolved config and the memory plan, and stop"}},
-          "Under mpirun or srun (docs/10-many-processes.md) every rank trains on its share of the data. Stop such a run\n"
-          "with kill -USR1 PID of mpirun.\n\n" +
+           {"dry-run", "", "print the resolved config, time and memory, check everything, and stop"},
+           {"json", "", "one JSON object at the end, on standard output"}},
+          "Two commands from nothing to a model of one's own text:\n"
+          "  make build\n"
+          "  build/normlab train --text notes.txt --set budget.seconds=10m --out run\n\n"
+              "Under mpirun or srun (docs/10-many-processes.md) every rank trains on its share of the data. Stop such a run\n"
+              "with kill -USR1 PID of mpirun.\n\n" +
               config_help()};
 }
 
@@ -68,82 +92,228 @@ void warn_of_binding(const engine::Place& place) {
                         machine, " processors: mpirun --bind-to none lets them have all");
 }
 
-}  // namespace
+/// A config whose model, context and initialisation are said in full: --resume needs no other file.
+struct ResolvedRun {
+  TrainConfig config;
+  models::ModelConfig model;
+  std::string memory;  // the plan, as a line
+};
 
-int cmd_train(int argc, char** argv) {
-  ignore_broken_pipes();
-  if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
-  engine::Communicator& ranks = engine::world();
+/// Every check of a run that needs no data.
+ResolvedRun resolve(TrainConfig config, const engine::Place& place) {
+  ResolvedRun run{.config = std::move(config), .model = {}, .memory = {}};
+  TrainConfig& c = run.config;
+  run.model = resolve_model_config(c);
+  c.model = models::to_json(run.model);
+  for (const char* key : {"format", "version"}) c.model.erase(key);
+  if (c.data.context == 0) c.data.context = run.model.context;
+  if (c.init.empty()) c.init = models::init_rule(run.model);
+  if (c.init.empty()) c.init = models::default_init(run.model);
+  models::check_init(run.model, c.init);
+  run.memory = check_memory(c, run.model, c.data.context, engine::available_memory() / place.local_size, place.size);
+  const BudgetConfig& b = c.budget;
+  check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
+        "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
+  if (c.device != DeviceKind::cpu)
+    engine::memory_of(c.device == DeviceKind::cuda ? engine::Device::cuda : engine::Device::cuda_host);
+  return run;
+}
+
+/// What the model that `from` names brings where the config says nothing: its tokenizer, its way of training.
+void complete_from(Json& json) {
+  const std::string from = engine::json_string(json["from"], "from");
+  if (from.empty()) return;
+  const std::string folder = resolve_model(from);
+  if (!json.contains("data")) json["data"] = Json::object();
+  Json& data = json["data"];
+  if (!data.is_object()) return;
+  if (!data.contains("tokenizer") && data::has_tokenizer(folder)) data["tokenizer"] = folder;
+  if (!data.contains("sampler") && config_of_model(folder).objective == models::Objective::mlm)
+    data["sampler"] = "mlm";
+}
+
+/// The config file. Where it is the run's own, rank 0 alone reads it: other machines need not see the folder.
+Json config_file(const Arguments& args, engine::Communicator& ranks) {
+  std::string path = args.text("config");
+  const bool own = path.empty() && args.on("resume");
+  if (own) path = args.text("out") + "/config.json";
+  Json json;
+  ranks.agree([&] {
+    if (!own || ranks.rank() == 0) json = read_config_json(path);
+  });
+  if (!own || ranks.size() == 1) return json;
+  return engine::parse_json(ranks.from_root(ranks.rank() == 0 ? engine::json_text(json) : ""), path);
+}
+
+/// What the command line says of the config: the file, --from and --set.
+Json given_json(const Arguments& args, Json json) {
+  if (args.given("text") && json.contains("data") && json["data"].is_object())
+    for (const char* key : {"tokenizer", "train", "valid"}) json["data"].erase(key);  // those are made of the text
+  if (args.given("from")) json["from"] = args.text("from");
+  for (const std::string& text : args.values("set")) apply_override(json, text);
+  return json;
+}
+
+/// A folder that goes away: where --dry-run makes what a run would keep.
+struct PassingFolder {
+  PassingFolder() : path(engine::temporaries_folder() + "/normlab-dry-XXXXXX") {
+    check(::mkdtemp(path.data()) != nullptr, path, ": cannot create");
+  }
+  ~PassingFolder() { engine::remove_tree(path); }
+  std::string path;
+};
+
+void print_dry_run(const ResolvedRun& run, bool json) {
+  const RunData data = open_run_data(run.config, run.model);
+  const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
+  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
+  Json out = config_json(run.config);
+  if (json) {
+    out = {{"config", std::move(out)},
+           {"tokens_per_second", e.tokens_per_second},
+           {"seconds", e.seconds > 0 ? Json(e.seconds) : Json()},
+           {"updates", e.updates > 0 ? Json(e.updates) : Json()},
+           {"memory", planned_memory(run.config, run.model, data.context)}};
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
+    return;
+  }
+  std::printf("%s\n%s\n%s\n", engine::json_text(out, 1).c_str(), expectation_text(e).c_str(), run.memory.c_str());
+}
+
+/// The keys that differ from their defaults: what a person would write.
+Json short_config(const TrainConfig& config) {
+  const Json all = config_json(config), defaults = config_json(TrainConfig());
+  Json out = Json::object();
+  for (const auto& [key, value] : all.items()) {
+    if (key == "model" || !value.is_object()) {
+      if (value != defaults[key]) out[key] = value;
+      continue;
+    }
+    for (const auto& [inner, inner_value] : value.items())
+      if (inner_value != defaults[key][inner]) out[key][inner] = inner_value;
+  }
+  return out;
+}
+
+Json summary_of(const std::string& out, RunEnd end, const RunCounters& c) {
+  Json json = result_of("train");
+  json.update({{"run", out},
+               {"end", end == RunEnd::interrupted ? "interrupted" : end == RunEnd::finished ? "finished" : "stopped early"},
+               {"steps", c.step},
+               {"tokens", c.tokens},
+               {"seconds", c.seconds},
+               {"best_valid_loss", number_or_null(c.best_loss)},
+               {"valid_loss", number_or_null(c.last_loss)}});
+  return json;
+}
+
+/// Loss on text that was held out, and a sample.
+void show_text(const std::string& out, bool json, Json& summary) {
+  Json shown;
+  try {
+    const SignalGuard signals;
+    shown = show_text_run(out);
+  } catch (const engine::Stopped&) {
+    return;
+  }
+  summary.update(shown);
+  if (json) return;
+  std::fputs((perplexity_table(shown["test"]) + "\n").c_str(), stdout);
+  print_text(shown["sample"].get<std::string>() + "\n");
+  engine::log_info("kept: ", out, "/test.json, ", out, "/sample.txt. Next: normlab generate --model ", out,
+                   " --prompt \"...\"; normlab report ", out);
+}
+
+int train_run(const Arguments& args, engine::Communicator& ranks) {
+  const std::string out = args.text("out");
+  const bool resume = args.on("resume"), dry = args.on("dry-run"), json = args.on("json");
   const bool leads = ranks.rank() == 0;
-  std::optional<Arguments> args;
-  std::string out, memory;
-  bool resume = false;
-  std::optional<TrainConfig> read;
-  std::optional<models::ModelConfig> model;
   ranks.agree([&] {
-    args.emplace(usage(), argc, argv);
-    out = args->text("out");
-    resume = args->on("resume");
+    check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
+    check(!args.given("text") || ranks.size() == 1, "--text makes its data on one process, and a launcher started ",
+          ranks.size(), ": use normlab prepare and data.train, or begin on one process and go on with --resume");
   });
-  // The run's own config is rank 0's to read: other machines need not see the folder.
-  std::string own_config;
+  Json given = config_file(args, ranks);
+  const bool goes_on = resume && engine::file_exists(out + "/config.json");
+  const bool from_text = args.given("text") && !goes_on;
+  std::optional<PassingFolder> passing;
+  std::optional<RunDir> run;
+  std::optional<ResolvedRun> kept;
   ranks.agree([&] {
-    if (leads && resume && args->text("config").empty())
-      own_config = engine::read_file(out + "/config.json", size_t(1) << 24);
+    given = given_json(args, std::move(given));
+    if (dry) {
+      if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
+      if (from_text) passing.emplace();
+    } else if (from_text) {
+      run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
+    }
+    if (given.contains("from")) complete_from(given);
+    if (from_text) {
+      const SignalGuard signals;
+      given = make_text_run({.texts = args.values("text"),
+                             .field = args.given("field") ? args.text("field") : "",
+                             .folder = dry ? passing->path : out,
+                             .given = std::move(given)});
+    }
+    const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
+    kept = resolve(parse_config(given, what, args.values("set")), ranks.place());
   });
-  own_config = ranks.from_root(own_config);
-  ranks.agree([&] {
-    TrainConfig& config =
-        own_config.empty()
-            ? read.emplace(load_config(args->text("config"), args->values("set")))
-            : read.emplace(overridden_config(engine::parse_json(own_config, out + "/config.json"),
-                                             out + "/config.json", args->values("set")));
-    model = resolve_model_config(config);
-    // The run keeps everything that was resolved, so that --resume needs no other file.
-    config.model = models::to_json(*model);
-    for (const char* key : {"format", "version"}) config.model.erase(key);
-    if (config.data.context == 0) config.data.context = model->context;
-    if (config.init.empty()) config.init = models::init_rule(*model);
-    if (config.init.empty()) config.init = models::default_init(*model);
-    memory = check_memory(config, *model, config.data.context, engine::available_memory() / ranks.place().local_size,
-                          ranks.size());
-    const BudgetConfig& b = config.budget;
-    engine::check(args->on("dry-run") || b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
-                  "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
-  });
-  const TrainConfig& config = *read;
-  check_same_config(ranks, config_json(config));
-  if (args->on("dry-run")) {
-    if (leads) std::printf("%s\n%s\n", engine::json_text(config_json(config), 1).c_str(), memory.c_str());
+  const ResolvedRun& resolved = *kept;
+  check_same_config(ranks, config_json(resolved.config));
+  if (dry) {
+    ranks.agree([&] {
+      if (leads) print_dry_run(resolved, json);
+    });
     return 0;
   }
-  if (config.threads == 0 && ranks.place().local_size > 1 && !std::getenv("NORMLAB_THREADS"))
+  if (resolved.config.threads == 0 && ranks.place().local_size > 1 && !std::getenv("NORMLAB_THREADS"))
     engine::cpu::set_thread_count(std::max(1, share_of_processors(ranks.place())));
   warn_of_binding(ranks.place());
-
-  std::optional<RunDir> run;
   ranks.agree([&] {
-    if (leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
+    if (!run && leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
   });
   // Opens the data: what is wrong with it shows before anything is kept.
-  Trainer trainer(config, *model, run ? &*run : nullptr, ranks);
+  Trainer trainer(resolved.config, resolved.model, run ? &*run : nullptr, ranks);
   ranks.agree([&] {
-    if (run) run->write_config(config_json(config));
+    if (leads) run->write_config(config_json(resolved.config));
   });
   if (leads) {
-    engine::log_info(engine::human_count(double(models::parameter_count(*model))), " parameters, ",
-                     nn::print(model->norms));
-    engine::log_info(memory);
+    if (from_text && !json)
+      engine::log_info("config (", out, "/config.json has it in full): ",
+                       engine::json_text(short_config(resolved.config)));
+    engine::log_info(engine::human_count(double(models::parameter_count(resolved.model))), " parameters, ",
+                     nn::print(resolved.model.norms));
+    engine::log_info(resolved.memory);
     if (ranks.size() > 1)
       engine::log_info(ranks.size(), " ranks; stop them with kill -USR1 ", getppid(), " (mpirun; Ctrl-C leaves no "
                        "time for a long checkpoint)");
   }
   const RunEnd end = trainer.run();
   const RunCounters& c = trainer.counters();
-  if (leads)
+  if (leads) {
     engine::log_info(end == RunEnd::interrupted ? "stopped at step " : "finished at step ", c.step, " after ",
                      engine::human_seconds(c.seconds), " of training; the run is in ", out);
+    Json summary = summary_of(out, end, c);
+    if (end != RunEnd::interrupted && is_text_run(out)) show_text(out, json, summary);
+    if (json) std::printf("%s\n", engine::json_text(summary, 1).c_str());
+  }
   return end == RunEnd::interrupted ? 130 : 0;
+}
+
+}  // namespace
+
+int cmd_train(int argc, char** argv) {
+  ignore_broken_pipes();
+  if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
+  engine::Communicator& ranks = engine::world();
+  std::optional<Arguments> args;
+  ranks.agree([&] { args.emplace(usage(), argc, argv); });
+  try {
+    return train_run(*args, ranks);
+  } catch (const engine::Stopped&) {  // before the first update
+    engine::log_info("stopped; nothing was trained yet");
+    return 130;
+  }
 }
 
 }  // namespace train

@@ -3,26 +3,21 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <utility>
 
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
 
 namespace train {
-
-namespace {
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-}  // namespace
 
 CountProgress::CountProgress(std::string task, std::string pieces, int64_t total)
     : task_(std::move(task)),
       pieces_(std::move(pieces)),
       total_(total),
       terminal_(::isatty(2) != 0),
-      started_(now()),
+      started_(engine::now()),
       last_(started_) {}
 
 CountProgress::~CountProgress() {
@@ -30,7 +25,8 @@ CountProgress::~CountProgress() {
 }
 
 void CountProgress::update(int64_t done, double share) {
-  const double time = now();
+  if (engine::log_level() < engine::LogLevel::info) return;
+  const double time = engine::now();
   if (time - last_ < (terminal_ ? 0.1 : 10)) return;
   last_ = time;
   drawn_ = true;

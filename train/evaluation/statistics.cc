@@ -31,13 +31,6 @@ Mean mean_of(std::span<const double> values) {
   return out;
 }
 
-double median_of(std::vector<double> values) {
-  assert(!values.empty());
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : values[half - 1] + (values[half] - values[half - 1]) / 2;
-}
-
 // --------------------------------------------------------------------------------------- Student's t
 
 namespace {

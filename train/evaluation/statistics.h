@@ -18,7 +18,6 @@ struct Mean {
   Number sd, se;  // sd with n - 1; se = sd / sqrt(n); none for fewer than two values
 };
 Mean mean_of(std::span<const double> values);  // of at least one value
-double median_of(std::vector<double> values);  // of at least one value
 
 /// The regularised incomplete beta function I_x(a, b), by its continued fraction (Press et al., Numerical
 /// Recipes, section 6.4).

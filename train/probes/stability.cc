@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "train/evaluation/statistics.h"
+#include "engine/base/clock.h"
 
 namespace train {
 
@@ -20,7 +20,7 @@ std::optional<RampFailure> RampJudge::observe(double loss, double gradient_norm)
   if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) return RampFailure{"nonfinite", step, step};
   if (step < kWindow) return {};
   const std::vector<double> window(losses_.end() - kWindow, losses_.end());
-  const double median = median_of(window);
+  const double median = engine::median(window);
   best_ = best_ ? std::min(*best_, median) : median;
   const double limit =
       level_ - *best_ >= kLearnt ? (*best_ + level_) / 2 : std::max(level_, losses_.front()) + 1;

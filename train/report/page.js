@@ -15,6 +15,13 @@ const runColor = (i) => {
   const colors = palette[theme];
   return colors[i % colors.length];
 };
+// Told apart without colour too: each run has a dash of its own (the first: none), on paper and for those who see
+// no difference between two of the colours.
+const dashes = [null, [7, 3], [2, 3], [10, 3, 2, 3], [5, 2, 1, 2, 1, 2]];
+const runDash = (i) => dashes[i % dashes.length];
+// What stands for a series in legends: a piece of its line.
+const lineMark = (color, dash) =>
+  `<svg class="mark" width="22" height="8" aria-hidden="true"><path d="M0 4h22" stroke="${color}" stroke-width="2.2"${dash ? ` stroke-dasharray="${dash.join(" ")}"` : ""}/></svg>`;
 // From the first layer to the last: a ramp of hue and lightness that also reads in grey.
 const layerColor = (i, n) => {
   const t = n > 1 ? i / (n - 1) : 0;
@@ -54,7 +61,20 @@ const element = (tag, className, text) => {
 };
 
 // ---- state that all charts share ------------------------------------------------------------------------------------
-const state = {x: "step", smooth: 0.8, visible: runs.map(() => true)};
+// Smoothing hides what a short run shows, so it begins at 0 there. The address keeps what was chosen (#x=tokens&smooth=0.3),
+// for links and for the next look.
+const longRun = 200, longest = Math.max(0, ...runs.map((run) => (run.train.step || []).length));
+const state = {x: "step", smooth: longest >= longRun ? 0.6 : 0, visible: runs.map(() => true)};
+const wanted = new URLSearchParams(location.hash.slice(1));
+if (xAxes[wanted.get("x")] && runs.some((run) => run.train[wanted.get("x")])) state.x = wanted.get("x");
+if (wanted.has("smooth") && +wanted.get("smooth") >= 0 && +wanted.get("smooth") < 1) state.smooth = +wanted.get("smooth");
+(wanted.get("hide") || "").split(",").filter((i) => i !== "").forEach((i) => { if (+i in state.visible) state.visible[+i] = false; });
+const keepState = () => {
+  const kept = new URLSearchParams({x: state.x, smooth: state.smooth.toFixed(2)});
+  const hidden = state.visible.map((shown, i) => (shown ? -1 : i)).filter((i) => i >= 0);
+  if (hidden.length) kept.set("hide", hidden.join(","));
+  try { history.replaceState(null, "", "#" + kept); } catch (e) { /* a page in a frame may not */ }
+};
 const charts = [];
 const redraw = (kind) => charts.forEach((chart) => (!kind || chart.kind === kind) && chart.draw());
 
@@ -93,6 +113,9 @@ const makeCard = (parent, spec) => {
   head.append(title);
   const view = {log: !!spec.log, ...(spec.view || {})};
   const plot = element("div", "plot"), legend = element("div", "legend");
+  plot.tabIndex = 0;
+  plot.setAttribute("role", "img");
+  legend.setAttribute("aria-live", "polite");
   card.append(head, legend, plot);
   parent.append(card);
   const chart = {kind: spec.kind, graph: null, window: null};
@@ -110,17 +133,34 @@ const makeCard = (parent, spec) => {
   };
   (spec.buttons || []).forEach(([label, key]) => button(label, key));
   button("log", "log");
+  const save = element("button", "csv", "CSV");
+  save.type = "button";
+  save.title = "the numbers of this chart, as a table";
+  save.setAttribute("aria-label", `${spec.title}: download as CSV`);
+  save.onclick = () => download(`${spec.title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.csv`, csvOf(chart));
+  head.append(save);
+  // The arrow keys move along the points, as the pointer does.
+  let at = -1;
+  plot.addEventListener("keydown", (event) => {
+    const steps = {ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity}[event.key];
+    if (event.key === "Escape" && chart.graph) { chart.graph.clearSelection(); at = -1; return; }
+    if (!steps || !chart.graph) return;
+    const last = chart.graph.numRows() - 1;
+    at = Math.max(0, Math.min(last, at < 0 && isFinite(steps) ? (steps > 0 ? 0 : last) : isFinite(steps) ? at + steps : steps > 0 ? last : 0));
+    chart.graph.setSelection(at);
+    event.preventDefault();
+  });
 
   const legendText = (data) => {
     if (data.x === undefined || data.x === null) {
       return chart.series.filter((s) => !s.quiet && !s.sub)
-        .map((s) => `<span style="white-space:nowrap"><i class="dot" style="background:${s.color}"></i>${escape(s.label)}</span>`).join("");
+        .map((s) => `<span style="white-space:nowrap">${lineMark(s.color, s.pattern)}${escape(s.label)}</span>`).join("");
     }
     const parts = [`<b>${escape(chart.xText(data.x))}</b>`];
     data.series.forEach((d) => {
       const s = chart.series.find((c) => c.name === d.label);
       if (s && !s.quiet && d.isVisible && d.y !== null && d.y !== undefined && isFinite(d.y))
-        parts.push(`<span style="white-space:nowrap"><i class="dot" style="background:${s.color}"></i>${escape(s.label)} <b>${escape(number(d.y))}</b></span>`);
+        parts.push(`<span style="white-space:nowrap">${lineMark(s.color, s.pattern)}${escape(s.label)} <b>${escape(number(d.y))}</b></span>`);
     });
     return parts.join("");
   };
@@ -131,6 +171,11 @@ const makeCard = (parent, spec) => {
     unit.textContent = typeof spec.unit === "function" ? spec.unit(view) : spec.unit || "";
     card.hidden = chart.series.length === 0;
     if (card.hidden) return;
+    const shown = chart.series.filter((s) => !s.quiet);
+    plot.setAttribute("aria-label", `${spec.title}, ${unit.textContent}: ${shown.map((s) => {
+      const last = s.points[s.points.length - 1], y = Array.isArray(last[1]) ? last[1][1] : last[1];
+      return `${s.label} ends at ${number(y)}`;
+    }).join("; ")}. Arrow keys move along the points.`);
     const banded = chart.series.some((s) => s.banded);
     let rows = merge(chart.series);
     if (view.log) {
@@ -141,7 +186,7 @@ const makeCard = (parent, spec) => {
     const perSeries = {};
     chart.series.forEach((s) => {
       perSeries[s.name] = {color: s.color, strokeWidth: s.width || 1.6, strokePattern: s.pattern || null, stepPlot: !!s.steps,
-                           drawPoints: !!s.markers, pointSize: s.markers ? 2.6 : 0, highlightCircleSize: s.quiet ? 0 : 4};
+                           drawPoints: !!s.markers || s.points.length < 3, pointSize: s.markers || s.points.length < 3 ? 2.6 : 0, highlightCircleSize: s.quiet ? 0 : 4};
     });
     if (chart.graph) chart.graph.destroy();
     chart.graph = new Dygraph(plot, rows, {
@@ -204,6 +249,22 @@ const valueRange = (rows, view) => {
   return [low - room, high + room];
 };
 
+// A chart's numbers as comma-separated values: x, then a column for each series (and its band).
+const csvOf = (chart) => {
+  const cell = (text) => (/[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
+  const plain = (y) => (y === null || y === undefined ? "" : Array.isArray(y) ? String(y[1]) : String(y));
+  const head = ["x", ...chart.series.map((s) => (s.quiet ? `${s.label} raw` : s.label))];
+  const rows = merge(chart.series).map((row) => row.map((y, i) => (i === 0 ? String(y) : plain(y))));
+  return [head, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n";
+};
+const download = (name, text) => {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: "text/csv"}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+
 const integerTicks = (low, high) => {
   const step = Math.max(1, Math.ceil((high - low) / 12)), ticks = [];
   for (let v = Math.ceil(low); v <= high; ++v) if (v % step === 0) ticks.push({v, label: String(v)});
@@ -216,7 +277,7 @@ const pairs = (table, key, f) => {
   return xs && ys ? xs.map((x, i) => [x, ys[i] === null ? null : f ? f(ys[i]) : ys[i]]).filter((p) => p[0] !== null) : [];
 };
 
-// A run's curve: faint raw points behind the smoothed line, and validation as a dashed line with markers.
+// A run's curve: faint raw points behind the smoothed line, and validation as a thin line with markers.
 const runCurves = (key, options) => (view) => {
   const out = [], f = options.map ? options.map(view) : null;
   runs.forEach((run, i) => {
@@ -226,12 +287,12 @@ const runCurves = (key, options) => (view) => {
     if (smooth) {
       const ys = smoothed(pairs(run.train, key).filter((p) => p[1] !== null).map((p) => p[1]), state.smooth);
       out.push({name: `${i} raw`, label: run.name, color: faint(color), points: raw, width: 1, quiet: true});
-      out.push({name: `${i} train`, label: run.name, color, points: raw.map((p, k) => [p[0], f ? f(ys[k]) : ys[k]]), width: 1.9});
+      out.push({name: `${i} train`, label: run.name, color, pattern: runDash(i), points: raw.map((p, k) => [p[0], f ? f(ys[k]) : ys[k]]), width: 1.9});
     } else {
-      out.push({name: `${i} train`, label: run.name, color, points: raw, width: 1.6, steps: options.steps});
+      out.push({name: `${i} train`, label: run.name, color, pattern: runDash(i), points: raw, width: 1.6, steps: options.steps});
     }
     if (options.valid)
-      out.push({name: `${i} valid`, label: `${run.name} valid`, color, sub: true, pattern: [6, 3], markers: true,
+      out.push({name: `${i} valid`, label: `${run.name} valid`, color, sub: true, width: 1, pattern: runDash(i), markers: true,
                 points: pairs(run.valid, options.valid, f).filter((p) => p[1] !== null)});
   });
   return out;
@@ -241,7 +302,7 @@ const timeText = () => (x) => xAxes[state.x].text(x);
 const timeCard = (spec) => makeCard($("time-charts"), {kind: "time", xText: timeText, ...spec});
 timeCard({
   title: "Loss", wide: true, view: {ppl: false, tail: true}, buttons: [["perplexity", "ppl"], ["skip the start", "tail"]],
-  unit: (view) => `${view.ppl ? "perplexity" : "nats a token"} over ${xAxes[state.x].label}; dashed: validation`,
+  unit: (view) => `${view.ppl ? "perplexity" : "nats a token"} over ${xAxes[state.x].label}; dots: validation`,
   series: runCurves("loss", {smooth: true, valid: "valid_loss", map: (view) => (view.ppl ? Math.exp : null)}),
 });
 timeCard({title: "Gradient norm", unit: "all parameters, before clipping", log: true, series: runCurves("grad_norm", {smooth: true})});
@@ -253,6 +314,60 @@ if (scales.some((x) => x !== scales[0]))
 
 // ---- numbers by layer -----------------------------------------------------------------------------------------------
 // Two charts for one quantity: over time for one run, and by depth for all runs at one update.
+const makeHeatMap = (parent, source) => {
+  const card = element("div", "card wide heat"), head = element("div", "card-head"), title = element("h3", "", "Heat map");
+  const unit = element("small"), canvas = element("canvas"), scale = element("div", "legend");
+  canvas.setAttribute("role", "img");
+  title.append(unit);
+  head.append(title);
+  card.append(head, scale, canvas);
+  parent.append(card);
+  // Dark blue to yellow by way of red: brighter is more, in grey too.
+  const ramp = (t) => `hsl(${250 - 200 * t}, ${70 + 15 * t}%, ${18 + 56 * t}%)`;
+  const chart = {kind: "layers", draw() {
+    const {title: name, panel} = source();
+    card.hidden = !panel || panel.steps.length < 2;
+    if (card.hidden) return;
+    const at = new Map(panel.layers.map((layer, row) => [layer, row]));
+    const cells = panel.points.map((points) => points.map((p) => [at.get(p[0]), p[1]]));
+    const all = cells.flat().map((c) => c[1]).filter((y) => y > 0 && isFinite(y));
+    card.hidden = all.length === 0;
+    if (card.hidden) return;
+    const low = Math.log(Math.min(...all)), high = Math.log(Math.max(...all)), range = high - low || 1;
+    const width = Math.max(1, canvas.clientWidth || 800), rows = panel.layers.length, height = Math.max(120, 16 * rows);
+    const sharp = window.devicePixelRatio || 1, left = 34, bottom = 18;
+    canvas.width = width * sharp;
+    canvas.height = (height + bottom) * sharp;
+    canvas.style.height = `${height + bottom}px`;
+    const c = canvas.getContext("2d");
+    c.scale(sharp, sharp);
+    const w = (width - left) / cells.length, h = height / rows;
+    cells.forEach((column, x) => column.forEach(([row, y]) => {
+      if (!(y > 0)) return;
+      c.fillStyle = ramp((Math.log(y) - low) / range);
+      c.fillRect(left + x * w, height - (row + 1) * h, w + 0.6, h + 0.6);
+    }));
+    c.fillStyle = css("--quiet");
+    c.font = "11px system-ui, sans-serif";
+    c.textBaseline = "middle";
+    const every = Math.ceil(rows / 12);
+    panel.layers.forEach((layer, row) => { if (row % every === 0) c.fillText(layer, 4, height - (row + 0.5) * h); });
+    c.textBaseline = "alphabetic";
+    c.fillText(count(panel.steps[0]), left, height + 14);
+    c.textAlign = "right";
+    c.fillText(count(panel.steps[panel.steps.length - 1]), width - 2, height + 14);
+    unit.textContent = `${name}, layers from below over updates`;
+    scale.textContent = "";
+    const bar = element("i", "ramp");
+    bar.style.background = `linear-gradient(to right, ${[0, .25, .5, .75, 1].map(ramp).join(", ")})`;
+    scale.append(element("span", "", number(Math.exp(low))), bar, element("span", "", number(Math.exp(high))));
+    canvas.setAttribute("aria-label", `Heat map, ${unit.textContent}: from ${number(Math.exp(low))} to ${number(Math.exp(high))}`);
+  }};
+  charts.push(chart);
+  addEventListener("resize", () => chart.draw());
+  return chart;
+};
+
 const layerPanels = (key, parent, sectionElement, preferred) => {
   const names = [...new Set(runs.flatMap((run) => Object.keys(run[key])))];
   if (names.length === 0) return;
@@ -275,7 +390,7 @@ const layerPanels = (key, parent, sectionElement, preferred) => {
     controls.append(wrap);
     return select;
   };
-  const draw = () => { left.draw(); right.draw(); };
+  const draw = () => { left.draw(); right.draw(); if (key === "layers") heat.draw(); };
   choose("quantity", names.map((n) => [n, pretty(n)]), view.name, (v) => {
     view.name = v;
     if (!runs[view.run][key][v]) runSelect.value = view.run = runs.findIndex((run) => run[key][v]);
@@ -330,11 +445,49 @@ const layerPanels = (key, parent, sectionElement, preferred) => {
       panel.steps.forEach((s, k) => { if (s <= view.step) at = k; });
       if (at < 0) return none;
       const banded = panel.points[at].some((p) => p.length === 4);
-      return {...none, color: runColor(i), markers: true, width: 1.9, banded,
+      return {...none, color: runColor(i), pattern: runDash(i), markers: true, width: 1.9, banded,
               points: panel.points[at].map(([layer, y, low, high]) => [layer, banded ? [low ?? y, y, high ?? y] : y])};
     }),
   });
+  // All layers at all recorded updates: rows are layers, columns updates, colours the logarithm of the value.
+  const heat = key !== "layers" ? null : makeHeatMap(grid, () => ({
+    title: `${runs[view.run].name}: ${pretty(view.name)}`, panel: runs[view.run][key][view.name]}));
+  if (heat) heat.draw();
 };
+// ---- samples over the run -------------------------------------------------------------------------------------------
+// A slider for each run that kept several; the texts go in by textContent alone.
+const sampleViewers = () => runs.forEach((run, i) => {
+  const texts = run.samples || [];
+  if (texts.length === 0) return;
+  $("samples-section").hidden = false;
+  const figure = element("figure"), caption = element("figcaption"), dot = element("i", "dot"), text = element("pre");
+  dot.dataset.run = i;
+  const slider = element("input"), shown = element("output"), label = element("label", "", "update");
+  slider.type = "range";
+  slider.min = 0;
+  slider.max = texts.length - 1;
+  slider.value = texts.length - 1;
+  slider.hidden = texts.length < 2;
+  const show = () => { shown.textContent = count(texts[slider.value][0]); text.textContent = texts[slider.value][1]; };
+  slider.oninput = show;
+  label.append(slider, shown);
+  caption.append(dot, document.createTextNode(run.name + " "), label);
+  figure.append(caption, text);
+  $("samples-over-time").append(figure);
+  show();
+});
+sampleViewers();
+
+// ---- what one placement's learning rate did -------------------------------------------------------------------------
+// Runs that differ in optim.lr: best validation loss (training loss where there is none) over the rate.
+const ratePoints = () => runs.map((run, i) => ({i, lr: run.lr, loss: run.best}))
+  .filter((p) => state.visible[p.i] && p.lr > 0 && p.loss !== null && p.loss !== undefined);
+if (new Set(runs.map((run) => run.lr).filter((lr) => lr > 0)).size > 1)
+  makeCard($("time-charts"), {
+    kind: "rates", title: "Loss against learning rate", unit: "best validation loss, else the last training loss", xText: () => (x) => number(Math.pow(10, x)),
+    series: () => ratePoints().map((p) => ({name: `${p.i}`, label: runs[p.i].name, color: runColor(p.i), markers: true, points: [[Math.log10(p.lr), p.loss]]})),
+  });
+
 layerPanels("layers", $("layers"), $("layers-section"), ["grad_norm", "w2_grad", "update_ratio", "weight_norm", "activation_rms"]);
 layerPanels("gains", $("gains"), $("gains-section"), []);
 
@@ -388,17 +541,23 @@ if ($("comparison-data"))
   comparisonCards(JSON.parse($("comparison-data").textContent).placements, $("comparison-charts"));
 
 // ---- header ---------------------------------------------------------------------------------------------------------
-const paintDots = () => document.querySelectorAll(".dot[data-run]").forEach((dot) => { dot.style.background = runColor(+dot.dataset.run); });
+const paintDots = () => document.querySelectorAll(".dot[data-run]").forEach((dot) => {
+  dot.innerHTML = lineMark(runColor(+dot.dataset.run), runDash(+dot.dataset.run));
+});
 runs.forEach((run, i) => {
   const chip = element("button", "chip");
   chip.type = "button";
   chip.title = "show or hide";
+  chip.setAttribute("aria-pressed", state.visible[i]);
+  chip.classList.toggle("off", !state.visible[i]);
   const dot = element("i", "dot");
   dot.dataset.run = i;
   chip.append(dot, document.createTextNode(run.name));
   chip.onclick = () => {
     state.visible[i] = !state.visible[i];
     chip.classList.toggle("off", !state.visible[i]);
+    chip.setAttribute("aria-pressed", state.visible[i]);
+    keepState();
     redraw();
   };
   $("runs").append(chip);
@@ -409,13 +568,16 @@ Object.entries(xAxes).forEach(([key, axis]) => {
   option.value = key;
   $("x").append(option);
 });
+$("x").value = state.x;
 $("x").onchange = () => {
   state.x = $("x").value;
+  keepState();
   charts.forEach((c) => { if (c.kind === "time") c.window = null; });
   redraw("time");
 };
 const showSmooth = () => { $("smooth-value").textContent = state.smooth.toFixed(2); };
-$("smooth").oninput = () => { state.smooth = +$("smooth").value; showSmooth(); redraw("time"); };
+$("smooth").value = state.smooth;
+$("smooth").oninput = () => { state.smooth = +$("smooth").value; showSmooth(); keepState(); redraw("time"); };
 showSmooth();
 const setTheme = (name) => {
   theme = name;
@@ -428,4 +590,13 @@ const wantsDark = window.matchMedia("(prefers-color-scheme: dark)");
 wantsDark.addEventListener("change", () => setTheme(wantsDark.matches ? "dark" : "light"));
 $("theme").onclick = () => setTheme(theme === "dark" ? "light" : "dark");
 setTheme(wantsDark.matches ? "dark" : "light");
+// Paper is white whatever the screen is.
+let screenTheme = theme;
+addEventListener("beforeprint", () => { screenTheme = theme; setTheme("light"); });
+addEventListener("afterprint", () => setTheme(screenTheme));
+// `normlab report --watch` brings newer numbers of the same runs.
+window.normlabUpdate = (newer) => {
+  newer.forEach((run, i) => { if (runs[i]) Object.assign(runs[i], run); });
+  redraw();
+};
 })();

@@ -96,6 +96,57 @@ std::string samples(const std::vector<RunReport>& runs) {
   return html.empty() ? "" : "<div class=\"grid\">" + html + "</div>";
 }
 
+/// Each placement once, with the runs that have it.
+std::string placements(const std::vector<RunReport>& runs) {
+  std::string html;
+  std::set<std::string> drawn;
+  for (const RunReport& run : runs) {
+    if (run.placement.empty() || !drawn.insert(run.placement).second) continue;
+    std::string names;
+    for (size_t i = 0; i < runs.size(); ++i)
+      if (runs[i].placement == run.placement)
+        names += "<span class=\"who\"><i class=\"dot\" data-run=\"" + std::to_string(i) + "\"></i>" +
+                 escape_html(runs[i].name) + "</span> ";
+    html += "<figure class=\"placement\"><figcaption>" + names + cell("code", run.norms) + "</figcaption>" +
+            run.placement + "</figure>";
+  }
+  return html.empty() ? "" : "<div class=\"grid\">" + html + "</div>";
+}
+
+std::string failures(const std::vector<RunReport>& runs) {
+  std::string html;
+  for (const RunReport& run : runs)
+    if (!run.failure.empty())
+      html += "<p class=\"failure\" role=\"alert\"><b>" + escape_html(run.name) + " ended early.</b> " +
+              escape_html(run.failure) + "</p>";
+  return html;
+}
+
+/// The settings that people compare runs by, for all runs, equal or not.
+std::string hyperparameters(const std::vector<RunReport>& runs) {
+  constexpr const char* keys[] = {"model.norms",     "model.layers",     "model.width",         "model.heads",
+                                  "model.ffn_width", "model.vocab_size", "model.activation",    "model.positions",
+                                  "init",            "data.context",     "data.batch",          "data.accumulate",
+                                  "optim.name",      "optim.lr",         "optim.weight_decay",  "optim.clip",
+                                  "schedule.name",   "schedule.warmup",  "dropout.residual",    "precision",
+                                  "seed",            "from"};
+  std::string head = "<thead><tr><th scope=\"col\">key</th>", rows;
+  for (size_t i = 0; i < runs.size(); ++i) head += run_label(runs[i], i, "col");
+  for (const std::string key : keys) {
+    std::string row = "<tr>" + cell("th", key.substr(key.find('.') + 1), " scope=\"row\" class=\"key\"");
+    bool any = false;
+    for (const RunReport& run : runs) {
+      const auto found = run.config.find(key);
+      any = any || (found != run.config.end() && !found->second.empty());
+      row += cell("td", found == run.config.end() ? "–" : found->second, " class=\"text\"");
+    }
+    if (any) rows += row + "</tr>";
+  }
+  if (rows.empty()) return "";
+  return "<div class=\"scroll\"><table class=\"config\">" + head + "</tr></thead><tbody>" + rows +
+         "</tbody></table></div>";
+}
+
 /// A section of the page, or nothing when there is nothing to show in it.
 std::string section(const std::string& title, const std::string& note, const std::string& content) {
   if (content.empty()) return "";
@@ -124,7 +175,10 @@ std::string report_html(const std::vector<RunReport>& runs, const std::string& f
        {"DYGRAPHS_CSS", without_source_map(embedded_dygraph_min_css, "/*# sourceMappingURL")},
        {"PAGE_CSS", std::string(embedded_page_css)},
        {"NUMBERS", runs.empty() ? "" : numbers_table(runs)},
-       {"CONFIG", section(one ? "Configuration" : "What differs between the configurations",
+       {"FAILURES", failures(runs)},
+       {"PLACEMENTS", section("Placements", "Where the norms of each run stand; the stream runs down the left.",
+                              placements(runs))},
+       {"CONFIG", (one ? "" : section("Hyperparameters", "What people compare runs by.", hyperparameters(runs))) + section(one ? "Configuration" : "What differs between the configurations",
                           one ? "Every key of the resolved configuration."
                               : "Keys that are equal in all runs are left out.",
                           config_html)},

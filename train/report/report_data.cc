@@ -9,9 +9,12 @@
 #include <set>
 
 #include "engine/base/check.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/text.h"
+#include "models/config.h"
+#include "models/diagram/diagram.h"
 #include "train/metrics.h"
 
 namespace train {
@@ -145,11 +148,18 @@ void flatten(const Json& json, const std::string& path, std::map<std::string, st
   }
 }
 
-double median(std::vector<double> x) {
-  if (x.empty()) return nan;
-  std::nth_element(x.begin(), x.begin() + long(x.size() / 2), x.end());
-  return x[x.size() / 2];
+/// A picture of the model's norms; empty where the config has no whole model.
+std::string placement_picture(const Json& config) {
+  if (!config.is_object() || !config.contains("model") || !config["model"].is_object()) return {};
+  try {
+    const models::ModelConfig model = models::model_config_from_section(config["model"], "model");
+    return models::diagram_svg(models::make_picture(model), "");
+  } catch (const engine::Error&) {  // an older run, or a test's: the rest of the page is there
+    return {};
+  }
 }
+
+double median_or_nan(const std::vector<double>& x) { return x.empty() ? nan : engine::median(x); }
 
 double mean_of_last_tenth(const std::vector<double>& x) {
   const size_t count = std::max<size_t>(1, x.size() / 10);
@@ -182,9 +192,9 @@ void final_numbers(RunReport& run, const Records& train, const Records& valid) {
     add("at update", format("%.0f", best_step));
     add("last valid loss", format("%.4f", values(valid, "valid_loss").back()));
   }
-  if (const double x = median(values(train, "tokens_per_second")); std::isfinite(x))
+  if (const double x = median_or_nan(values(train, "tokens_per_second")); std::isfinite(x))
     add("tokens/s", engine::human_count(x));
-  if (const double x = median(values(train, "mfu")); std::isfinite(x)) add("MFU", format("%.1f %%", 100 * x));
+  if (const double x = median_or_nan(values(train, "mfu")); std::isfinite(x)) add("MFU", format("%.1f %%", 100 * x));
   if (const auto x = values(train, "peak_memory"); !x.empty())
     add("peak memory", engine::human_bytes(*std::max_element(x.begin(), x.end())));
   for (const char* key : {"model.norms", "model.preset"})
@@ -202,24 +212,41 @@ RunReport read_run(const std::string& path) {
                 ": not a run folder: it has no metrics.jsonl");
   RunReport run;
   Records train, valid;
+  Json samples = Json::array();
   for (Json& record : read_metrics(path + "/metrics.jsonl")) {
     if (record.contains("valid_loss")) valid.push_back(record);
+    if (record.contains("sample") && record["sample"].is_string())
+      samples.push_back({record["step"], record["sample"].get<std::string>().substr(0, 4096)});
     if (record.contains("loss") || record.contains("layers") || record.contains("gains"))
       train.push_back(std::move(record));
   }
-  if (engine::file_exists(path + "/config.json"))
-    flatten(engine::read_json(path + "/config.json"), "", run.config);
+  if (engine::file_exists(path + "/config.json")) {
+    const Json config = engine::read_json(path + "/config.json");
+    flatten(config, "", run.config);
+    run.placement = placement_picture(config);
+  }
   if (engine::file_exists(path + "/sample.txt")) {
     constexpr size_t kMost = 65536;
     run.sample = engine::read_file_start(path + "/sample.txt", kMost + 1);
     if (run.sample.size() > kMost) run.sample = run.sample.substr(0, kMost) + "\n[cut after 64 KiB]";
   }
+  if (engine::file_exists(path + "/failure.txt")) run.failure = engine::read_file_start(path + "/failure.txt", 4096);
   final_numbers(run, train, valid);
   run.curves["train"] = columns(
       train, {"step", "tokens", "seconds", "loss", "lr", "grad_norm", "loss_scale", "tokens_per_second"});
   run.curves["valid"] = columns(valid, {"step", "tokens", "seconds", "valid_loss"});
   run.curves["layers"] = layer_panels(train);
   run.curves["gains"] = gain_panels(train);
+  constexpr size_t kMostSamples = 50;
+  const size_t stride = (samples.size() + kMostSamples - 1) / kMostSamples;
+  run.curves["samples"] = Json::array();
+  for (size_t i = 0; i < samples.size(); ++i)
+    if ((samples.size() - 1 - i) % stride == 0) run.curves["samples"].push_back(samples[i]);
+  const auto rate = run.config.find("optim.lr");
+  if (rate != run.config.end()) run.curves["lr"] = std::strtod(rate->second.c_str(), nullptr);
+  const std::vector<double> losses = values(train, "loss");
+  if (std::isfinite(run.best_valid_loss)) run.curves["best"] = run.best_valid_loss;
+  else if (!losses.empty()) run.curves["best"] = mean_of_last_tenth(losses);
   return run;
 }
 

@@ -20,11 +20,14 @@ struct RunReport {
       numbers;                 // label -> printed value, the row of the final table
   double best_valid_loss = 0;  // infinity without a validation
   engine::Json
-      curves;  // {"train": {column: [...]}, "valid": …, "layers": {name: panel}, "gains": {name: panel}}
-  std::string sample;  // sample.txt, cut after 64 KiB
+      curves;  // {"train": {column: [...]}, "valid": …, "layers": {name: panel}, "gains": {name: panel},
+               // "samples": [[step, text]], "lr": peak rate, "best": best loss}
+  std::string sample;     // sample.txt, cut after 64 KiB
+  std::string failure;    // failure.txt: why a run died; empty: it did not
+  std::string placement;  // an SVG of its norms; empty where the config has no model
 };
 
-/// Reads RUN/metrics.jsonl and, where they are there, RUN/config.json and RUN/sample.txt. Long runs are
+/// Reads RUN/metrics.jsonl and, where they are there, RUN/config.json, RUN/sample.txt and RUN/failure.txt. Long runs are
 /// thinned: a point is then the mean of several lines.
 RunReport read_run(const std::string& path);
 

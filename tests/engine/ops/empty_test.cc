@@ -103,20 +103,20 @@ const std::vector<EmptyCase>& cases() {
       {"grouped_linear, no rows",
        {{0, 3}, {2, 4, 3}},
        [](const Inputs& t) {
-         return grouped_linear(t[0], t[1], {0, 0, 0});
+         return grouped_linear(t[0], t[1], groups_of({0, 0, 0}));
        }},
       {"grouped_linear, no groups",
        {{0, 3}, {0, 4, 3}},
-       [](const Inputs& t) { return grouped_linear(t[0], t[1], {0}); }},
+       [](const Inputs& t) { return grouped_linear(t[0], t[1], groups_of({0})); }},
       {"grouped_linear, nothing out",
        {{2, 3}, {1, 0, 3}},
        [](const Inputs& t) {
-         return grouped_linear(t[0], t[1], {0, 2});
+         return grouped_linear(t[0], t[1], groups_of({0, 2}));
        }},
       {"grouped_linear, nothing in",
        {{2, 0}, {1, 3, 0}},
        [](const Inputs& t) {
-         return grouped_linear(t[0], t[1], {0, 2});
+         return grouped_linear(t[0], t[1], groups_of({0, 2}));
        }},
       {"embedding, no ids",
        {{3, 4}},

@@ -24,6 +24,20 @@ TEST_CASE("angles are formed in double: position 300000 is exact in f32") {
   }
 }
 
+TEST_CASE("a list of frequencies: 0 leaves a pair as it is, the amplitude multiplies what turns") {
+  const Tensor x = Tensor::from({1, 2, 3, 4}, {1, 1, 4}, DType::f64);
+  const RopeAngles angles{.frequencies = {0.5, 0}, .amplitude = 2};
+  const auto y = rope(x, 1, angles, 3).to_vector();
+  CHECK(y[0] == Approx(2 * (std::cos(1.5) * 1 - std::sin(1.5) * 3)).epsilon(1e-14));
+  CHECK(y[2] == Approx(2 * (std::cos(1.5) * 3 + std::sin(1.5) * 1)).epsilon(1e-14));
+  CHECK(y[1] == 2);
+  CHECK(y[3] == 4);
+  CHECK(rope(x, 1, plain_rope_angles(4, 100), 3).to_vector() == rope(x, 1, 100, 3).to_vector());
+  CHECK_THROWS_WITH(rope(x, 2, angles), "rope: heads of 2 channels need 1 frequencies, got 2");
+  CHECK_THROWS_WITH(rope(x, 1, RopeAngles{.frequencies = {INFINITY, 1}}),
+                    "rope: a frequency must be finite, got inf");
+}
+
 TEST_CASE("rope refuses what it cannot take") {
   const Tensor x = Tensor::zeros({1, 2, 12}, DType::f32);
   CHECK_THROWS_WITH(rope(x.reshape({2, 12}), 2, 1e4),

@@ -17,8 +17,11 @@ TEST_CASE("slots are ordered by expert, then token; ties go to the lower index")
                                  .3, .3, .3},  // 0, 1: a tie of all three
                                 {3, 3});
   const Routing r = route_top_k(p, 2, false);
-  CHECK(r.offsets == std::vector<int64_t>{0, 2, 4, 6});
-  CHECK(ids(r.rows) == std::vector<double>{1, 2, 0, 2, 0, 1});
+  CHECK(ids(r.experts.offsets) == std::vector<double>{0, 2, 4, 6});
+  CHECK(ids(r.rows.ids) == std::vector<double>{1, 2, 0, 2, 0, 1});
+  CHECK(ids(r.rows.order) == std::vector<double>{2, 4, 0, 5, 1, 3});
+  CHECK(ids(r.rows.starts) == std::vector<double>{0, 2, 4, 6});
+  CHECK(ids(r.share)[1] == Approx(1.0 / 3));
   CHECK(r.weights.to_vector() == std::vector<double>{.4, .3, .5, .3, .3, .4});
   const auto normalized = route_top_k(p, 2, true).weights.to_vector();
   CHECK(normalized[0] == Approx(.5));
@@ -27,7 +30,7 @@ TEST_CASE("slots are ordered by expert, then token; ties go to the lower index")
 
 TEST_CASE("NaN probabilities still choose different experts, and an expert may get none") {
   const Routing r = route_top_k(Tensor::from({NAN, NAN, NAN, 0, 1, 0}, {2, 3}, DType::f32), 2, true);
-  CHECK(r.offsets == std::vector<int64_t>{0, 2, 4, 4});
+  CHECK(ids(r.experts.offsets) == std::vector<double>{0, 2, 4, 4});
 }
 
 TEST_CASE("routing refuses what it cannot take") {

@@ -39,13 +39,13 @@ TEST_CASE("head_scale refuses what it cannot take") {
 
 TEST_CASE("grouped_linear refuses what it cannot take") {
   const Tensor x = Tensor::zeros({4, 3}, DType::f32), weight = Tensor::zeros({2, 5, 3}, DType::f32);
-  CHECK_THROWS_WITH(grouped_linear(x, Tensor::zeros({2, 5, 3}, DType::f64), {0, 1, 4}),
+  CHECK_THROWS_WITH(grouped_linear(x, Tensor::zeros({2, 5, 3}, DType::f64), groups_of({0, 1, 4})),
                     "grouped_linear: input f32, weight f64");
-  CHECK_THROWS_WITH(grouped_linear(Tensor::zeros({4, 2}, DType::f32), weight, {0, 1, 4}),
+  CHECK_THROWS_WITH(grouped_linear(Tensor::zeros({4, 2}, DType::f32), weight, groups_of({0, 1, 4})),
                     "grouped_linear: weight [2, 5, 3] needs input [rows, in], got [4, 2]");
   const char* const count = "grouped_linear: 2 groups need as many offsets and one more, from 0 to 4";
-  CHECK_THROWS_WITH(grouped_linear(x, weight, {0, 4}), count);
-  CHECK_THROWS_WITH(grouped_linear(x, weight, {1, 2, 4}), count);
-  CHECK_THROWS_WITH(grouped_linear(x, weight, {0, 2, 5}), count);
-  CHECK_THROWS_WITH(grouped_linear(x, weight, {0, 5, 4}), "grouped_linear: offsets must ascend");
+  CHECK_THROWS_WITH(grouped_linear(x, weight, groups_of({0, 4})), count);
+  CHECK_THROWS_WITH(groups_of({1, 2, 4}), "groups of rows: offsets must begin at 0");
+  CHECK_THROWS_WITH(grouped_linear(x, weight, groups_of({0, 2, 5})), count);
+  CHECK_THROWS_WITH(groups_of({0, 5, 4}), "groups of rows: offsets must ascend");
 }

@@ -33,7 +33,7 @@ Scored score(const OpenModel& open, const std::string& name, const std::string& 
     question.label = item.label;
     neutral.emplace_back();
     for (const data::Choice& choice : item.choices) {
-      const TextStart start{.alone = int32_t(find_special(*open.tokenizer, end_names))};
+      const TextStart start{.alone = int32_t(open.tokenizer->roles().end)};
       family.push_back(encode_request(*open.tokenizer, choice, start));
       const int64_t n = int64_t(family.back().ids.size()), scored = family.back().scored;
       question.choices.push_back(

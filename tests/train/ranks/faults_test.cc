@@ -31,11 +31,9 @@ MicroBatch random_batch(uint64_t seed, int64_t rows, int64_t unscored) {
     ids.push_back(int32_t(rng.below(kVocabulary)));
     labels.push_back(i % kLength < unscored ? -100 : int32_t(rng.below(kVocabulary)));
   }
-  MicroBatch batch;
-  batch.tokens.ids = engine::Tensor::from_ids(ids, {rows, kLength});
-  batch.labels = engine::Tensor::from_ids(labels, {rows, kLength});
-  batch.scored = rows * (kLength - unscored);
-  return batch;
+  const models::ModelConfig config = small_config();
+  return {models::input_rows(config, {.ids = engine::Tensor::from_ids(ids, {rows, kLength})}),
+          models::targets(config, engine::Tensor::from_ids(labels, {rows, kLength})), rows * (kLength - unscored)};
 }
 
 ParallelConfig buckets(int zero) {
@@ -138,7 +136,7 @@ TEST_CASE("faults: an error in one rank's computation is known to all before any
   engine::run_rank_threads(2, [&](engine::Communicator& c) {
     Rank rank(c, engine::DType::f32, 1, {});
     MicroBatch batch = random_batch(1, 2, 0);
-    if (c.rank() == 1) batch.tokens.ids = engine::Tensor::from_ids(std::vector<int32_t>(16, 77), {2, 8});
+    if (c.rank() == 1) batch.labels = random_batch(2, 1, 0).labels;  // of other rows
     const Update::Gradients g = rank.update.gradients({&batch, 1}, c.rank());
     if (g.agreement.troubles.size() != 2 || g.agreement.troubles[1].code != 2 || g.agreement.troubles[0].code != 0)
       engine::fail("the agreement does not have rank 1's error");

@@ -179,19 +179,40 @@ TEST_CASE("cuda: routing chooses the CPU's experts, ties to the lower index") {
     INFO(t);
     const int64_t tokens = 150, experts = 7, k = 3;
     Twin p(t, tokens * experts), chosen(DType::i32, tokens * k), slots(DType::i32, tokens * k),
-        weights(t, tokens * k), dw(t, tokens * k), dp(t, tokens * experts);
+        weights(t, tokens * k), dw(t, tokens * k), dp(t, tokens * experts), choices(DType::i32, tokens * k),
+        offsets(DType::i32, experts + 1), rows(DType::i32, tokens * k), order(DType::i32, tokens * k),
+        starts(DType::i32, tokens + 1), share(t, experts);
     p.fill([](int64_t i) { return double((i * 2654435761u) % 11 + 1) / 16; });  // many ties
-    slots.fill([&](int64_t i) { return (i * 7) % (tokens * k); });
     dw.normal(2), dp.normal(3);
     const auto ints = [](void* q) { return static_cast<int32_t*>(q); };
     on_both(cpu::choose_experts, cuda_host::choose_experts,
             [&](auto on) { return ChooseExperts{on(p), ints(on(chosen)), tokens, experts, k, t}; });
     CHECK(chosen.difference() == 0);
+    on_both(cpu::sort_rows, cuda_host::sort_rows, [&](auto on) {
+      return SortRows{ints(on(chosen)), ints(on(choices)), ints(on(offsets)), tokens * k, experts};
+    });
+    CHECK(choices.difference() == 0);
+    CHECK(offsets.difference() == 0);
     for (const bool normalize : {true, false}) {
       on_both(cpu::route_forward, cuda_host::route_forward, [&](auto on) {
-        return RouteForward{on(p), ints(on(chosen)), ints(on(slots)), on(weights), tokens, experts, k,
-                            t,     normalize};
+        return RouteForward{.probabilities = on(p),
+                            .chosen = ints(on(chosen)),
+                            .choices = ints(on(choices)),
+                            .offsets = ints(on(offsets)),
+                            .slots = ints(on(slots)),
+                            .rows = ints(on(rows)),
+                            .order = ints(on(order)),
+                            .starts = ints(on(starts)),
+                            .weights = on(weights),
+                            .share = on(share),
+                            .tokens = tokens,
+                            .experts = experts,
+                            .k = k,
+                            .dtype = t,
+                            .normalize = normalize};
       });
+      for (const Twin* same : {&slots, &rows, &order, &starts}) CHECK(same->difference() == 0);
+      CHECK(share.difference() <= rounding_of(t));
       CHECK(weights.difference() <= rounding_of(t));
       on_both(cpu::route_backward, cuda_host::route_backward, [&](auto on) {
         return RouteBackward{on(p), ints(on(chosen)), ints(on(slots)), on(dw), on(dp), tokens, experts, k,
@@ -209,7 +230,8 @@ TEST_CASE("cuda: cross entropy, rows without a label, and the head's chunk in pl
       const DType c = compute_dtype(t);
       const int64_t rows = 6;
       Twin z(t, rows * classes), labels(DType::i32, rows), losses(DType::f64, rows), lse(c, rows),
-          dz(t, rows * classes);
+          dz(t, rows * classes), dloss(DType::f64, 1), sum(DType::f64, 1);
+      dloss.fill([](int64_t) { return 0.25; });
       z.normal(1, 3), dz.normal(2), lse.fill([](int64_t) { return 0; });
       labels.fill([&](int64_t i) { return i == 2 ? -100 : (i * 31) % classes; });
       const auto ints = [](void* p) { return static_cast<const int32_t*>(p); };
@@ -219,10 +241,13 @@ TEST_CASE("cuda: cross entropy, rows without a label, and the head's chunk in pl
             on(z), ints(on(labels)), doubles(on(losses)), on(lse), rows, classes, classes, t};
       });
       CHECK(losses.difference() <= (t == DType::f64 ? 1e-13 : 1e-6));
+      on_both(cpu::add_losses, cuda_host::add_losses,
+              [&](auto on) { return AddLosses{doubles(on(losses)), doubles(on(sum)), rows}; });
+      CHECK(sum.difference() <= (t == DType::f64 ? 1e-13 : 1e-6));
       for (const bool accumulate : {true, false}) {
         on_both(cpu::cross_entropy_backward, cuda_host::cross_entropy_backward, [&](auto on) {
-          return CrossEntropyBackward{on(z),   ints(on(labels)), on(lse), on(dz),     rows, classes,
-                                      classes, classes,          0.25,    accumulate, t};
+          return CrossEntropyBackward{on(z), ints(on(labels)), on(lse), on(dz),     doubles(on(dloss)),
+                                      rows,  classes,          classes, classes,    accumulate, t};
         });
         CHECK(dz.difference() <= rounding_of(t));
       }
@@ -250,14 +275,18 @@ TEST_CASE("cuda: squared error") {
   for (const DType t : kFloats)
     for (const int64_t n : {7, 40000}) {
       Twin x(t, n), target(t, n), losses(DType::f64, (n + kSquaredErrorChunk - 1) / kSquaredErrorChunk),
-          g(t, n);
+          g(t, n), dloss(DType::f64, 1);
+      dloss.fill([](int64_t) { return 0.5; });
       x.normal(1), target.normal(2), g.normal(3);
       on_both(cpu::squared_error_forward, cuda_host::squared_error_forward, [&](auto on) {
         return SquaredErrorForward{on(x), on(target), static_cast<double*>(on(losses)), n, t};
       });
       CHECK(losses.difference() <= 1e-7);
       on_both(cpu::squared_error_backward, cuda_host::squared_error_backward,
-              [&](auto on) { return SquaredErrorBackward{on(x), on(target), on(g), n, -0.5, true, t}; });
+              [&](auto on) {
+                return SquaredErrorBackward{
+                    on(x), on(target), on(g), static_cast<double*>(on(dloss)), n, -1, true, t};
+              });
       CHECK(g.difference() <= rounding_of(t));
     }
 }
