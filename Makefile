@@ -4,7 +4,8 @@ SHELL := /bin/bash -o pipefail
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build pkg-config python3 nlohmann-json3-dev catch2 libeigen3-dev libdnnl-dev \
-  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libboost-context-dev libprotobuf-dev protobuf-compiler libjs-dygraphs
+  libpcre2-dev libutf8proc-dev liblzma-dev libzstd-dev zlib1g-dev libboost-context-dev libprotobuf-dev protobuf-compiler libjs-dygraphs \
+  libopenmpi-dev openmpi-bin
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev
 FUZZ_SECONDS ?= 60
 BOOK_PACKAGES := python3-venv libjs-katex
@@ -17,7 +18,7 @@ help:
 	@echo "make demo       corpus, tokenizer, a small NormFormer causal LM, report.html (about ten minutes)"
 	@echo "make demo-mlm   the same for a masked LM"
 	@echo "make study      what small scale shows: hours, in parts that go on where they were stopped"
-	@echo "make test       build, then every test labelled fast or medium"
+	@echo "make test       build, then every test labelled fast, medium or dist"
 	@echo "make test-slow  seeded trainings and sweeps"
 	@echo "make test-asan / test-tsan   fast tests under the sanitizers"
 	@echo "make check-arm64   does the engine, with all above it, compile for 64-bit Arm"
@@ -41,6 +42,7 @@ build: setup $(BUILD)/build.ninja
 test: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 	ctest --test-dir $(BUILD) -L 'fast|medium' --output-on-failure --no-tests=error -j $(JOBS)
+	ctest --test-dir $(BUILD) -L dist --output-on-failure
 
 test-slow: setup $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -121,12 +123,12 @@ test-tsan: setup
 	ninja -C build-tsan
 	ctest --test-dir build-tsan -L fast --output-on-failure --no-tests=error -j $(JOBS)
 
-# Compiles every box but the file that needs a generated header; kernels down to assembly.
+# Compiles every box but the files that need a generated header or MPI; kernels down to assembly.
 ARM64 := aarch64-linux-gnu-g++ -std=c++20 -Wall -Wextra -Werror -Wno-unused-parameter \
   -Wno-missing-field-initializers -Wno-maybe-uninitialized -DENGINE_HAS_base=1 -DENGINE_ISA=base \
   -DNORMLAB_VERSION='""' -I. \
   -isystem /usr/include/eigen3 -idirafter /usr/include
-ARM64_SKIPPED := train/tensorboard.cc
+ARM64_SKIPPED := train/tensorboard.cc engine/comm/plugins/plugin_mpi.cc
 check-arm64: PACKAGES += g++-aarch64-linux-gnu
 check-arm64: setup
 	find engine nn models data train -name '*_cpu.cc' -print0 | xargs -0 -n1 -P$(JOBS) $(ARM64) -O1 -S -o /dev/null

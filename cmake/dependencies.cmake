@@ -23,6 +23,12 @@ if(NOT ENGINE_CUDA STREQUAL "off")
   find_package(Boost 1.74 REQUIRED COMPONENTS context)  # the stand-in's fibers
 endif()
 
+if(NORMLAB_MPI STREQUAL "on")
+  find_package(MPI REQUIRED COMPONENTS C)
+elseif(NORMLAB_MPI STREQUAL "auto" AND NOT NORMLAB_FUZZ)
+  find_package(MPI COMPONENTS C)
+endif()
+
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)

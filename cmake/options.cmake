@@ -4,6 +4,9 @@ option(NORMLAB_TSAN "ThreadSanitizer; without oneDNN, whose threads it cannot se
 option(NORMLAB_FUZZ "libFuzzer programs of tests/fuzz instead of the tests (needs clang)" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 
+set(NORMLAB_MPI auto CACHE STRING "the MPI plug-in for runs on several processes: auto (where MPI is), on or off")
+set_property(CACHE NORMLAB_MPI PROPERTY STRINGS auto on off)
+
 # The processor levels that CPU kernels are compiled for; the best one the machine has is chosen at run time.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT NORMLAB_TSAN AND NOT NORMLAB_FUZZ)
   set(default_levels base avx2 avx512)

@@ -26,7 +26,8 @@ Parameters::Parameters(const std::vector<Declaration>& declarations, const Preci
 }
 
 void Parameters::lay_out(const std::vector<Declaration>& declarations, Gradients gradients) {
-  std::vector<int64_t> offsets(declarations.size());
+  std::vector<int64_t>& offsets = offsets_;
+  offsets.resize(declarations.size());
   int64_t end = 0;
   for (int group = 0; group < kParameterGroups; ++group) {
     ranges_[group].first = end;
@@ -39,6 +40,7 @@ void Parameters::lay_out(const std::vector<Declaration>& declarations, Gradients
     }
     ranges_[group].second = end;
   }
+  elements_ = end;
   values_ = engine::Arena(end, precision_.master, precision_.device);
   if (gradients == Gradients::allocated) grads_ = engine::Arena(end, precision_.grad, precision_.device);
 
@@ -57,8 +59,7 @@ void Parameters::lay_out(const std::vector<Declaration>& declarations, Gradients
     Parameter& p = *declared_[i];
     const Shape& shape = declarations[i].shape;
     p.value = p.compute = values_.slice(offsets[i], shape);
-    if (copies_.defined() && offsets[i] >= copies_begin_ && offsets[i] < copies_end_)
-      p.compute = copies_.slice(offsets[i] - copies_begin_, shape);
+    if (has_copy(offsets[i])) p.compute = copies_.slice(offsets[i] - copies_begin_, shape);
     if (grads_.defined()) p.grad = grads_.slice(offsets[i], shape);
   }
 }
@@ -80,7 +81,7 @@ Parameter& Parameters::operator[](const std::string& name) const {
 
 int64_t Parameters::count() const {
   int64_t n = 0;
-  for (const Parameter* p : declared_) n += p->value.numel();
+  for (const Parameter* p : declared_) n += p->compute.numel();
   return n;
 }
 
@@ -92,7 +93,69 @@ Tensor Parameters::copies(int64_t begin, int64_t end) const {
 }
 
 void Parameters::refresh_copies() {
-  if (copies_.defined()) engine::convert(values_.flat().slice(0, copies_begin_, copies_end_), copies_.flat());
+  if (!copies_.defined()) return;
+  const auto refresh = [&](int64_t begin, int64_t end) {
+    begin = std::max(begin, copies_begin_), end = std::min(end, copies_end_);
+    if (begin < end) engine::convert(values(begin, end), copies(begin, end));
+  };
+  if (!sharded()) return refresh(0, elements_);
+  for (const Piece& piece : pieces_) refresh(piece.begin, piece.end);
+  refresh(whole_from_, elements_);
+}
+
+// ------------------------------------------------------------------------------------------------- pieces
+
+Tensor Parameters::values(int64_t begin, int64_t end) const {
+  if (!sharded()) return values_.flat().slice(0, begin, end);
+  if (begin >= whole_from_)
+    return values_.flat().slice(0, begin - whole_from_ + kept_, end - whole_from_ + kept_);
+  for (const Piece& p : pieces_)
+    if (begin >= p.begin && end <= p.end)
+      return values_.flat().slice(0, begin - p.begin + p.at, end - p.begin + p.at);
+  engine::fail("parameters: values [", begin, ", ", end, ") are not this rank's");
+}
+
+void Parameters::keep_values(std::vector<Piece> pieces, int64_t whole_from) {
+  check(copies_.defined() && copies_begin_ == 0 && copies_end_ >= whole_from && !sharded() && whole_from > 0,
+        "parameters: values below ", whole_from, " are read themselves, so every rank needs all of them");
+  std::erase_if(pieces, [&](const Piece& p) { return p.begin >= whole_from; });
+  int64_t kept = 0;
+  for (Piece& p : pieces) {
+    p.end = std::min(p.end, whole_from);
+    p.at = kept, kept += p.end - p.begin;
+  }
+  const engine::Arena whole = values_;
+  values_ = engine::Arena(kept + elements_ - whole_from, precision_.master, precision_.device);
+  const auto take = [&](int64_t begin, int64_t end, int64_t at) {
+    engine::convert(whole.flat().slice(0, begin, end), values_.flat().slice(0, at, at + end - begin));
+  };
+  for (const Piece& p : pieces) take(p.begin, p.end, p.at);
+  take(whole_from, elements_, kept);
+  pieces_ = std::move(pieces), whole_from_ = whole_from, kept_ = kept;
+  place_values();
+}
+
+void Parameters::make_whole() {
+  if (!sharded()) return;
+  const engine::Arena held = values_;
+  values_ = engine::Arena(elements_, precision_.master, precision_.device);
+  const auto put = [&](int64_t begin, int64_t end, int64_t at) {
+    engine::convert(held.flat().slice(0, at, at + end - begin), values_.flat().slice(0, begin, end));
+  };
+  for (const Piece& p : pieces_) put(p.begin, p.end, p.at);
+  put(whole_from_, elements_, kept_);
+  pieces_.clear(), whole_from_ = kept_ = 0;
+  place_values();
+}
+
+/// The values of parameters are where the arena is now.
+void Parameters::place_values() {
+  for (size_t i = 0; i < declared_.size(); ++i) {
+    Parameter& p = *declared_[i];
+    const Shape shape = p.compute.shape();
+    p.value = offsets_[i] < whole_from_ ? Tensor() : values_.slice(offsets_[i] - whole_from_ + kept_, shape);
+    if (!has_copy(offsets_[i])) p.compute = p.value;
+  }
 }
 
 void Parameters::clear_gradients() {

@@ -26,6 +26,7 @@ enum class ScheduleKind : uint8_t { linear, cosine, polynomial, inverse_sqrt, co
 enum class Counting : uint8_t { split, completed, current };
 enum class DecayShape : uint8_t { linear, sqrt, cosine };
 enum class PrecisionKind : uint8_t { f32, bf16, f16 };
+enum class SumOrder : uint8_t { fast, tree };
 
 struct DataConfig {
   std::string tokenizer, train, valid;
@@ -96,6 +97,14 @@ struct EmaConfig {
   double decay = 0;
 };
 
+struct ParallelConfig {
+  int64_t zero = 0;
+  SumOrder sum = SumOrder::fast;
+  double bucket_mib = 32;
+  double timeout = 600;
+  bool check = false;
+};
+
 struct TrainConfig {
   engine::Json model = engine::Json::object();
   std::string from;
@@ -111,6 +120,7 @@ struct TrainConfig {
   CheckpointConfig checkpoint;
   LogConfig log;
   EmaConfig ema;
+  ParallelConfig parallel;
   bool activation_checkpointing = false;
   int64_t seed = 1;
   int64_t threads = 0;

@@ -16,7 +16,7 @@ constexpr Range any = {0, 1e15}, at_least_one = {1, 1e15}, fraction = {0, 1}, be
 
 std::vector<Field> config_fields(TrainConfig& c) {
   auto& [model, from, data, optim, schedule, precision, scale, dropout, init, budget, eval, checkpoint, log, ema,
-         activation_checkpointing, seed, threads, device] = c;
+         parallel, activation_checkpointing, seed, threads, device] = c;
   // clang-format off
   return {
       {"model", &model, any, "the model: keys of its config.json, or \"preset\" and overrides (model.norms=normformer)"},
@@ -104,6 +104,14 @@ std::vector<Field> config_fields(TrainConfig& c) {
       {"log.tensorboard", &log.tensorboard, any, "also write TensorBoard event files"},
 
       {"ema.decay", &ema.decay, below_one, "moving average of the weights, validated and saved instead; 0: off"},
+      {"parallel.zero", &parallel.zero, {0, 1},
+       "several ranks: 1: masters and moments are dealt to the ranks (ZeRO-1); 0: every rank has them all"},
+      {"parallel.sum", choice(parallel.sum, {"fast", "tree"}), any,
+       "order in which gradients of micro-batches are added: as they come; one tree, which gives 1, 2, 4, 8 ranks the same bits"},
+      {"parallel.bucket_mib", &parallel.bucket_mib, {0.01, 1024}, "MiB of gradients that ranks exchange at once, while backward goes on"},
+      {"parallel.timeout", &parallel.timeout, {0.1, 1e6}, "seconds that a rank waits for the others before it ends the run"},
+      {"parallel.check", &parallel.check, any, "compare every collective over the ranks, and the weights every 100 updates"},
+
       {"activation_checkpointing", &activation_checkpointing, any, "recompute a layer in backward: less memory, more time"},
       {"seed", &seed, {0, 9007199254740991.0}, "of initialisation, data order, masking and dropout"},
       {"threads", &threads, {0, 4096}, "0: every core"},

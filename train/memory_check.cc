@@ -23,6 +23,7 @@ struct Setting {
   TrainConfig config;
   models::ModelConfig model;
   int64_t context;
+  int ranks = 1;
 };
 
 /// A checkpoint is written from copies of weights and moments while training goes on.
@@ -57,9 +58,15 @@ RunPlan plan_for(const Setting& s) {
   if (s.config.loss_scale.memory_efficient) plan.parameters /= 2, plan.gradients /= 2;
   const CheckpointConfig& c = s.config.checkpoint;
   plan.copies = plan.parameters + plan.moments;
+  const bool dealt = s.config.parallel.zero > 0 && s.ranks > 1;
+  const bool masters_dealt = dealt && !f32 && !s.config.loss_scale.memory_efficient;
+  if (dealt) plan.moments /= s.ranks;
+  if (s.config.parallel.sum == SumOrder::tree)  // the sums of levels that micro-batches wait for
+    plan.gradients *= 1 + std::ceil(std::log2(double(s.config.data.accumulate)));
   plan.copies_beside_activations =
       c.every > 0 || c.seconds > 0 || (c.keep_best > 0 && s.config.eval.every > 0);
-  if (!f32 && !s.config.loss_scale.memory_efficient) plan.parameters *= 1.5;  // the 16-bit copies
+  if (!f32 && !s.config.loss_scale.memory_efficient)  // the 16-bit copies
+    plan.parameters *= (masters_dealt ? 1.0 / s.ranks : 1) + 0.5;
   return plan;
 }
 
@@ -100,6 +107,12 @@ std::string half_precision(Setting& s, double) {
   return "precision=f16, loss_scale.memory_efficient=true";
 }
 
+std::string deal_out(Setting& s, double) {
+  if (s.ranks == 1 || s.config.parallel.zero > 0) return {};
+  s.config.parallel.zero = 1;
+  return "parallel.zero=1";
+}
+
 template <auto... Steps>
 std::string in_turn(Setting& s, double available) {
   std::string text;
@@ -112,9 +125,11 @@ std::string in_turn(Setting& s, double available) {
 
 /// The least harmful first: what leaves the result alone, then what changes the task, then the model.
 constexpr Remedy* kRemedies[] = {
+    deal_out,
     fewer_rows,
     recompute,
     in_turn<recompute, fewer_rows>,
+    in_turn<deal_out, recompute, fewer_rows>,
     shorter_rows,
     half_precision,
     in_turn<recompute, fewer_rows, half_precision>,
@@ -151,13 +166,14 @@ std::string remedies(const Setting& wanted, double available) {
 
 }  // namespace
 
-double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context) {
-  return bytes_of({config, model, context});
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
+                      int ranks) {
+  return bytes_of({config, model, context, ranks});
 }
 
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         double available) {
-  const Setting wanted{config, model, context};
+                         double available, int ranks) {
+  const Setting wanted{config, model, context, ranks};
   const RunPlan plan = plan_for(wanted);
   const std::string text =
       engine::join_text("memory: ", human_bytes(plan.total()), " (parameters ", human_bytes(plan.parameters),

@@ -9,12 +9,13 @@
 
 namespace train {
 
-/// Bytes of tensors that the run will take at its peak.
-double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context);
+/// Bytes of tensors that the run will take at its peak: one of `ranks` ranks, the one that writes checkpoints.
+double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
+                      int ranks = 1);
 
-/// The plan as one line for people. Error when it exceeds `available`, naming the first three settings that
+/// The plan of a rank as one line for people. Error when it exceeds `available`, naming the first three settings that
 /// would make the run fit, each with what the run would then need.
 std::string check_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         double available);
+                         double available, int ranks = 1);
 
 }  // namespace train

@@ -20,17 +20,27 @@ double group_decay(const OptimConfig& config, ParameterGroup group) {
 }
 
 Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
+    : Optimizer(parameters, config, {{0, parameters.elements(), 0}}) {}
+
+Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config, const std::vector<nn::Piece>& pieces)
     : parameters_(parameters), config_(config) {
-  for (int g = 0; g < nn::kParameterGroups; ++g) {
-    const auto [begin, end] = parameters.range(ParameterGroup(g));
-    const double decay = group_decay(config, ParameterGroup(g));
-    if (end == begin) continue;
-    if (!spans_.empty() && spans_.back().decay == decay)
-      spans_.back().end = end;
-    else
-      spans_.push_back({end, decay});
+  int64_t n = 0;
+  for (const nn::Piece& piece : pieces) {
+    Part part{piece.begin, piece.end, piece.at, {}};
+    for (int g = 0; g < nn::kParameterGroups; ++g) {
+      const auto [first, last] = parameters.range(ParameterGroup(g));
+      const int64_t begin = std::max(first, piece.begin), end = std::min(last, piece.end) - piece.begin;
+      if (begin - piece.begin >= end) continue;
+      const double decay = group_decay(config, ParameterGroup(g));
+      if (!part.spans.empty() && part.spans.back().decay == decay)
+        part.spans.back().end = end;
+      else
+        part.spans.push_back({end, decay});
+    }
+    if (!part.spans.empty()) part.spans.back().end = piece.end - piece.begin;
+    n = piece.at + piece.end - piece.begin;
+    parts_.push_back(std::move(part));
   }
-  const int64_t n = parameters.values().numel();
   const DType dtype = engine::compute_dtype(parameters.precision().master);
   const engine::Device device = parameters.precision().device;
   const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
@@ -44,10 +54,22 @@ void Optimizer::step(double lr, const engine::ScalarsInMemory& scalars) { step(l
 
 void Optimizer::step(double lr, double factor, const engine::ScalarsInMemory* scalars) {
   ++updates_;
-  const Tensor &p = parameters_.values(), &g = parameters_.grads();
-  const auto [begin, end] = parameters_.copied();
+  for (const Part& part : parts_) step_part(part, lr, factor, scalars);
+  if (!has_masters()) parameters_.refresh_copies();  // f32 copies of f16 gains and biases
+  previous_lr_ = lr;
+}
+
+void Optimizer::step_part(const Part& part, double lr, double factor, const engine::ScalarsInMemory* scalars) {
+  const int64_t size = part.end - part.begin;
+  if (size == 0) return;
+  const auto own = [&](const Tensor& t) { return t.defined() ? t.slice(0, part.at, part.at + size) : t; };
+  const Tensor p = parameters_.values(part.begin, part.end), g = parameters_.grads().slice(0, part.begin, part.end),
+               m = own(first_), v = own(second_);
+  const auto [copies_begin, copies_end] = parameters_.copied();
+  const int64_t begin = std::max(copies_begin, part.begin), end = std::min(copies_end, part.end);
   const Tensor low = has_masters() && end > begin ? parameters_.copies(begin, end) : Tensor();
-  const engine::ArenaStep arena{.scalars = scalars, .spans = spans_, .low_begin = begin};
+  const engine::ArenaStep arena{
+      .scalars = scalars, .spans = part.spans, .low_begin = low.defined() ? begin - part.begin : 0};
   const engine::AdamOptions adam{.lr = lr,
                                  .beta1 = config_.betas[0],
                                  .beta2 = config_.betas[1],
@@ -56,10 +78,10 @@ void Optimizer::step(double lr, double factor, const engine::ScalarsInMemory* sc
                                  .gradient_factor = factor,
                                  .arena = arena};
   switch (config_.name) {
-    case OptimizerKind::adamw: engine::adamw_step(p, g, first_, second_, adam, low); break;
-    case OptimizerKind::adam: engine::fairseq_adam_step(p, g, first_, second_, adam, low); break;
+    case OptimizerKind::adamw: engine::adamw_step(p, g, m, v, adam, low); break;
+    case OptimizerKind::adam: engine::fairseq_adam_step(p, g, m, v, adam, low); break;
     case OptimizerKind::nag:
-      engine::nag_step(p, g, first_,
+      engine::nag_step(p, g, m,
                        {.lr = lr,
                         .previous_lr = previous_lr_,
                         .momentum = config_.momentum,
@@ -68,40 +90,29 @@ void Optimizer::step(double lr, double factor, const engine::ScalarsInMemory* sc
                        low);
       break;
     case OptimizerKind::sgd:
-      engine::sgd_step(p, g, first_,
+      engine::sgd_step(p, g, m,
                        {.lr = lr, .momentum = config_.momentum, .gradient_factor = factor, .arena = arena},
                        low);
       break;
   }
-  if (!has_masters()) parameters_.refresh_copies();  // f32 copies of f16 gains and biases
-  previous_lr_ = lr;
 }
 
-engine::NamedTensors Optimizer::state() const {
+engine::NamedTensors Optimizer::moments() const {
   engine::NamedTensors tensors;
   if (first_.defined()) tensors.emplace_back("first_moment", first_);
   if (second_.defined()) tensors.emplace_back("second_moment", second_);
-  tensors.emplace_back("counters", Tensor::from({double(updates_), previous_lr_}, {2}, DType::f64));
   return tensors;
 }
 
-void Optimizer::restore(const engine::Safetensors& file) {
+void Optimizer::check_file(const engine::Safetensors& file) const {
   for (const auto& [name, tensor] : {std::pair{"first_moment", first_}, std::pair{"second_moment", second_}})
     check(tensor.defined() == (file.find(name) != nullptr), file.path(), ": ", name,
           tensor.defined() ? " is missing" : " is there", ": written by another optimizer than optim.name");
-  const auto load = [&](const Tensor& into, const char* name) {
-    if (!into.defined()) return;
-    const Tensor stored = file.load(name, into.dtype());
-    check(stored.shape() == into.shape(), file.path(), ": ", name, " is ", stored.shape(),
-          ", this model needs ", into.shape());
-    into.copy_from(stored);
-  };
-  load(first_, "first_moment");
-  load(second_, "second_moment");
-  const Tensor counters = file.load("counters", DType::f64);
-  check(counters.shape() == engine::Shape{2}, file.path(), ": counters must be [2]");
-  updates_ = int64_t(counters.data<double>()[0]);
-  previous_lr_ = counters.data<double>()[1];
+}
+
+void Optimizer::set_counters(const std::vector<double>& counters) {
+  updates_ = int64_t(counters[0]);
+  previous_lr_ = counters[1];
 }
 
 }  // namespace train

@@ -1,5 +1,5 @@
-// The optimizer of a run: moments in flat arenas, one kernel call for all parameters. Read first:
-// engine/ops/optimizer.h, nn/parameters.h.
+// The optimizer of a run: moments in flat tensors, one kernel call for each piece of the arenas that it is given: all
+// of them, or one of several ranks' own (shards.h). Read first: engine/ops/optimizer.h, nn/parameters.h.
 #pragma once
 
 #include "engine/io/safetensors.h"
@@ -11,7 +11,9 @@ namespace train {
 
 class Optimizer {
  public:
+  /// Of everything, or of these pieces.
   Optimizer(nn::Parameters& parameters, const OptimConfig& config);
+  Optimizer(nn::Parameters& parameters, const OptimConfig& config, const std::vector<nn::Piece>& pieces);
 
   /// One update from the gradient arena, each gradient multiplied by `factor` first; refreshes the compute
   /// copies.
@@ -21,12 +23,21 @@ class Optimizer {
   /// Updates done so far.
   int64_t updates() const { return updates_; }
 
-  /// Moments and counters, for checkpoints.
-  engine::NamedTensors state() const;
-  void restore(const engine::Safetensors& file);
+  /// The moments of its pieces, by the names that they have in checkpoints.
+  engine::NamedTensors moments() const;
+  /// What else a checkpoint keeps: updates and the last learning rate.
+  std::vector<double> counters() const { return {double(updates_), previous_lr_}; }
+  void set_counters(const std::vector<double>& counters);
+  /// Error: a checkpoint's file is of another optimizer.
+  void check_file(const engine::Safetensors& file) const;
 
  private:
+  struct Part {
+    int64_t begin, end, at;  // at: in the moments
+    std::vector<engine::DecaySpan> spans;
+  };
   void step(double lr, double factor, const engine::ScalarsInMemory* scalars);
+  void step_part(const Part& part, double lr, double factor, const engine::ScalarsInMemory* scalars);
   /// Whether the optimizer changes f32 (or f64) values; not so in memory-efficient f16.
   bool has_masters() const {
     return engine::compute_dtype(parameters_.precision().master) == parameters_.precision().master;
@@ -34,7 +45,7 @@ class Optimizer {
 
   nn::Parameters& parameters_;
   OptimConfig config_;
-  std::vector<engine::DecaySpan> spans_;
+  std::vector<Part> parts_;
   engine::Tensor first_, second_;  // m and v; the momentum buffer is first_
   int64_t updates_ = 0;
   double previous_lr_ = 0;

@@ -87,11 +87,14 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode) {
   return bar + text;
 }
 
-Progress::Progress(int64_t every)
-    : every_(std::max<int64_t>(1, every)), terminal_(has_lines_to_clear()), unicode_(locale_is_utf8()) {}
+Progress::Progress(int64_t every, bool silent)
+    : every_(std::max<int64_t>(1, every)),
+      silent_(silent),
+      terminal_(has_lines_to_clear()),
+      unicode_(locale_is_utf8()) {}
 
 void Progress::update(const ProgressState& state) {
-  if (engine::log_level() < engine::LogLevel::info) return;
+  if (silent_ || engine::log_level() < engine::LogLevel::info) return;
   if (!terminal_) {
     const bool first = !std::exchange(begun_, true);
     const double time = engine::now();
@@ -109,7 +112,7 @@ void Progress::update(const ProgressState& state) {
 }
 
 void Progress::note(const std::string& line) {
-  if (engine::log_level() < engine::LogLevel::info && !line.starts_with("warning")) return;
+  if (silent_ || (engine::log_level() < engine::LogLevel::info && !line.starts_with("warning"))) return;
   std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", engine::message_line(line).c_str());
   if (terminal_ && !shown_.empty()) std::fputs(shown_.c_str(), stderr);
 }

@@ -31,8 +31,9 @@ std::string progress_bar(const ProgressState& state, int width, bool unicode);
 class Progress {
  public:
   /// `every`: updates between plain lines when stderr is no terminal, where they are more than two seconds apart;
-  /// the first update and the end have one in any case.
-  explicit Progress(int64_t every);
+  /// the first update and the end have one in any case. `silent`: says nothing at all, as ranks do whose words
+  /// rank 0 has already.
+  explicit Progress(int64_t every, bool silent = false);
   ~Progress() { finish(); }
 
   /// After an update. On a terminal it redraws at most ten times a second.
@@ -44,7 +45,7 @@ class Progress {
 
  private:
   int64_t every_;
-  bool terminal_, unicode_;
+  bool silent_, terminal_, unicode_;
   double last_drawn_ = -1;
   bool begun_ = false;
   std::string shown_;

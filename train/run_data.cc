@@ -1,7 +1,7 @@
 // Read first: run_data.h, data/batches.h.
 #include "train/run_data.h"
 
-#include "engine/base/stop.h"
+#include <cstring>
 
 #include "data/clm_rows.h"
 #include "data/mlm_rows.h"
@@ -9,6 +9,7 @@
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "data/whole_words.h"
+#include "engine/base/stop.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/open_model.h"
 
@@ -110,7 +111,7 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   run.training = data::make_batches(make_rows(config, run, open(config.data.train), true), options);
   if (!config.data.valid.empty())
     run.validation = std::make_unique<data::ValidationBatches>(
-        make_rows(config, run, open(config.data.valid), false), config.data.batch, rank, world);
+        make_rows(config, run, open(config.data.valid), false), config.data.batch);
   return run;
 }
 
@@ -145,19 +146,54 @@ MicroBatch micro_batch(const models::ModelConfig& config, const data::Batch& bat
 }
 
 Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,
-                    int64_t vocabulary) {
+                    int64_t vocabulary, engine::Communicator& communicator) {
   const engine::TapeScope off(nullptr);
   Evaluation result;
   double sum = 0;
-  const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
-  for (int64_t i = 0; i < count; ++i) {
+  struct Part {
+    double nats = 0;
+    int64_t scored = 0;
+    engine::Communicator::Trouble trouble;
+  };
+  const auto compute = [&](int64_t index) -> Part {
     engine::check_stop();
-    const data::Batch batch = batches.at(i);
-    if (batch.scored == 0) continue;
+    const data::Batch batch = batches.at(index);
+    if (batch.scored == 0) return {};
     const engine::Tensor hidden =
         model.hidden(to_tokens(batch), model.context(), model.context().precision.compute);
-    sum += model.loss(hidden, to_labels(batch), {.vocabulary = vocabulary}).item();
-    result.scored += batch.scored;
+    return {model.loss(hidden, to_labels(batch), {.vocabulary = vocabulary}).item(), batch.scored, {}};
+  };
+  const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
+  const int ranks = communicator.size();
+  for (int64_t first = 0; first < count; first += ranks) {
+    Part mine;
+    if (ranks == 1) {
+      mine = compute(first);
+      sum += mine.nats, result.scored += mine.scored;
+      continue;
+    }
+    try {
+      if (first + communicator.rank() < count) mine = compute(first + communicator.rank());
+    } catch (...) {
+      mine.trouble = engine::Communicator::current_trouble();
+    }
+    std::string bytes(2 * sizeof(double), '\0');
+    std::memcpy(bytes.data(), &mine.nats, sizeof(double));
+    std::memcpy(bytes.data() + sizeof(double), &mine.scored, sizeof(int64_t));
+    bytes += char(mine.trouble.code);
+    std::vector<engine::Communicator::Trouble> troubles;
+    bool stopped = false;
+    for (const std::string& part : communicator.gather(bytes + mine.trouble.words)) {
+      double nats;
+      int64_t scored;
+      std::memcpy(&nats, part.data(), sizeof(double));
+      std::memcpy(&scored, part.data() + sizeof(double), sizeof(int64_t));
+      sum += nats, result.scored += scored;
+      troubles.push_back({int(uint8_t(part[2 * sizeof(double)])), part.substr(2 * sizeof(double) + 1)});
+      stopped = stopped || troubles.back().code == engine::Communicator::kStopped;
+    }
+    if (stopped) throw engine::Stopped{};
+    communicator.end_if_any(troubles);
   }
   check(result.scored > 0, "validation: no position is scored");
   result.loss = sum / double(result.scored);

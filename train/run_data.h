@@ -6,6 +6,7 @@
 #include "data/batches.h"
 #include "data/token_stream.h"
 #include "data/tokenizer.h"
+#include "engine/comm/communicator.h"
 #include "models/transformer.h"
 #include "train/update.h"
 #include "train/config.h"
@@ -28,7 +29,8 @@ models::ModelConfig resolve_model_config(const TrainConfig& config);
 RunData open_run_data(const TrainConfig& config, const models::ModelConfig& model, int64_t rank = 0,
                       int64_t world = 1);
 
-/// `context`: the model's, used when the config sets none.
+/// `context`: the model's, used when the config sets none. Rank `rank` of `world` gets its share of the
+/// training rows, and all validation batches.
 RunData open_data(const TrainConfig& config, models::Objective objective, int64_t model_context, int64_t rank,
                   int64_t world);
 
@@ -47,13 +49,19 @@ engine::Tensor to_labels(const data::Batch& batch);
 /// A batch as the model reads it. `vocabulary`: ids from here on are padding of its head.
 MicroBatch micro_batch(const models::ModelConfig& config, const data::Batch& batch, int64_t vocabulary);
 
-/// Mean loss in nats over the scored positions of the first `batches` validation batches (0: all).
+/// Mean loss in nats over the scored positions of the first `limit` validation batches (0: all).
 struct Evaluation {
   double loss = 0;
   int64_t scored = 0;
 };
-/// `vocabulary`: columns of the head from here on are padding.
+/// `vocabulary`: columns of the head from here on are padding. Batches are dealt to the ranks and summed in
+/// their order: the same bits for any number of ranks. A rank that is asked to stop makes all throw Stopped.
 Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches, int64_t limit,
-                    int64_t vocabulary);
+                    int64_t vocabulary, engine::Communicator& communicator);
+inline Evaluation evaluate(const models::Transformer& model, const data::ValidationBatches& batches,
+                           int64_t limit, int64_t vocabulary) {
+  engine::Communicator alone;
+  return evaluate(model, batches, limit, vocabulary, alone);
+}
 
 }  // namespace train

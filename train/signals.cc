@@ -5,28 +5,36 @@
 
 #include <csignal>
 #include <iterator>
+#include <mutex>
 
 #include "engine/base/stop.h"
 
 namespace train {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 struct sigaction old_actions[std::size(kSignals)];
+std::mutex guards_mutex;
+int guards = 0;  // ranks that are threads have one each
+volatile std::sig_atomic_t silent = 0;
 
 void on_signal(int signal) {
   if (engine::stop_requested()) {
-    if (signal != SIGHUP) _exit(130);
+    if (signal == SIGINT || signal == SIGTERM) _exit(130);
     return;
   }
   engine::request_stop();
+  if (silent) return;
   const char text[] = "\nstopping at the next safe point; once more to stop at once\n";
   [[maybe_unused]] const ssize_t n = write(2, text, sizeof text - 1);
 }
 
 }  // namespace
 
-SignalGuard::SignalGuard() {
+SignalGuard::SignalGuard(bool speaks) {
+  const std::lock_guard lock(guards_mutex);
+  if (guards++ > 0) return;
+  silent = !speaks;
   engine::clear_stop();
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -37,6 +45,8 @@ SignalGuard::SignalGuard() {
 }
 
 SignalGuard::~SignalGuard() {
+  const std::lock_guard lock(guards_mutex);
+  if (--guards > 0) return;
   for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &old_actions[i], nullptr);
 }
 

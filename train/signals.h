@@ -4,12 +4,13 @@
 
 namespace train {
 
-/// While it lives, the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) only raises the flag;
-/// a further SIGINT or SIGTERM ends the process at once. A further SIGHUP does not: the kernel and the shell
-/// both send one. What the parent had ignored (nohup, a script's job in the background) stays ignored.
+/// While it lives, the first SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal is gone) or SIGUSR1 (which mpirun
+/// passes on, and SLURM sends before it preempts) only raises the flag; a further SIGINT or SIGTERM ends the
+/// process at once. A further SIGHUP does not: the kernel and the shell both send one. What the parent had ignored (nohup, a script's job in the background) stays ignored.
 class SignalGuard {
  public:
-  SignalGuard();
+  /// `speaks`: whether a signal is answered by a line on stderr; one rank's is enough.
+  explicit SignalGuard(bool speaks = true);
   ~SignalGuard();
   SignalGuard(const SignalGuard&) = delete;
   SignalGuard& operator=(const SignalGuard&) = delete;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/clock.h"
+#include "engine/base/crc32c.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
@@ -31,6 +32,8 @@ using engine::Tensor;
 namespace {
 
 // flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
+constexpr int64_t kCheckWeights = 100;  // updates between comparisons of the weights over the ranks
+
 constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
 
 nn::Precision dtypes_of(const TrainConfig& config) {
@@ -49,71 +52,93 @@ nn::Precision precision_of(const TrainConfig& config) {
 }
 
 Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run)
-    : config_(config), run_(run), progress_(config.log.every) {
+    : Trainer(config, model_config, &run, alone_) {}
+
+Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir* run,
+                 engine::Communicator& communicator)
+    : config_(config), run_(run), communicator_(communicator), progress_(config.log.every, !leads()) {
   if (config.threads > 0) engine::cpu::set_thread_count(int(config.threads));
-  data_ = open_run_data(config, model_config, communicator_->rank(), communicator_->size());
-  model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
-  batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
-      std::move(data_.training), [this](const data::Batch& batch) {
-        return micro_batch(model_->config(), batch, data_.vocabulary);
-      });
-  optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim);
-  if (config.precision == PrecisionKind::f16)
-    scaler_.emplace(config.loss_scale, communicator_->size(), config.data.accumulate);
+  communicator_.set_options({.timeout = config.parallel.timeout, .check = config.parallel.check});
+  communicator_.agree([&] {
+    data_ = open_run_data(config, model_config, communicator_.rank(), communicator_.size());
+    model_ = std::make_unique<models::Transformer>(model_config, precision_of(config));
+    batches_ = std::make_unique<data::Prefetch<MicroBatch>>(
+        std::move(data_.training), [this](const data::Batch& batch) {
+          return micro_batch(model_->config(), batch, data_.vocabulary);
+        });
+  });
+  communicator_.check_same("training data", engine::join_text("fingerprint ", batches_->position().fingerprint));
+  communicator_.check_same("number of validation batches",
+                           engine::join_text(data_.validation ? data_.validation->count() : 0));
+  shards_ = std::make_unique<Shards>(model_->parameters(), communicator_, config.parallel);
+  communicator_.agree([&] {
+    optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim, shards_->pieces());
+    if (config.precision == PrecisionKind::f16)
+      scaler_.emplace(config.loss_scale, communicator_.size(), config.data.accumulate);
+    schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
+  });
   update_ = std::make_unique<Update>(
-      *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
+      *model_, *optimizer_, *shards_, scaler_ ? &*scaler_ : nullptr,
       UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
                     .head_dropout = config.dropout.head,
                     .seed = uint64_t(config.seed),
                     .checkpointing = config.activation_checkpointing,
                     .clip = config.optim.clip,
                     .vocabulary = data_.vocabulary,
-                    .ema_decay = config.ema.decay});
-  schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
-  if (planned_steps() > 0 && config.schedule.warmup >= planned_steps())
+                    .ema_decay = config.ema.decay,
+                    .sum = config.parallel.sum});
+  if (planned_steps() > 0 && config.schedule.warmup >= planned_steps() && leads())
     engine::log_warning("schedule.warmup ", config.schedule.warmup, " leaves nothing of the run's ",
                         planned_steps(), " updates to decay in: the learning rate only rises");
-  if (config.ema.decay > 0) {
-    const Tensor& values = model_->parameters().values();
-    state_.average =
-        values.like(values.shape(), engine::compute_dtype(values.dtype()), engine::Contents::zeros);
-  }
+  if (config.ema.decay > 0) state_.average = shards_->zeros();
   statistics_ = std::make_unique<LayerStatistics>(*model_);
   flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
   restore();
-  metrics_ = std::make_unique<MetricsLog>(run.metrics_path(), state_.counters.step);
-  // TensorBoard drops what earlier files have from the first step of this one on.
-  const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
-  if (config.log.tensorboard) {
-    tensorboard_ = std::make_unique<EventWriter>(run.path(), first_step);
-    tensorboard_->hyperparameters(config_json(config));
-  }
+  communicator_.agree([&] {
+    shards_->deal_values(model_config.norms.stream.kind == nn::StreamKind::ngpt);
+    if (!leads()) return;
+    metrics_ = std::make_unique<MetricsLog>(run_->metrics_path(), state_.counters.step);
+    // TensorBoard drops what earlier files have from the first step of this one on.
+    const int64_t first_step = state_.counters.step > 0 ? state_.counters.step + 1 : 0;
+    if (config.log.tensorboard) {
+      tensorboard_ = std::make_unique<EventWriter>(run_->path(), first_step);
+      tensorboard_->hyperparameters(config_json(config));
+    }
+  });
 }
 
 Trainer::~Trainer() = default;
 
 void Trainer::restore() {
-  if (const auto checkpoint = checkpoint_to_resume(run_.path())) {
+  std::optional<CheckpointInfo> checkpoint;
+  communicator_.agree([&] {
+    if (leads()) checkpoint = checkpoint_to_resume(run_->path());
+    if (!checkpoint) return;
     check_same_model(models::read_model_config(checkpoint->folder + "/config.json"), model_->config(),
                      checkpoint->folder);
-    restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
-    try {
-      batches_->seek(state_.position);
-    } catch (const engine::Error& e) {
-      engine::fail("data.train ", config_.data.train, ": ", e.what(),
-                   "; other data is another run: normlab train --from ", run_.path(), " --out OTHER");
-    }
+  });
+  if (communicator_.from_root(int64_t(checkpoint.has_value())) != 0) {
+    const std::string folder = checkpoint ? checkpoint->folder : "";
+    restore_checkpoint(folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_);
+    communicator_.agree([&] {
+      try {
+        batches_->seek(state_.position);
+      } catch (const engine::Error& e) {
+        engine::fail("data.train ", config_.data.train, ": ", e.what(), "; other data is another run: normlab train --from ",
+                     leads() ? run_->path() : "RUN", " --out OTHER");
+      }
+    });
     saved_step_ = state_.counters.step;
-    engine::log_info("resuming at step ", state_.counters.step, " from ", checkpoint->folder);
+    if (leads()) engine::log_info("resuming at step ", state_.counters.step, " from ", folder);
     say_changes();
     return;
   }
-  set_metrics_aside();
-  state_.settings = settings_json(config_);
-  set_first_weights();
-  communicator_->broadcast(model_->parameters().values());
+  if (leads()) set_metrics_aside();
+  state_.settings = settings_json(config_, communicator_.size());
+  communicator_.agree([&] { set_first_weights(); });
+  communicator_.broadcast(model_->parameters().values());
   model_->parameters().refresh_copies();
-  if (state_.average.defined()) state_.average.copy_from(model_->parameters().values());
+  if (state_.average.defined()) state_.average.copy_from(shards_->own_values());
 }
 
 void Trainer::set_first_weights() {
@@ -124,7 +149,7 @@ void Trainer::set_first_weights() {
                      "`from` gives weights to their own model");
     for (engine::Parameter* p : model_->parameters().all())
       p->value.copy_from(source.model->parameters()[p->name].value);
-    engine::log_info("starting from the weights of ", folder);
+    if (leads()) engine::log_info("starting from the weights of ", folder);
     return;
   }
   models::initialise(*model_, config_.init, uint64_t(config_.seed));
@@ -135,21 +160,22 @@ void Trainer::set_first_weights() {
 }
 
 void Trainer::say_changes() {
-  const ChangedSettings changed = changed_settings(state_.settings, config_);
+  const Json before = std::exchange(state_.settings, settings_json(config_, communicator_.size()));
+  if (!leads()) return;
+  const ChangedSettings changed = changed_settings(before, config_, communicator_.size());
   if (!changed.numbers.empty())
     engine::log_warning("the run goes on with other settings than it had: ", changed.numbers);
   if (!changed.others.empty()) engine::log_info("changed: ", changed.others);
-  state_.settings = settings_json(config_);
 }
 
 /// A run without a checkpoint begins again. What it had logged is kept once, under another name: the
 /// checkpoints may have been lost.
 void Trainer::set_metrics_aside() const {
-  const std::string metrics = run_.metrics_path(), aside = metrics + ".old";
+  const std::string metrics = run_->metrics_path(), aside = metrics + ".old";
   if (!engine::file_exists(metrics) || engine::file_size(metrics) == 0) return;
   const bool keep = !engine::file_exists(aside);
   if (keep) engine::move_path(metrics, aside);
-  engine::log_warning(run_.path(), ": no checkpoint to go on from, so the run begins at step 0",
+  engine::log_warning(run_->path(), ": no checkpoint to go on from, so the run begins at step 0",
                       keep ? "; what it had logged is now " + aside : "");
 }
 
@@ -158,7 +184,7 @@ void Trainer::set_metrics_aside() const {
 
 int64_t Trainer::planned_steps() const {
   const BudgetConfig& b = config_.budget;
-  const double rows = double(config_.data.batch * config_.data.accumulate * communicator_->size());
+  const double rows = double(config_.data.batch * config_.data.accumulate * communicator_.size());
   int64_t steps = config_.schedule.steps;
   const auto limit = [&](double updates) {
     const int64_t n = std::max<int64_t>(1, int64_t(std::ceil(updates)));
@@ -194,11 +220,29 @@ double Trainer::learning_rate() const {
 
 Trainer::UpdateResult Trainer::update() {
   RunCounters& c = state_.counters;
-  read_batches();
+  communicator_.set_moment(engine::join_text("update ", c.step + 1));
+  const double started = engine::now();
+  RankWord word{.stop = engine::stop_requested(),
+                .seconds = seconds_before_ + started - session_start_ - paused_,
+                .clock = started,
+                .trouble = read_batches()};
+  const bool data_failed = word.trouble.code != 0;
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
-  const int64_t first = c.step * config_.data.accumulate * communicator_->size() + communicator_->rank();
+  const int64_t first = c.step * config_.data.accumulate * communicator_.size() + communicator_.rank();
   const double lr = learning_rate();
-  const Update::Gradients gradients = update_->gradients(micro_batches_, first);
+  const Update::Gradients gradients = update_->gradients(micro_batches_, first, word);
+  const Agreement& agreement = gradients.agreement;
+  stop_ = agreement.stop;
+  if (!agreement.troubles.empty()) {
+    // Nothing of the step has happened when the data turns out to be damaged: what was learned is kept.
+    bool data_alone = true;
+    const std::vector<std::string> flags = communicator_.gather(std::string(1, char(data_failed)));
+    for (size_t r = 0; r < flags.size(); ++r)
+      data_alone = data_alone && (flags[r][0] != 0 || agreement.troubles[r].code == 0);
+    if (data_alone && !newest_saved()) save_last_checkpoint();
+    communicator_.end_if_any(agreement.troubles);
+  }
+  c.tokens += config_.data.accumulate * config_.data.batch * data_.context * communicator_.size();
   if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
     watch_ended_ = true;
     return {gradients.loss, gradients.norm, lr, false};
@@ -213,26 +257,46 @@ Trainer::UpdateResult Trainer::update() {
   ++c.step;
   c.applied = optimizer_->updates();
   state_.position = batches_->position();
+  if (config_.parallel.check && c.step % kCheckWeights == 0) check_weights();
+  // One rank's clock now; of several the one that all know.
+  const bool alone = communicator_.size() == 1;
+  clock_ = alone ? engine::now() : agreement.clock;
+  c.seconds = alone ? seconds_before_ + clock_ - session_start_ - paused_ : agreement.seconds;
   return {gradients.loss, gradients.norm, lr, applied};
 }
 
-/// Nothing of the step has happened when the data turns out to be damaged: what was learned so far is kept.
-void Trainer::read_batches() {
+/// An error is for the others to know before anybody ends; with one rank it ends the run here.
+engine::Communicator::Trouble Trainer::read_batches() {
   micro_batches_.clear();
-  int64_t tokens = 0;
   try {
     for (int64_t i = 0; i < config_.data.accumulate; ++i) {
       micro_batches_.push_back(batches_->next());
-      tokens += micro_batches_.back().tokens.shape.numel() * communicator_->size();
     }
   } catch (const engine::Error&) {
-    if (saved_step_ != state_.counters.step) save_last_checkpoint();
-    throw;
+    if (communicator_.size() == 1) {
+      if (!newest_saved()) save_last_checkpoint();
+      throw;
+    }
+    micro_batches_.resize(size_t(config_.data.accumulate));
+    return engine::Communicator::current_trouble();
   }
-  state_.counters.tokens += tokens;
+  return {};
+}
+
+/// Of what ops read: equal on all ranks, or a machine is at fault.
+void Trainer::check_weights() {
+  uint32_t sum = 0;
+  for (const engine::Parameter* p : model_->parameters().all()) {
+    const Tensor t = p->compute.to(engine::Device::cpu);
+    sum = engine::crc32c(t.raw(), size_t(t.bytes()), sum);
+  }
+  communicator_.check_same(engine::join_text("sum of weights at update ", state_.counters.step),
+                           engine::join_text(sum));
 }
 
 void Trainer::watch_layers(double factor) {
+  shards_->collect_gradients();
+  shards_->collect_values();
   ActivationProbe probe;
   nn::Context context = model_->context();
   context.probe = &probe;
@@ -244,70 +308,77 @@ void Trainer::watch_layers(double factor) {
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   progress_.finish();
   const int64_t step = state_.counters.step + 1;
-  const std::string where = update_->find_bad_number(micro_batches_, first_micro_batch);
+  std::string where = update_->find_bad_number(micro_batches_, first_micro_batch);
+  // The lowest rank that has found where; none has when only the sum overflows.
+  for (const std::string& found : communicator_.gather(where)) {
+    if (found == Update::kSumNotFinite) continue;
+    where = found;
+    break;
+  }
   checkpoints_.wait();
-  if (scaler_) throw Failure(scaler_->abort_message(step, where));
-  throw Failure(engine::join_text(
-      "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
-      ". First bad number: ", where, ". Lower optim.lr, or warm up longer; checkpoints are intact."));
+  communicator_.agree([&] {
+    if (scaler_) throw Failure(scaler_->abort_message(step, where));
+    throw Failure(engine::join_text(
+        "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
+        ". First bad number: ", where, ". Lower optim.lr, or warm up longer; checkpoints are intact."));
+  });
+  __builtin_unreachable();  // all have failed
 }
 
 // ------------------------------------------------------------------------------------------------- the loop
 
 RunEnd Trainer::run() {
-  const std::string failure = run_.path() + "/failure.txt";
-  engine::remove_file(failure);  // of an attempt before this one
+  const std::string failure = leads() ? run_->path() + "/failure.txt" : "";
+  if (leads()) engine::remove_file(failure);  // of an attempt before this one
   const int64_t begun_at = state_.counters.step;
   try {
     return run_to_end();
   } catch (const engine::DeviceError& e) {
-    note_failure(failure, e.what());
+    if (leads()) note_failure(failure, e.what());
     if (state_.counters.step == begun_at) throw;  // nothing has been trained: as any other setting that cannot work
     progress_.finish();
     checkpoints_.wait();
     throw Failure(engine::join_text("step ", state_.counters.step + 1, ": ", e.what(),
                                     "; checkpoints are intact, --resume goes on from the newest"));
-  } catch (const engine::Error& e) {
-    note_failure(failure, e.what());
-    throw;
   } catch (const std::exception& e) {
-    note_failure(failure, e.what());
+    if (leads()) note_failure(failure, e.what());
     throw;
   }
 }
 
 RunEnd Trainer::run_to_end() {
-  SignalGuard signals;
+  SignalGuard signals(leads());
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
       expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
   if (config_.device == engine::Device::cpu) peak_flops_ = expected.peak_flops;  // of others nobody has measured it
-  engine::log_info(expectation_text(expected));
+  if (leads()) engine::log_info(expectation_text(expected));
   done_at_start_ = done();
-  session_start_ = last_log_time_ = last_checkpoint_time_ = engine::now();
+  session_start_ = last_log_time_ = engine::now();
+  clock_ = last_checkpoint_time_ = communicator_.from_root(session_start_);
   last_log_tokens_ = c.tokens;
-  const double seconds_before = c.seconds;
-  double paused = 0;  // validation and checkpoints do not count as training time
+  seconds_before_ = c.seconds;
+  paused_ = 0;  // validation and checkpoints do not count as training time
+  const auto stopped = [&] { return stop_ || (communicator_.size() == 1 && signals.raised()); };
   // A validation that a signal cut off is made up for first, so that the run has every one that is due.
   if (validation_due() && c.validated_at != c.step && !spent()) validate();
-  while (!spent() && !stalled() && !signals.raised()) {
+  while (!spent() && !stalled() && !stopped()) {
     const UpdateResult result = update();
     if (watch_ended_) break;
-    c.seconds = seconds_before + engine::now() - session_start_ - paused;
     log_update(result);
     const double before = engine::now();
     const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
-        config_.checkpoint.seconds > 0 && before - last_checkpoint_time_ >= config_.checkpoint.seconds;
+        config_.checkpoint.seconds > 0 && clock_ - last_checkpoint_time_ >= config_.checkpoint.seconds;
     if ((best || by_step || by_clock) && !spent()) save_checkpoint();
     log_sample();
     say_trouble();
     const double pause = engine::now() - before;
-    paused += pause;
+    paused_ += pause;
     last_log_time_ += pause;
   }
-  RunEnd end = signals.raised()            ? RunEnd::interrupted
+  RunEnd end = stopped()                   ? RunEnd::interrupted
                : stalled() || watch_ended_ ? RunEnd::stopped_early
                                            : RunEnd::finished;
   if (end == RunEnd::stopped_early && !watch_ended_)
@@ -318,8 +389,10 @@ RunEnd Trainer::run_to_end() {
     if (c.validated_at != c.step) end = RunEnd::interrupted;
   }
   save_last_checkpoint();
-  metrics_->file().finish();
-  if (tensorboard_) tensorboard_->file().finish();
+  communicator_.agree([&] {
+    if (metrics_) metrics_->file().finish();
+    if (tensorboard_) tensorboard_->file().finish();
+  });
   return end;
 }
 
@@ -333,23 +406,19 @@ bool Trainer::stalled() const {
 }
 
 std::optional<Evaluation> Trainer::evaluate_average() {
-  nn::Parameters& parameters = model_->parameters();
   Tensor raw;
   if (state_.average.defined()) {  // the averaged weights are the ones that people will use
-    raw = parameters.values().like(parameters.values().shape(), parameters.values().dtype());
-    raw.copy_from(parameters.values());
-    parameters.values().copy_from(state_.average);
-    parameters.refresh_copies();
+    raw = shards_->own_values();
+    shards_->set_values(state_.average);
   }
   std::optional<Evaluation> evaluation;
   try {
-    evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary);
+    evaluation =
+        evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary, communicator_);
   } catch (const engine::Stopped&) {
+    stop_ = true;
   }
-  if (raw.defined()) {
-    parameters.values().copy_from(raw);
-    parameters.refresh_copies();
-  }
+  if (raw.defined()) shards_->set_values(raw);
   return evaluation;
 }
 
@@ -369,7 +438,7 @@ bool Trainer::validate() {
                        {"seconds", c.seconds},
                        {"valid_loss", evaluation.loss},
                        {"valid_ppl", std::exp(evaluation.loss)}};
-  metrics_->write(record);
+  if (metrics_) metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
   char line[128];
   std::snprintf(line, sizeof line, "step %lld: valid loss %.4f  ppl %.2f", (long long)c.step, evaluation.loss,
@@ -381,12 +450,14 @@ bool Trainer::validate() {
 void Trainer::save_checkpoint() {
   checkpoints_.wait();  // before there are two copies of everything
   say_trouble();
-  metrics_->file().sync();  // the checkpoint must not outlive the lines before it
+  communicator_.agree([&] {
+    if (metrics_) metrics_->file().sync();  // the checkpoint must not outlive the lines before it
+  });
   const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
-  checkpoints_.write(
-      take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, tokenizer, run_.path()),
-      config_.checkpoint.keep, config_.checkpoint.keep_best);
-  last_checkpoint_time_ = engine::now();
+  Snapshot snapshot = take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_,
+                                    tokenizer, leads() ? run_->path() : "");
+  if (leads()) checkpoints_.write(std::move(snapshot), config_.checkpoint.keep, config_.checkpoint.keep_best);
+  last_checkpoint_time_ = communicator_.size() == 1 ? engine::now() : clock_;
   saved_step_ = state_.counters.step;
 }
 
@@ -395,10 +466,13 @@ void Trainer::save_last_checkpoint() {
   progress_.finish();
   checkpoints_.wait();
   say_trouble();
-  if (saved_step_ != state_.counters.step) save_checkpoint();
+  saved_step_ = communicator_.from_root(saved_step_);  // rank 0 knows whether its writer failed
+  if (!newest_saved()) save_checkpoint();
   checkpoints_.wait();
-  const std::string error = checkpoints_.take_error();
-  check(error.empty(), error);
+  communicator_.agree([&] {
+    const std::string error = checkpoints_.take_error();
+    check(error.empty(), error);
+  });
 }
 
 /// A disk that does not take what it is given is no reason to stop: there may be room by the next time.
@@ -407,6 +481,7 @@ void Trainer::say_trouble() {
     saved_step_ = -1;
     progress_.note("warning: " + error + "; training goes on, the next checkpoint is the next attempt");
   }
+  if (!metrics_) return;
   const std::string& trouble = metrics_->file().trouble();
   if (!trouble.empty() && !metrics_wait_)
     progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
@@ -433,7 +508,7 @@ void Trainer::log_histograms() {
 void Trainer::log_sample() {
   const int64_t step = state_.counters.step;
   if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
-  if (!model_->config().causal()) return;
+  if (!model_->config().causal() || !leads()) return;
   const std::string text = sample_text(*model_, *data_.tokenizer, {});
   const Json record = {{"step", step},
                        {"tokens", state_.counters.tokens},
@@ -460,6 +535,8 @@ void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
   const Json layers = watched ? statistics_->after_update() : Json();
+  if (watched) shards_->deal_values(/*ngpt=*/false);
+  if (!leads()) return;
   const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
   progress_.update({.step = c.step,

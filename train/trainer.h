@@ -1,7 +1,9 @@
 // The training loop: micro-batches, one optimizer factor, schedule, loss scaling, validation, checkpoints,
 // metrics.
 //
-// What one update is stands in update.h. Read first: config.h, update.h, run_data.h. Then: training_state.h.
+// What one update is stands in update.h. On several ranks each has a trainer; all of them take the same
+// decisions, because each is a function of numbers that they have agreed on, and rank 0 alone touches the run
+// directory and speaks. Read first: config.h, update.h, run_data.h. Then: training_state.h.
 #pragma once
 
 #include <functional>
@@ -9,7 +11,6 @@
 #include <optional>
 
 #include "data/prefetch.h"
-#include "engine/comm/communicator.h"
 #include "train/checkpoint/run_dir.h"
 #include "train/checkpoint/training_state.h"
 #include "train/layer_statistics.h"
@@ -46,13 +47,17 @@ class Trainer {
   /// Builds the model, opens the data, restores the newest intact checkpoint when the run directory holds
   /// one.
   Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir& run);
+  /// One rank of several; `run` is null but on rank 0. The communicator must outlive the trainer.
+  Trainer(const TrainConfig& config, const models::ModelConfig& model_config, RunDir* run,
+          engine::Communicator& communicator);
   ~Trainer();
 
   /// Trains until a budget is spent, validation stops improving, or a signal arrives. A checkpoint is written
   /// at the end in each case. Throws Failure when the numbers are beyond repair: the loss is not finite, or
   /// the loss scale reached its minimum. What a run died of is kept as RUN/failure.txt, until it goes on.
   RunEnd run();
-  /// Has each update shown to `watch`, also one whose numbers are beyond repair.
+  /// Has each update shown to `watch`, also one whose numbers are beyond repair. It must answer the same on
+  /// every rank.
   void watch(UpdateWatch watch) { watch_ = std::move(watch); }
 
   const models::Transformer& model() const { return *model_; }
@@ -66,6 +71,7 @@ class Trainer {
     bool applied = false;
   };
 
+  bool leads() const { return communicator_.rank() == 0; }
   RunEnd run_to_end();
   void restore();
   /// Those of `from`, or initial values.
@@ -73,7 +79,8 @@ class Trainer {
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
-  void read_batches();
+  engine::Communicator::Trouble read_batches();
+  void check_weights();
   void watch_layers(double factor);
   [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
   bool validation_due() const;
@@ -98,9 +105,11 @@ class Trainer {
   int64_t planned_steps() const;
 
   TrainConfig config_;
-  RunDir& run_;
-  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
+  RunDir* run_;
+  engine::Communicator alone_;
+  engine::Communicator& communicator_;
   std::unique_ptr<models::Transformer> model_;
+  std::unique_ptr<Shards> shards_;
   RunData data_;
   std::unique_ptr<data::Prefetch<MicroBatch>> batches_;  // of data_.training
   std::unique_ptr<Optimizer> optimizer_;
@@ -116,6 +125,10 @@ class Trainer {
   UpdateWatch watch_;
   bool watch_ended_ = false;
   std::vector<MicroBatch> micro_batches_;  // of the update that is being made
+  bool stop_ = false;                      // some rank was asked to end
+  bool newest_saved() const { return saved_step_ == state_.counters.step; }
+  double seconds_before_ = 0, paused_ = 0;  // of training before this session; of it, not spent training
+  double clock_ = 0;                        // rank 0's, as of the last update
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;
   int64_t last_log_tokens_ = 0, saved_step_ = -1;  // of the newest checkpoint

@@ -22,20 +22,26 @@ engine::Rng dropout_rng(uint64_t seed, int64_t index) {
 
 bool Update::Gradients::finite() const { return std::isfinite(norm) && std::isfinite(loss); }
 
-Update::Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
-               LossScaler* scaler, const UpdateOptions& options)
+Update::Update(models::Transformer& model, Optimizer& optimizer, Shards& shards, LossScaler* scaler,
+               const UpdateOptions& options)
     : model_(model),
       optimizer_(optimizer),
-      communicator_(communicator),
+      shards_(shards),
       scaler_(scaler),
       options_(options),
-      scalars_(model.parameters().precision().device) {
-  if (MicroSteps::takes(model, scalars_.device()))
+      scalars_(model.parameters().precision().device),
+      exchange_(model.parameters(), shards, options.sum) {
+  if (on_device() && MicroSteps::takes(model, scalars_.device()))
     micro_steps_ = std::make_unique<MicroSteps>(model_, scalars_, options_);
 }
 Update::~Update() = default;
 
 int64_t Update::replays() const { return micro_steps_ ? micro_steps_->replays() : 0; }
+
+bool Update::on_device() const {
+  return scalars_.device() != engine::Device::cpu && shards_.communicator().size() == 1 &&
+         options_.sum == SumOrder::fast;
+}
 
 Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const {
   nn::Context context = model_.context();
@@ -56,54 +62,101 @@ Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkp
   return {nats.detach(), total};
 }
 
-Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t first) {
-  Gradients g;
-  nn::Parameters& parameters = model_.parameters();
-  parameters.clear_gradients();
+void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, const Tensor& nats,
+                           Gradients& g) {
   scalars_.set(&engine::StepScalars::nats, 0.0);
   scalars_.set(&engine::StepScalars::loss_scale, scaler_ ? scaler_->scale() : 1.0);
   bool first_written = true;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (batches[i].scored == 0) continue;
-    const double start = engine::now();
-    double middle = start;
-    if (micro_steps_) {
-      micro_steps_->run(batches[i], rng_of(i, first).seed, first_written);
-    } else {
-      engine::Rng rng = rng_of(i, first);
-      engine::Tape tape;
-      const engine::TapeScope scope(tape);
-      const Loss sums = loss(batches[i], rng, options_.checkpointing);
-      middle = engine::now();
-      tape.backward(sums.total);
-      scalars_.nats().copy_from(sums.nats, true);
+  for (size_t turn = 0; turn < batches.size(); ++turn) {
+    const size_t i = size_t(exchange_.batch(int64_t(turn)));
+    exchange_.begin_turn(int64_t(turn));
+    if (batches[i].scored > 0) {
+      const double start = engine::now();
+      double middle = start;
+      if (micro_steps_) {
+        micro_steps_->run(batches[i], rng_of(i, first).seed, first_written);
+      } else {
+        engine::Rng rng = rng_of(i, first);
+        engine::Tape tape;
+        tape.listener = exchange_.listener();
+        const engine::TapeScope scope(tape);
+        const Loss sums = loss(batches[i], rng, options_.checkpointing);
+        middle = engine::now();
+        tape.backward(sums.total);
+        if (on_device())
+          scalars_.nats().copy_from(sums.nats, true);
+        else
+          nats.slice(0, int64_t(i), int64_t(i) + 1).copy_from(sums.nats.reshape({1}));
+      }
+      first_written = false;
+      g.scored += batches[i].scored;
+      g.forward_seconds += middle - start;
+      g.backward_seconds += engine::now() - middle;
     }
-    first_written = false;
-    g.scored += batches[i].scored;
-    g.forward_seconds += middle - start;
-    g.backward_seconds += engine::now() - middle;
+    exchange_.end_turn(int64_t(turn));
   }
-  parameters.complete_gradients();
+}
 
+Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t first, const RankWord& mine) {
+  Gradients g;
+  const engine::Communicator& communicator = shards_.communicator();
+  // Stay where the model is until the update is whole.
+  const Tensor nats =
+      Tensor::zeros({int64_t(batches.size())}, engine::DType::f64, model_.parameters().precision().device);
+  RankWord word = mine;
+  exchange_.begin(int64_t(batches.size()));
+  try {
+    if (word.trouble.code == 0) differentiate(batches, first, nats, g);
+  } catch (...) {
+    if (communicator.size() == 1) throw;
+    word.trouble = engine::Communicator::current_trouble();
+  }
   // Sums over all ranks; the factor divides them by the scored positions of all ranks.
-  communicator_.all_reduce(parameters.grads());
-  scalars_.set(&engine::StepScalars::scored, double(g.scored));
-  communicator_.all_reduce(scalars_.sums());
-  engine::form_factor(parameters.grads(), scalars_, {.most = options_.clip, .exact = scaler_ != nullptr});
-  const engine::StepScalars formed = scalars_.read();  // the one time that an update waits for the device
-  g.scored = int64_t(formed.scored);
-  engine::check(g.scored > 0, "micro-batch ", first,
+  word.scored = g.scored;
+  if (on_device() && word.trouble.code == 0) {
+    form_on_device(word, g);
+  } else {
+    g.agreement = exchange_.finish(nats.to_vector(), word);
+    if (!g.agreement.troubles.empty()) return g;
+    const engine::GradientFactor formed =
+        engine::gradient_factor(scaler_ ? scaler_->scale() : 1, double(g.agreement.scored),
+                                std::sqrt(g.agreement.squares), {.most = options_.clip, .exact = scaler_ != nullptr});
+    g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
+  }
+  g.scored = g.agreement.scored;
+  engine::check(g.scored > 0, "micro-batch ", first - communicator.rank(),
                 " of the run and those of its update: no position is scored");
-  g.loss = formed.nats / formed.scored;
-  g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
+  g.loss = g.agreement.nats / double(g.scored);
   g.event = scaler_ ? scaler_->observe(g.norm) : ScaleEvent::apply;
   return g;
 }
 
+/// Norm and factor where the gradients are; waits for the device, the one time in an update.
+void Update::form_on_device(const RankWord& word, Gradients& g) {
+  nn::Parameters& parameters = model_.parameters();
+  parameters.complete_gradients();
+  scalars_.set(&engine::StepScalars::scored, double(word.scored));
+  engine::form_factor(parameters.grads(), scalars_, {.most = options_.clip, .exact = scaler_ != nullptr});
+  const engine::StepScalars formed = scalars_.read();
+  g.agreement = {.nats = formed.nats,
+                 .scored = int64_t(formed.scored),
+                 .stop = word.stop,
+                 .seconds = word.seconds,
+                 .clock = word.clock};
+  g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
+}
+
 void Update::apply(const Gradients& gradients, double lr, const Tensor& average) {
-  optimizer_.step(lr, scalars_);
+  if (on_device())
+    optimizer_.step(lr, scalars_);
+  else
+    optimizer_.step(lr, gradients.factor);
+  shards_.publish();
   models::normalize_ngpt(model_);
-  if (average.defined()) engine::ema_step(average, model_.parameters().values(), options_.ema_decay);
+  if (!average.defined()) return;
+  for (const nn::Piece& p : shards_.pieces())
+    engine::ema_step(average.slice(0, p.at, p.at + p.end - p.begin),
+                     model_.parameters().values(p.begin, p.end), options_.ema_decay);
 }
 
 std::string Update::find_bad_number(std::span<const MicroBatch> batches, int64_t first) {
@@ -119,7 +172,7 @@ std::string Update::find_bad_number(std::span<const MicroBatch> batches, int64_t
         return engine::join_text("gradient of ", p->name, ": ", what);
     }
   }
-  return "the gradients of every micro-batch are finite; their sum is not";
+  return kSumNotFinite;
 }
 
 }  // namespace train

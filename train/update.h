@@ -7,6 +7,8 @@
 //   1 / c * 1 / s * min(1, clip / norm),
 // so that K micro-batches equal one batch. Dropout of micro-batch n is a function of (seed, n), n counting
 // from the start of the run over all ranks: resuming needs no state, and N ranks draw what one rank would.
+// Several ranks work on one update, each on micro-batches of its own; the sums, and every decision, are the
+// same on all of them (gradient_exchange.h).
 // Read first: models/transformer.h, optimizer.h, loss_scaler.h.
 #pragma once
 
@@ -15,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/comm/communicator.h"
 #include "models/transformer.h"
+#include "train/gradient_exchange.h"
 #include "train/loss_scaler.h"
 #include "train/optimizer.h"
 
@@ -41,6 +43,7 @@ struct UpdateOptions {
   double ema_decay = 0;        // of the moving average, where there is one
   bool graphs = true;          // on a device that records: replay micro-steps (micro_step.h)
   bool check_graphs = false;   // and record each again first, to see that nothing in it is stale
+  SumOrder sum = SumOrder::fast;
 };
 
 /// The generator that dropout in micro-batch `index` of a run draws from.
@@ -48,9 +51,9 @@ engine::Rng dropout_rng(uint64_t seed, int64_t index);
 
 class Update {
  public:
-  /// All of them must outlive the update. `scaler`: null but in f16.
-  Update(models::Transformer& model, Optimizer& optimizer, engine::Communicator& communicator,
-         LossScaler* scaler, const UpdateOptions& options);
+  /// All of them must outlive the update; the optimizer changes `shards`' pieces. `scaler`: null but in f16.
+  Update(models::Transformer& model, Optimizer& optimizer, Shards& shards, LossScaler* scaler,
+         const UpdateOptions& options);
   ~Update();
 
   /// Of the mean loss over the scored positions of all ranks; the arena holds what `factor` makes its
@@ -67,20 +70,25 @@ class Update {
     /// The factor without clipping: for the norms of single gradients.
     double unclipped = 0;
     bool finite() const;
+    /// Of several ranks: what the control word says. With troubles nothing else counts.
+    Agreement agreement;
   };
   /// Micro-steps that were replayed so far, not run as they come.
   int64_t replays() const;
 
   /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and
-  /// whose next ones follow at a distance of the number of ranks. Error: nothing is scored on any rank.
-  Gradients gradients(std::span<const MicroBatch> batches, int64_t first);
+  /// whose next ones follow at a distance of the number of ranks; every rank has as many. `mine`: what this
+  /// rank tells the others; with a trouble in it the micro-batches are not looked at. One rank's errors are
+  /// thrown, those of one of several are in the agreement. Error: nothing is scored on any rank.
+  Gradients gradients(std::span<const MicroBatch> batches, int64_t first, const RankWord& mine = {});
 
   /// The optimizer's step with these gradients, and what belongs to it: nGPT's normalization, the moving
-  /// average. `average`: of the values arena; undefined without one.
+  /// average. `average`: of the optimizer's pieces; undefined without one.
   void apply(const Gradients& gradients, double lr, const engine::Tensor& average);
 
   /// Where the first number that is not finite came from, by running the micro-batches again with the same
-  /// dropout; overwrites the gradients.
+  /// dropout; overwrites the gradients. kSumNotFinite: in none of them.
+  static constexpr const char* kSumNotFinite = "the gradients of every micro-batch are finite; their sum is not";
   std::string find_bad_number(std::span<const MicroBatch> batches, int64_t first);
 
  private:
@@ -88,19 +96,27 @@ class Update {
   struct Loss {
     engine::Tensor nats, total;
   };
+  /// Of this rank's micro-batches: adds to `g` what was scored and how long it took.
+  void differentiate(std::span<const MicroBatch> batches, int64_t first, const engine::Tensor& nats,
+                     Gradients& g);
   /// `rng` must live until the loss has been differentiated: checkpointed layers draw again.
   Loss loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const;
   engine::Rng rng_of(size_t i, int64_t first) const {
-    return dropout_rng(options_.seed, first + int64_t(i) * communicator_.size());
+    return dropout_rng(options_.seed, first + int64_t(i) * shards_.communicator().size());
   }
+
+  /// One rank whose scalars stay on a device: nobody waits for it but once an update.
+  bool on_device() const;
+  void form_on_device(const RankWord& word, Gradients& g);
 
   models::Transformer& model_;
   Optimizer& optimizer_;
-  engine::Communicator& communicator_;
+  Shards& shards_;
   LossScaler* scaler_;
   UpdateOptions options_;
   engine::ScalarsInMemory scalars_;
   std::unique_ptr<MicroSteps> micro_steps_;  // null: every micro-step runs as it comes
+  GradientExchange exchange_;
 };
 
 }  // namespace train

@@ -1,10 +1,12 @@
 // Read first: log.h.
 #include "engine/base/log.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/base/log_rank.h"
 #include "engine/base/text.h"
 
 namespace engine {
@@ -21,9 +23,18 @@ LogLevel log_level() {
   return level;
 }
 
+namespace {
+std::atomic<int> log_rank{0};
+}
+
+void set_log_rank(int rank) { log_rank = rank; }
+
 void write_log(LogLevel level, const std::string& line) {
-  const char* prefix = level == LogLevel::warning ? "warning: " : "";
-  std::fprintf(stderr, "%s%s\n", prefix, message_line(line).c_str());  // one call, so that threads do not mix their lines
+  const int rank = log_rank;
+  if (rank > 0 && level != LogLevel::warning) return;
+  std::string prefix = level == LogLevel::warning ? "warning: " : "";
+  if (rank > 0) prefix += join_text("rank ", rank, ": ");
+  std::fprintf(stderr, "%s%s\n", prefix.c_str(), message_line(line).c_str());  // one call, so that threads do not mix their lines
 }
 
 }  // namespace engine

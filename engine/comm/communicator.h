@@ -1,51 +1,159 @@
-// Communicator: the collectives that training on several ranks needs, and the one rank of a run on one
-// machine.
+// Communicator: the collectives that training on several ranks needs, over any transport, and the one rank of
+// a program by itself.
 //
-// A rank is one worker with a copy of the model. The trainer talks to this interface only: it tells its data
-// which rank of how many it is, starts every rank from rank 0's values, and sums gradients, losses and counts
-// before each update. For a single rank all of that is the identity, bit for bit, so there is no `if
-// (distributed)` anywhere. A transport (threads, MPI, NCCL) derives from Communicator and overrides the five
-// private functions; what callers may pass is checked here, once, so that every transport refuses the same
-// mistakes with the same words.
+// A rank is one worker with a copy of the model. For a single rank every collective is the identity, bit for
+// bit, so there is no `if (distributed)` in what calls it. Collectives are jobs in a queue, worked through in
+// program order by one thread, which makes every call of the transport: so a collective overlaps with what
+// the caller computes, and two ranks never have their calls in different orders. start_*() returns the job's
+// number, wait() ends when it is done; the other collectives do both. The thread does not use the pool of
+// engine/cpu: whoever came second would run on one core.
+//
+// Every rank calls the same collectives in the same order with the same sizes and dtypes; CommunicatorOptions
+// has `check`, which compares. A tensor on a device is copied to the host when its job starts, and back when
+// it is waited for. Sums are formed as tree_sum.h says, the same bits on every rank and transport.
+// Read first: transport.h, tree_sum.h. Then: world.h (the ranks of a launcher), rank_threads.h (ranks that
+// are threads).
 #pragma once
 
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
 
+#include "engine/comm/transport.h"
 #include "engine/core/tensor.h"
 
 namespace engine {
 
-enum class Reduction { sum, max };
-
-/// Every rank calls the same collectives in the same order with tensors of the same size and dtype.
-class Communicator {
- public:
-  virtual ~Communicator() = default;
-  virtual int rank() const = 0;  // 0 <= rank < size
-  virtual int size() const = 0;
-
-  /// In place: every rank gets the element-wise reduction over all ranks, the same bits on each.
-  void all_reduce(const Tensor& values, Reduction reduction = Reduction::sum);
-  /// `all` is size() parts in the order of ranks; this rank gets the reduction of its part into `part`.
-  void reduce_scatter(const Tensor& all, const Tensor& part, Reduction reduction = Reduction::sum);
-  /// The way back: `all` receives every rank's `part`, in the order of ranks.
-  void all_gather(const Tensor& part, const Tensor& all);
-  /// In place: every rank gets the values of rank `root`.
-  void broadcast(const Tensor& values, int root = 0);
-  /// Returns when every rank has called it.
-  virtual void barrier() = 0;
-
- private:
-  virtual void do_all_reduce(const Tensor& values, Reduction reduction) = 0;
-  virtual void do_reduce_scatter(const Tensor& all, const Tensor& part, Reduction reduction) = 0;
-  virtual void do_all_gather(const Tensor& part, const Tensor& all) = 0;
-  virtual void do_broadcast(const Tensor& values, int root) = 0;
+/// An error that all ranks know of and end with. Only rank 0's has words: it is said once.
+struct RankError : std::runtime_error {
+  RankError(int exit_code, const std::string& words) : std::runtime_error(words), code(exit_code) {}
+  int code;
 };
 
-/// Sums one number over the ranks, in f64: a loss, a count of scored tokens.
-double sum_over_ranks(Communicator& communicator, double value);
+struct CommunicatorOptions {
+  double timeout = 600;  // seconds that a rank waits for a collective before it names it and ends all ranks
+  bool check = false;    // compare every collective over the ranks before it is done
+};
 
-/// One rank by itself.
-std::unique_ptr<Communicator> solo_communicator();
+enum class Gathered { own_part, all };
+
+class Communicator {
+ public:
+  /// One rank by itself.
+  Communicator() = default;
+  /// `open` is called in the communicator's own thread. What it throws is thrown here.
+  explicit Communicator(const std::function<std::unique_ptr<Transport>()>& open);
+  /// A communicator that was not finished ends all ranks: they would wait for this one for ever.
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int rank() const { return place_.rank; }  // 0 <= rank < size
+  int size() const { return place_.size; }
+  const Place& place() const { return place_; }
+  void set_options(const CommunicatorOptions& options);
+  /// For messages: what the ranks are at ("update 17").
+  void set_moment(const std::string& moment);
+
+  // --- tensors. `bounds`: size() + 1 offsets; elements [bounds[r], bounds[r + 1]) of a flat tensor are rank
+  // r's part.
+
+  /// Sums `source` over all ranks into `target`, which may be the same tensor or have another floating dtype:
+  /// this rank's part of it alone, or all of it.
+  int64_t start_sum(const Tensor& source, const Tensor& target, std::span<const int64_t> bounds,
+                    Gathered gathered, const char* label);
+  /// In place: every rank gets every rank's part.
+  int64_t start_all_gather(const Tensor& values, std::span<const int64_t> bounds, const char* label);
+  void wait(int64_t job);
+
+  void all_gather(const Tensor& values, std::span<const int64_t> bounds, const char* label = "values") {
+    wait(start_all_gather(values, bounds, label));
+  }
+  /// In place: every rank gets the sum over all ranks.
+  void all_reduce(const Tensor& values);
+  /// In place: every rank gets the values of rank `root`.
+  void broadcast(const Tensor& values, int root = 0);
+  /// In place: rank 0 gets every rank's part.
+  void gather_to_root(const Tensor& values, std::span<const int64_t> bounds);
+  /// In place: every rank gets its own part of what rank 0 has.
+  void scatter_from_root(const Tensor& values, std::span<const int64_t> bounds);
+
+  // --- bytes
+
+  /// Every rank's bytes, in the order of ranks. `sizes`: how many each rank sends, when that is known.
+  std::vector<std::string> gather(const std::string& mine, std::span<const int64_t> sizes = {});
+  /// Rank 0's bytes.
+  std::string from_root(const std::string& bytes);
+  int64_t from_root(int64_t number);
+  double from_root(double number);
+  void barrier() { gather({}, std::vector<int64_t>(size_t(size()), 0)); }
+
+  // --- errors
+
+  /// Runs `work` on every rank. What it throws on some of them ends all: the message of the lowest one, with
+  /// its rank and machine, is what rank 0's RankError says; the code is 2 for an Error, kStopped for Stopped,
+  /// else 1. With one rank, what it throws passes as it is.
+  void agree(const std::function<void()>& work);
+  /// The same of errors that are known already: one a rank, "" for none. Returns when nobody has one.
+  static constexpr int kStopped = 130;
+  struct Trouble {
+    int code = 0;
+    std::string words;
+  };
+  void end_if_any(const std::vector<Trouble>& of_ranks) const;
+  /// The exception that is being handled, as one.
+  static Trouble current_trouble();
+  /// Error on all ranks unless all have the same `text`; `what` names it.
+  void check_same(const std::string& what, const std::string& text);
+
+  /// The orderly end of all ranks, after which only the destructor may follow.
+  void finish();
+  /// Ends every rank with this exit code.
+  void abort(int code);
+
+ private:
+  struct Job {
+    std::string label;
+    int64_t number = 0;
+    const char* kind = "";
+    std::string dtype;
+    int64_t count = 0;
+    std::function<void(Transport&)> work;
+    std::function<void()> after;  // in the thread that waits
+    bool done = false;
+    std::exception_ptr error;
+  };
+  int64_t start(Job job);
+  void run(const std::function<std::unique_ptr<Transport>()>& open);
+  void compare(const Job& job);
+  [[noreturn]] void time_out(const Job& job);
+  std::string name_of(int rank) const;
+  void check_parts(const char* what, const Tensor& values, std::span<const int64_t> bounds) const;
+
+  Place place_;
+  std::vector<std::string> hosts_{""};
+  CommunicatorOptions options_;
+  std::string moment_;
+  std::unique_ptr<Transport> transport_;  // of the thread
+  std::vector<char> scratch_;             // of the thread, kept: fresh pages would cost more than the sums
+  std::thread thread_;
+  std::mutex mutex_;  // of all that follows, options_ and moment_
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;  // not yet waited for, by number
+  int64_t next_ = 0;      // number of the next job to be started
+  int64_t worked_ = 0;    // jobs that the thread has finished
+  bool opened_ = false, ending_ = false, finished_ = false;
+  std::exception_ptr open_error_;
+};
+
+/// Even parts of `count` elements for each of `ranks`, as bounds.
+std::vector<int64_t> even_parts(int64_t count, int ranks);
 
 }  // namespace engine

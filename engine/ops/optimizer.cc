@@ -121,7 +121,8 @@ FlatStep adam_flat(const char* op, const Tensor& parameters, const Tensor& gradi
 
 }  // namespace
 
-double sum_of_squares(const Tensor& flat) {
+std::vector<double> sums_of_squares(const Tensor& flat) {
+  static_assert(kSquaresBlock == kSquaresGrain);
   check(flat.defined() && is_float(flat.dtype()) && flat.is_contiguous(),
         "sum_of_squares: needs a contiguous floating tensor, got ",
         flat.defined() ? join_text(flat.shape(), " ", flat.dtype()) : "nothing");
@@ -129,8 +130,12 @@ double sum_of_squares(const Tensor& flat) {
   const Tensor partials = flat.like({sum_of_squares_scratch(flat.device(), a)}, DType::f64);
   a.partials = partials.data<double>();
   kernel::sum_of_squares(flat.device(), a);
+  return partials.to_vector();
+}
+
+double sum_of_squares(const Tensor& flat) {
   double sum = 0;
-  for (const double partial : partials.to_vector()) sum += partial;
+  for (const double partial : sums_of_squares(flat)) sum += partial;
   return sum;
 }
 

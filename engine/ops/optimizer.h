@@ -18,6 +18,10 @@ namespace engine {
 /// Sum of squares of all elements, accumulated in double over fixed chunks; not finite when any element is
 /// not.
 double sum_of_squares(const Tensor& flat);
+/// The same before it is added up: one sum for each kSquaresBlock elements, the last of what is left. Added
+/// in order they are sum_of_squares().
+std::vector<double> sums_of_squares(const Tensor& flat);
+constexpr int64_t kSquaresBlock = 16384;
 
 /// Forms norm, factor, unclipped and finite of `scalars` from the gradients and from the loss scale and count
 /// of scored positions that stand there, without waiting for the device.

@@ -29,11 +29,11 @@ void read_report(std::string_view input) {
 void read_state(std::string_view input) {
   train::TrainingState state;
   train::LossScaler scaler({}, 1, 1);
-  train::read_training_json(input_file(input, "training.json"), state, &scaler);
+  train::read_training_json(engine::read_json(input_file(input, "training.json")), "training.json", state, &scaler);
   const std::string written = train::training_json(state, &scaler).dump();
   train::TrainingState same;
   again([&] {
-    train::read_training_json(input_file(written, "training.json"), same, &scaler);
+    train::read_training_json(engine::read_json(input_file(written, "training.json")), "training.json", same, &scaler);
     return 0;
   });
   require(train::training_json(same, &scaler).dump() == written);

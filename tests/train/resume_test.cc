@@ -19,8 +19,8 @@ models::ModelConfig model_of(const Job& job) {
 /// What changes when one key of the job's config is set.
 ChangedSettings after(const std::string& path, const Json& value) {
   Job job;
-  const Json before = settings_json(parse_config(job.config, "test"));
-  return changed_settings(before, parse_config(job.set(path, value).config, "test"));
+  const Json before = settings_json(parse_config(job.config, "test"), 1);
+  return changed_settings(before, parse_config(job.set(path, value).config, "test"), 1);
 }
 
 std::vector<double> losses(const Job& job, const std::string& run) { return series(job.run(run), "loss"); }
@@ -59,10 +59,10 @@ TEST_CASE("resume: another activation ends it before anything is written") {
 TEST_CASE("resume: each training key that alters losses is said; what nobody needs to hear is not") {
   Job job;
   TrainConfig config = parse_config(job.config, "test");
-  const Json same = settings_json(config);
-  CHECK(changed_settings(same, config).numbers.empty());
-  CHECK(changed_settings(same, config).others.empty());
-  CHECK(changed_settings(Json(), config).numbers.empty());  // a checkpoint from before settings were kept
+  const Json same = settings_json(config, 1);
+  CHECK(changed_settings(same, config, 1).numbers.empty());
+  CHECK(changed_settings(same, config, 1).others.empty());
+  CHECK(changed_settings(Json(), config, 1).numbers.empty());  // a checkpoint from before settings were kept
 
   CHECK(after("optim.eps", 1e-3).numbers == "optim.eps 1e-08 -> 0.001");
   CHECK(after("optim.betas", {0.5, 0.9}).numbers == "optim.betas [0.9,0.95] -> [0.5,0.9]");
@@ -100,8 +100,8 @@ TEST_CASE("resume: each training key that alters losses is said; what nobody nee
   }
   // A decay whose length is the budget's moves with it.
   job.set("schedule.steps", 0);
-  const Json before = settings_json(parse_config(job.config, "test"));
-  CHECK(changed_settings(before, parse_config(job.set("budget.steps", 30).config, "test")).numbers ==
+  const Json before = settings_json(parse_config(job.config, "test"), 1);
+  CHECK(changed_settings(before, parse_config(job.set("budget.steps", 30).config, "test"), 1).numbers ==
         "budget.steps 24 -> 30");
 }
 

@@ -3,8 +3,8 @@
 #include "train/update.h"
 
 #include <catch2/catch.hpp>
-#include <memory>
 
+#include "engine/comm/rank_threads.h"
 #include "models/init.h"
 
 using namespace train;
@@ -34,29 +34,14 @@ MicroBatch random_batch(uint64_t seed, int64_t rows, int64_t unscored) {
           models::targets(config, Tensor::from_ids(labels, {rows, kLength})), rows * (kLength - unscored)};
 }
 
-// A rank of several that sees only its own share: sums over ranks are left to the test.
-class LonelyRank : public engine::Communicator {
- public:
-  LonelyRank(int rank, int size) : rank_(rank), size_(size) {}
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-  void barrier() override {}
-
- private:
-  void do_all_reduce(const Tensor&, engine::Reduction) override {}
-  void do_reduce_scatter(const Tensor&, const Tensor&, engine::Reduction) override {}
-  void do_all_gather(const Tensor&, const Tensor&) override {}
-  void do_broadcast(const Tensor&, int) override {}
-  int rank_, size_;
-};
-
 // A model in f64, the same whenever it is made, and an update of it.
 struct Rank {
-  explicit Rank(const UpdateOptions& options, int rank = 0, int size = 1)
+  explicit Rank(const UpdateOptions& options) : Rank(options, alone) {}
+  Rank(const UpdateOptions& options, engine::Communicator& communicator)
       : model(tiny_config("normformer"), nn::Precision::of(engine::DType::f64)),
+        shards(model.parameters(), communicator, {}),
         optimizer(model.parameters(), {}),
-        communicator(rank, size),
-        update(model, optimizer, communicator, nullptr, options) {
+        update(model, optimizer, shards, nullptr, options) {
     models::initialise(model, "", 1);
   }
   std::vector<double> gradients(std::vector<MicroBatch> batches, int64_t first) {
@@ -64,9 +49,10 @@ struct Rank {
     return model.parameters().grads().to_vector();
   }
 
+  engine::Communicator alone;
   models::Transformer model;
+  Shards shards;
   Optimizer optimizer;
-  LonelyRank communicator;
   Update update;
   Update::Gradients result;
 };
@@ -101,20 +87,36 @@ TEST_CASE("update: dropout is a function of the seed and the micro-batch's numbe
   check_close(Rank(again).gradients({batch}, 4), fourth);
 }
 
-TEST_CASE("update: two ranks with two micro-batches each are one rank with four") {
-  const UpdateOptions options{.dropout = {0.3, 0.2, 0.1}, .seed = 7, .clip = 1e-3};
+TEST_CASE("update: ranks with some micro-batches each are one rank with all of them") {
+  UpdateOptions options{.dropout = {0.3, 0.2, 0.1}, .seed = 7, .clip = 1e-3};
+  options.sum = GENERATE(SumOrder::fast, SumOrder::tree);
   const MicroBatch b[4] = {random_batch(1, 3, 0), random_batch(2, 1, 5), random_batch(3, 2, 0),
                            random_batch(4, 3, 7)};
-  Rank one(options), even(options, 0, 2), odd(options, 1, 2);
+  Rank one(options);
   const std::vector<double> all = one.gradients({b[0], b[1], b[2], b[3]}, 8);
-  std::vector<double> sum = even.gradients({b[0], b[2]}, 8);
-  const std::vector<double> other = odd.gradients({b[1], b[3]}, 9);
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
-  check_close(sum, all);
-  CHECK(one.result.scored == even.result.scored + odd.result.scored);
-  CHECK(one.result.loss * double(one.result.scored) ==
-        Approx(even.result.loss * double(even.result.scored) + odd.result.loss * double(odd.result.scored))
-            .epsilon(1e-13));
+  for (const int ranks : {2, 4}) {
+    std::vector<std::vector<double>> sums{size_t(ranks)};
+    std::vector<Update::Gradients> results{size_t(ranks)};
+    engine::run_rank_threads(ranks, [&](engine::Communicator& c) {
+      Rank rank(options, c);
+      std::vector<MicroBatch> mine;
+      for (int i = c.rank(); i < 4; i += ranks) mine.push_back(b[i]);
+      sums[size_t(c.rank())] = rank.gradients(mine, 8 + c.rank());
+      results[size_t(c.rank())] = rank.result;
+    });
+    for (int r = 0; r < ranks; ++r) {
+      CHECK(sums[size_t(r)] == sums[0]);
+      CHECK(results[size_t(r)].scored == one.result.scored);
+      CHECK(results[size_t(r)].loss == one.result.loss);
+      CHECK(results[size_t(r)].norm == results[0].norm);
+      CHECK(results[size_t(r)].factor == results[0].factor);
+    }
+    check_close(sums[0], all);
+    if (options.sum == SumOrder::tree) {
+      CHECK(sums[0] == all);
+      CHECK(results[0].norm == one.result.norm);
+    }
+  }
   // The clip was at work, and the factor without it is that of the mean loss.
   CHECK(one.result.unclipped == 1.0 / double(one.result.scored));
   CHECK(one.result.factor < one.result.unclipped);

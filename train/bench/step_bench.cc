@@ -13,6 +13,8 @@
 #include "engine/core/allocator.h"
 #include "models/flops.h"
 #include "models/init.h"
+#include "train/bench/comm_bench.h"
+#include "train/rank_plan.h"
 #include "train/run_data.h"
 #include "train/update.h"
 
@@ -59,26 +61,34 @@ struct StepTimes {
 class Training {
  public:
   Training(const StepWork& work, const std::string& norms, const nn::Precision& precision)
+      : Training(work, norms, precision, alone_, {}) {}
+  Training(const StepWork& work, const std::string& norms, const nn::Precision& precision,
+           engine::Communicator& communicator, const ParallelConfig& parallel)
       : model_(config_of(work, norms), precision),
-        optimizer_(model_.parameters(), {}),
-        update_(model_, optimizer_, *communicator_, nullptr, {.clip = 1}) {
+        shards_(model_.parameters(), communicator, parallel),
+        optimizer_(model_.parameters(), {}, shards_.pieces()),
+        update_(model_, optimizer_, shards_, nullptr, {.clip = 1}) {
     models::initialise(model_, "", 1);
+    shards_.deal_values(model_.config().norms.stream.kind == nn::StreamKind::ngpt);
   }
 
   StepTimes step(const MicroBatch& batch) {
     const double start = engine::now();
-    const Update::Gradients gradients = update_.gradients({&batch, 1}, 0);
+    const Update::Gradients gradients = update_.gradients({&batch, 1}, shards_.communicator().rank());
+    shards_.communicator().end_if_any(gradients.agreement.troubles);
     update_.apply(gradients, 1e-4, {});
     engine::memory_of(model_.parameters().precision().device).synchronize();
     const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
     return {forward, backward, engine::now() - start - forward - backward};
   }
   const models::ModelConfig& config() const { return model_.config(); }
+  const nn::Parameters& parameters() const { return model_.parameters(); }
 
  private:
+  engine::Communicator alone_;
   models::Transformer model_;
+  Shards shards_;
   Optimizer optimizer_;
-  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
   Update update_;
 };
 
@@ -222,6 +232,47 @@ StepTraffic count_step(const StepWork& work, const StepOptions& options) {
   out.floor = engine::seconds_of_products(
       tokens * models::flops_per_token(config_of(work, options.norms), work.length).total());
   return out;
+}
+
+std::vector<BenchResult> bench_step_on_ranks(const StepWork& work, const StepOptions& options,
+                                             engine::Communicator& c, int zero) {
+  engine::Rng rng{1 + uint64_t(c.rank())};
+  const MicroBatch batch = random_batch(work, config_of(work, options.norms), rng);
+  // Median seconds of a step and of its backward pass.
+  const auto times_of = [&](Training& training) {
+    training.step(batch);
+    std::vector<double> total, backward;
+    for (int64_t i = 0; i < options.steps; ++i) {
+      const StepTimes times = training.step(batch);
+      total.push_back(times.total()), backward.push_back(times.backward);
+    }
+    return std::pair(engine::median(total), engine::median(backward));
+  };
+  std::pair<double, double> alone;
+  if (c.rank() == 0) {  // by itself: the others wait without work
+    Training training(work, options.norms, nn::Precision::of(options.precision));
+    alone = times_of(training);
+  }
+  alone = {c.from_root(alone.first), c.from_root(alone.second)};
+  ParallelConfig parallel;
+  parallel.zero = zero;
+  Training training(work, options.norms, nn::Precision::of(options.precision), c, parallel);
+  const double together = c.from_root(times_of(training).first);
+  const nn::Parameters& parameters = training.parameters();
+  const double n = double(parameters.elements());
+  const double exchange = seconds_of_exchange(c, parameters.elements(), parallel.bucket_mib, int(options.steps));
+  const auto [first, last] = parameters.range(nn::ParameterGroup::embedding);
+  const double predicted = efficiency_of(alone.first, alone.second, exchange / 2,
+                                         exchange / 2 * double(last - first) / n, exchange / 2);
+  const double tokens = double(work.rows * work.length), ranks = double(c.size());
+  const std::string what = engine::join_text(work.name, " ", options.precision, " ", options.norms);
+  const double longer = std::max(0.0, together - alone.first);
+  return {{engine::join_text(what, " tokens/s on ", c.size(), " ranks"), ranks * tokens / together, "tok/s",
+           ranks * tokens / alone.first, alone.first / together},
+          {"a step of one rank by itself", alone.first, "s", together, alone.first / together},
+          {"the exchange by itself", exchange, "s", together, exchange / together},
+          {"what a step is longer by", longer, "s", exchange, longer / exchange},
+          {"efficiency predicted from these", predicted, "", 1, predicted}};
 }
 
 }  // namespace train

@@ -8,6 +8,7 @@
 #include "engine/bench/result.h"
 #include "engine/bench/traffic_bench.h"
 #include "engine/core/device.h"
+#include "engine/comm/communicator.h"
 #include "engine/core/dtype.h"
 #include "models/config.h"
 
@@ -50,5 +51,12 @@ struct StepTraffic {
   double floor = 0;
 };
 StepTraffic count_step(const StepWork& work, const StepOptions& options);
+
+/// The same steps on all ranks, beside those of rank 0 by itself: tokens/s of all (ceiling: ranks times those
+/// of one, fraction: the efficiency), what the exchange of gradients takes by itself, how much of it a step
+/// is longer by, and the efficiency that rank_plan.h predicts from these times. `zero`: as parallel.zero. All
+/// ranks take part; the results are rank 0's.
+std::vector<engine::BenchResult> bench_step_on_ranks(const StepWork& work, const StepOptions& options,
+                                                     engine::Communicator& communicator, int zero);
 
 }  // namespace train

@@ -16,7 +16,7 @@ bool starts_with_any(const std::string& path, std::initializer_list<const char*>
 
 /// Changes neither a loss nor what is kept of the run in a way that has to be said.
 bool unheard(const std::string& path) {
-  return starts_with_any(path, {"log.", "checkpoint.", "threads", "device", "activation_checkpointing"});
+  return starts_with_any(path, {"log.", "checkpoint.", "threads", "device", "activation_checkpointing", "parallel."});
 }
 
 /// Whether the length of the decay follows from the budget.
@@ -41,9 +41,10 @@ Json at_key(const Json& json, const std::string& key) { return json.contains(key
 
 }  // namespace
 
-Json settings_json(const TrainConfig& config) {
+Json settings_json(const TrainConfig& config, int ranks) {
   Json json = config_json(config);
   json.erase("model");
+  json["data"]["accumulate"] = config.data.accumulate * ranks;
   return json;
 }
 
@@ -66,7 +67,7 @@ void check_same_model(const models::ModelConfig& checkpoint, const models::Model
   engine::check(differing.empty(), folder, ": ", rule, "; ", differing);
 }
 
-ChangedSettings changed_settings(const Json& before, const TrainConfig& now) {
+ChangedSettings changed_settings(const Json& before, const TrainConfig& now, int ranks) {
   ChangedSettings changed;
   const auto compare = [&](const std::string& path, const Json& old_value, const Json& new_value) {
     if (old_value.is_null() || old_value == new_value || unheard(path)) return;
@@ -75,7 +76,7 @@ ChangedSettings changed_settings(const Json& before, const TrainConfig& now) {
         (list.empty() ? "" : ", ") + engine::join_text(path, " ", engine::json_text(old_value).substr(0, 80),
                                                        " -> ", engine::json_text(new_value).substr(0, 80));
   };
-  const Json after = settings_json(now);
+  const Json after = settings_json(now, ranks);
   for (const auto& [key, value] : after.items()) {
     const Json old_value = before.is_object() ? at_key(before, key) : Json();
     if (!value.is_object()) {

@@ -10,7 +10,8 @@
 namespace train {
 
 /// The keys that a checkpoint keeps for this comparison: all but the model, which it has as config.json.
-engine::Json settings_json(const TrainConfig& config);
+/// data.accumulate is that of all ranks together: 4 ranks with 1 micro-batch each go on as 1 rank with 4.
+engine::Json settings_json(const TrainConfig& config, int ranks);
 
 /// Error: the checkpoint in `folder` is of another model; `rule`, the keys and both values.
 void check_same_model(const models::ModelConfig& checkpoint, const models::ModelConfig& wanted,
@@ -22,6 +23,6 @@ struct ChangedSettings {
   std::string numbers;  // those that alter losses
   std::string others;   // budgets, validation, ...; not those of which nobody needs to hear (log, threads)
 };
-ChangedSettings changed_settings(const engine::Json& before, const TrainConfig& now);
+ChangedSettings changed_settings(const engine::Json& before, const TrainConfig& now, int ranks);
 
 }  // namespace train

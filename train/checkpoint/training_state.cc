@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/base/thread.h"
@@ -16,15 +17,17 @@ using engine::Tensor;
 
 namespace {
 
-Tensor copy_of(const Tensor& t) {
-  const Tensor copy = Tensor::empty(t.shape(), t.dtype());
-  copy.copy_from(t);
-  return copy;
+/// The place in a copy of the values arena that a parameter has in the arena.
+Tensor part_of(const Tensor& arena, const engine::Parameter& parameter) {
+  const engine::Shape& shape = parameter.grad.shape();
+  return arena.strided(shape, engine::contiguous_strides(shape), parameter.grad.offset());
 }
 
-/// The place in a copy of the values arena that a parameter has in the arena.
-Tensor part_of(const Tensor& arena, const Tensor& parameter) {
-  return arena.strided(parameter.shape(), engine::contiguous_strides(parameter.shape()), parameter.offset());
+Tensor loaded(const engine::Safetensors& file, const char* name, engine::DType dtype, int64_t elements) {
+  const Tensor stored = file.load(name, dtype);
+  engine::check(stored.shape() == engine::Shape{elements}, file.path(), ": ", name, " is ", stored.shape(),
+                ", this model needs ", engine::Shape{elements});
+  return stored;
 }
 
 Json optional_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
@@ -63,8 +66,7 @@ Json training_json(const TrainingState& s, const LossScaler* scaler) {
           {"kernels", kernels_in_use()}};
 }
 
-void read_training_json(const std::string& path, TrainingState& s, LossScaler* scaler) {
-  const Json json = engine::read_json(path);
+void read_training_json(const Json& json, const std::string& path, TrainingState& s, LossScaler* scaler) {
   engine::check_keys(json,
                      {"step", "applied", "tokens", "seconds", "best_loss", "last_loss", "validated_at",
                       "evaluations_without_gain", "data", "loss_scaler", "settings", "kernels"},
@@ -96,7 +98,7 @@ void read_training_json(const std::string& path, TrainingState& s, LossScaler* s
 }
 
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
-                       const TrainingState& state, const LossScaler* scaler,
+                       const TrainingState& state, const LossScaler* scaler, const Shards& shards,
                        const std::string& tokenizer_json, const std::string& run) {
   Snapshot snapshot;
   snapshot.config = model.config();
@@ -106,13 +108,16 @@ Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimi
   snapshot.step = state.counters.step;
   if (state.counters.validated_at == state.counters.step) snapshot.valid_loss = state.counters.last_loss;
   snapshot.training_json = engine::json_text(training_json(state, scaler), 1) + "\n";
-  for (const auto& [name, tensor] : optimizer.state()) snapshot.optimizer.emplace_back(name, copy_of(tensor));
+  for (const auto& [name, tensor] : optimizer.moments())
+    snapshot.optimizer.emplace_back(name, shards.gather(tensor));
+  snapshot.optimizer.emplace_back("counters", Tensor::from(optimizer.counters(), {2}));
   // With an average, the model that people load is the average; the raw weights go beside the moments.
-  const Tensor values = copy_of(model.parameters().values());
-  const Tensor shown = state.average.defined() ? copy_of(state.average) : values;
+  const Tensor values = shards.gather_values();
+  const Tensor shown = state.average.defined() ? shards.gather(state.average) : values;
   if (state.average.defined()) snapshot.optimizer.emplace_back("values", values);
-  for (const auto& [name, tensor] : models::named_values(model.parameters()))
-    snapshot.weights.emplace_back(name, part_of(shown, tensor));
+  if (shards.communicator().rank() != 0) return {};
+  for (const engine::Parameter* p : model.parameters().all())
+    snapshot.weights.emplace_back(p->name, part_of(shown, *p));
   return snapshot;
 }
 
@@ -131,24 +136,46 @@ std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_
 }
 
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
-                        TrainingState& state, LossScaler* scaler) {
-  const engine::Safetensors weights(folder + "/model.safetensors");
-  models::load_parameters(model.parameters(), weights, folder);
-  const engine::Safetensors moments(folder + "/optimizer.safetensors");
-  optimizer.restore(moments);
-  if (state.average.defined()) {
-    // From the file: f16 parameters would round it. Of a run that did not average yet it begins here.
-    for (const auto& [name, tensor] : models::named_values(model.parameters()))
-      part_of(state.average, tensor).copy_from(weights.load(name, state.average.dtype()));
+                        TrainingState& state, LossScaler* scaler, const Shards& shards) {
+  engine::Communicator& communicator = shards.communicator();
+  nn::Parameters& parameters = model.parameters();
+  const int64_t n = parameters.elements();
+  std::vector<Tensor> moments;  // whole, on rank 0
+  Tensor average, counters = Tensor::zeros({2}, engine::DType::f64);
+  std::string json;
+  communicator.agree([&] {
+    if (communicator.rank() != 0) return;
+    const engine::Safetensors weights(folder + "/model.safetensors");
+    models::load_parameters(parameters, weights, folder);
+    const engine::Safetensors file(folder + "/optimizer.safetensors");
+    optimizer.check_file(file);
+    for (const auto& [name, tensor] : optimizer.moments())
+      moments.push_back(loaded(file, name.c_str(), tensor.dtype(), n));
+    counters = file.load("counters", engine::DType::f64);
+    engine::check(counters.shape() == engine::Shape{2}, file.path(), ": counters must be [2]");
+    if (state.average.defined()) {
+      // From the file: f16 parameters would round it. Of a run that did not average yet it begins here.
+      average = Tensor::zeros({n}, state.average.dtype());
+      for (const engine::Parameter* p : parameters.all())
+        part_of(average, *p).copy_from(weights.load(p->name, average.dtype()));
+    }
+    if (file.find("values") != nullptr)
+      parameters.values().copy_from(loaded(file, "values", parameters.values().dtype(), n));
+    json = engine::read_file(folder + "/training.json", size_t(1) << 24);
+  });
+  communicator.broadcast(parameters.values());
+  parameters.refresh_copies();
+  size_t next = 0;
+  for (const auto& [name, tensor] : optimizer.moments()) {
+    shards.scatter(moments.empty() ? Tensor() : moments[next], tensor);
+    ++next;
   }
-  if (moments.find("values") != nullptr) {
-    const Tensor raw = moments.load("values", model.parameters().values().dtype());
-    engine::check(raw.shape() == model.parameters().values().shape(), folder,
-                  ": the raw weights have the wrong size");
-    model.parameters().values().copy_from(raw);
-    model.parameters().refresh_copies();
-  }
-  read_training_json(folder + "/training.json", state, scaler);
+  communicator.broadcast(counters);
+  optimizer.set_counters(counters.to_vector());
+  if (state.average.defined()) shards.scatter(average, state.average);
+  const std::string path = folder + "/training.json";
+  json = communicator.from_root(json);
+  communicator.agree([&] { read_training_json(engine::parse_json(json, path), path, state, scaler); });
 }
 
 CheckpointQueue::~CheckpointQueue() { wait(); }

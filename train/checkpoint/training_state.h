@@ -12,6 +12,7 @@
 #include "models/model_files.h"
 #include "train/loss_scaler.h"
 #include "train/optimizer.h"
+#include "train/shards.h"
 
 namespace train {
 
@@ -29,7 +30,7 @@ struct RunCounters {
 struct TrainingState {
   RunCounters counters;
   data::BatchPosition position;
-  engine::Tensor average;  // exponential moving average of the values arena; undefined without EMA
+  engine::Tensor average;  // exponential moving average of this rank's values; undefined without EMA
   engine::Json
       settings;  // resume.h: the config of the run, as a resume compares it; null in older checkpoints
 };
@@ -47,23 +48,26 @@ struct Snapshot {
 
 /// training.json: what of a state is numbers, and back.
 engine::Json training_json(const TrainingState& state, const LossScaler* scaler);
-void read_training_json(const std::string& path, TrainingState& state, LossScaler* scaler);
+void read_training_json(const engine::Json& json, const std::string& path, TrainingState& state,
+                        LossScaler* scaler);
 
 /// The processor level whose kernels do the work, and how they multiply bf16: what the last bits of a result
 /// depend on. A checkpoint has it in training.json, a run in its first line of metrics.
 std::string kernels_in_use();
 
+/// All ranks take part; rank 0's is the snapshot, that of one rank whatever the number of ranks.
 Snapshot take_snapshot(const models::Transformer& model, const Optimizer& optimizer,
-                       const TrainingState& state, const LossScaler* scaler,
+                       const TrainingState& state, const LossScaler* scaler, const Shards& shards,
                        const std::string& tokenizer_json, const std::string& run);
 
 /// Writes the folder of a snapshot; returns it.
 std::string write_snapshot(const Snapshot& snapshot, int64_t keep, int64_t keep_best);
 
-/// Restores everything from a checkpoint folder. Weights that were saved as an average are trained on from
-/// the raw ones beside it, whether or not the run still averages. Errors name the file.
+/// Restores everything from a checkpoint folder, which rank 0 alone reads; the others give "". Values must be
+/// whole. Weights that were saved as an average are trained on from the raw ones beside it, whether or not
+/// the run still averages. Errors name the file.
 void restore_checkpoint(const std::string& folder, models::Transformer& model, Optimizer& optimizer,
-                        TrainingState& state, LossScaler* scaler);
+                        TrainingState& state, LossScaler* scaler, const Shards& shards);
 
 /// Writes snapshots on a thread of its own, one at a time. A write that fails (a full disk) is no reason to
 /// stop training: the caller says it, and the next checkpoint is another attempt.

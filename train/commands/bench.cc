@@ -12,8 +12,10 @@
 #include "engine/bench/ladder.h"
 #include "engine/bench/ops_bench.h"
 #include "engine/bench/traffic_bench.h"
+#include "engine/comm/world.h"
 #include "engine/core/dtype.h"
 #include "engine/cpu/parallel.h"
+#include "train/bench/comm_bench.h"
 #include "train/bench/step_bench.h"
 #include "train/bench/tokenizer_bench.h"
 #include "train/commands/cli.h"
@@ -213,6 +215,7 @@ int bench_training_step(int argc, char** argv) {
       "whole training steps of a model with random tokens and weights",
       {{"WORK", names, Count::one}},
       {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
+       {"zero", "0|1", "under a launcher: as parallel.zero", "0"},
        {"against", "PRESET", "time this placement in turn: the ratio of neighbouring steps", ""},
        {"precision", "f32|bf16", "what products compute in", "f32"},
        {"batch", "N", "rows of a batch instead of the work's", "0"},
@@ -266,13 +269,37 @@ int bench_training_step(int argc, char** argv) {
                 counted.step.seconds * 1e3, counted.floor * 1e3);
     return 0;
   }
-  say_stand_in(device);
-  print(bench_step(work, {.norms = args.text("norms"),
-                          .precision = engine::parse_dtype(args.text("precision")),
-                          .steps = args.integer("steps", 1, 100000),
-                          .device = device,
-                          .against = args.text("against")}),
-        args.on("json"));
+  const StepOptions options = {.norms = args.text("norms"),
+                               .precision = engine::parse_dtype(args.text("precision")),
+                               .steps = args.integer("steps", 1, 100000),
+                               .device = device,
+                               .against = args.text("against")};
+  engine::Communicator& ranks = engine::world();
+  if (ranks.size() == 1) {
+    say_stand_in(device);
+    print(bench_step(work, options), args.on("json"));
+    return 0;
+  }
+  const auto results = bench_step_on_ranks(work, options, ranks, int(args.integer("zero", 0, 1)));
+  if (ranks.rank() == 0) print(results, args.on("json"));
+  return 0;
+}
+
+int bench_collectives(int argc, char** argv) {
+  const Usage usage = {"normlab bench comm",
+                       "under mpirun or srun: sums and gatherings of gradients, in GB/s",
+                       {},
+                       {{"bucket-mib", "MIB", "MiB exchanged at once; without it 1, 4, 16 and 32", ""},
+                        {"repeats", "N", "samples of each row; the median counts", "9"},
+                        common_flags[2]},
+                       "Ceiling: a copy of the same bytes by every rank at once.\n"};
+  const Arguments args(usage, argc, argv);
+  engine::Communicator& ranks = engine::world();
+  engine::check(ranks.size() > 1, "bench comm measures what ranks exchange: start it with mpirun -np 2 or more");
+  std::vector<double> sizes = {1, 4, 16, 32};
+  if (args.given("bucket-mib")) sizes = {args.number("bucket-mib", 0.001, 1024)};
+  const auto results = bench_comm(ranks, sizes, int(args.integer("repeats", 1, 10000)));
+  if (ranks.rank() == 0) print(results, args.on("json"));
   return 0;
 }
 
@@ -300,9 +327,18 @@ int bench_text(int argc, char** argv) {
 }  // namespace
 
 int cmd_bench(int argc, char** argv) {
+  if (engine::launched_ranks() > 1 && !asks_for_help(argc, argv)) {
+    engine::Communicator& ranks = engine::world();
+    const std::string word = argc > 1 ? argv[1] : "";
+    ranks.agree([&] {
+      engine::check(word == "comm" || word == "step", "bench ", word, " runs on one process; a launcher started ",
+                    ranks.size());
+    });
+  }
   return run_commands({"normlab bench",
                        "how fast this machine runs the parts",
-                       {{"gemm", "matrix products, in GFLOP/s", bench_gemm},
+                       {{"comm", "what ranks exchange, in GB/s (under mpirun)", bench_collectives},
+                        {"gemm", "matrix products, in GFLOP/s", bench_gemm},
                         {"ladder", "one product from three loops to the peak", bench_ladder},
                         {"ops", "ops that wait for memory, in GB/s", bench_ops},
                         {"step", "whole training steps, in tokens/s", bench_training_step},

@@ -16,6 +16,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/comm/world.h"
 #include "train/commands/cli_help.h"
 #include "train/failure.h"
 
@@ -31,6 +32,19 @@ void print_error(const std::string& program, const std::string& message) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), engine::message_line(message).c_str());
 }
 
+/// An error that other ranks do not know of.
+int end_with_error(const std::string& program, const std::string& message, int code) {
+  const engine::Place* place = engine::place_in_world();
+  if (place == nullptr || place->size == 1) {
+    print_error(program, message);
+  } else {
+    // When all have the same, rank 0 says it and ends the others meanwhile.
+    if (place->rank > 0) ::sleep(1);
+    print_error(program, engine::join_text("rank ", place->rank, " (", place->host, "): ", message));
+    engine::leave_world(code, /*together=*/false);
+  }
+  return code;
+}
 UsageSink* usage_sink = nullptr;
 
 const Command& find_command(const CommandTable& table, const std::string& word) {
@@ -49,6 +63,17 @@ int run_word(const CommandTable& table, int argc, char** argv, std::string& prog
   if (usage_sink != nullptr) {
     usage_sink->take(table);
     return 0;
+  }
+  if (table.top && engine::launched_ranks() > 1) {
+    if (asks_for_help(argc, argv)) {
+      if (engine::launched_rank() > 0) return 0;
+    } else {
+      engine::world().agree([&] {
+        check(argc > 1, "no command given; see ", program, " --help");
+        check(find_command(table, argv[1]).on_ranks, argv[1], " runs on one process; a launcher started ",
+              engine::launched_ranks());
+      });
+    }
   }
   if (argc < 2) {  // help for a person, an error for a script
     print(help_text(table));
@@ -89,6 +114,13 @@ const Flag quiet_flag = {"quiet", "", "no messages but warnings and errors"};
 
 }  // namespace
 
+bool asks_for_help(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    for (const char* word : {"--help", "-h", "--version"})
+      if (std::strcmp(argv[i], word) == 0) return true;
+  return false;
+}
+
 void set_usage_sink(UsageSink* sink) { usage_sink = sink; }
 
 std::vector<std::string> closed_list(const std::string& hint) {
@@ -115,20 +147,18 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
     } catch (const HelpShown&) {
     }
     if (code != 0 || (std::fflush(stdout) == 0 && !std::ferror(stdout))) return code;
-    print_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")");
-    return 2;
+    return end_with_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")", 2);
+  } catch (const engine::RankError& e) {
+    if (e.what()[0] != '\0') print_error(program, e.what());
+    return e.code;
   } catch (const engine::Error& e) {
-    print_error(program, e.what());
-    return 2;
+    return end_with_error(program, e.what(), 2);
   } catch (const Failure& e) {
-    print_error(program, e.what());
-    return 1;
+    return end_with_error(program, e.what(), 1);
   } catch (const std::bad_alloc&) {
-    print_error(program, "out of memory");
-    return 1;
+    return end_with_error(program, "out of memory", 1);
   } catch (const std::exception& e) {
-    print_error(program, std::string("internal error: ") + e.what());
-    return 1;
+    return end_with_error(program, std::string("internal error: ") + e.what(), 1);
   }
 }
 

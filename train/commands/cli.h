@@ -22,6 +22,7 @@ namespace train {
 struct Command {
   std::string name, summary;
   int (*run)(int argc, char** argv);
+  bool on_ranks = false;  // whether several ranks of a launcher may run it together; it then joins them
 };
 
 /// What `normlab help`, completions and man pages are made of (command_pages.h): while one is set, a command
@@ -41,11 +42,17 @@ struct CommandTable {
   std::string about;    // one line
   std::vector<Command> commands;
   std::string version;  // for --version; empty: no such flag
+  bool top = false;     // the program itself: where it is said which commands run on several ranks
 };
 
-/// Finds argv[1] in the table and runs it; without one, or with "help", prints the table. engine::Error gives one line on stderr and 2, Failure one line and
+/// Finds argv[1] in the table and runs it, alone or, under a launcher, on all ranks together
+/// (engine/comm/world.h): an error that all of them know of is said by one, any other one ends all. Without a word, or
+/// with "help", prints the table. engine::Error gives one line on stderr and 2, Failure one line and
 /// 1, other exceptions are bugs of ours: "internal error" and 1.
 int run_commands(const CommandTable& table, int argc, char** argv);
+
+/// Whether --help, -h or --version is among the words: what one rank answers, without joining the others.
+bool asks_for_help(int argc, char** argv);
 
 /// Writes text that comes from data to standard output: as it is to a file or a program, without what a
 /// terminal would obey (engine/base/text.h: printable) to a terminal.

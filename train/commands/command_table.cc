@@ -7,7 +7,7 @@ namespace train {
 
 CommandTable normlab_commands() {
   std::vector<Command> commands = {
-      {"bench", "matrix products and ops against this machine's ceilings", cmd_bench},
+      {"bench", "matrix products and ops against this machine's ceilings", cmd_bench, true},
       {"compare", "placements side by side, with error bars", cmd_compare},
       {"completion", "completion of this command line for bash, zsh or fish", cmd_completion},
       {"convert", "a model directory to or from Hugging Face's format, bit for bit", cmd_convert},
@@ -25,7 +25,7 @@ CommandTable normlab_commands() {
       {"probe", "gradients, gains and attention by layer; the rate at which training breaks", cmd_probe},
       {"report", "one page of curves, gradients, gains and tables", cmd_report},
       {"tokenizer", "learn and use tokenizers; import GPT-2's and RoBERTa's", cmd_tokenizer},
-      {"train", "pretrain a causal or masked language model", cmd_train},
+      {"train", "pretrain a causal or masked language model", cmd_train, true},
   };
   return {"normlab", "trains transformers and shows what norm placement does", std::move(commands), NORMLAB_VERSION};
 }

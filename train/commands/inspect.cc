@@ -14,6 +14,7 @@
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/expectation.h"
+#include "train/rank_plan.h"
 #include "train/run_data.h"
 
 namespace train {
@@ -32,9 +33,13 @@ const Usage usage = {
      {"json", "", "one JSON object on stdout"},
      {"context", "T", "tokens in a row", "the model's context"},
      {"batch", "B", "rows in a micro-batch", "1"},
+     {"ranks", "N", "also the memory of one of so many ranks, in 16-bit precision, and the predicted efficiency"},
+     {"zero", "0|1", "with --ranks: as parallel.zero", "0"},
      {"diagram-book", "PAGE", "rewrite the generated part of a page such as docs/norm-book.md"}},
     "Memory is that of training with AdamW: float32 parameters, gradients and two moments, and what one\n"
-    "micro-batch keeps for its backward pass in float32.\n",
+    "micro-batch keeps for its backward pass in float32. With --ranks: 16-bit copies, float32 gradients, masters\n"
+    "and moments; the efficiency is that of H100 nodes by published figures, when each rank has B x T tokens of an\n"
+    "update.\n",
 };
 
 /// A folder's config.json, a file, or a preset. A training config or run folder has its model under "model".
@@ -56,6 +61,37 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
   return "[" + text + "]";
+}
+
+/// Of one rank among several.
+struct Ranks {
+  int64_t number = 0;  // 0: not asked for
+  int zero = 0;
+};
+
+Json to_json(const ModelConfig& config, const Ranks& ranks, int64_t batch, int64_t context) {
+  const RankMemory m = rank_memory(config, ranks.number, ranks.zero);
+  return {{"ranks", ranks.number},
+          {"zero", ranks.zero},
+          {"copies", m.copies},
+          {"gradients", m.gradients},
+          {"masters", m.masters},
+          {"moments", m.moments},
+          {"total", m.total()},
+          {"predicted_efficiency",
+           predicted_efficiency(config, ranks.number, ranks.zero, double(batch * context), context)}};
+}
+
+void print_ranks(const ModelConfig& config, const Ranks& ranks, int64_t batch, int64_t context) {
+  const RankMemory m = rank_memory(config, ranks.number, ranks.zero);
+  const auto text = [](double bytes) { return engine::human_bytes(bytes); };
+  std::printf("a rank       %s of state in 16-bit precision, one of %lld, zero %d: copies %s, gradients %s, masters %s, "
+              "moments %s\n",
+              text(m.total()).c_str(), (long long)ranks.number, ranks.zero, text(m.copies).c_str(),
+              text(m.gradients).c_str(), text(m.masters).c_str(), text(m.moments).c_str());
+  std::printf("efficiency   %.1f %% predicted for H100 nodes at %lld x %lld tokens a rank and update\n",
+              100 * predicted_efficiency(config, ranks.number, ranks.zero, double(batch * context), context),
+              (long long)batch, (long long)context);
 }
 
 Json to_json(const ModelConfig& config, int64_t batch, int64_t context) {
@@ -148,10 +184,18 @@ int cmd_inspect(int argc, char** argv) {
   const int64_t context =
       args.given("context") ? args.integer("context", 1, int64_t(1) << 26) : config.context;
   const int64_t batch = args.integer("batch", 1, int64_t(1) << 20);
-  if (args.on("json"))
-    std::printf("%s\n", engine::json_text(to_json(config, batch, context), 1).c_str());
-  else
-    print_table(config, batch, context);
+  Ranks ranks;
+  if (args.given("ranks")) ranks.number = args.integer("ranks", 1, 1 << 20);
+  engine::check(!args.given("zero") || ranks.number > 0, "--zero says how --ranks share their state; give both");
+  ranks.zero = int(args.integer("zero", 0, 1));
+  if (args.on("json")) {
+    Json json = to_json(config, batch, context);
+    if (ranks.number > 0) json["rank"] = to_json(config, ranks, batch, context);
+    std::printf("%s\n", engine::json_text(json, 1).c_str());
+    return 0;
+  }
+  print_table(config, batch, context);
+  if (ranks.number > 0) print_ranks(config, ranks, batch, context);
   return 0;
 }
 

@@ -3,7 +3,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
+#include "engine/comm/world.h"
 #include "train/commands/command_pages.h"
 
 namespace {
@@ -22,5 +24,10 @@ int main(int argc, char** argv) {
   using namespace train;
   reserve_standard_descriptors();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) is then an error of write()
-  return run_commands(normlab_commands(), argc, argv);
+  CommandTable table = normlab_commands();
+  table.top = true;
+  const int code = run_commands(table, argc, argv);
+  std::fflush(stdout);
+  engine::leave_world(code, /*together=*/true);
+  return code;
 }

@@ -1,7 +1,11 @@
-// normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed. Read
-// first: trainer.h, config.h, text/text_run.h.
+// normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed; on one
+// process or on the ranks of a launcher. Read first: trainer.h, config.h, text/text_run.h.
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
+#include <thread>
 
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
@@ -9,7 +13,9 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
+#include "engine/comm/world.h"
 #include "engine/core/memory.h"
+#include "engine/cpu/parallel.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
 #include "train/checkpoint/checkpoint_dir.h"
@@ -32,27 +38,58 @@ using engine::check;
 using engine::Json;
 
 Usage usage() {
-  return {
-      "normlab train",
-      "pretrain a causal or masked language model",
-      {},
-      {{"config", "FILE", "a training config in JSON; keys that it leaves out have their defaults"},
-       {"text", "PATH",
-        "train on this text: files (also .jsonl .csv .html, .gz .zst .xz), a folder, a corpus by name, or -; "
-        "tokenizer, split, sizes, rates and budget follow from it and the machine unless config or --set say "
-        "them",
-        "", Arity::repeated},
-       {"field", "NAME", "with --text: key of the text in JSON objects, column of a CSV file", "text"},
-       {"from", "MODEL", "start from the weights of a model, a run or a Hugging Face folder"},
-       {"set", "a.b=c", "override one key of the config", "", Arity::repeated},
-       {"out", "RUN", "the run directory", "run"},
-       {"resume", "", "go on with the run in RUN from its newest intact checkpoint"},
-       {"dry-run", "", "print the resolved config, time and memory, check everything, and stop"},
-       {"json", "", "one JSON object at the end, on standard output"}},
-      "Two commands from nothing to a model of one's own text:\n"
-      "  make build\n"
-      "  build/normlab train --text notes.txt --set budget.seconds=10m --out run\n\n" +
-          config_help()};
+  return {"normlab train",
+          "pretrain a causal or masked language model",
+          {},
+          {{"config", "FILE", "a training config in JSON; keys that it leaves out have their defaults"},
+           {"text", "PATH",
+            "train on this text: files (also .jsonl .csv .html, .gz .zst .xz), a folder, a corpus by name, or -; "
+            "tokenizer, split, sizes, rates and budget follow from it and the machine unless config or --set say "
+            "them",
+            "", Arity::repeated},
+           {"field", "NAME", "with --text: key of the text in JSON objects, column of a CSV file", "text"},
+           {"from", "MODEL", "start from the weights of a model, a run or a Hugging Face folder"},
+           {"set", "a.b=c", "override one key of the config", "", Arity::repeated},
+           {"out", "RUN", "the run directory", "run"},
+           {"resume", "", "go on with the run in RUN from its newest intact checkpoint"},
+           {"dry-run", "", "print the resolved config, time and memory, check everything, and stop"},
+           {"json", "", "one JSON object at the end, on standard output"}},
+          "Two commands from nothing to a model of one's own text:\n"
+          "  make build\n"
+          "  build/normlab train --text notes.txt --set budget.seconds=10m --out run\n\n"
+              "Under mpirun or srun (docs/10-many-processes.md) every rank trains on its share of the data. Stop such a run\n"
+              "with kill -USR1 PID of mpirun.\n\n" +
+              config_help()};
+}
+
+/// Error: the first key in which a rank's config is not rank 0's, with both values.
+void check_same_config(engine::Communicator& ranks, const engine::Json& config) {
+  const engine::Json first = engine::parse_json(ranks.from_root(engine::json_text(config)), "rank 0's config");
+  const engine::Json theirs = first.flatten(), ours = config.flatten();
+  std::string differing;
+  for (const auto& [key, value] : theirs.items()) {
+    const engine::Json mine = ours.value(key, engine::Json());
+    if (differing.empty() && mine != value)
+      differing = engine::join_text("has another config than rank 0: ", key, " is ", engine::json_text(mine), ", not ",
+                                    engine::json_text(value));
+  }
+  if (differing.empty() && first != config) differing = "has another config than rank 0";
+  ranks.agree([&] { engine::check(differing.empty(), differing); });
+}
+
+/// How many threads a rank takes when nothing says: its own processors, or its share of those that all ranks
+/// on the machine may use.
+int share_of_processors(const engine::Place& place) {
+  const int mine = engine::available_processors(), machine = int(std::thread::hardware_concurrency());
+  return mine * place.local_size <= machine ? mine : mine / place.local_size;
+}
+
+/// The affinity that mpirun gives each rank by default is one core.
+void warn_of_binding(const engine::Place& place) {
+  const int mine = engine::available_processors(), machine = int(std::thread::hardware_concurrency());
+  if (place.rank == 0 && place.size > 1 && mine * place.local_size < machine)
+    engine::log_warning("each of the ", place.local_size, " ranks on this machine may use ", mine, " of its ",
+                        machine, " processors: mpirun --bind-to none lets them have all");
 }
 
 /// A config whose model, context and initialisation are said in full: --resume needs no other file.
@@ -64,7 +101,7 @@ struct ResolvedRun {
 
 /// Every check of a run that needs no data. A dry run is told that it does not fit here, not refused: a plan may be
 /// for another machine.
-ResolvedRun resolve(TrainConfig config, bool dry) {
+ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry) {
   ResolvedRun run{.config = std::move(config), .model = {}, .memory = {}};
   TrainConfig& c = run.config;
   run.model = resolve_model_config(c);
@@ -76,9 +113,9 @@ ResolvedRun resolve(TrainConfig config, bool dry) {
   models::check_init(run.model, c.init);
   engine::require_device(c.device);
   const auto available = engine::memory_of(c.device).available;
+  const double bytes = (available ? double(available()) : engine::available_memory()) / place.local_size;
   try {
-    run.memory = check_memory(c, run.model, c.data.context,
-                              available ? double(available()) : engine::available_memory());
+    run.memory = check_memory(c, run.model, c.data.context, bytes, place.size);
   } catch (const engine::Error& e) {
     if (!dry) throw;
     run.memory = e.what();
@@ -102,11 +139,21 @@ void complete_from(Json& json) {
     data["sampler"] = "mlm";
 }
 
-/// What the command line says of the config: the file, --from and --set.
-Json given_json(const Arguments& args) {
+/// The config file. Where it is the run's own, rank 0 alone reads it: other machines need not see the folder.
+Json config_file(const Arguments& args, engine::Communicator& ranks) {
   std::string path = args.text("config");
-  if (path.empty() && args.on("resume")) path = args.text("out") + "/config.json";
-  Json json = read_config_json(path);
+  const bool own = path.empty() && args.on("resume");
+  if (own) path = args.text("out") + "/config.json";
+  Json json;
+  ranks.agree([&] {
+    if (!own || ranks.rank() == 0) json = read_config_json(path);
+  });
+  if (!own || ranks.size() == 1) return json;
+  return engine::parse_json(ranks.from_root(ranks.rank() == 0 ? engine::json_text(json) : ""), path);
+}
+
+/// What the command line says of the config: the file, --from and --set.
+Json given_json(const Arguments& args, Json json) {
   if (args.given("text") && json.contains("data") && json["data"].is_object())
     for (const char* key : {"tokenizer", "train", "valid"})
       json["data"].erase(key);  // those are made of the text
@@ -189,53 +236,79 @@ void show_text(const std::string& out, bool json, Json& summary) {
                    " --prompt \"...\"; normlab report ", out);
 }
 
-int train_run(const Arguments& args) {
+int train_run(const Arguments& args, engine::Communicator& ranks) {
   const std::string out = args.text("out");
   const bool resume = args.on("resume"), dry = args.on("dry-run"), json = args.on("json");
-  check(!args.given("text") || !args.given("config") || !resume,
-        "--resume needs neither --text nor --config");
-  Json given = given_json(args);
+  const bool leads = ranks.rank() == 0;
+  ranks.agree([&] {
+    check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
+    check(!args.given("text") || ranks.size() == 1, "--text makes its data on one process, and a launcher started ",
+          ranks.size(), ": use normlab prepare and data.train, or begin on one process and go on with --resume");
+  });
+  Json given = config_file(args, ranks);
   const bool goes_on = resume && engine::file_exists(out + "/config.json");
   const bool from_text = args.given("text") && !goes_on;
   std::optional<PassingFolder> passing;
   std::optional<RunDir> run;
+  std::optional<ResolvedRun> kept;
+  ranks.agree([&] {
+    given = given_json(args, std::move(given));
+    if (dry) {
+      if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
+      if (from_text) passing.emplace();
+    } else if (from_text) {
+      run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
+    }
+    if (given.contains("from")) complete_from(given);
+    if (from_text) {
+      const SignalGuard signals;
+      given = make_text_run({.texts = args.values("text"),
+                             .field = args.given("field") ? args.text("field") : "",
+                             .folder = dry ? passing->path : out,
+                             .given = std::move(given)});
+    }
+    const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
+    kept = resolve(parse_config(given, what, args.values("set")), ranks.place(), dry);
+  });
+  const ResolvedRun& resolved = *kept;
+  check_same_config(ranks, config_json(resolved.config));
   if (dry) {
-    RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
-    if (from_text) passing.emplace();
-  } else if (from_text) {
-    run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
-  }
-  if (given.contains("from")) complete_from(given);
-  if (from_text) {
-    const SignalGuard signals;
-    given = make_text_run({.texts = args.values("text"),
-                           .field = args.given("field") ? args.text("field") : "",
-                           .folder = dry ? passing->path : out,
-                           .given = std::move(given)});
-  }
-  const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
-  ResolvedRun resolved = resolve(parse_config(given, what, args.values("set")), dry);
-  if (dry) {
-    print_dry_run(resolved, json);
+    ranks.agree([&] {
+      if (leads) print_dry_run(resolved, json);
+    });
     return 0;
   }
-  if (!run) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
+  if (resolved.config.threads == 0 && ranks.place().local_size > 1 && !std::getenv("NORMLAB_THREADS"))
+    engine::cpu::set_thread_count(std::max(1, share_of_processors(ranks.place())));
+  warn_of_binding(ranks.place());
+  ranks.agree([&] {
+    if (!run && leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
+  });
   // Opens the data: what is wrong with it shows before anything is kept.
-  Trainer trainer(resolved.config, resolved.model, *run);
-  run->write_config(config_json(resolved.config));
-  if (from_text && !json)
-    engine::log_info("config (", out,
-                     "/config.json has it in full): ", engine::json_text(short_config(resolved.config)));
-  engine::log_info(engine::human_count(double(models::parameter_count(resolved.model))), " parameters, ",
-                   nn::print(resolved.model.norms));
-  engine::log_info(resolved.memory);
+  Trainer trainer(resolved.config, resolved.model, run ? &*run : nullptr, ranks);
+  ranks.agree([&] {
+    if (leads) run->write_config(config_json(resolved.config));
+  });
+  if (leads) {
+    if (from_text && !json)
+      engine::log_info("config (", out, "/config.json has it in full): ",
+                       engine::json_text(short_config(resolved.config)));
+    engine::log_info(engine::human_count(double(models::parameter_count(resolved.model))), " parameters, ",
+                     nn::print(resolved.model.norms));
+    engine::log_info(resolved.memory);
+    if (ranks.size() > 1)
+      engine::log_info(ranks.size(), " ranks; stop them with kill -USR1 ", getppid(), " (mpirun; Ctrl-C leaves no "
+                       "time for a long checkpoint)");
+  }
   const RunEnd end = trainer.run();
   const RunCounters& c = trainer.counters();
-  engine::log_info(end == RunEnd::interrupted ? "stopped at step " : "finished at step ", c.step, " after ",
-                   engine::human_seconds(c.seconds), " of training; the run is in ", out);
-  Json summary = summary_of(out, end, c);
-  if (end != RunEnd::interrupted && is_text_run(out)) show_text(out, json, summary);
-  if (json) std::printf("%s\n", engine::json_text(summary, 1).c_str());
+  if (leads) {
+    engine::log_info(end == RunEnd::interrupted ? "stopped at step " : "finished at step ", c.step, " after ",
+                     engine::human_seconds(c.seconds), " of training; the run is in ", out);
+    Json summary = summary_of(out, end, c);
+    if (end != RunEnd::interrupted && is_text_run(out)) show_text(out, json, summary);
+    if (json) std::printf("%s\n", engine::json_text(summary, 1).c_str());
+  }
   return end == RunEnd::interrupted ? 130 : 0;
 }
 
@@ -243,9 +316,12 @@ int train_run(const Arguments& args) {
 
 int cmd_train(int argc, char** argv) {
   ignore_broken_pipes();
-  const Arguments args(usage(), argc, argv);
+  if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
+  engine::Communicator& ranks = engine::world();
+  std::optional<Arguments> args;
+  ranks.agree([&] { args.emplace(usage(), argc, argv); });
   try {
-    return train_run(args);
+    return train_run(*args, ranks);
   } catch (const engine::Stopped&) {  // before the first update
     engine::log_info("stopped; nothing was trained yet");
     return 130;

@@ -68,10 +68,11 @@ FineTuneRun::FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, co
                                     .init = setup.head,
                                     .seed = uint64_t(seed)},
                                    setup.precision);
+  shards_ = std::make_unique<Shards>(model_->parameters(), communicator_, config_.parallel);
   optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config_.optim);
   if (config_.precision == PrecisionKind::f16) scaler_.emplace(config_.loss_scale, 1, 1);
   update_ = std::make_unique<Update>(
-      *model_, *optimizer_, *communicator_, scaler_ ? &*scaler_ : nullptr,
+      *model_, *optimizer_, *shards_, scaler_ ? &*scaler_ : nullptr,
       UpdateOptions{
           .dropout = {config_.dropout.residual, config_.dropout.attention, config_.dropout.activation},
           .head_dropout = config_.dropout.head,
@@ -80,7 +81,8 @@ FineTuneRun::FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, co
           .clip = config_.optim.clip});
   schedule_ = std::make_unique<Schedule>(config_.schedule, lr, config_.budget.steps);
   if (const auto checkpoint = checkpoint_to_resume(folder)) {
-    restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr);
+    restore_checkpoint(checkpoint->folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr,
+                       *shards_);
     engine::log_info(run_name(lr, seed), ": resuming at update ", step());
   }
   metrics_ = std::make_unique<MetricsLog>(dir_.metrics_path(), step());
@@ -227,7 +229,7 @@ void FineTuneRun::keep_model() {
 void FineTuneRun::save_checkpoint() {
   const double before = now();
   metrics_->file().sync();
-  write_snapshot(take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, "", folder_), 1, 0);
+  write_snapshot(take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_, "", folder_), 1, 0);
   last_checkpoint_ = now();
   paused_ += now() - before;
 }

@@ -66,8 +66,9 @@ class FineTuneRun {
   std::string folder_;
   RunDir dir_;
   int64_t per_epoch_;
-  std::unique_ptr<engine::Communicator> communicator_ = engine::solo_communicator();
+  engine::Communicator communicator_;  // of one rank
   std::unique_ptr<models::Transformer> model_;
+  std::unique_ptr<Shards> shards_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<LossScaler> scaler_;
   std::unique_ptr<Update> update_;
