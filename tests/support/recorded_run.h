@@ -64,9 +64,10 @@ struct RecordedRun {
     models::Transformer model(recorded_config(objective, norms_text), precision);
     models::initialise(model, "", 1);
     Optimizer optimizer(model.parameters(), {});
-    const auto communicator = engine::solo_communicator();
+    engine::Communicator communicator;
+    Shards shards(model.parameters(), communicator, {});
     LossScaler scaler({.init = 256, .window = 2}, 1, 2);
-    Update update(model, optimizer, *communicator, dtype == DType::f16 ? &scaler : nullptr, options);
+    Update update(model, optimizer, shards, dtype == DType::f16 ? &scaler : nullptr, options);
     for (int64_t i = 0; i < 5; ++i) {
       const MicroBatch batches[] = {recorded_batch(model.config(), uint64_t(2 * i)),
                                     recorded_batch(model.config(), uint64_t(2 * i + 1))};
