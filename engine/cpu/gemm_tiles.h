@@ -142,6 +142,15 @@ class TileProduct {
       __builtin_memset(p + packed, 0, size_t(panel - packed) * sizeof(uint32_t));
   }
 
+  /// Asks for rows r of panel i, steps k: they are packed after what is multiplied now.
+  void ask_for_rows(int64_t i, Range k, Range r) const {
+    const int64_t row = row0 + i * kTilePanel;
+    const bf16* from = a + (row + r.begin) * g.a.stride + k.begin * kTileDepth;
+    for (int64_t n = r.begin; n < smaller(r.end, g.m - row); ++n, from += g.a.stride)
+      for (int64_t line = 0; line < k.end - k.begin; ++line)
+        __builtin_prefetch(from + line * kTileDepth, 0, 2);
+  }
+
   /// Row panels p times column panels q, packed in packed_b, or there when it is null.
   void group(Range p, Range q, int64_t steps, uint32_t*& packed_b) const {
     const int64_t stride =
@@ -151,24 +160,29 @@ class TileProduct {
     const int64_t most = pieces(steps, blocks_k);
     const bool pack = packed_b == nullptr;
     if (pack) packed_b = scratch<uint32_t>((q.end - q.begin) * most * kTileStep, kSlotJob);
-    uint32_t* const own_a = g.a.transposed ? nullptr : scratch<uint32_t>(most * kTileStep, kSlotTiles);
+    uint32_t* const own_a = g.a.transposed ? nullptr : scratch<uint32_t>(kSliceSteps * kTileStep, kSlotTiles);
     for (int64_t block = 0; block < blocks_k; ++block) {
       const Range k = share(block, blocks_k, steps);
       const int64_t depth = k.end - k.begin, slices = depth ? pieces(depth, kSliceSteps) : 1;
       if (pack || blocks_k > 1) pack_b(q, k, packed_b);
       for (int64_t i = p.begin; i < p.end; ++i) {
-        const uint32_t* packed_a = own_a;
-        if (own_a)
-          pack_a(i, k, own_a);
-        else
-          packed_a = shared + (i * steps + k.begin) * kTileStep;
         float* const to = sums + (blocks_k > 1 ? i - p.begin : 0) * strip;
         for (int64_t s = 0; s < slices; ++s) {
           const Range slice = share(s, slices, depth);
-          for (int64_t j = 0; j < q.end - q.begin; ++j)
-            multiply_tiles<Emulated>(slice.end - slice.begin, a_panel(packed_a + slice.begin * kTileStep),
+          const Range in_k = {k.begin + slice.begin, k.begin + slice.end};
+          const int64_t size = slice.end - slice.begin, next = s + 1 < slices ? in_k.end : k.begin;
+          const uint32_t* packed_a = own_a;
+          if (own_a)
+            pack_a(i, in_k, own_a);
+          else
+            packed_a = shared + (i * steps + in_k.begin) * kTileStep;
+          for (int64_t j = 0; j < q.end - q.begin; ++j) {
+            if (own_a)
+              ask_for_rows(i + (s + 1 == slices), {next, next + size}, share(j, q.end - q.begin, kTilePanel));
+            multiply_tiles<Emulated>(size, a_panel(packed_a),
                                      b_panel(packed_b + (j * depth + slice.begin) * kTileStep),
                                      to + j * kTilePanel, stride, block > 0 || s > 0);
+          }
         }
         if (block + 1 < blocks_k) continue;
         const int64_t row = i * kTilePanel, col = q.begin * kTilePanel;
