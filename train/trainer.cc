@@ -95,7 +95,7 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
   restore();
   communicator_.agree([&] {
-    shards_->deal_values(model_config.norms.stream.kind == nn::StreamKind::ngpt);
+    shards_->deal_values();
     if (!leads()) return;
     metrics_ = std::make_unique<MetricsLog>(run_->metrics_path(), state_.counters.step);
     // TensorBoard drops what earlier files have from the first step of this one on.
@@ -350,7 +350,8 @@ RunEnd Trainer::run_to_end() {
   SignalGuard signals(leads());
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
-      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now,
+                   communicator_.size());
   if (config_.device == engine::Device::cpu) peak_flops_ = expected.peak_flops;  // of others nobody has measured it
   if (leads()) engine::log_info(expectation_text(expected));
   done_at_start_ = done();
@@ -535,7 +536,7 @@ void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
   const Json layers = watched ? statistics_->after_update() : Json();
-  if (watched) shards_->deal_values(/*ngpt=*/false);
+  if (watched) shards_->deal_values();
   if (!leads()) return;
   const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;

@@ -69,7 +69,7 @@ class Training {
         optimizer_(model_.parameters(), {}, shards_.pieces()),
         update_(model_, optimizer_, shards_, nullptr, {.clip = 1}) {
     models::initialise(model_, "", 1);
-    shards_.deal_values(model_.config().norms.stream.kind == nn::StreamKind::ngpt);
+    shards_.deal_values();
   }
 
   StepTimes step(const MicroBatch& batch) {
