@@ -264,7 +264,7 @@ TEST_CASE("faults: experts that no position of one rank chooses: one rank's numb
   engine::Communicator alone;
   Rank rank(alone, engine::DType::f32, 0, options, config);
   rank.update.gradients({&all[1], 1}, 0);
-  const engine::Tensor gradient = rank.model.parameters()["layers.0.ffn.up.weight"].grad;
+  const engine::Tensor gradient = rank.model.parameters()["layers.0.ffn.experts.up.weight"].grad;
   int idle = 0;
   for (int64_t expert = 0; expert < 4; ++expert) {
     const std::vector<double> of_expert = gradient.slice(0, expert, expert + 1).to_vector();
