@@ -10,7 +10,7 @@ using Catch::Matchers::Contains;
 TEST_CASE("disk: a checkpoint every update, by a writer that is slower than the updates", "[dist]") {
   if (!have_mpi()) return;
   DistJob job;
-  job.set("budget.steps", 50).set("schedule.steps", 50).set("eval.every", 0).set("checkpoint.every", 1);
+  job.set("budget.steps", 25).set("schedule.steps", 25).set("eval.every", 0).set("checkpoint.every", 1);
   REQUIRE(job.train_on(1, "whole") == 0);
   const std::string one = job.command(2, "run", "--set parallel.zero=1");
   Started program(launcher() + "-np 1 " + meddled("MEDDLE_FSYNC_MS=10") + one + " : -np 1 " + one, job.log());

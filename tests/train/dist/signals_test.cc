@@ -55,7 +55,7 @@ TEST_CASE("signals: to one rank or to mpirun, in an update: all stop at one upda
 TEST_CASE("signals: to one rank, in validation: it is given up, and made up for after the resume", "[dist]") {
   if (!have_mpi()) return;
   DistJob job;
-  write_shard(job.folder / "valid.bin", learnable_tokens(20000, 16, 2), 16);  // takes its time
+  write_shard(job.folder / "valid.bin", learnable_tokens(4800, 16, 2), 16);  // takes its time
   Started program(launcher() + "-np 2 " + job.command(2, "run"), job.log());
   wait_for_lines(program, job.run("run"), 1);
   const pid_t rank = one_rank(job);
