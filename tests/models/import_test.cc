@@ -397,6 +397,24 @@ TEST_CASE("hf: a window that transformers' mask does not have limits the rows", 
   CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4"));
 }
 
+TEST_CASE("hf: reading and writing count their tensors", "[hf]") {
+  TemporaryFolder tmp;
+  write_folder(tmp / "hf", small_config("llama"), small_weights("llama", DType::f32));
+  std::vector<int64_t> counted;
+  const auto count = [&](int64_t done, int64_t total) {
+    counted.push_back(done);
+    if (done == total) counted.push_back(-total);
+  };
+  const PortableModel model = read_portable(tmp / "hf", ModelFormat::hf, count);
+  const auto n = int64_t(model.tensors.size());
+  REQUIRE(int64_t(counted.size()) == n + 1);
+  CHECK(counted.front() == 1);
+  CHECK(counted.back() == -n);
+  counted.clear();
+  write_portable(model, tmp / "ours", ModelFormat::normlab, count);
+  CHECK(int64_t(counted.size()) == n + 1);
+}
+
 TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[hf]") {
   TemporaryFolder tmp;
   NamedTensors tensors;
