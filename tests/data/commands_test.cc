@@ -15,6 +15,7 @@
 
 using Catch::Matchers::Contains;
 using engine::read_file;
+using engine::Json;
 using engine::write_file;
 namespace fs = std::filesystem;
 

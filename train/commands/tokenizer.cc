@@ -142,7 +142,7 @@ void append_array(std::string& out, const std::vector<TokenId>& ids) {
 }
 
 std::string results_text(const engine::Json& results) {
-  return engine::json_text({{"results", results}}) + "\n";
+  return engine::json_text(engine::Json({{"results", results}})) + "\n";
 }
 
 int encode_command(int argc, char** argv) {
