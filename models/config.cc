@@ -158,10 +158,7 @@ const std::vector<Key>& keys() {
        [](const C& c) { return c.rope_scaling ? to_json(*c.rope_scaling) : Json(); }},
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),
-      {"embed_width", false, size_key("", false, 1, &C::embed_width).read,
-       [](const C& c) {
-         return c.embed_width == 0 || c.embed_width == c.width ? Json() : Json(c.embed_width);
-       }},
+      size_key("embed_width", false, 0, &C::embed_width, 0),
       {"bias", false, read_bias, write_bias},
       flag_key("tied", &C::tied),
       number_key("norm_eps", &C::norm_eps),

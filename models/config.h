@@ -51,8 +51,8 @@ struct ModelConfig {
   std::optional<RopeScaling> rope_scaling;
   int64_t token_types = 0;
   double embed_scale = 1;
-  /// Of a token's embedding, and of what the head reads; a matrix leads from it to width and one back. 0
-  /// until checked(): width, without matrices.
+  /// Of a token's embedding, and of what the head reads, where that is not width: a matrix leads from it to
+  /// width and one back. 0: width, without matrices.
   int64_t embed_width = 0;
   BiasChoice bias;
   bool tied = true;
@@ -76,12 +76,13 @@ struct ModelConfig {
   int64_t bands() const { return adaptive ? int64_t(adaptive->cutoffs.size()) + 1 : 0; }
   int64_t q_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }
+  int64_t word_width() const { return embed_width > 0 ? embed_width : width; }
   bool causal() const { return objective == Objective::clm; }
   int64_t window_of(int64_t layer) const;
 };
 
-/// Fills kv_heads, head_dim, rope_width and embed_width, empties window_layers that name every layer, and
-/// fails on sizes or choices that no model can have.
+/// Fills kv_heads, head_dim and rope_width, empties window_layers that name every layer, and fails on sizes or
+/// choices that no model can have.
 ModelConfig checked(ModelConfig config);
 
 /// config.json of a model directory: format and version required, unknown keys refused. norms may be NormSpec

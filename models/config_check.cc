@@ -23,7 +23,7 @@ void check_sizes(const ModelConfig& c) {
   positive("context", c.context, int64_t(1) << 26);
   positive("layers", c.layers, most_layers);
   positive("width", c.width, widest);
-  positive("embed_width", c.embed_width, widest);
+  positive("embed_width", c.word_width(), widest);
   positive("heads", c.heads, most_heads);
   positive("kv_heads", c.kv_heads, most_heads);
   positive("head_dim", c.head_dim, widest);
@@ -37,7 +37,7 @@ void check_sizes(const ModelConfig& c) {
   const double attention = d * double(2 * c.heads + 2 * c.kv_heads) * double(c.head_dim);
   const double ffn = 3 * d * f * double(std::max<int64_t>(c.experts, 1));
   const double total =
-      double(c.layers) * (attention + ffn) + 2 * V * double(c.embed_width) + double(c.context) * d;
+      double(c.layers) * (attention + ffn) + 2 * V * double(c.word_width()) + double(c.context) * d;
   check(total <= most_parameters, "model: about ", total, " parameters; at most ", most_parameters,
         " are possible");
 }
@@ -125,7 +125,7 @@ void check_adaptive(const ModelConfig& c) {
 }
 
 void check_embed_width(const ModelConfig& c) {
-  if (c.embed_width == c.width) return;
+  if (c.embed_width == 0) return;
   check(c.objective == Objective::clm && !c.adaptive && c.norms.stream.kind != nn::StreamKind::ngpt,
         "model: embed_width ", c.embed_width, " beside width ", c.width,
         " is for objective clm, without adaptive softmax and stream=ngpt");
@@ -170,7 +170,7 @@ ModelConfig checked(ModelConfig c) {
     c.head_dim = c.width / c.heads;
   }
   if (c.rope_width == 0) c.rope_width = c.head_dim;
-  if (c.embed_width == 0) c.embed_width = c.width;
+  if (c.embed_width == c.width) c.embed_width = 0;
   check_sizes(c);
   check_numbers(c);
   check_positions(c);

@@ -33,7 +33,7 @@ const std::vector<ModelKey>& model_keys() {
       {"rope_theta", "base of the rotary frequencies (default: 10000)"},
       {"token_types", "segments with an embedding of their own (BERT: 2)"},
       {"embed_scale", "factor on the token embeddings (default: 1)"},
-      {"embed_width", "elements of a token's embedding, if others than of the stream (default: width)"},
+      {"embed_width", "elements of a token's embedding, where that is not width; 0: width"},
       {"bias", "true, false, or {qkv, out, ffn} each for itself (default: true)"},
       {"tied", "whether the head multiplies by the token embeddings (default: true)"},
       {"norm_eps", "added to the variance in every norm (default: 1e-5)"},

@@ -21,7 +21,7 @@ int64_t active_matrix_parameters(const ModelConfig& c) {
     total += routed ? p.count() / c.experts * c.experts_per_token : p.count();
   }
   const bool tied_head = c.tied && !c.adaptive && c.objective != Objective::classify;
-  return total + (tied_head ? c.vocab_size * c.embed_width : 0);
+  return total + (tied_head ? c.vocab_size * c.word_width() : 0);
 }
 
 template <class Slots>

@@ -75,7 +75,7 @@ Transformer::Transformer(const ModelConfig& config, const nn::Precision& precisi
   logit_scale_ = root.find("head.logit_scale");
   if (config.positions == nn::Positions::sinusoidal)
     sinusoidal_ = std::make_unique<engine::SinusoidalRows>(config.width, precision.stream, precision.device);
-  if (config.embed_width != config.width) {
+  if (config.embed_width > 0) {
     embed_projection_ = nn::LinearLayer(root.sub("embed.projection"));
     head_projection_ = nn::LinearLayer(root.sub("head.projection"));
   }

@@ -29,6 +29,12 @@ HfKey remove_final() {
           [](const C& c) { return Json(!c.norms.final && bool(c.norms.attn.in)); }};
 }
 
+HfKey word_width() {
+  HfKey key = hf_default_size("word_embed_proj_dim", &C::embed_width);
+  key.write = [](const C& c) { return Json(c.word_width()); };
+  return key;
+}
+
 HfKey all_biases() {
   return {"enable_bias", Json(true),
           [](C& c, const HfValue& v) {
@@ -53,8 +59,7 @@ HfArchitecture hf_opt() {
       .base = base,
       .keys = {hf_size("vocab_size", &C::vocab_size), hf_size("max_position_embeddings", &C::context),
                hf_size("num_hidden_layers", &C::layers), hf_size("hidden_size", &C::width),
-               hf_size("num_attention_heads", &C::heads), hf_size("ffn_dim", &C::ffn_width),
-               hf_default_size("word_embed_proj_dim", &C::embed_width),
+               hf_size("num_attention_heads", &C::heads), hf_size("ffn_dim", &C::ffn_width), word_width(),
                hf_activation("activation_function", plain_activations(), "relu"),
                hf_flag("tie_word_embeddings", &C::tied, true), all_biases(), norm_before(), remove_final(),
                hf_only("layer_norm_elementwise_affine", true, "norms have gains and biases")},

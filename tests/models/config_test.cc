@@ -54,7 +54,7 @@ TEST_CASE("config: every key survives a round trip", "[config]") {
   CHECK(read(engine::parse_json(to_json(c).dump(), "again")) == c);
   CHECK(c.window_of(0) == 0);
   CHECK(c.window_of(1) == 5);
-  const ModelConfig all = with(R"({"window": 5, "window_layers": [0, 1]})");
+  const ModelConfig all = with(R"({"window": 5, "window_layers": [0, 1, 2]})");
   CHECK(all == with(R"({"window": 5})"));
   CHECK(all.window_of(0) == 5);
   const ModelConfig r = with(R"({"positions": "rope", "rope_scaling": {"kind": "longrope", "factor": 4,

@@ -175,7 +175,7 @@ TEST_CASE("custom code: transformers computes what we do, for every preset", "[m
     }
   for (const Variant& variant : variants) {
     ModelConfig config = gradcheck_config(variant.norms, variant.objective);
-    config.kv_heads = config.head_dim = config.rope_width = config.embed_width = 0;
+    config.kv_heads = config.head_dim = config.rope_width = 0;
     variant.change(config);
     folders += " '" + make_case(tmp / "", variant.name, checked(config)) + "'";
   }
