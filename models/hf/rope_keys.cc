@@ -147,22 +147,16 @@ void read_hf_rope(C& c, const HfValue& v, bool partial) {
 }
 
 Json hf_rope_parameters(const C& c) {
-  Json json = {{"rope_theta", c.rope_theta}, {"rope_type", "default"}};
-  if (!c.rope_scaling && c.longest_row > 0) json["rope_type"] = "dynamic", json["factor"] = 1.0;
-  if (!c.rope_scaling) return json;
-  const RopeScaling& s = *c.rope_scaling;
-  json["rope_type"] = rope_kind_names[size_t(s.kind)];
-  json["factor"] = s.factor;
-  if (s.kind != RopeKind::linear) json["original_max_position_embeddings"] = s.original_context;
-  if (s.kind == RopeKind::llama3)
-    json["low_freq_factor"] = s.low_freq_factor, json["high_freq_factor"] = s.high_freq_factor;
-  if (s.kind == RopeKind::yarn) {
-    json["beta_fast"] = s.beta_fast, json["beta_slow"] = s.beta_slow;
-    if (!s.truncate) json["truncate"] = false;
-  }
-  if (s.attention_factor) json["attention_factor"] = *s.attention_factor;
-  if (s.kind == RopeKind::longrope)
-    json["short_factor"] = s.short_factor, json["long_factor"] = s.long_factor;
+  Json json = c.rope_scaling      ? to_json(*c.rope_scaling)
+              : c.longest_row > 0 ? Json{{"kind", "dynamic"}, {"factor", 1.0}}
+                                  : Json{{"kind", "default"}};
+  const auto rename = [&](const char* ours, const char* theirs) {
+    if (!json.contains(ours)) return;
+    json[theirs] = json[ours];
+    json.erase(ours);
+  };
+  rename("kind", "rope_type"), rename("original_context", "original_max_position_embeddings");
+  json["rope_theta"] = c.rope_theta;
   return json;
 }
 

@@ -3,11 +3,11 @@
 #include "models/hf/import.h"
 
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "engine/base/check.h"
 #include "models/convert.h"
 #include "models/parameter_list.h"
+#include "same_tensors.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -127,18 +127,6 @@ std::string refusal(const std::string& kind, Change change) {
 }
 std::string key_refusal(const std::string& kind, const char* changes) {
   return refusal(kind, [&](Json& config, NamedTensors&) { config.update(parse_json(changes, "test")); });
-}
-
-void check_same_tensors(const Safetensors& a, const Safetensors& b) {
-  CHECK(a.entries().size() == b.entries().size());
-  for (const SafetensorsEntry& entry : a.entries()) {
-    INFO(entry.name);
-    REQUIRE(b.find(entry.name) != nullptr);
-    const Tensor x = a.load(entry.name), y = b.load(entry.name);
-    REQUIRE(x.shape() == y.shape());
-    REQUIRE(x.dtype() == y.dtype());
-    CHECK(std::memcmp(x.raw(), y.raw(), size_t(x.bytes())) == 0);
-  }
 }
 
 void check_round_trip(const std::string& hf) {
