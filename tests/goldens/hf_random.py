@@ -3,7 +3,9 @@ float64 and with gradients, and whether `convert` gives every tensor back.
 
     python hf_random.py NORMLAB [COUNT] [SEED]        (needs torch and transformers; not part of any test run)
 
-It prints the worst relative error of logits, loss and gradients for each class, and fails above 1e-9.
+It prints the worst relative error of logits, loss and gradients for each class, and fails above 1e-9. DistilBERT's is
+the largest, 5e-10, and is none of ours: in a model of width 2 the norm before the logits meets two nearly equal numbers
+(standard deviation 4e-5), and one last bit of the embeddings moves transformers' own gradients by as much.
 """
 import json
 import math
