@@ -6,8 +6,9 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/crc32c.h"
-#include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "engine/base/text.h"
 #include "train/expectation.h"
 #include "train/failure.h"
