@@ -129,11 +129,9 @@ def config(kind, r):
                   word_embed_proj_dim=r.choice([s["hidden_size"], r.randrange(2, 20)]))
     if kind == "GPTNeoX":
         dim = s["hidden_size"] // s["num_attention_heads"]
+        share = r.choice([x for x in (0.25, 0.5, 0.75, 1.0) if dim * x % 2 == 0 and dim * x >= 2])
         s |= dict(use_parallel_residual=r.random() < 0.7, attention_bias=r.random() < 0.7, hidden_act=r.choice(PLAIN),
-                  rope_parameters=angles(r, dim) | dict(partial_rotary_factor=r.choice([x for x in (0.25, 0.5, 0.75, 1.0)
-                                                                                    if dim * x % 2 == 0 and dim * x >= 2])))
-        if s["rope_parameters"]["rope_type"] == "dynamic" and dim * s["rope_parameters"]["partial_rotary_factor"] <= 2:
-            s["rope_parameters"] = dict(rope_theta=100.0, rope_type="default", partial_rotary_factor=1.0)
+                  rope_parameters=angles(r, int(dim * share)) | dict(partial_rotary_factor=share))
     return s
 
 

@@ -190,7 +190,8 @@ std::string zsh_script(const CommandPage& root) {
 constexpr const char* kFishFunctions =
     "function __normlab_at\n"
     "  set -l words (commandline -opc)\n"
-    "  test \"$words[2..(math 1 + (count $argv))]\" = \"$argv\"\n"
+    "  set -l last (math 1 + (count $argv))\n"
+    "  test \"$words[2..$last]\" = \"$argv\"\n"
     "end\n"
     "function __normlab_only\n"
     "  set -l words (commandline -opc)\n"
