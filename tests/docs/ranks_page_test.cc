@@ -54,7 +54,7 @@ TEST_CASE("exercise 10.3: ranks that are no power of two") {
 TEST_CASE("exercise 10.4: memory of a rank") {
   const models::ModelConfig config = models::model_preset("gpt-1.3b");
   const double n = double(models::parameter_count(config));
-  CHECK(train::rank_memory(config, 8, 0).total() / n == Approx(18));
+  CHECK(train::rank_memory(config, 8, 0).total() / n == Approx(18).epsilon(0.001));
   CHECK(train::rank_memory(config, 8, 1).total() / n == Approx(7.5).epsilon(0.05));
 }
 
