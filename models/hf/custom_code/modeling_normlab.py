@@ -567,9 +567,11 @@ class NormLabPreTrainedModel(PreTrainedModel):
             return torch.cat(parts, -1)
         x = x if self.head.projection is None else self.head.projection(x)
         weight = self.embed.tokens.weight if self.head.weight is None else self.head.weight
-        logits = F.linear(x, weight, self.head.bias)
+        logits = F.linear(x, weight)
         if self.head.logit_scale is not None:
-            logits = logits * (wide(self.head.logit_scale) * x.shape[-1] ** 0.5).to(logits.dtype)
+            logits = logits * (wide(self.head.logit_scale) * self.normlab["width"] ** 0.5).to(logits.dtype)
+        if self.head.bias is not None:
+            logits = logits + self.head.bias
         cap = c.get("logit_softcap")
         return cap * torch.tanh(logits / cap) if cap else logits
 
