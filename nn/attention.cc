@@ -57,8 +57,12 @@ Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Con
   const DType dtype = context.precision.compute;
   if (!sizes_.rope.frequencies.empty()) {
     const int64_t past = cache ? cache->length : 0;
-    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope, past), dtype);
-    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope, past), dtype);
+    const bool is_long = sizes_.long_from > 0 && past + q.size(1) > sizes_.long_from;
+    engine::check(!is_long || past == 0 || past > sizes_.long_from, "attention: a row that grows beyond ",
+                  sizes_.long_from, " tokens changes its angles and must be read again");
+    const engine::RopeAngles& angles = is_long ? sizes_.long_rope : sizes_.rope;
+    q = engine::cast(engine::rope(q, sizes_.heads, angles, past), dtype);
+    k = engine::cast(engine::rope(k, sizes_.kv_heads, angles, past), dtype);
   }
   if (sizes_.unit_qk) q = unit_heads(q, sizes_.heads), k = unit_heads(k, sizes_.kv_heads);
   if (cache) {
@@ -69,6 +73,7 @@ Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Con
   const engine::AttentionOptions options{.heads = sizes_.heads,
                                          .kv_heads = sizes_.kv_heads,
                                          .causal = context.causal,
+                                         .window = sizes_.window,
                                          .scale = sizes_.scale,
                                          .softcap = sizes_.softcap,
                                          .dropout = context.dropout.attention,

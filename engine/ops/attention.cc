@@ -69,6 +69,8 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
         "attention: q ", q.shape(), " with ", o.heads, " heads and ", o.kv_heads, " kv_heads needs k and v [",
         q.size(0), ", S, ", q.size(2) / o.heads * o.kv_heads, "], got ", k.shape(), " and ", v.shape());
   check(k.size(1) > 0 || q.size(1) == 0, "attention: ", q.size(1), " queries and no keys");
+  check(o.window >= 0 && (o.window == 0 || o.causal), "attention: a window needs causal and a size > 0, got ",
+        o.window);
   check(!(o.causal || o.key_mask.defined()) || q.size(1) <= k.size(1),
         "attention: with causal or key_mask the ", q.size(1), " queries are the last of the keys, got ",
         k.size(1), " keys");
@@ -100,6 +102,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
                        .dropout = options.dropout,
                        .key_mask = mask.defined() ? mask.data<uint8_t>() : nullptr,
                        .causal = options.causal,
+                       .window = options.window,
                        .dtype = q.dtype(),
                        .compute = compute_dtype(q.dtype())};
   // A single query, whose sums are short chains (attention_one.h), stays in f32.

@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) attention_kernel(AttentionForwa
   const Global<const T> q = row_of<T>(a.q, v.batch, v.query, v.head, s.n);
   LaneRow<C, kParts> sum;
   C top = -C(INFINITY), total = 0;
-  for (int first = 0; first < v.end; first += 32) {
+  for (int first = v.begin / 32 * 32; first < v.end; first += 32) {
     const int key = first + team.rank;
     C score = -C(INFINITY);
     if (key < v.end && sees(s, v, key))
@@ -120,9 +120,9 @@ __global__ void __launch_bounds__(kTeamBlock, 1) row_sums_kernel(BackwardPlan pl
   if (team.row >= s.batch * s.heads * s.queries) return;
   const Visible v = visible_of(s, team.row);
   double sum = 0, total = 0;
-  if (plan.exact && v.end <= kAttentionKeys) {
+  if (plan.exact && v.end - v.begin <= kAttentionKeys) {
     const C lse = lse_of<C>(a, team.row);
-    for (int key = team.rank; key < v.end; key += 32)
+    for (int key = v.begin / 32 * 32 + team.rank; key < v.end; key += 32)
       if (sees(s, v, key)) {
         const Weight<C> w = weight_of<T>(a, v, key, lse);
         total += double(w.p), sum += double(w.p) * double(w.dp);
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) query_gradients_kernel(Backward
   const C lse = lse_of<C>(a, team.row);
   const double d = global(static_cast<const double*>(plan.sums))[team.row];
   LaneRow<C, kParts> sum;
-  for (int first = 0; first < v.end; first += 32) {
+  for (int first = v.begin / 32 * 32; first < v.end; first += 32) {
     const int key = first + team.rank;
     C ds = 0;
     if (key < v.end && sees(s, v, key)) ds = score_gradient(weight_of<T>(a, v, key, lse), d);
@@ -186,9 +186,10 @@ __global__ void __launch_bounds__(kTeamBlock, 1) key_gradients_kernel(BackwardPl
   const int64_t kv_head = team.row / s.keys % s.kv_heads, batch = team.row / s.keys / s.kv_heads;
   const int64_t group = s.heads / s.kv_heads,
                 first_query = s.causal && key > s.keys - s.queries ? key - s.keys + s.queries : 0;
+  const int64_t end_query = end_of_queries(s, key);
   LaneRow<C, kParts> dk, dv;
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
-    for (int64_t first = first_query / 32 * 32; first < s.queries; first += 32) {
+    for (int64_t first = first_query / 32 * 32; first < end_query; first += 32) {
       const int64_t queries = s.queries - first < 32 ? s.queries - first : 32;
       C ds = 0, kept = 0;
       if (team.rank < queries) {

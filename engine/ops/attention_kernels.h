@@ -20,9 +20,15 @@ struct AttentionShape {
   const uint64_t* seed_memory;     // device memory with the seed, or null
   const uint8_t* key_mask;         // [batch, keys], 0: nobody attends to the key; null: no mask
   bool causal;
+  int64_t window;  // causal: a query sees the last so many of its keys; 0: all
   DType dtype;
   DType compute;  // what products and softmax are formed in: compute_dtype(dtype), or f64 for f32
 };
+
+/// The first key that the query at position `position` of the keys may see.
+constexpr int64_t first_key_of(const AttentionShape& s, int64_t position) {
+  return s.window > 0 && position >= s.window ? position - s.window + 1 : 0;
+}
 
 struct AttentionForward {
   AttentionShape shape;

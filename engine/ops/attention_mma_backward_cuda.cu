@@ -51,11 +51,12 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
   const int shift = int(s.keys - s.queries);
   const int64_t first =
       s.causal && k0 > shift ? (k0 - shift) / kQueries * kQueries : 0;  // queries before see none of it
+  const int64_t last = kExtras ? end_of_queries(s, k0 + kTileRows - 1) : s.queries;
   fetch(shared.k, row_of<T>(a.k, batch, 0, kv_head, D), a.k.row_stride, k0, s.keys);
   fetch(shared.v, row_of<T>(a.v, batch, 0, kv_head, D), a.v.row_stride, k0, s.keys);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
-    for (int64_t q0 = first; q0 < s.queries; q0 += kQueries) {
+    for (int64_t q0 = first; q0 < last; q0 += kQueries) {
       __syncthreads();  // the last tile has been read by all
       fetch(shared.q, row_of<T>(a.q, batch, 0, head, D), a.q.row_stride, q0, s.queries);
       fetch(shared.dout, dout_of<T>(a, batch, head), s.heads * D, q0, s.queries);
@@ -86,7 +87,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
           p[n][e] = exp2_fast(z.value - lse);
           if (key >= s.keys || query >= s.queries || (s.causal && key > shift + query)) p[n][e] = 0;
           float kept = 1;
-          if (kExtras && p[n][e] != 0 && (s.key_mask || s.dropout > 0)) {
+          if (kExtras && p[n][e] != 0 && (s.key_mask || s.dropout > 0 || s.window > 0)) {
             const Visible v = visible_of(s, (batch * s.heads + head) * s.queries + query);
             if (!sees(s, v, key)) p[n][e] = 0;
             kept = weight_factor<float>(s, v, key);
@@ -132,6 +133,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
   const int64_t kv_head = head / (s.heads / s.kv_heads), shift = s.keys - s.queries;
   const Global<const T> k = row_of<T>(a.k, batch, 0, kv_head, D), v = row_of<T>(a.v, batch, 0, kv_head, D);
   const int64_t end = s.causal && shift + q0 + kTileRows < s.keys ? shift + q0 + kTileRows : s.keys;
+  const int64_t begin = kExtras ? first_key_of(s, shift + q0) / kKeys * kKeys : 0;
   fetch(shared.q, row_of<T>(a.q, batch, 0, head, D), a.q.row_stride, q0, s.queries);
   fetch(shared.dout, dout_of<T>(a, batch, head), s.heads * D, q0, s.queries);
   Visible rows[2];
@@ -147,7 +149,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
     sums[h] = float(d);
   }
   float dq[D / 8][4] = {};
-  for (int64_t k0 = 0; k0 < end; k0 += kKeys) {
+  for (int64_t k0 = begin; k0 < end; k0 += kKeys) {
     __syncthreads();  // the last tile has been read by all
     fetch(shared.k, k, a.k.row_stride, k0, s.keys);
     fetch(shared.v, v, a.v.row_stride, k0, s.keys);

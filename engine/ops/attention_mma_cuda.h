@@ -131,15 +131,17 @@ GPU_INLINE void store_rows(const Global<T>& out, int64_t row_stride, int64_t row
   }
 }
 
-/// A score in units of log 2, as exp2 wants it, and the derivative of the cap. (Caps, masks and dropout are
-/// extras: kernels without them keep their registers for more blocks.)
+/// A score in units of log 2, as exp2 wants it, and the derivative of the cap. (Caps, masks, windows and
+/// dropout are extras: kernels without them keep their registers for more blocks.)
 template <bool kExtras>
 GPU_INLINE Score<float> scaled_score(const AttentionShape& s, float product) {
   if (!kExtras || s.softcap <= 0) return {product * (float(s.scale) * kLog2e), 1};
   const Score<float> c = capped(s, product * float(s.scale));
   return {c.value * kLog2e, c.slope};
 }
-inline bool has_extras(const AttentionShape& s) { return s.softcap > 0 || s.key_mask || s.dropout > 0; }
+inline bool has_extras(const AttentionShape& s) {
+  return s.softcap > 0 || s.key_mask || s.dropout > 0 || s.window > 0;
+}
 
 /// Whether a query sees a key.
 template <bool kExtras>

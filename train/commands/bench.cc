@@ -198,7 +198,7 @@ int bench_ladder(int argc, char** argv) {
        common_flags[2]},
       "docs/07-kernels-cpu.md climbs it. Ceiling: multiply-adds in registers on as many threads.\n"};
   const Arguments args(usage, argc, argv);
-  apply_threads(args);
+  apply_given_threads(args);
   print(engine::bench_ladder(args.positional(0), {.repeats = int(args.integer("repeats", 1, 10000))}),
         args.on("json"));
   return 0;
