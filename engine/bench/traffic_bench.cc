@@ -55,6 +55,7 @@ TrafficCount count_of(const std::string& name, const standin::Traffic& t, double
           .dram_read = double(t.dram_read),
           .dram_write = double(t.dram_write),
           .asked = double(t.read_bytes + t.write_bytes),
+          .sector_bytes = 32.0 * double(t.read_sectors + t.write_sectors),
           .sector_factor = t.sector_factor(),
           .conflict_factor = t.conflict_factor(),
           .matrix_flop = double(t.matrix_flop),
@@ -303,7 +304,7 @@ std::vector<TrafficCount> count_ops(const std::string& op) {
   return out;
 }
 
-std::vector<TrafficCount> count_traffic(const std::function<std::function<void()>()>& prepare) {
+std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>& prepare) {
   const Counting counting;
   const std::function<void()> f = prepare();
   memory_of(kDevice).synchronize();
@@ -311,10 +312,16 @@ std::vector<TrafficCount> count_traffic(const std::function<std::function<void()
   f();
   memory_of(kDevice).synchronize();
   std::vector<TrafficCount> out;
-  for (const standin::LaunchTraffic& l : standin::traffic_by_launch())
+  for (const standin::LaunchTraffic& l : standin::traffic_in_order())
     out.push_back(count_of(join_text(path_of(l.launched.file), ":", l.launched.line), l.traffic,
                            standin::predicted_seconds(l.traffic)));
   return out;
+}
+
+double predicted_seconds(const TrafficCount& launch) {
+  const standin::Card card;
+  return std::max({(launch.dram_read + launch.dram_write) / card.dram, launch.sector_bytes / card.l2,
+                   launch.matrix_flop / card.matrix, launch.other_flop / card.other});
 }
 
 double seconds_of_products(double flop) { return flop / standin::Card().matrix; }
@@ -327,9 +334,10 @@ namespace engine {
 std::vector<TrafficCount> count_ops(const std::string&) {
   fail("--traffic: this build has no stand-in to count on");
 }
-std::vector<TrafficCount> count_traffic(const std::function<std::function<void()>()>&) {
+std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>&) {
   fail("--traffic: this build has no stand-in to count on");
 }
+double predicted_seconds(const TrafficCount&) { return 0; }
 double seconds_of_products(double) { return 0; }
 
 }  // namespace engine
