@@ -191,6 +191,14 @@ const std::vector<Row>& rows() {
        [](const Tensors& x) {
          return Tensors{norm(x[0], {.kind = NormKind::rms, .weight = x[1], .groups = kHeads}, b16)};
        }},
+      {"norm_rope",
+       [] {
+         return Tensors{normals({kRows / kContext, kContext, kWidth}, b16), normals({kWidth / kHeads}, f32)};
+       },
+       [](const Tensors& x) {
+         const NormArguments per_head{.kind = NormKind::rms, .weight = x[1], .groups = kHeads};
+         return Tensors{norm_rope(x[0], per_head, kHeads, plain_rope_angles(kWidth / kHeads, 1e4), 0, b16)};
+       }},
       {"head_scale",
        [] {
          return Tensors{normals({kRows, kWidth}, b16), normals({kHeads}, f32)};
@@ -219,6 +227,17 @@ const std::vector<Row>& rows() {
          return Tensors{attention(x[0], x[1], x[2], {.heads = kHeads, .kv_heads = kHeads, .causal = true})};
        },
        kSecondPass},
+      {"attention_gain",
+       [] {
+         Tensors x = heads();
+         x.push_back(normals({kHeads}, f32));
+         return x;
+       },
+       [](const Tensors& x) {
+         return Tensors{attention(
+             x[0], x[1], x[2], {.heads = kHeads, .kv_heads = kHeads, .causal = true, .gain = x[3]})};
+       },
+       kSecondPass + double(kRows * kHeads) * 2 * 8},
   };
   return table;
 }

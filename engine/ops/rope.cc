@@ -64,8 +64,8 @@ struct RopeNode : NodeOf<RopeNode> {
 
   void backward(Backward& b) override {
     const Tensor dy = b.dy();
-    if (dy.numel() == 0) return;
     const Into dx = b.into_rows(0);
+    if (dy.numel() == 0) return;
     kernel::rope(dy.device(),
                  {dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
                   heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});

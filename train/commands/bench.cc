@@ -218,7 +218,7 @@ int bench_training_step(int argc, char** argv) {
       {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
        {"zero", "0|1", "under a launcher: as parallel.zero", "0"},
        {"against", "PRESET", "time this placement in turn: the ratio of neighbouring steps", ""},
-       {"precision", "f32|bf16", "what products compute in", "f32"},
+       {"precision", "f32|bf16|f16", "what products compute in", "f32"},
        {"batch", "N", "rows of a batch instead of the work's", "0"},
        {"length", "N", "tokens of a row instead of the work's", "0"},
        {"layers", "N", "layers instead of the work's", "0"},
