@@ -272,7 +272,8 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
     x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {rows, config_.width}), scored.rows);
     scored = scored.gathered();
   }
-  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored,
+  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_),
+                                      scored,
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
                                        .vocabulary = options.vocabulary,

@@ -112,8 +112,7 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
   const bool inner = gain_kind_ == HeadGain::inner, joined = inner && !ctx_norm_ && !context.rows;
   Tensor o = context.rows ? attend_rows(q, k, v, context, layer)
                           : attend(q, k, v, cache, context, layer, joined ? use(*gain_) : Tensor());
-  if (inner && !joined)
-    o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
+  if (inner && !joined) o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
   if (ctx_norm_) o = ctx_norm_(o, dtype);
   o = out_(o, {.dtype = wide});  // joins the stream as the product gives it
   if (gain_kind_ == HeadGain::outer) o = engine::head_scale(o, use(*gain_));

@@ -6,7 +6,8 @@
 
 namespace nn {
 Tensor unit(const Tensor& x, int64_t groups) {
-  const Tensor ones = engine::constant({x.size(-1) / groups}, 1, engine::compute_dtype(x.dtype()), x.device());
+  const Tensor ones =
+      engine::constant({x.size(-1) / groups}, 1, engine::compute_dtype(x.dtype()), x.device());
   return engine::norm(x, {.kind = engine::NormKind::l2, .weight = ones, .eps = 1e-30, .groups = groups},
                       x.dtype());
 }

@@ -14,7 +14,8 @@ using models::InputRows, models::Targets;
 namespace {
 
 constexpr size_t kRecorded = 16;  // shapes that are recorded; each holds its memory
-constexpr int64_t kFilled = 64;   // rows whose number is another one in every batch are filled up to a multiple
+constexpr int64_t kFilled =
+    64;  // rows whose number is another one in every batch are filled up to a multiple
 
 /// Calls f with every tensor of a batch, always in one order.
 template <class F>
@@ -57,7 +58,8 @@ void fill_up(engine::ScoredRows& scored) {
 }
 /// Words that fill up go to a row of their own behind the others.
 void fill_up(InputRows::Band& band, int64_t tokens) {
-  const int64_t capacity = capacity_of(band.words.ids.numel(), tokens, band_multiple(tokens)), words = band.words.rows;
+  const int64_t capacity = capacity_of(band.words.ids.numel(), tokens, band_multiple(tokens)),
+                words = band.words.rows;
   band.positions = index_of(filled(band.positions.ids, capacity, int32_t(tokens)), tokens + 1);
   band.words = index_of(filled(band.words.ids, capacity, 0), words);
 }

@@ -101,8 +101,8 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
     g.agreement = exchange_.finish(nats.to_vector(), word);
     if (!g.agreement.troubles.empty()) return g;
     const engine::GradientFactor formed =
-        engine::gradient_factor(loss_scale(), double(g.agreement.scored),
-                                std::sqrt(g.agreement.squares), {.most = options_.clip, .exact = scaler_ != nullptr});
+        engine::gradient_factor(loss_scale(), double(g.agreement.scored), std::sqrt(g.agreement.squares),
+                                {.most = options_.clip, .exact = scaler_ != nullptr});
     g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
   }
   g.scored = g.agreement.scored;

@@ -234,8 +234,8 @@ const std::vector<Row>& rows() {
          return x;
        },
        [](const Tensors& x) {
-         return Tensors{attention(
-             x[0], x[1], x[2], {.heads = kHeads, .kv_heads = kHeads, .causal = true, .gain = x[3]})};
+         return Tensors{attention(x[0], x[1], x[2],
+                                  {.heads = kHeads, .kv_heads = kHeads, .causal = true, .gain = x[3]})};
        },
        kSecondPass + double(kRows * kHeads) * 2 * 8},
   };

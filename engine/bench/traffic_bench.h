@@ -28,9 +28,9 @@ struct TrafficCount {
 /// op, or this build has no stand-in.
 std::vector<TrafficCount> count_ops(const std::string& op = {});
 
-/// What the function that `prepare` returns asks of the device cuda_host, launch by launch in order, each by the
-/// name of its line. (Memory has to be taken while counting is on; what `prepare` itself does is not counted.)
-/// Error: this build has no stand-in.
+/// What the function that `prepare` returns asks of the device cuda_host, launch by launch in order, each by
+/// the name of its line. (Memory has to be taken while counting is on; what `prepare` itself does is not
+/// counted.) Error: this build has no stand-in.
 std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>& prepare);
 /// Seconds that an H100 takes at least for the bytes and operations of one launch: a prediction.
 double predicted_seconds(const TrafficCount& launch);

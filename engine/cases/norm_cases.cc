@@ -90,31 +90,31 @@ void add_turned_norms(std::vector<OpCase>& cases) {
     std::vector<CaseInput> inputs = {{"x", s.shape}};
     append_parameters(s, inputs);
     const int64_t n = s.shape[2] / heads, half = n / 2;
-    cases.push_back(
-        {.op = "norm_rope",
-         .node = "norm",
-         .detail = join_text(describe(s), ", ", heads, " heads from ", offset),
-         .inputs = inputs,
-         .run =
-             [=](const auto& t) {
-               return std::vector{
-                   norm_rope(t[0], arguments(s, t, 1), heads, plain_rope_angles(n, 1e4), offset, t[0].dtype())};
-             },
-         .reference =
-             [=](const auto& t) {
-               const HostTensor x = normalised(s, t[0], t, 1);
-               HostTensor y(x.shape);
-               for (int64_t r = 0; r < s.shape[0] * s.shape[1]; ++r)
-                 for (int64_t j = 0; j < s.shape[2]; ++j) {
-                   const int64_t c = j % n, i = c % half;
-                   const double angle =
-                       double(offset + r % s.shape[1]) * std::pow(1e4, -2.0 * double(i) / double(n));
-                   y.row(r)[j] = x.row(r)[j] * std::cos(angle) +
-                                 (c < half ? -x.row(r)[j + half] : x.row(r)[j - half]) * std::sin(angle);
-                 }
-               return std::vector{y};
-             },
-         .reduction = 2 * s.shape.numel()});
+    cases.push_back({.op = "norm_rope",
+                     .node = "norm",
+                     .detail = join_text(describe(s), ", ", heads, " heads from ", offset),
+                     .inputs = inputs,
+                     .run =
+                         [=](const auto& t) {
+                           return std::vector{norm_rope(t[0], arguments(s, t, 1), heads,
+                                                        plain_rope_angles(n, 1e4), offset, t[0].dtype())};
+                         },
+                     .reference =
+                         [=](const auto& t) {
+                           const HostTensor x = normalised(s, t[0], t, 1);
+                           HostTensor y(x.shape);
+                           for (int64_t r = 0; r < s.shape[0] * s.shape[1]; ++r)
+                             for (int64_t j = 0; j < s.shape[2]; ++j) {
+                               const int64_t c = j % n, i = c % half;
+                               const double angle = double(offset + r % s.shape[1]) *
+                                                    std::pow(1e4, -2.0 * double(i) / double(n));
+                               y.row(r)[j] =
+                                   x.row(r)[j] * std::cos(angle) +
+                                   (c < half ? -x.row(r)[j + half] : x.row(r)[j - half]) * std::sin(angle);
+                             }
+                           return std::vector{y};
+                         },
+                     .reduction = 2 * s.shape.numel()});
     if (s.kind == NormKind::dyt)
       cases.back().low_precision_factor = 60, cases.back().reason = "dalpha sums 1 - tanh^2 with both signs";
   }

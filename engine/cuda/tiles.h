@@ -1,8 +1,8 @@
 // Tiles of matrices in shared memory, as ldmatrix reads them. Read first: gpu.h, host/matrix.h (fragments).
 // Included by kernel files.
 //
-// A tile is some rows of a matrix, in chunks of 16 bytes. Where chunk c of row r stands is swizzled, so that the
-// eight rows that ldmatrix reads together lie in eight different bank groups.
+// A tile is some rows of a matrix, in chunks of 16 bytes. Where chunk c of row r stands is swizzled, so that
+// the eight rows that ldmatrix reads together lie in eight different bank groups.
 #pragma once
 
 #include "engine/cuda/vectors.h"

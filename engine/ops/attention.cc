@@ -14,7 +14,8 @@ namespace {
 AttentionRows rows_of(const Tensor& x) { return {x.raw(), x.stride(0), x.stride(1)}; }
 
 //   ds = p (dp - D),  dp = z dO v^T,  D = sum dO o;   dq = scale ds k   dk = scale ds^T q   dv = (p z)^T dO
-// Of o' = g o, with its gradient dO': the same with dO = g dO', and D = sum dO' o'; dg = sum over rows of dO' o.
+// Of o' = g o, with its gradient dO': the same with dO = g dO', and D = sum dO' o'; dg = sum over rows of dO'
+// o.
 struct AttentionNode : NodeOf<AttentionNode> {
   static constexpr const char* kName = "attention";
   Saved q, k, v, out, lse, key_mask, gain;
@@ -85,8 +86,8 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
   check(o.dropout >= 0 && o.dropout < 1, "attention: dropout must be in [0, 1), got ", o.dropout);
   check(o.dropout == 0 || o.rng, "attention: dropout ", o.dropout, " needs an rng");
   check(!o.gain.defined() || (o.gain.shape() == Shape{o.heads} && o.gain.dtype() == compute_dtype(q.dtype())),
-        "attention: the gain of ", o.heads, " heads of ", q.dtype(), " must be ", compute_dtype(q.dtype()), " [",
-        o.heads, "]", o.gain.defined() ? join_text(", got ", o.gain.dtype(), " ", o.gain.shape()) : "");
+        "attention: the gain of ", o.heads, " heads of ", q.dtype(), " must be ", compute_dtype(q.dtype()),
+        " [", o.heads, "]", o.gain.defined() ? join_text(", got ", o.gain.dtype(), " ", o.gain.shape()) : "");
   if (!o.key_mask.defined()) return;
   check(o.key_mask.dtype() == DType::u8 && o.key_mask.shape() == Shape{k.size(0), k.size(1)},
         "attention: key_mask must be u8 [", k.size(0), ", ", k.size(1), "], got ", o.key_mask.dtype(), " ",

@@ -23,8 +23,8 @@ struct AttentionOptions {
   /// u8 [B, S]: 0 marks keys that nobody attends to. A row that sees no key at all (padding) attends to its
   /// own position.
   Tensor key_mask;
-  /// [heads] in the compute dtype, or undefined: o times a gain for each head, as head_scale() gives it; on a GPU
-  /// in the last multiplication of o.
+  /// [heads] in the compute dtype, or undefined: o times a gain for each head, as head_scale() gives it; on a
+  /// GPU in the last multiplication of o.
   Tensor gain = {};
 };
 

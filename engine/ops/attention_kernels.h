@@ -30,7 +30,8 @@ struct AttentionForward {
   void* out;   // [batch, queries, heads * n]
   void* wide;  // the same before it is rounded, shape.compute; null: not wanted
   void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, shape.compute; null: not wanted
-  const void* gain;  // on a GPU: [heads] in the compute dtype of `dtype`, times which a head's out is; null: 1
+  const void*
+      gain;  // on a GPU: [heads] in the compute dtype of `dtype`, times which a head's out is; null: 1
 };
 
 struct AttentionGradient {

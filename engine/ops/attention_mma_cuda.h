@@ -1,8 +1,8 @@
 // Tiles and fragments of attention on tensor cores. Read first: attention_cuda.h, engine/cuda/tiles.h.
 //
 // A tile is some rows of a head. A warp owns 16 rows of one tile; it meets another tile row by row
-// (rows_by_rows: scores) or adds up its rows by weights (weigh: outputs). Accumulators of a product are laid out
-// as the left operand of the next one, so weights go from one to the other in registers.
+// (rows_by_rows: scores) or adds up its rows by weights (weigh: outputs). Accumulators of a product are laid
+// out as the left operand of the next one, so weights go from one to the other in registers.
 #pragma once
 
 #include "engine/cuda/tiles.h"

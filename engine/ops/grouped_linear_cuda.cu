@@ -1,5 +1,5 @@
-// Read first: grouped_linear_kernels.h, product_tiles_cuda.h. Which rows a group has is read where the product runs:
-// a grid for the most tiles that any routing needs, whose blocks look up theirs.
+// Read first: grouped_linear_kernels.h, product_tiles_cuda.h. Which rows a group has is read where the
+// product runs: a grid for the most tiles that any routing needs, whose blocks look up theirs.
 #include "engine/ops/grouped_linear_kernels.h"
 #include "engine/ops/product_tiles_cuda.h"
 
@@ -30,11 +30,11 @@ __global__ void __launch_bounds__(Way::kThreads, Way::kBlocks) grouped_product_k
   const Rows rows = rows_of(a.offsets, a.groups, blockIdx.y, Way::kTile);
   if (rows.first == rows.end) return;  // the whole block
   const Side<T> x{global(static_cast<const T*>(a.x)), a.k, rows.end, a.k};
-  const Side<T> w{global(static_cast<const T*>(a.weight)) + rows.group * a.n * a.k, kAlong ? a.k : a.n, a.n, a.k};
-  Way::template form<true, kAlong>(s, x, rows.first, w, int64_t(blockIdx.x) * Way::kTile, 0,
-                                   [&](int64_t i, int64_t n, const auto& v) {
-                                     store_any(a.y, a.y_dtype, i * a.n + n, v, a.accumulate);
-                                   });
+  const Side<T> w{global(static_cast<const T*>(a.weight)) + rows.group * a.n * a.k, kAlong ? a.k : a.n, a.n,
+                  a.k};
+  Way::template form<true, kAlong>(
+      s, x, rows.first, w, int64_t(blockIdx.x) * Way::kTile, 0,
+      [&](int64_t i, int64_t n, const auto& v) { store_any(a.y, a.y_dtype, i * a.n + n, v, a.accumulate); });
 }
 
 template <class Way>
@@ -45,10 +45,11 @@ __global__ void __launch_bounds__(Way::kThreads, Way::kBlocks) grouped_gradient_
   const int32_t first = global(a.offsets)[group], end = global(a.offsets)[group + 1];
   const Side<T> dy{global(static_cast<const T*>(a.dy)), a.n, a.n, end};
   const Side<T> x{global(static_cast<const T*>(a.x)), a.k, a.k, end};
-  Way::template form<false, false>(s, dy, int64_t(blockIdx.y) * Way::kTile, x, int64_t(blockIdx.x) * Way::kTile,
-                                   first, [&](int64_t n, int64_t k, const auto& v) {
-                                     store_any(a.dw, a.dw_dtype, (group * a.n + n) * a.k + k, v, a.accumulate);
-                                   });
+  Way::template form<false, false>(
+      s, dy, int64_t(blockIdx.y) * Way::kTile, x, int64_t(blockIdx.x) * Way::kTile, first,
+      [&](int64_t n, int64_t k, const auto& v) {
+        store_any(a.dw, a.dw_dtype, (group * a.n + n) * a.k + k, v, a.accumulate);
+      });
 }
 
 /// f(Way): on tensor cores where operands are in 16 bits and in whole chunks.
@@ -71,8 +72,8 @@ void grouped_product(const GroupedProduct& a) {
     const dim3 grid(tiles_of(a.n, Way::kTile), tiles_of(a.rows, Way::kTile) + unsigned(a.groups));
     const auto run = [&](auto along) {
       constexpr bool kAlong = decltype(along)::value;
-      launch<typename Way::template Shared<true, kAlong>>(grouped_product_kernel<Way, kAlong>, grid, Way::kThreads,
-                                                          current_stream(), a);
+      launch<typename Way::template Shared<true, kAlong>>(grouped_product_kernel<Way, kAlong>, grid,
+                                                          Way::kThreads, current_stream(), a);
     };
     a.transposed ? run(std::true_type()) : run(std::false_type());
   });

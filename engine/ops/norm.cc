@@ -138,9 +138,7 @@ void backward_into_inputs(Backward& b, const SavedJoin& join, const Shape& shape
 struct NormNode : NodeOf<NormNode> {
   static constexpr const char* kName = "norm";
   SavedNorm norm;
-  auto saved() {
-    return std::tie(norm.x, norm.weight, norm.alpha, norm.mean, norm.rstd, norm.cos, norm.sin);
-  }
+  auto saved() { return std::tie(norm.x, norm.weight, norm.alpha, norm.mean, norm.rstd, norm.cos, norm.sin); }
 
   void backward(Backward& b) override {
     Partials partials(b, norm.kernel.rows, norm.weight.get().dtype());
@@ -274,8 +272,8 @@ struct NormCall {
   RopeTable table;  // where it turns
   NormForward forward;
 
-  NormCall(const Tensor& x, const NormArguments& n, DType dtype, const RopeTable& turns = {}, int64_t heads = 1,
-           DType turned = DType::f32)
+  NormCall(const Tensor& x, const NormArguments& n, DType dtype, const RopeTable& turns = {},
+           int64_t heads = 1, DType turned = DType::f32)
       : weight(contiguous(n.weight)),
         bias(contiguous_if_defined(n.bias)),
         alpha(contiguous_if_defined(n.alpha)),
@@ -288,28 +286,30 @@ struct NormCall {
       if (n.kind == NormKind::ln) mean = x.like({rows * n.groups}, statistics);
     }
     const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
-    forward = {.x = x.raw(),
-               .y = y.raw(),
-               .weight = weight.raw(),
-               .bias = raw(bias),
-               .alpha = raw(alpha),
-               .mean = raw(mean),
-               .rstd = raw(rstd),
-               .rows = rows,
-               .groups = n.groups,
-               .n = x.size(-1) / n.groups,
-               .x_stride = x.row_stride(),
-               .x_dtype = x.dtype(),
-               .y_dtype = dtype,
-               .kind = n.kind,
-               .activation = n.activation,
-               .eps = n.eps,
-               .gain_offset = n.gain_offset,
-               .wide = is_wide_row_op(x.device(), x.numel()),
-               .turn = {raw(table.cos), raw(table.sin), x.rank() == 3 ? x.size(1) : 1, x.size(-1) / heads, turned}};
+    forward = {
+        .x = x.raw(),
+        .y = y.raw(),
+        .weight = weight.raw(),
+        .bias = raw(bias),
+        .alpha = raw(alpha),
+        .mean = raw(mean),
+        .rstd = raw(rstd),
+        .rows = rows,
+        .groups = n.groups,
+        .n = x.size(-1) / n.groups,
+        .x_stride = x.row_stride(),
+        .x_dtype = x.dtype(),
+        .y_dtype = dtype,
+        .kind = n.kind,
+        .activation = n.activation,
+        .eps = n.eps,
+        .gain_offset = n.gain_offset,
+        .wide = is_wide_row_op(x.device(), x.numel()),
+        .turn = {raw(table.cos), raw(table.sin), x.rank() == 3 ? x.size(1) : 1, x.size(-1) / heads, turned}};
   }
   void save(SavedNorm& s, const Tensor& x) const {
-    s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha, s.cos = table.cos, s.sin = table.sin;
+    s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha, s.cos = table.cos,
+    s.sin = table.sin;
     s.kernel = {.rows = forward.rows,
                 .groups = forward.groups,
                 .n = forward.n,

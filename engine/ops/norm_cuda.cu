@@ -131,7 +131,8 @@ void norm_forward(const NormForward& a) {
         const auto run = [&](auto kernel) {
           launch<TeamShared>(kernel, team_blocks(kTeam, a.rows * a.groups), kTeamBlock, current_stream(), a);
         };
-        if constexpr (std::is_same_v<W, double>)  // what turns is written in the compute dtype, so never in 16 bits
+        if constexpr (std::is_same_v<W, double>)  // what turns is written in the compute dtype, so never in
+                                                  // 16 bits
           if (a.turn.cos) return run(norm_kernel<C, W, N, kTeam, true>);
         run(norm_kernel<C, W, N, kTeam, false>);
       });

@@ -20,8 +20,9 @@ constexpr DType norm_statistics(DType x, DType y) {
   return narrow(x) && narrow(y) ? DType::f32 : DType::f64;
 }
 
-/// On a GPU what a norm gives may turn by position on its way (rope.h), in heads of n channels: it is rounded to
-/// the compute dtype, turned, and written in `dtype`. The gradient comes in that dtype and is turned back first.
+/// On a GPU what a norm gives may turn by position on its way (rope.h), in heads of n channels: it is rounded
+/// to the compute dtype, turned, and written in `dtype`. The gradient comes in that dtype and is turned back
+/// first.
 struct NormTurn {
   const void *cos, *sin;  // [time, n / 2] in the compute dtype; null: nothing turns
   int64_t time, n;

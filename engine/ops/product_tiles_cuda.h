@@ -1,5 +1,5 @@
-// How a block forms a tile of sums, c[i, j] = sum over p of a[i, p] b[j, p]: by multiply-adds, for any size and
-// dtype, or on tensor cores. Read first: engine/cuda/tiles.h. Included by kernel files.
+// How a block forms a tile of sums, c[i, j] = sum over p of a[i, p] b[j, p]: by multiply-adds, for any size
+// and dtype, or on tensor cores. Read first: engine/cuda/tiles.h. Included by kernel files.
 #pragma once
 
 #include "engine/cuda/tiles.h"
@@ -30,7 +30,8 @@ struct MultiplyAdds {
 
   /// Neighbouring threads read neighbouring elements.
   template <bool kAlong>
-  static GPU_INLINE void fetch(SharedArray<C, kTile * kRow>& to, const Side<T>& side, int64_t first, int64_t p) {
+  static GPU_INLINE void fetch(SharedArray<C, kTile * kRow>& to, const Side<T>& side, int64_t first,
+                               int64_t p) {
 #pragma unroll
     for (int j = 0; j < kSums; ++j) {
       const int i = kAlong ? row(j) : column(), q = kAlong ? column() : row(j);
@@ -71,13 +72,14 @@ struct MultiplyAdds {
   }
 };
 
-/// Tiles of 128 x 128 in 16 bits, 64 x 32 of them a warp. Operands come 32 inner steps at a time, by asynchronous
-/// copies that run two ahead. Needs whole chunks of 8: aligned bases, strides and contiguous axes.
+/// Tiles of 128 x 128 in 16 bits, 64 x 32 of them a warp. Operands come 32 inner steps at a time, by
+/// asynchronous copies that run two ahead. Needs whole chunks of 8: aligned bases, strides and contiguous
+/// axes.
 template <class T>
 struct TensorCores {
   using Element = T;
   static constexpr int kThreads = 256, kTile = 128, kStep = 32, kStages = 3;
-  static constexpr int kBlocks = 2;  // of a multiprocessor: 128 registers are enough
+  static constexpr int kBlocks = 2;                // of a multiprocessor: 128 registers are enough
   static constexpr int kRows = 64, kColumns = 32;  // of a warp
   template <bool kAlong>
   using Part = std::conditional_t<kAlong, Tile<T, kStep, kTile>, Tile<T, kTile, kStep>>;
@@ -115,7 +117,8 @@ struct TensorCores {
   template <bool kAlong>
   static GPU_INLINE void load_right(uint32_t (&f)[4], Part<kAlong>& b, int column, int kk, int lane) {
     if constexpr (kAlong)
-      ldmatrix_x4(f, b.x.at(place<kStep>(column + (lane & 7) + ((lane >> 4) << 3), kk * 2 + ((lane >> 3) & 1))));
+      ldmatrix_x4(f,
+                  b.x.at(place<kStep>(column + (lane & 7) + ((lane >> 4) << 3), kk * 2 + ((lane >> 3) & 1))));
     else
       ldmatrix_x4_trans(f, b.x.at(place<kTile>(kk * 16 + (lane & 15), column / 8 + (lane >> 4))));
   }

@@ -22,7 +22,8 @@ struct RopeAngles {
 /// theta^(-2i/n) for a head of n channels.
 RopeAngles plain_rope_angles(int64_t n, double theta);
 
-/// Cosines and sines [positions, n / 2] of positions from `first` on, times the amplitude, computed in double.
+/// Cosines and sines [positions, n / 2] of positions from `first` on, times the amplitude, computed in
+/// double.
 struct RopeTable {
   Tensor cos, sin;
 };

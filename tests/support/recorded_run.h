@@ -61,8 +61,9 @@ inline MicroBatch recorded_batch(const models::ModelConfig& config, uint64_t see
     batch.scored = rows;
     labels.resize(size_t(rows));
     for (int32_t& label : labels) label = int32_t(rng.below(uint64_t(config.classes)));
-    batch.labels = config.classes == 1 ? models::targets(config, Tensor::from({0.5, -1, 2}, {rows}, DType::f32))
-                                       : models::targets(config, Tensor::from_ids(labels, {rows}));
+    batch.labels = config.classes == 1
+                       ? models::targets(config, Tensor::from({0.5, -1, 2}, {rows}, DType::f32))
+                       : models::targets(config, Tensor::from_ids(labels, {rows}));
     return batch;
   }
   batch.labels =

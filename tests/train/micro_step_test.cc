@@ -14,8 +14,8 @@ namespace {
 const RecordedModel clm, mlm{models::Objective::mlm};
 
 void same_as_recorded(const RecordedModel& model, DType dtype, UpdateOptions o = recorded_options) {
-  INFO(dtype << ", objective " << int(model.objective) << ", " << model.norms << ", " << model.experts << " experts, "
-             << model.classes << " classes");
+  INFO(dtype << ", objective " << int(model.objective) << ", " << model.norms << ", " << model.experts
+             << " experts, " << model.classes << " classes");
   const RecordedRun eager(model, dtype, Device::cuda_host, o);
   o.graphs = o.check_graphs = true;
   const RecordedRun recorded(model, dtype, Device::cuda_host, o);
@@ -47,8 +47,7 @@ TEST_CASE("steps on the sphere, of experts, of an adaptive vocabulary and of cla
 }
 TEST_CASE("a replayed micro-step is the step in 16 bits and in f64, and where layers are computed again",
           "[medium]") {
-  for (const DType dtype : {DType::bf16, DType::f16, DType::f64})
-    same_as_recorded(clm, dtype);
+  for (const DType dtype : {DType::bf16, DType::f16, DType::f64}) same_as_recorded(clm, dtype);
   UpdateOptions again = recorded_options;
   again.checkpointing = true;
   same_as_recorded(clm, DType::f32, again);

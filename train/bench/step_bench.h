@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/bench/result.h"
-#include "engine/core/device.h"
 #include "engine/comm/communicator.h"
+#include "engine/core/device.h"
 #include "engine/core/dtype.h"
 #include "models/config.h"
 

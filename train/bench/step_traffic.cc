@@ -50,7 +50,8 @@ class Terms {
       for (size_t j = 0; j < n_; ++j) a[p][j] /= pivot, inverse_[p][j] /= pivot;
       for (size_t i = 0; i < n_; ++i) {
         const double by = i == p ? 0 : a[i][p];
-        for (size_t j = 0; j < n_ && by != 0; ++j) a[i][j] -= by * a[p][j], inverse_[i][j] -= by * inverse_[p][j];
+        for (size_t j = 0; j < n_ && by != 0; ++j)
+          a[i][j] -= by * a[p][j], inverse_[i][j] -= by * inverse_[p][j];
       }
     }
   }
@@ -73,8 +74,10 @@ double at(const std::vector<double>& factors, const std::vector<double>& terms) 
   return std::max(sum, 0.0);
 }
 
-std::vector<TrafficCount> count_once(StepWork work, const StepOptions& options, const Sizes& sizes, int64_t layers) {
-  work.rows = sizes.rows, work.length = sizes.length, work.vocabulary = sizes.vocabulary, work.layers = layers;
+std::vector<TrafficCount> count_once(StepWork work, const StepOptions& options, const Sizes& sizes,
+                                     int64_t layers) {
+  work.rows = sizes.rows, work.length = sizes.length, work.vocabulary = sizes.vocabulary,
+  work.layers = layers;
   engine::Rng rng{1};
   const MicroBatch batch = random_batch(work, config_of(work, options.norms), rng, sizes.scored);
   nn::Precision precision = nn::Precision::of(options.precision);
@@ -96,7 +99,7 @@ int64_t scored_rows(const StepWork& work) {
 std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptions& options, int64_t layers) {
   const bool masked = work.objective == Objective::mlm;
   const int64_t t = kLength, v = kVocabulary, m = kScored;
-  std::vector<Sizes> small = {{1, t, v, m},         {2, t, v, m},         {1, 2 * t, v, m},
+  std::vector<Sizes> small = {{1, t, v, m},     {2, t, v, m},     {1, 2 * t, v, m},
                               {2, 2 * t, v, m}, {1, t, 2 * v, m}, {2, t, 2 * v, 2 * m}};
   if (masked) small.push_back({1, t, v, 2 * m});
   if (!masked)
@@ -107,7 +110,8 @@ std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptio
     terms.push_back(s.terms(masked));
     counts.push_back(count_once(work, options, s, layers));
     bool same = counts.back().size() == counts.front().size();
-    for (size_t i = 0; same && i < counts.back().size(); ++i) same = counts.back()[i].name == counts.front()[i].name;
+    for (size_t i = 0; same && i < counts.back().size(); ++i)
+      same = counts.back()[i].name == counts.front()[i].name;
     engine::check(same, "bench: steps of other sizes launch other kernels, so none follows from them");
   }
   const Terms solve(terms);
@@ -126,11 +130,13 @@ std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptio
                       factors_of(&TrafficCount::other_flop)[of_head] > 0.5;
     const int64_t times = head ? chunks : 1;
     std::vector<double> sizes = whole.terms(masked);
-    for (const size_t k : masked ? std::vector<size_t>{5, 6} : std::vector<size_t>{2, 3, 5}) sizes[k] /= double(times);
+    for (const size_t k : masked ? std::vector<size_t>{5, 6} : std::vector<size_t>{2, 3, 5})
+      sizes[k] /= double(times);
     for (double TrafficCount::*field : kFields) out[i].*field = at(factors_of(field), sizes);
     out[i].launches = 1;
     double more = 0;  // the weight's gradient is read again by every chunk but the first
-    if (head) more = std::max(0.0, factors_of(&TrafficCount::dram_write)[of_vocabulary] * sizes[of_vocabulary]);
+    if (head)
+      more = std::max(0.0, factors_of(&TrafficCount::dram_write)[of_vocabulary] * sizes[of_vocabulary]);
     const double first = engine::predicted_seconds(out[i]);
     TrafficCount later = out[i];
     later.dram_read += more, later.asked += more, later.sector_bytes += more;
@@ -183,9 +189,9 @@ StepTraffic predict_step(const StepWork& work, const StepOptions& options) {
     if (before != one.end()) add(lines[name], before->second, -double(work.layers - 1));
   }
   StepTraffic out = summed(lines, work, options);
-  out.counted = engine::join_text("counted at ", kLength, " to ", 4 * kLength, " tokens, ", kVocabulary, " and ",
-                                  2 * kVocabulary, " words, one and two layers of width ", work.width,
-                                  ", and continued to the work's sizes");
+  out.counted = engine::join_text("counted at ", kLength, " to ", 4 * kLength, " tokens, ", kVocabulary,
+                                  " and ", 2 * kVocabulary, " words, one and two layers of width ",
+                                  work.width, ", and continued to the work's sizes");
   return out;
 }
 

@@ -22,7 +22,8 @@ models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
   return models::checked(c);
 }
 
-MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config, engine::Rng& rng, int64_t scored) {
+MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config, engine::Rng& rng,
+                        int64_t scored) {
   data::Batch batch{.rows = work.rows, .length = work.length};
   const int64_t tokens = work.rows * work.length;
   const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };

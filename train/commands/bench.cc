@@ -260,9 +260,10 @@ int bench_training_step(int argc, char** argv) {
     if (args.on("json")) {
       Json list = Json::array();
       for (const engine::TrafficCount& c : counted.launches) list.push_back(traffic_json(c));
-      const Json out = {
-          {"step", traffic_json(counted.step)}, {"floor_seconds", counted.floor}, {"counted", counted.counted},
-          {"traffic", list}};
+      const Json out = {{"step", traffic_json(counted.step)},
+                        {"floor_seconds", counted.floor},
+                        {"counted", counted.counted},
+                        {"traffic", list}};
       std::printf("%s\n", engine::json_text(out, 1).c_str());
       return 0;
     }

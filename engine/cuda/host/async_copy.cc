@@ -18,8 +18,8 @@ void watch(char* to, int change) {
   for (unsigned i = 0; i < kBytes / 2; ++i) cell[i].copies = uint16_t(cell[i].copies + change);
 }
 
-/// Counts tell instructions apart by the call (count.h): all lanes come through this one, those whose copy is valid
-/// and the others.
+/// Counts tell instructions apart by the call (count.h): all lanes come through this one, those whose copy is
+/// valid and the others.
 [[gnu::noinline]] void fill_begins(char* to, Where where) {
   shared_access(to, kBytes, Access::write, where);
   asm volatile("");  // not a jump

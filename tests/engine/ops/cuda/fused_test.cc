@@ -1,5 +1,5 @@
-// What one kernel does in place of several ops, against those ops on the same device: the same bits where nothing
-// is rounded between them.
+// What one kernel does in place of several ops, against those ops on the same device: the same bits where
+// nothing is rounded between them.
 #include <catch2/catch.hpp>
 #include <functional>
 
@@ -69,18 +69,17 @@ TEST_CASE("cuda: norm and rotation in one kernel give the bits of the two") {
 TEST_CASE("cuda: attention times gains is attention and a head scale, zeros too") {
   for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
     const int64_t heads = 4, n = 32, T = 70;
-    const std::vector<Tensor> inputs = {drawn({2, T, heads * n}, t, 1), drawn({2, T, 2 * n}, t, 2),
-                                        drawn({2, T, 2 * n}, t, 3),
-                                        Tensor::from({1.5, 0, -0.5, 0.25}, {heads}, DType::f32).to(Device::cuda_host)};
+    const std::vector<Tensor> inputs = {
+        drawn({2, T, heads * n}, t, 1), drawn({2, T, 2 * n}, t, 2), drawn({2, T, 2 * n}, t, 3),
+        Tensor::from({1.5, 0, -0.5, 0.25}, {heads}, DType::f32).to(Device::cuda_host)};
     AttentionOptions options{.heads = heads, .kv_heads = 2, .causal = true};
     const Result fused(inputs, [&](const auto& in) {
       AttentionOptions with = options;
       with.gain = in[3];
       return attention(in[0], in[1], in[2], with);
     });
-    const Result composed(inputs, [&](const auto& in) {
-      return head_scale(attention(in[0], in[1], in[2], options), in[3]);
-    });
+    const Result composed(
+        inputs, [&](const auto& in) { return head_scale(attention(in[0], in[1], in[2], options), in[3]); });
     const double rounding = t == DType::f32 ? 2e-6 : t == DType::f16 ? 2e-3 : 1.5e-2;
     INFO(t);
     CHECK(difference(fused.y, composed.y) < rounding);

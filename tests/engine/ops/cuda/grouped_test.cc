@@ -37,7 +37,8 @@ void check_products(const std::vector<int32_t>& begins, int64_t n, int64_t k, DT
   });
   CHECK(y.difference() <= limit);
   on_both(cpu::grouped_product, cuda_host::grouped_product, [&](auto on) {
-    return GroupedProduct{on(dy), on(w), ints(on(offsets)), groups, rows, k, n, on(dx), t, t, false, accumulate};
+    return GroupedProduct{on(dy), on(w), ints(on(offsets)), groups, rows, k, n, on(dx), t,
+                          t,      false, accumulate};
   });
   CHECK(dx.difference() <= limit);
   on_both(cpu::grouped_gradient, cuda_host::grouped_gradient, [&](auto on) {
@@ -101,8 +102,8 @@ TEST_CASE("cuda: groups, matrices and indices that reach beyond memory are caugh
   far.fill([](int64_t i) { return i == 1 ? kRows + 3 : i; });  // the second says three rows too many
   ids.fill([](int64_t i) { return i == 2 ? kRows : i; });
   const auto product = [&](Twin& a, Twin& b, DType t) {
-    cuda_host::grouped_product({a.on(true), b.on(true), ints(far.on(true)), 1, kRows, kWidth, kWidth, y.on(true), t,
-                                DType::bf16, true, false});
+    cuda_host::grouped_product({a.on(true), b.on(true), ints(far.on(true)), 1, kRows, kWidth, kWidth,
+                                y.on(true), t, DType::bf16, true, false});
   };
   CHECK_THAT(complaint([&] { product(x, w, DType::bf16); }),
              Contains("engine/ops/product_tiles_cuda.h:") && Contains("of a block of 160 bytes"));
@@ -118,8 +119,8 @@ TEST_CASE("cuda: groups, matrices and indices that reach beyond memory are caugh
              }),
              Contains("engine/ops/rows_cuda.cu:") && Contains("of a block of 320 bytes"));
   CHECK_THAT(complaint([&] {
-               cuda_host::scatter_rows({odd.on(true), ints(ids.on(true)), ints(far.on(true)), nullptr, y.on(true),
-                                        kRows, kWidth, DType::f32, DType::bf16, 1, false});
+               cuda_host::scatter_rows({odd.on(true), ints(ids.on(true)), ints(far.on(true)), nullptr,
+                                        y.on(true), kRows, kWidth, DType::f32, DType::bf16, 1, false});
              }),
              Contains("engine/ops/rows_cuda.cu:") && Contains("of a block of"));
 }
