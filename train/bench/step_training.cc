@@ -26,15 +26,18 @@ MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config,
                         int64_t scored) {
   data::Batch batch{.rows = work.rows, .length = work.length};
   const int64_t tokens = work.rows * work.length;
-  const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
+  // Where steps are counted, all ids are different ones: rows of the table that are touched grow evenly then.
+  const auto id = [&](int64_t i) {
+    return int32_t(scored > 0 ? i * 7919 % work.vocabulary : int64_t(rng.uniform() * double(work.vocabulary)));
+  };
   const auto counts = [&](int64_t i) {
     if (work.objective == Objective::clm) return true;
     return scored > 0 ? i * scored / tokens != (i + 1) * scored / tokens : i == 0 || rng.uniform() < kMasked;
   };
   for (int64_t i = 0; i < tokens; ++i) {
     const bool counted = counts(i);
-    batch.ids.push_back(id());
-    batch.labels.push_back(counted ? id() : data::kNotScored);
+    batch.ids.push_back(id(i));
+    batch.labels.push_back(counted ? id(i) : data::kNotScored);
     batch.scored += counted;
   }
   return micro_batch(config, batch, 0);

@@ -8,8 +8,8 @@ namespace train {
 
 models::ModelConfig config_of(const StepWork& work, const std::string& norms);
 
-/// Random ids and labels; a masked LM is scored at every position with probability kMasked, or, unless
-/// `scored` is 0, at so many.
+/// Random ids and labels; a masked LM is scored at every position with probability kMasked. Unless `scored`
+/// is 0: the same ids every time, and a masked LM scored at so many positions.
 constexpr double kMasked = 0.15;
 MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config, engine::Rng& rng,
                         int64_t scored = 0);
