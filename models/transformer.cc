@@ -266,6 +266,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
 
 Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const LossOptions& options) const {
   const Targets labels = targets.to(hidden.device());
+  const Tensor scale = options.scale ? options.scale->loss_scale() : Tensor();
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden, options);
     if (config_.classes > 1) return engine::cross_entropy(z, labels.scored);
@@ -273,7 +274,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
   }
   if (config_.adaptive)
     return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
-                         {options.loss_scale, options.dropout, options.rng});
+                         {options.loss_scale, options.dropout, options.rng, scale});
   Tensor x = hidden;
   engine::ScoredRows scored = labels.scored;
   if (config_.objective == Objective::mlm) {  // only masked rows go through the head (about 15 %)
@@ -286,7 +287,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
                                        .vocabulary = options.vocabulary,
-                                       .scale = options.scale ? options.scale->loss_scale() : Tensor()});
+                                       .scale = scale});
 }
 
 }  // namespace models

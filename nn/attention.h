@@ -32,7 +32,10 @@ class Attention {
 
  private:
   Tensor unit_heads(const Tensor& x, int64_t heads) const;
-  Tensor attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context, int64_t layer) const;
+  Tensor placed(const Tensor& x, const NormLayer& norm, int64_t heads, int64_t past,
+                const Context& context) const;
+  Tensor attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context, int64_t layer,
+                const Tensor& gain) const;
   Tensor attend_rows(const Tensor& q, const Tensor& k, const Tensor& v, const Context& context,
                      int64_t layer) const;
 

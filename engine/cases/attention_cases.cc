@@ -155,6 +155,27 @@ OpCase same_tensor_row(const AttentionCase& c) {
   return op;
 }
 
+/// Each head times its gain.
+OpCase gain_row(const AttentionCase& c) {
+  OpCase op = row(c);
+  op.inputs.insert(op.inputs.begin() + 3, {"gain", {c.heads}, Draw::away});
+  op.inputs[3].parameter = true;
+  op.run = [=](const auto& t) {
+    Rng rng = kDropout;
+    AttentionOptions options = options_of(c, t, rng);
+    options.gain = t[3];
+    return std::vector{attention(t[0], t[1], t[2], options)};
+  };
+  op.reference = [=](const auto& t) {
+    HostTensor y = attention_reference(c, t[0], t[1], t[2], c.masked ? &t[4] : nullptr);
+    for (size_t i = 0; i < y.v.size(); ++i) y.v[i] *= t[3].v[i % size_t(c.heads * c.n) / size_t(c.n)];
+    return std::vector{y};
+  };
+  op.detail += ", gains";
+  op.reduction *= c.batch * c.queries;  // the gain's gradient adds up all rows
+  return op;
+}
+
 }  // namespace
 
 void add_attention_cases(std::vector<OpCase>& cases) {
@@ -190,6 +211,8 @@ void add_attention_cases(std::vector<OpCase>& cases) {
       with_window(3, {"window, one query without a key", 2, 1, 12, 2, 1, 4, true, true, 0, 0, 0, true}),
   };
   for (const AttentionCase& c : rows) cases.push_back(row(c));
+  cases.push_back(gain_row({"causal, grouped", 2, 13, 13, 6, 2, 5, true}));
+  cases.push_back(gain_row({"everything", 1, 66, 69, 2, 1, 3, true, true, 2, 0.3, 0.9}));
   cases.push_back(projection_row({"slices of one projection", 2, 7, 7, 4, 2, 5, true}));
   cases.push_back(same_tensor_row({"q, k and v the same", 2, 7, 7, 2, 2, 3, true}));
 }

@@ -25,6 +25,9 @@ struct AttentionOptions {
   /// u8 [B, S]: 0 marks keys that nobody attends to. A query that sees no key at all (padding) attends to its
   /// own position.
   Tensor key_mask;
+  /// [heads] in the compute dtype, or undefined: o times a gain for each head, as head_scale() gives it; on a
+  /// GPU in the last multiplication of o.
+  Tensor gain = {};
 };
 
 /// q [B, T, heads * n], k and v [B, S, kv_heads * n], each with uniform rows (slices of one projection are

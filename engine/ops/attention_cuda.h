@@ -69,6 +69,14 @@ GPU_INLINE C dot_of(const Global<X>& x, const Global<Y>& y, int64_t n) {
   return sum;
 }
 
+/// What a head's output is multiplied by: gain, in the compute dtype of T.
+template <class T>
+GPU_INLINE Compute<T> gain_of(const void* gain, int64_t head) {
+  Compute<T> g = 1;
+  if (gain) g = global(static_cast<const Compute<T>*>(gain))[head];
+  return g;
+}
+
 template <class C>
 struct Score {
   C value, slope;  // after the cap, and its derivative

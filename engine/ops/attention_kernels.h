@@ -36,6 +36,8 @@ struct AttentionForward {
   void* out;   // [batch, queries, heads * n]
   void* wide;  // the same before it is rounded, shape.compute; null: not wanted
   void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, shape.compute; null: not wanted
+  const void*
+      gain;  // on a GPU: [heads] in the compute dtype of `dtype`, times which a head's out is; null: 1
 };
 
 struct AttentionGradient {
@@ -51,6 +53,9 @@ struct AttentionBackward {
   const void *dout, *lse;
   AttentionGradient dq, dk, dv;
   void* partials;  // attention_scratch() elements of shape.compute; null when that is 0
+  const void* gain;  // as in forward: out and dout are those of the heads times their gains
+  void* dgain;       // [heads], as gain; null: not wanted
+  bool accumulate_dgain;
 };
 
 constexpr int64_t kAttentionQueries = 64;  // rows of queries a task works on

@@ -110,12 +110,13 @@ __global__ void __launch_bounds__(kWarps * 32, 1) attention_fragments_kernel(Att
   }
   cp_async_wait<0>();
 
+  const float gain = gain_of<T>(a.gain, head);
   float factor[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     QueryRow& row = rows[h];
     for (int d = 1; d < 4; d *= 2) row.total += __shfl_xor_sync(kFull, row.total, d);
-    factor[h] = 1.0f / row.total;
+    factor[h] = gain / row.total;
     const int64_t query = q0 + warp * kWarpRows + g + h * 8;
     if (query >= s.queries) continue;
     if (a.lse && t == 0)
