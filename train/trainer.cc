@@ -194,7 +194,8 @@ RunEnd Trainer::run_to_end() {
   SignalGuard signals(leads());
   RunCounters& c = state_.counters;
   const Expectation expected =  // measures the peak, in a few milliseconds
-      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now);
+      expected_run(config_, model_->config(), data_.context, batches_->rows_per_epoch(), Peak::now,
+                   communicator_.size());
   if (config_.device == engine::Device::cpu)
     peak_flops_ = expected.peak_flops;  // of others nobody has measured it
   if (leads()) engine::log_info(expectation_text(expected));

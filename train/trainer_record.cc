@@ -152,7 +152,7 @@ void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
   const Json layers = watched ? statistics_->after_update() : Json();
-  if (watched) shards_->deal_values(/*ngpt=*/false);
+  if (watched) shards_->deal_values();
   if (!leads()) return;
   const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;

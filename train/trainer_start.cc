@@ -77,7 +77,7 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   flops_per_token_ = models::flops_per_token(model_config, data_.context).total();
   restore();
   communicator_.agree([&] {
-    shards_->deal_values(model_config.norms.stream.kind == nn::StreamKind::ngpt);
+    shards_->deal_values();
     if (!leads()) return;
     metrics_ = std::make_unique<MetricsLog>(run_->metrics_path(), state_.counters.step);
     // TensorBoard drops what earlier files have from the first step of this one on.

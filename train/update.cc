@@ -133,8 +133,12 @@ void Update::apply(const Gradients& gradients, double lr, const Tensor& average)
     optimizer_.step(lr, scalars_);
   else
     optimizer_.step(lr, gradients.factor);
-  shards_.publish();
-  models::normalize_ngpt(model_);
+  if (models::is_ngpt(model_.config()))
+    shards_.publish_changed([&](const engine::Parameter& p, const Tensor& value) {
+      models::normalize_ngpt(model_, p, value);
+    });
+  else
+    shards_.publish();
   if (!average.defined()) return;
   for (const nn::Piece& p : shards_.pieces())
     engine::ema_step(average.slice(0, p.at, p.at + p.end - p.begin),

@@ -12,6 +12,7 @@
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
 #include "engine/base/log_rank.h"
+#include "engine/core/side_queue.h"
 
 namespace engine {
 namespace {
@@ -96,6 +97,7 @@ Communicator& world() {
   }
   joined = std::make_unique<Communicator>([path = plugin_path()] { return open_plugin(path); });
   set_log_rank(joined->rank());
+  set_device_place(joined->place().local_rank);
   joined->check_same("build of normlab", build_of_program());
   return *joined;
 }

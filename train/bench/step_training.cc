@@ -53,7 +53,7 @@ Training::Training(const StepWork& work, const std::string& norms, const nn::Pre
       optimizer_(model_.parameters(), {}, shards_.pieces()),
       update_(model_, optimizer_, shards_, nullptr, {.clip = 1}) {
   models::initialise(model_, "", 1);
-  shards_.deal_values(model_.config().norms.stream.kind == nn::StreamKind::ngpt);
+  shards_.deal_values();
 }
 
 StepTimes Training::step(const MicroBatch& batch) {
