@@ -231,8 +231,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) gain_gradients_kernel(BackwardP
   const int64_t head = team.row;
   double sum = 0;
   for (int64_t i = team.rank; i < s.batch * s.queries; i += kTeamBlock) {
-    const double part = global(
-        static_cast<const double*>(plan.gains))[(i / s.queries * s.heads + head) * s.queries + i % s.queries];
+    const double part = global(plan.gains)[(i / s.queries * s.heads + head) * s.queries + i % s.queries];
     sum += part;
   }
   const Compute<T> all[1] = {Compute<T>(team.sum(sum))};
