@@ -22,9 +22,9 @@ MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, 
   const Tensor nats = model.loss(hidden, batch.labels,
                                  {.loss_scale = scale,
                                   .vocabulary = options.vocabulary,
+                                  .scale = memory,
                                   .dropout = options.head_dropout,
-                                  .rng = &rng,
-                                  .scale = memory});
+                                  .rng = &rng});
   // A language model's loss scales its gradients itself, where they are formed (engine/ops/loss.h).
   Tensor total = model.config().objective == models::Objective::classify ? scaled(nats) : nats;
   for (const Tensor& term : auxiliary) total = engine::add(total, scaled(term));

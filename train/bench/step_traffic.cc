@@ -88,6 +88,15 @@ std::vector<TrafficCount> count_once(StepWork work, const StepOptions& options, 
   });
 }
 
+/// Error: they are not launches of the same lines in the same order, so that none follows from another.
+void check_alike(const std::vector<TrafficCount>& a, const std::vector<TrafficCount>& b) {
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const auto name = [i](const auto& launches) { return i < launches.size() ? launches[i].name : "nothing"; };
+    engine::check(name(a) == name(b), "bench: steps of other sizes launch other kernels: launch ", i, " is ", name(a),
+                  " or ", name(b));
+  }
+}
+
 /// Rows of the work's head: of a masked LM as many as a recorded step fills them up to (micro_step.h).
 int64_t scored_rows(const StepWork& work) {
   const int64_t tokens = work.rows * work.length;
@@ -109,10 +118,7 @@ std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptio
   for (const Sizes& s : small) {
     terms.push_back(s.terms(masked));
     counts.push_back(count_once(work, options, s, layers));
-    bool same = counts.back().size() == counts.front().size();
-    for (size_t i = 0; same && i < counts.back().size(); ++i)
-      same = counts.back()[i].name == counts.front()[i].name;
-    engine::check(same, "bench: steps of other sizes launch other kernels, so none follows from them");
+    check_alike(counts.front(), counts.back());
   }
   const Terms solve(terms);
 
