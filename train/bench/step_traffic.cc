@@ -88,6 +88,15 @@ std::vector<TrafficCount> count_once(StepWork work, const StepOptions& options, 
   });
 }
 
+/// Error: they are not launches of the same lines in the same order, so that none follows from another.
+void check_alike(const std::vector<TrafficCount>& a, const std::vector<TrafficCount>& b) {
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const auto name = [i](const auto& launches) { return i < launches.size() ? launches[i].name : "nothing"; };
+    engine::check(name(a) == name(b), "bench: steps of other sizes launch other kernels: launch ", i, " is ", name(a),
+                  " or ", name(b));
+  }
+}
+
 /// Rows of the work's head: of a masked LM as many as a recorded step fills them up to (micro_step.h).
 int64_t scored_rows(const StepWork& work) {
   const int64_t tokens = work.rows * work.length;
@@ -99,9 +108,10 @@ int64_t scored_rows(const StepWork& work) {
 std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptions& options, int64_t layers) {
   const bool masked = work.objective == Objective::mlm;
   const int64_t t = kLength, v = kVocabulary, m = kScored;
-  std::vector<Sizes> small = {{1, t, v, m},     {2, t, v, m},     {1, 2 * t, v, m},
-                              {2, 2 * t, v, m}, {1, t, 2 * v, m}, {2, t, 2 * v, 2 * m}};
-  if (masked) small.push_back({1, t, v, 2 * m});
+  // Two rows at least: what is added to each of them is another kernel's work where there is one.
+  std::vector<Sizes> small = {{2, t, v, m},     {3, t, v, m},     {2, 2 * t, v, m},
+                              {3, 2 * t, v, m}, {2, t, 2 * v, m}, {3, t, 2 * v, 2 * m}};
+  if (masked) small.push_back({2, t, v, 2 * m});
   if (!masked)
     for (Sizes& s : small) s.scored = s.rows * s.length;
   std::vector<std::vector<double>> terms;
@@ -109,10 +119,7 @@ std::vector<TrafficCount> predict_launches(const StepWork& work, const StepOptio
   for (const Sizes& s : small) {
     terms.push_back(s.terms(masked));
     counts.push_back(count_once(work, options, s, layers));
-    bool same = counts.back().size() == counts.front().size();
-    for (size_t i = 0; same && i < counts.back().size(); ++i)
-      same = counts.back()[i].name == counts.front()[i].name;
-    engine::check(same, "bench: steps of other sizes launch other kernels, so none follows from them");
+    check_alike(counts.front(), counts.back());
   }
   const Terms solve(terms);
 
@@ -189,7 +196,7 @@ StepTraffic predict_step(const StepWork& work, const StepOptions& options) {
     if (before != one.end()) add(lines[name], before->second, -double(work.layers - 1));
   }
   StepTraffic out = summed(lines, work, options);
-  out.counted = engine::join_text("counted at ", kLength, " to ", 4 * kLength, " tokens, ", kVocabulary,
+  out.counted = engine::join_text("counted at ", 2 * kLength, " to ", 6 * kLength, " tokens, ", kVocabulary,
                                   " and ", 2 * kVocabulary, " words, one and two layers of width ",
                                   work.width, ", and continued to the work's sizes");
   return out;
