@@ -99,10 +99,13 @@ std::vector<BenchResult> bf16_peaks() {
   std::vector<BenchResult> results;
   for (const Bf16Product way : {Bf16Product::widened, Bf16Product::pairs, Bf16Product::amx}) {
     if (!cpu::supported(way)) continue;
-    std::string name = join_text("peak of bf16, ", cpu::name_of(way));
-    if (way == cpu::bf16_product()) name += join_text(", in use: ", cpu::bf16_product_reason());
-    results.push_back({name, multiply_add_peak(way), "GFLOP/s"});
+    const char* used = way == cpu::bf16_product() ? ", in use" : "";
+    results.push_back(
+        {join_text("peak of bf16, ", cpu::name_of(way), used), multiply_add_peak(way), "GFLOP/s"});
   }
+  double best = 0;
+  for (const BenchResult& r : results) best = std::max(best, r.value);
+  for (BenchResult& r : results) r.ceiling = best, r.fraction = r.value / best;
   return results;
 }
 

@@ -21,7 +21,8 @@ std::vector<BenchResult> bench_gemm(int repeats = 5, Device device = Device::cpu
 double multiply_add_peak(cpu::Bf16Product way);
 /// The same of the way in which products of `dtype` are formed.
 double multiply_add_peak(DType dtype = DType::f32);
-/// A row for each way of multiplying bf16 that the processor has, and which of them is used, and why.
+/// A row for each way of multiplying bf16 that the processor has, and which of them is used; ceiling: the
+/// best.
 std::vector<BenchResult> bf16_peaks();
 
 /// Kernel arguments: tasks of `rounds` rounds of independent multiply-adds.

@@ -28,6 +28,7 @@ constexpr int64_t kBlockShared = 2048, kBlockJobs = 3072;
 // A job's strip of rows or columns, and its tiles across the strip.
 constexpr int64_t kJobRows = 112, kJobCols = 96, kTileRows = 56, kTileCols = 96;
 static_assert(kBlockJobs / kJobCols < GemmJobs::kMost);
+constexpr int64_t kStreamedSums = int64_t(1) << 18;
 constexpr int64_t kPackPanels = 4;             // neighbours packed by one task
 constexpr int64_t kAheadA = 48, kAheadB = 16;  // steps of k between a prefetch and its use
 
@@ -326,9 +327,27 @@ void run(const FinishedGemm& g) {
 }
 
 #if defined(__AVX512F__)
+/// A weight's gradient, which nobody reads before all others are there: better written past the caches.
+bool is_streamed(const FinishedGemm& g) {
+  return g.a.transposed && !g.finish && g.c_dtype == DType::f32 && !g.accumulate &&
+         g.m * g.n >= kStreamedSums && g.c_stride % 16 == 0 && reinterpret_cast<uintptr_t>(g.c) % 64 == 0 &&
+         g.batch == 1;
+}
+void stream_tile(const FinishedGemm& g, const GemmTile& t) {
+  float* to = static_cast<float*>(g.c) + t.row * g.c_stride + t.col;
+  const float* from = static_cast<const float*>(t.values);
+  for (int64_t r = 0; r < t.rows; ++r, to += g.c_stride, from += t.stride) {
+    int64_t i = 0;
+    for (; i + 16 <= t.cols; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
+    for (; i < t.cols; ++i) to[i] = from[i];
+  }
+  _mm_sfence();
+}
+
 template <bool Emulated>
 void run_tiles(const FinishedGemm& g) {
-  const auto finished = [&](const GemmTile& t) { deliver<float>(g, t); };
+  const bool streamed = is_streamed(g);
+  const auto finished = [&](const GemmTile& t) { streamed ? stream_tile(g, t) : deliver<float>(g, t); };
   run_batch(g,
             [&](bool parallel) { return TileProduct<Emulated, decltype(finished)>(g, parallel, finished); });
 }

@@ -122,11 +122,10 @@ Choice choose_bf16_product() {
     }
     fail("NORMLAB_BF16=", forced, ": expected widened, pairs, amx, emulated_pairs or emulated_amx");
   }
-  if (supported(Bf16Product::amx))
-    return {Bf16Product::amx, "tiles multiply eight times as fast as pairs or faster wherever there are any"};
+  if (supported(Bf16Product::amx)) return {Bf16Product::amx, "the fastest wherever there is AMX"};
   if (!supported(Bf16Product::pairs)) return {Bf16Product::widened, "nothing else is there"};
 #if defined(__x86_64__)
-  if (made_by("AuthenticAMD")) return {Bf16Product::pairs, "AMD's processors form pairs at full speed"};
+  if (made_by("AuthenticAMD")) return {Bf16Product::pairs, "AMD forms pairs at full speed"};
   if (pairs_are_fast()) return {Bf16Product::pairs, "measured: pairs go at full speed"};
 #endif
   return {Bf16Product::widened, "measured: pairs go at half speed or less"};

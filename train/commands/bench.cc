@@ -53,7 +53,8 @@ Json machine() {
   return {{"processor", processor_name()},
           {"threads", engine::cpu::thread_count()},
           {"level", engine::cpu::name_of(engine::cpu::isa())},
-          {"bf16_products", engine::cpu::name_of(engine::cpu::bf16_product())}};
+          {"bf16_products", engine::cpu::name_of(engine::cpu::bf16_product())},
+          {"bf16_reason", engine::cpu::bf16_product_reason()}};
 }
 
 void print(const std::vector<BenchResult>& results, bool json) {
@@ -69,8 +70,10 @@ void print(const std::vector<BenchResult>& results, bool json) {
     return;
   }
   const Json m = machine();
-  std::printf("%s, %d threads, kernels for %s\n\n", m["processor"].get<std::string>().c_str(),
-              m["threads"].get<int>(), m["level"].get<std::string>().c_str());
+  const auto text = [&](const char* key) { return m[key].get<std::string>(); };
+  std::printf("%s, %d threads, kernels for %s, bf16 products: %s (%s)\n\n", text("processor").c_str(),
+              m["threads"].get<int>(), text("level").c_str(), text("bf16_products").c_str(),
+              text("bf16_reason").c_str());
   size_t width = 0;
   for (const BenchResult& r : results) width = std::max(width, r.name.size());
   std::printf("%-*s %10s %10s %10s\n", int(width), "", "measured", "ceiling", "fraction");
@@ -300,7 +303,8 @@ int bench_collectives(int argc, char** argv) {
                        "Ceiling: a copy of the same bytes by every rank at once.\n"};
   const Arguments args(usage, argc, argv);
   engine::Communicator& ranks = engine::world();
-  engine::check(ranks.size() > 1, "bench comm measures what ranks exchange: start it with mpirun -np 2 or more");
+  engine::check(ranks.size() > 1,
+                "bench comm measures what ranks exchange: start it with mpirun -np 2 or more");
   std::vector<double> sizes = {1, 4, 16, 32};
   if (args.given("bucket-mib")) sizes = {args.number("bucket-mib", 0.001, 1024)};
   const auto results = bench_comm(ranks, sizes, int(args.integer("repeats", 1, 10000)));
@@ -336,8 +340,8 @@ int cmd_bench(int argc, char** argv) {
     engine::Communicator& ranks = engine::world();
     const std::string word = argc > 1 ? argv[1] : "";
     ranks.agree([&] {
-      engine::check(word == "comm" || word == "step", "bench ", word, " runs on one process; a launcher started ",
-                    ranks.size());
+      engine::check(word == "comm" || word == "step", "bench ", word,
+                    " runs on one process; a launcher started ", ranks.size());
     });
   }
   return run_commands({"normlab bench",
