@@ -156,7 +156,7 @@ const T* query_rows(const AttentionRows& q, const Block& block, int64_t n) {
 
 /// One step of the online softmax over `keys` rows of scores: m and l move on, scores become exp(s - m), and
 /// `rescale` what the sums so far must be multiplied by.
-template <class C>
+template <class B, class C = typename B::C>
 void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale) {
   using namespace Eigen::internal;
   using P = Packet<C>;
@@ -164,10 +164,10 @@ void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale
     const P before = ploadu<P>(m + i);
     P top = before;
     for (int64_t j = 0; j < keys; ++j) top = pmax(top, ploadu<P>(scores + j * kQ + i));
-    const P factor = pexp(psub(before, top));
+    const P factor = B::exp(psub(before, top));
     P sum = pmul(ploadu<P>(l + i), factor);
     for (int64_t j = 0; j < keys; ++j) {
-      const P p = pexp(psub(ploadu<P>(scores + j * kQ + i), top));
+      const P p = B::exp(psub(ploadu<P>(scores + j * kQ + i), top));
       pstoreu(scores + j * kQ + i, p);
       sum = padd(sum, p);
     }
@@ -185,7 +185,7 @@ void attend(const AttentionForward& a, const Block& block) {
   static_assert(sizeof(E) == sizeof(C));
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  const int64_t padded = steps_of<M>(n) * M::kDepth;
+  const int64_t padded = round_up(n, M::kPadding);
   Pieces<C> pieces{scratch<C>(3 * padded * kQ + 3 * kK * kQ + 3 * kQ + kK * padded + 256)};
   C *sums = pieces.take(n * kQ), *scores = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ);
   C *m = pieces.take(kQ), *l = pieces.take(kQ), *rescale = pieces.take(kQ), *rows = pieces.take(kQ * padded);
@@ -205,7 +205,7 @@ void attend(const AttentionForward& a, const Block& block) {
     score_block<B>(s, keys, lanes, k, qt, scores);
     if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, nullptr);
     mask_scores(s, block, k0, keys, -std::numeric_limits<C>::infinity(), scores);
-    softmax_step(keys, lanes, scores, m, l, rescale);
+    softmax_step<B>(keys, lanes, scores, m, l, rescale);
     mask_scores(s, block, k0, keys, C(0), scores);  // exactly 0, where the vector exp gives a denormal
     if (s.dropout > 0) {
       draw_dropout(s, block, k0, keys, factors);
@@ -236,6 +236,7 @@ void forward(const AttentionForward& a) {
   const int64_t blocks = (s.queries + kQ - 1) / kQ;
   parallel_for(s.batch * s.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;
+    [[maybe_unused]] const typename B::Use use;
     attend<T, B>(a, block_at<typename B::C>(s, head / s.heads, head % s.heads,
                                             blocks - 1 - task % blocks));  // dearest first
   });
@@ -310,8 +311,9 @@ void output_sums(const T* dout, const C* o, int64_t stride, int64_t rows, int64_
 }
 
 /// Elements of C that attend_backward() takes out of `pieces`.
+template <class M>
 constexpr int64_t backward_scratch(int64_t n, int64_t ld) {
-  const int64_t padded = round_up(n, 2);
+  const int64_t padded = round_up(n, M::kPadding);
   return 2 * kQ * ld + 4 * padded * kQ + 5 * kK * kQ + 4 * kK * padded + 3 * kQ + 512;
 }
 
@@ -323,7 +325,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   using M = typename B::M;
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  const int64_t padded = round_up(n, 2), head_stride = s.heads * n;
+  const int64_t padded = round_up(n, M::kPadding), head_stride = s.heads * n;
   E *q_rows = take<E>(pieces, kQ * ld), *do_rows = take<E>(pieces, kQ * ld);
   E *qt = take<E>(pieces, padded * kQ), *dot = take<E>(pieces, padded * kQ);
   C *dqt = pieces.take(n * kQ), *rows = pieces.take(kQ * padded), *scores = pieces.take(kK * kQ);
@@ -360,7 +362,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
     each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
       using namespace Eigen::internal;
       using P = Packet<C>;
-      pstoreu(scores + at, pexp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
+      pstoreu(scores + at, B::exp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
     });
     mask_scores(s, block, k0, keys, C(0), scores);
     tile_product<M>(keys, lanes, steps_of<M>(n), v.rows, dot, kQ, dp, kQ, false);
@@ -408,9 +410,10 @@ void backward(const AttentionBackward& a) {
     const int64_t part = task % parts, head = task / parts % s.kv_heads, b = task / parts / s.kv_heads;
     C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
     out(sums, 2 * size).setZero();
+    [[maybe_unused]] const typename B::Use use;
     for (int64_t unit = part; unit < group * blocks; unit += parts)
       attend_backward<T, B>(a, block_at<C>(s, b, head * group + unit / blocks, unit % blocks), sums,
-                            sums + size, ld, Pieces<C>{scratch<C>(backward_scratch(s.n, ld))});
+                            sums + size, ld, Pieces<C>{scratch<C>(backward_scratch<typename B::M>(s.n, ld))});
     if (parts > 1) return;
     store_rows<T>(a.dk, s, b, head, sums, ld);
     store_rows<T>(a.dv, s, b, head, sums + size, ld);
@@ -430,8 +433,13 @@ template <class F>
 void choose_blocks(const AttentionShape& s, F&& f) {
 #if defined(__AVX512F__)
   if (s.dtype == DType::bf16 && s.queries > kQ) {
-    if (bf16_product() == Bf16Product::pairs) return f(bf16{}, PairBlocks<false>{});
-    if (bf16_product() == Bf16Product::emulated_pairs) return f(bf16{}, PairBlocks<true>{});
+    switch (bf16_product()) {
+      case Bf16Product::amx: return f(bf16{}, TileBlocks<false>{});
+      case Bf16Product::emulated_amx: return f(bf16{}, TileBlocks<true>{});
+      case Bf16Product::pairs: return f(bf16{}, PairBlocks<false>{});
+      case Bf16Product::emulated_pairs: return f(bf16{}, PairBlocks<true>{});
+      case Bf16Product::widened: break;
+    }
   }
 #endif
   if (s.dtype == DType::f32 && s.compute == DType::f64) return f(float{}, SingleBlocks<float, double>{});
