@@ -13,7 +13,7 @@ TEST_CASE("disk: a checkpoint every update, by a writer that is slower than the 
   job.set("budget.steps", 50).set("schedule.steps", 50).set("eval.every", 0).set("checkpoint.every", 1);
   REQUIRE(job.train_on(1, "whole") == 0);
   const std::string one = job.command(2, "run", "--set parallel.zero=1");
-  Started program(launcher() + "-np 1 " + meddled("MEDDLE_FSYNC_MS=30") + one + " : -np 1 " + one, job.log());
+  Started program(launcher() + "-np 1 " + meddled("MEDDLE_FSYNC_MS=10") + one + " : -np 1 " + one, job.log());
   const int code = program.wait();
   INFO(program.output());
   REQUIRE(code == 0);

@@ -127,7 +127,7 @@ inline std::vector<std::string> lines_with(const std::string& text, const std::s
 /// Processes of this binary whose command line has `word`.
 inline std::vector<pid_t> processes_with(const std::string& word) {
   std::vector<pid_t> found;
-  const std::string list = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^" BINARY_DIR
+  const std::string list = "for p in /proc/[0-9]*; do tr '\\0' ' ' 2>/dev/null < $p/cmdline | grep -q '^" BINARY_DIR
                            "/normlab.*" + word + "' && echo ${p#/proc/}; done";
   FILE* pipe = ::popen(list.c_str(), "r");
   for (int pid; pipe && std::fscanf(pipe, "%d", &pid) == 1;) found.push_back(pid);
@@ -138,7 +138,7 @@ inline std::vector<pid_t> processes_with(const std::string& word) {
 /// Waits until the run has logged `lines` lines, or its program has ended.
 inline void wait_for_lines(Started& program, const std::string& run, size_t lines) {
   const std::string path = run + "/metrics.jsonl";
-  while (program.running() && (!engine::file_exists(path) || read_metrics(path).size() < lines)) ::usleep(20000);
+  while (program.running() && (!engine::file_exists(path) || read_metrics(path).size() < lines)) ::usleep(2000);
 }
 
 /// Waits until the run is writing a checkpoint, or its program has ended.
