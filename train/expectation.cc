@@ -24,6 +24,9 @@ struct WidthShare {
   double width, share;
 };
 constexpr WidthShare kShares[] = {{16, 0.04}, {64, 0.25}, {192, 0.30}, {384, 0.50}, {768, 0.70}};
+/// Tiles multiply so fast that most of a step is something else: of their peak it reaches this part of the
+/// share that it reaches of other peaks.
+constexpr double kShareOnTiles = 0.2;
 
 /// The peak as it was measured here within the last ten minutes, else now: a machine's answer that changes
 /// from one look to the next would make two models look different.
@@ -71,6 +74,8 @@ Expectation expected_speed(const models::ModelConfig& model, int64_t context, Pr
   e.flops_per_token = models::flops_per_token(model, context).total();
   e.peak_flops = peak == Peak::now ? 1e9 * engine::multiply_add_peak(dtype) : recent_peak(dtype);
   e.share = expected_share(model.width);
+  if (dtype == engine::DType::bf16 && engine::cpu::bf16_product() == engine::cpu::Bf16Product::amx)
+    e.share *= kShareOnTiles;
   e.tokens_per_second = e.share * e.peak_flops / e.flops_per_token;
   return e;
 }

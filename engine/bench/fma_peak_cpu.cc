@@ -1,6 +1,7 @@
 // Read first: gemm_bench.h. Multiply-adds that never leave the registers: the ceiling of every product.
 #include "engine/bench/gemm_bench.h"
 #include "engine/cpu/gemm_pack.h"
+#include "engine/cpu/tiles.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -35,11 +36,26 @@ void count(const FmaPeak& a) {
   });
 }
 
+#if defined(__AVX512F__)
+void count_tiles(const FmaPeak& a) {
+  parallel_for(a.tasks, [&](int64_t task) {
+    const TileUse<false> tiles;
+    for (int64_t i = 0; i < a.rounds; ++i)
+      asm volatile(
+          "tdpbf16ps %tmm6, %tmm4, %tmm0\n\ttdpbf16ps %tmm7, %tmm4, %tmm1\n\t"
+          "tdpbf16ps %tmm6, %tmm5, %tmm2\n\ttdpbf16ps %tmm7, %tmm5, %tmm3");
+    a.sink[task] = 0;
+    if (task == 0) *a.flops_per_round = 4 * 2.0 * 16 * 16 * kTileDepth;
+  });
+}
+#endif
+
 }  // namespace
 
 void fma_peak(const FmaPeak& a) {
 #if defined(__AVX512F__)
-  if (a.bf16_pairs) return count<Bf16Pairs<false>>(a);
+  if (a.way == Bf16Product::pairs) return count<Bf16Pairs<false>>(a);
+  if (a.way == Bf16Product::amx) return count_tiles(a);
 #endif
   count<Widened<float>>(a);
 }

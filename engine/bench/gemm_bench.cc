@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "engine/bench/gemm_peers.h"
 #include "engine/base/clock.h"
+#include "engine/bench/gemm_peers.h"
 #include "engine/core/tensor.h"
 #include "engine/cpu/parallel.h"
 
@@ -76,11 +76,10 @@ std::vector<std::vector<double>> best_times(const std::vector<Product>& products
 
 }  // namespace
 
-double multiply_add_peak(DType dtype) {
+double multiply_add_peak(cpu::Bf16Product way) {
   std::vector<float> sink(static_cast<size_t>(cpu::thread_count()));
   double flops = 0, best = 0;
-  const bool pairs = dtype == DType::bf16 && cpu::bf16_product() == cpu::Bf16Product::pairs;
-  FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, pairs};
+  FmaPeak a{long(sink.size()), 400000, sink.data(), &flops, way};
   for (int i = 0; i < 3; ++i) {
     const double t = seconds_of([&] { cpu::fma_peak(a); });
     best = std::max(best, flops * double(a.rounds * a.tasks) / t * 1e-9);
@@ -88,8 +87,31 @@ double multiply_add_peak(DType dtype) {
   return best;
 }
 
+double multiply_add_peak(DType dtype) {
+  using cpu::Bf16Product;
+  const Bf16Product way = dtype == DType::bf16 ? cpu::bf16_product() : Bf16Product::widened;
+  const bool by_instruction = way == Bf16Product::pairs || way == Bf16Product::amx;
+  return multiply_add_peak(by_instruction ? way : Bf16Product::widened);
+}
+
+std::vector<BenchResult> bf16_peaks() {
+  using cpu::Bf16Product;
+  std::vector<BenchResult> results;
+  for (const Bf16Product way : {Bf16Product::widened, Bf16Product::pairs, Bf16Product::amx}) {
+    if (!cpu::supported(way)) continue;
+    const char* used = way == cpu::bf16_product() ? ", in use" : "";
+    results.push_back(
+        {join_text("peak of bf16, ", cpu::name_of(way), used), multiply_add_peak(way), "GFLOP/s"});
+  }
+  double best = 0;
+  for (const BenchResult& r : results) best = std::max(best, r.value);
+  for (BenchResult& r : results) r.ceiling = best, r.fraction = r.value / best;
+  return results;
+}
+
 std::vector<BenchResult> bench_gemm(int repeats, Device device) {
   std::vector<BenchResult> results;
+  if (device == Device::cpu) results = bf16_peaks();
   for (DType dtype : {DType::f32, DType::bf16}) {
     std::vector<Operands> operands;
     std::vector<Product> products;

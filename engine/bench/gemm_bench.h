@@ -17,16 +17,20 @@ namespace engine {
 /// On another device than the CPU the ceiling is the best product of the run, and peers have no row.
 std::vector<BenchResult> bench_gemm(int repeats = 5, Device device = Device::cpu);
 
-/// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples. bf16: of VDPBF16PS
-/// where the processor has it, else those of f32.
+/// GFLOP/s of multiply-adds in registers, on all threads: the best of a few short samples. widened: of f32.
+double multiply_add_peak(cpu::Bf16Product way);
+/// The same of the way in which products of `dtype` are formed.
 double multiply_add_peak(DType dtype = DType::f32);
+/// A row for each way of multiplying bf16 that the processor has, and which of them is used; ceiling: the
+/// best.
+std::vector<BenchResult> bf16_peaks();
 
 /// Kernel arguments: tasks of `rounds` rounds of independent multiply-adds.
 struct FmaPeak {
   long tasks, rounds;
   float* sink;  // [tasks]
   double* flops_per_round;
-  bool bf16_pairs;
+  cpu::Bf16Product way;  // widened, pairs or amx
 };
 
 ENGINE_CPU_KERNEL(fma_peak, FmaPeak)

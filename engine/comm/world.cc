@@ -42,8 +42,8 @@ std::string folder_of_program() {
 
 std::string plugin_path() {
   if (const char* folder = std::getenv("NORMLAB_PLUGINS")) return std::string(folder) + "/" + kPlugin;
-  const std::string here = folder_of_program();
-  for (const std::string& folder : {here, here.substr(0, here.rfind('/'))})
+  const std::string here = folder_of_program(), above = here.substr(0, here.rfind('/'));
+  for (const std::string& folder : {here, above, above + "/lib/normlab"})  // as built; a test's; as installed
     if (file_exists(folder + "/" + kPlugin)) return folder + "/" + kPlugin;
   return here + "/" + kPlugin;
 }

@@ -17,22 +17,20 @@
 #include "engine/cpu/gemm_few.h"
 #include "engine/cpu/gemm_jobs.h"
 #include "engine/cpu/gemm_pack.h"
+#include "engine/cpu/gemm_tiles.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
-constexpr int kSlotTiles = 4, kSlotShared = 5, kSlotJob = 6, kSlotTile = 7;  // scratch
-constexpr int64_t kSlice = 384;                                              // of k
-constexpr int64_t kWholeK = 3 * kSlice, kBlockK = 2 * kSlice;                // up to kWholeK in one block
+constexpr int64_t kSlice = 384;                                // of k
+constexpr int64_t kWholeK = 3 * kSlice, kBlockK = 2 * kSlice;  // up to kWholeK in one block
 constexpr int64_t kBlockShared = 2048, kBlockJobs = 3072;
 // A job's strip of rows or columns, and its tiles across the strip.
 constexpr int64_t kJobRows = 112, kJobCols = 96, kTileRows = 56, kTileCols = 96;
 static_assert(kBlockJobs / kJobCols < GemmJobs::kMost);
+constexpr int64_t kStreamedSums = int64_t(1) << 18;
 constexpr int64_t kPackPanels = 4;             // neighbours packed by one task
 constexpr int64_t kAheadA = 48, kAheadB = 16;  // steps of k between a prefetch and its use
-
-int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// C[kRows, kCols] = (add ? C : 0) + A panel * B panel. The panels' sum is formed by itself and added once:
 /// in one long chain over k, small terms would vanish beside a large sum.
@@ -85,12 +83,6 @@ static void micro_kernel_edge(int64_t steps, const typename M::Packed* a, const 
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; ++j) c[i * stride + j] = full[i * kCols<C> + j];
 }
-
-/// Piece i of n items in `count` nearly equal pieces, in units.
-struct Range {
-  int64_t begin, end;
-};
-Range share(int64_t i, int64_t count, int64_t n) { return {i * n / count, (i + 1) * n / count}; }
 
 /// Rows of C become rows of R, each where it begins.
 template <class R, class C>
@@ -317,16 +309,49 @@ void run_few(const FinishedGemm& g, bool parallel) {
 constexpr int64_t kSmallBatch = int64_t(1) << 22, kSmall = int64_t(1) << 17;
 int64_t work_of(const Gemm& g) { return g.m * g.n * g.k; }
 
-template <class M>
-void run(const FinishedGemm& g) {
+/// product_of(all threads) makes what has run_matrix(i).
+template <class F>
+void run_batch(const FinishedGemm& g, const F& product_of) {
   const int64_t work = work_of(g);
   if (g.batch > 1 && work < kSmallBatch && work * g.batch >= kSmall) {
-    parallel_for(g.batch, [&](int64_t i) { Product<M>(g, false).run_matrix(i); });
+    parallel_for(g.batch, [&](int64_t i) { product_of(false).run_matrix(i); });
   } else {
-    Product<M> product(g, work >= kSmall);
+    auto product = product_of(work >= kSmall);
     for (int64_t i = 0; i < g.batch; ++i) product.run_matrix(i);
   }
 }
+
+template <class M>
+void run(const FinishedGemm& g) {
+  run_batch(g, [&](bool parallel) { return Product<M>(g, parallel); });
+}
+
+#if defined(__AVX512F__)
+/// A weight's gradient, which nobody reads before all others are there: better written past the caches.
+bool is_streamed(const FinishedGemm& g) {
+  return g.a.transposed && !g.finish && g.c_dtype == DType::f32 && !g.accumulate &&
+         g.m * g.n >= kStreamedSums && g.c_stride % 16 == 0 && reinterpret_cast<uintptr_t>(g.c) % 64 == 0 &&
+         g.batch == 1;
+}
+void stream_tile(const FinishedGemm& g, const GemmTile& t) {
+  float* to = static_cast<float*>(g.c) + t.row * g.c_stride + t.col;
+  const float* from = static_cast<const float*>(t.values);
+  for (int64_t r = 0; r < t.rows; ++r, to += g.c_stride, from += t.stride) {
+    int64_t i = 0;
+    for (; i + 16 <= t.cols; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
+    for (; i < t.cols; ++i) to[i] = from[i];
+  }
+  _mm_sfence();
+}
+
+template <bool Emulated>
+void run_tiles(const FinishedGemm& g) {
+  const bool streamed = is_streamed(g);
+  const auto finished = [&](const GemmTile& t) { streamed ? stream_tile(g, t) : deliver<float>(g, t); };
+  run_batch(g,
+            [&](bool parallel) { return TileProduct<Emulated, decltype(finished)>(g, parallel, finished); });
+}
+#endif
 
 }  // namespace
 
@@ -341,9 +366,13 @@ void finished_gemm(const FinishedGemm& g) {
   if (g.wide && (g.a.dtype == DType::f32 || g.b.dtype == DType::f32)) return run<Widened<double, float>>(g);
 #if defined(__AVX512F__)
   if (g.a.dtype == DType::bf16 && g.b.dtype == DType::bf16) {
-    const Bf16Product way = bf16_product();
-    if (way == Bf16Product::pairs) return run<Bf16Pairs<false>>(g);
-    if (way == Bf16Product::emulated_pairs) return run<Bf16Pairs<true>>(g);
+    switch (bf16_product()) {
+      case Bf16Product::amx: return run_tiles<false>(g);
+      case Bf16Product::emulated_amx: return run_tiles<true>(g);
+      case Bf16Product::pairs: return run<Bf16Pairs<false>>(g);
+      case Bf16Product::emulated_pairs: return run<Bf16Pairs<true>>(g);
+      case Bf16Product::widened: break;
+    }
   }
 #endif
   run<Widened<float>>(g);

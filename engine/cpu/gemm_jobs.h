@@ -12,18 +12,29 @@
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
+constexpr int kSlotTiles = 4, kSlotShared = 5, kSlotJob = 6, kSlotTile = 7;  // scratch of products
+
+int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Piece i of n items in `count` nearly equal pieces, in units.
+struct Range {
+  int64_t begin, end;
+};
+Range share(int64_t i, int64_t count, int64_t n) { return {i * n / count, (i + 1) * n / count}; }
+
 class GemmJobs {
  public:
   static constexpr int64_t kMost = 64;  // jobs
   static constexpr int64_t kTurn = 2;   // tiles taken at a time
 
-  /// `jobs` <= kMost jobs of `tiles` tiles each.
-  GemmJobs(int64_t jobs, int64_t tiles) : jobs_(jobs), tiles_(tiles) {}
+  /// `jobs` <= kMost jobs of `tiles` tiles each, `turn` of which are taken at a time.
+  GemmJobs(int64_t jobs, int64_t tiles, int64_t turn = kTurn) : jobs_(jobs), tiles_(tiles), turn_(turn) {}
 
   /// More threads than this find nothing to do.
-  int64_t most_threads() const { return jobs_ * ((tiles_ + kTurn - 1) / kTurn); }
+  int64_t most_threads() const { return jobs_ * pieces(tiles_, turn_); }
 
-  /// The calling thread's next tiles, [first, first + kTurn): of `job`, the one it is at (-1: none); else of
+  /// The calling thread's next tiles, [first, first + turn): of `job`, the one it is at (-1: none); else of
   /// one that nobody has begun; else of the one that has most left. False when all tiles are taken.
   bool take(int64_t& job, int64_t& first) {
     if (job >= 0 && take_of(job, first)) return true;
@@ -38,7 +49,7 @@ class GemmJobs {
 
  private:
   bool take_of(int64_t job, int64_t& first) {
-    first = taken_[job].fetch_add(kTurn);
+    first = taken_[job].fetch_add(turn_);
     return first < tiles_;
   }
   int64_t least_taken() const {
@@ -48,7 +59,7 @@ class GemmJobs {
     return least;
   }
 
-  const int64_t jobs_, tiles_;
+  const int64_t jobs_, tiles_, turn_;
   std::atomic<int64_t> begun_{0}, taken_[kMost] = {};
 };
 

@@ -4,9 +4,11 @@
 // Attention sums over three axes: channels (scores), keys (the output, dq) and queries (dk, dv). Single
 // numbers lie right for each of them as they are, at most widened. Pairs of bf16 must be neighbours along the
 // axis that is summed, so a block exists once for each axis it is summed over; scores, which are f32, are
-// rounded on the way. Included by attention_cpu.cc only.
+// rounded on the way. Tiles want the same, but for left operands, whose pairs lie in rows. Included by
+// attention_cpu.cc only.
 #pragma once
 
+#include "engine/cpu/exp.h"
 #include "engine/ops/attention_kernels.h"
 #include "engine/ops/attention_tile.h"
 
@@ -58,6 +60,8 @@ struct SingleBlocks {
   using M = Singles<C>;
   using E = C;
   static constexpr bool kScaledQueries = true;
+  struct Use {};  // lives as long as a task
+  static ENGINE_INLINE Packet<C> exp(const Packet<C>& x) { return simd::pexp(x); }
 
   /// [queries, ld]: factor * rows of `from`; columns from n to ld are zero.
   static void query_rows(const T* from, int64_t stride, int64_t rows, int64_t n, C factor, E* to,
@@ -97,6 +101,8 @@ struct PairBlocks {
   using M = Pairs<Emulated>;
   using E = uint32_t;
   static constexpr bool kScaledQueries = false;
+  struct Use {};
+  static ENGINE_INLINE Packet<C> exp(const Packet<C>& x) { return simd::pexp(x); }
 
   /// [queries in pairs, ld]; zero where there is no query or no channel.
   static void query_rows(const bf16* from, int64_t stride, int64_t rows, int64_t n, C, E* to, int64_t ld) {
@@ -134,7 +140,7 @@ struct PairBlocks {
     return {to, kQ / 2, 1};
   }
 
- private:
+ protected:
   static ENGINE_INLINE __m256i rounded(const C* from) { return narrowed<bf16>(load_packet(from)); }
   /// 16 pairs of the numbers of two registers.
   static ENGINE_INLINE void store(E* to, __m256i first, __m256i second) {
@@ -161,6 +167,71 @@ struct PairBlocks {
         store(to + i, at(row + i), both ? at(row + stride + i) : _mm256_setzero_si256());
       for (; i < n; ++i) to[i] = E(row[i].bits) | (both ? E(row[stride + i].bits) << 16 : 0);
       for (; i < ld; ++i) to[i] = 0;
+    }
+  }
+};
+
+/// Pairs on tiles. Every sum is as long as whole steps of tiles: what is missing is zero in both operands.
+template <bool Emulated>
+struct TileBlocks : PairBlocks<Emulated> {
+  using Base = PairBlocks<Emulated>;
+  using C = float;
+  using M = OnTiles<Emulated>;
+  using E = uint32_t;
+  using Use = TileUse<Emulated>;
+  static ENGINE_INLINE Packet<C> exp(const Packet<C>& x) { return exp_of(x); }
+
+  static void query_rows(const bf16* from, int64_t stride, int64_t rows, int64_t n, C, E* to, int64_t ld) {
+    Base::join_rows(from, stride, rows, n, to, ld);
+    clear(to, (rows + 1) / 2 * ld, kQ / 2 * ld);
+  }
+  static void query_lanes(const bf16* from, int64_t stride, int64_t rows, int64_t n, C, E* rows_of_them,
+                          E* to) {
+    const int64_t steps = whole_steps(n);
+    gather(from, stride, rows, n, rows_of_them);
+    if (rows < kQ) clear(to, 0, steps * kQ);
+    turn(rows, steps, rows_of_them, steps, to, kQ);
+  }
+  static KeyBlock<E> keys(const bf16* from, int64_t stride, int64_t count, int64_t n, Wanted wanted,
+                          E* buffer) {
+    const int64_t steps = whole_steps(n);
+    E* const columns = buffer + (wanted == Wanted::columns ? 0 : kK * steps);
+    if (wanted != Wanted::columns) gather(from, stride, count, n, buffer);
+    if (wanted != Wanted::rows) {
+      E* const joined = columns + round_up(n, kTileSide) * kK / 2;
+      Base::join_rows(from, stride, count, n, joined, n);
+      if (count < kK) clear(columns, 0, n * kK / 2);
+      turn((count + 1) / 2, n, joined, n, columns, kK / 2);
+    }
+    return {{buffer, steps, 1}, {columns, kK / 2, 1}};
+  }
+  static const E* score_rows(const C* scores, int64_t keys, int64_t lanes, E* to) {
+    Base::score_rows(scores, keys, lanes, to);
+    clear(to, (keys + 1) / 2 * kQ, whole_steps(keys) * kQ);
+    return to;
+  }
+  static Operand<E> score_columns(const C* scores, int64_t keys, int64_t lanes, E* to) {
+    Base::score_columns(scores, keys, lanes, to);
+    for (int64_t j = 0; j < keys && lanes < kQ; ++j) clear(to + j * kQ / 2, lanes / 2, kQ / 2);
+    return {to, kQ / 2, 1};
+  }
+
+ private:
+  /// Pairs in as many tiles as n numbers fill.
+  static int64_t whole_steps(int64_t n) { return round_up(n, kTileDepth) / 2; }
+  static void clear(E* to, int64_t begin, int64_t end) {
+    if (begin < end) __builtin_memset(to + begin, 0, size_t(end - begin) * sizeof(E));
+  }
+  static void turn(int64_t rows, int64_t columns, const E* from, int64_t ld_from, E* to, int64_t ld_to) {
+    transpose(rows, columns, reinterpret_cast<const float*>(from), ld_from, reinterpret_cast<float*>(to),
+              ld_to);
+  }
+  /// Rows one after the other, each in whole steps.
+  static void gather(const bf16* from, int64_t stride, int64_t rows, int64_t n, E* to) {
+    const int64_t steps = whole_steps(n);
+    for (int64_t r = 0; r < rows; ++r) {
+      clear(to + r * steps, n / 2, steps);
+      __builtin_memcpy(to + r * steps, from + r * stride, size_t(n) * sizeof(bf16));
     }
   }
 };

@@ -42,6 +42,11 @@ inline int64_t key_end(const AttentionShape& s, const Block& block) {
   return s.causal && end < s.keys ? end : s.keys;
 }
 
+/// Keys before it are visible to none of them. A whole number of blocks, so that blocks are the same ones.
+inline int64_t key_begin(const AttentionShape& s, const Block& block) {
+  return first_key_of(s, s.keys - s.queries + block.first) / kK * kK;
+}
+
 inline int64_t first_visible_key(const AttentionShape& s, int64_t b) {
   int64_t key = 0;
   if (s.key_mask)
@@ -55,23 +60,36 @@ const T* kv_rows(const AttentionRows& rows, int64_t b, int64_t head, int64_t n, 
   return static_cast<const T*>(rows.data) + b * rows.batch_stride + first * rows.row_stride + head * n;
 }
 
-/// Writes `value` where a query may not see a key: keys after it (causal) and masked keys. A query to which
-/// that leaves nothing sees its own position. Returns at once when the block has no such place.
+/// Whether the mask hides every key from the query at position `own`.
+inline bool is_blind(const AttentionShape& s, const Block& block, int64_t own) {
+  if (block.first_visible > (s.causal ? own : s.keys - 1)) return true;
+  int64_t key = first_key_of(s, own);
+  if (key == 0) return false;
+  while (key <= own && !s.key_mask[block.b * s.keys + key]) ++key;
+  return key > own;
+}
+
+/// Writes `value` where a query may not see a key: keys after it (causal), before its window, and masked
+/// keys. A query to which that leaves nothing sees its own position. Returns at once when the block has no
+/// such place.
 template <class C>
 void mask_scores(const AttentionShape& s, const Block& block, int64_t first_key, int64_t keys, C value,
                  C* scores) {
   const int64_t shift = s.keys - s.queries + block.first;  // position of the block's first query
-  if (!s.key_mask && (!s.causal || first_key + keys - 1 <= shift)) return;
+  const bool all_in_window = first_key >= first_key_of(s, shift + block.rows - 1);
+  if (!s.key_mask && all_in_window && (!s.causal || first_key + keys - 1 <= shift)) return;
   for (int64_t j = 0; j < keys; ++j) {
     const int64_t key = first_key + j, own = key - shift;  // `own`: the query at this key's position
     C* row = scores + j * kQ;
     if (s.key_mask && !s.key_mask[block.b * s.keys + key]) {
-      const bool blind = block.first_visible > (s.causal ? key : s.keys - 1);
+      const bool blind = is_blind(s, block, key);
       for (int64_t i = 0; i < block.lanes; ++i)
         if (!(blind && i == own)) row[i] = value;
     } else if (s.causal) {
       const int64_t hidden = own < block.lanes ? own : block.lanes;
       for (int64_t i = 0; i < hidden; ++i) row[i] = value;
+      if (!all_in_window)
+        for (int64_t i = own + s.window > 0 ? own + s.window : 0; i < block.lanes; ++i) row[i] = value;
     }
   }
 }
@@ -138,7 +156,7 @@ const T* query_rows(const AttentionRows& q, const Block& block, int64_t n) {
 
 /// One step of the online softmax over `keys` rows of scores: m and l move on, scores become exp(s - m), and
 /// `rescale` what the sums so far must be multiplied by.
-template <class C>
+template <class B, class C = typename B::C>
 void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale) {
   using namespace Eigen::internal;
   using P = Packet<C>;
@@ -146,10 +164,10 @@ void softmax_step(int64_t keys, int64_t lanes, C* scores, C* m, C* l, C* rescale
     const P before = ploadu<P>(m + i);
     P top = before;
     for (int64_t j = 0; j < keys; ++j) top = pmax(top, ploadu<P>(scores + j * kQ + i));
-    const P factor = pexp(psub(before, top));
+    const P factor = B::exp(psub(before, top));
     P sum = pmul(ploadu<P>(l + i), factor);
     for (int64_t j = 0; j < keys; ++j) {
-      const P p = pexp(psub(ploadu<P>(scores + j * kQ + i), top));
+      const P p = B::exp(psub(ploadu<P>(scores + j * kQ + i), top));
       pstoreu(scores + j * kQ + i, p);
       sum = padd(sum, p);
     }
@@ -167,7 +185,7 @@ void attend(const AttentionForward& a, const Block& block) {
   static_assert(sizeof(E) == sizeof(C));
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  const int64_t padded = steps_of<M>(n) * M::kDepth;
+  const int64_t padded = round_up(n, M::kPadding);
   Pieces<C> pieces{scratch<C>(3 * padded * kQ + 3 * kK * kQ + 3 * kQ + kK * padded + 256)};
   C *sums = pieces.take(n * kQ), *scores = pieces.take(kK * kQ), *factors = pieces.take(kK * kQ);
   C *m = pieces.take(kQ), *l = pieces.take(kQ), *rescale = pieces.take(kQ), *rows = pieces.take(kQ * padded);
@@ -179,26 +197,26 @@ void attend(const AttentionForward& a, const Block& block) {
   out(m, lanes).setConstant(std::numeric_limits<C>::lowest());
   out(l, lanes).setZero();
 
-  const int64_t end = key_end(s, block);
-  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+  const int64_t begin = key_begin(s, block), end = key_end(s, block);
+  for (int64_t k0 = begin; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
     const auto k =
         B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n, Wanted::rows, kv_buffer);
     score_block<B>(s, keys, lanes, k, qt, scores);
     if (s.softcap > 0) cap_scores<C>(keys, lanes, C(s.softcap), scores, nullptr);
     mask_scores(s, block, k0, keys, -std::numeric_limits<C>::infinity(), scores);
-    softmax_step(keys, lanes, scores, m, l, rescale);
+    softmax_step<B>(keys, lanes, scores, m, l, rescale);
     mask_scores(s, block, k0, keys, C(0), scores);  // exactly 0, where the vector exp gives a denormal
     if (s.dropout > 0) {
       draw_dropout(s, block, k0, keys, factors);
       out(scores, keys * kQ) *= in(factors, keys * kQ);
     }
-    if (k0 > 0)
+    if (k0 > begin)
       for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) *= in(rescale, lanes);
     const auto v = B::keys(kv_rows<T>(a.v, block.b, kv_head, n, k0), a.v.row_stride, keys, n, Wanted::columns,
                            kv_buffer);
     tile_product<M>(n, lanes, steps_of<M>(keys), v.columns, B::score_rows(scores, keys, lanes, weights), kQ,
-                    sums, kQ, k0 > 0);
+                    sums, kQ, k0 > begin);
   }
   for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) /= in(l, lanes);
   transpose(n, block.rows, sums, kQ, rows, n);
@@ -218,6 +236,7 @@ void forward(const AttentionForward& a) {
   const int64_t blocks = (s.queries + kQ - 1) / kQ;
   parallel_for(s.batch * s.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;
+    [[maybe_unused]] const typename B::Use use;
     attend<T, B>(a, block_at<typename B::C>(s, head / s.heads, head % s.heads,
                                             blocks - 1 - task % blocks));  // dearest first
   });
@@ -292,8 +311,9 @@ void output_sums(const T* dout, const C* o, int64_t stride, int64_t rows, int64_
 }
 
 /// Elements of C that attend_backward() takes out of `pieces`.
+template <class M>
 constexpr int64_t backward_scratch(int64_t n, int64_t ld) {
-  const int64_t padded = round_up(n, 2);
+  const int64_t padded = round_up(n, M::kPadding);
   return 2 * kQ * ld + 4 * padded * kQ + 5 * kK * kQ + 4 * kK * padded + 3 * kQ + 512;
 }
 
@@ -305,7 +325,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   using M = typename B::M;
   const AttentionShape& s = a.shape;
   const int64_t n = s.n, lanes = block.lanes, kv_head = block.h / (s.heads / s.kv_heads);
-  const int64_t padded = round_up(n, 2), head_stride = s.heads * n;
+  const int64_t padded = round_up(n, M::kPadding), head_stride = s.heads * n;
   E *q_rows = take<E>(pieces, kQ * ld), *do_rows = take<E>(pieces, kQ * ld);
   E *qt = take<E>(pieces, padded * kQ), *dot = take<E>(pieces, padded * kQ);
   C *dqt = pieces.take(n * kQ), *rows = pieces.take(kQ * padded), *scores = pieces.take(kK * kQ);
@@ -330,8 +350,8 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   out(lse, block.rows) =
       in(static_cast<const C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows);
 
-  const int64_t end = key_end(s, block), query_steps = steps_of<M>(block.rows);
-  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+  const int64_t begin = key_begin(s, block), end = key_end(s, block), query_steps = steps_of<M>(block.rows);
+  for (int64_t k0 = begin; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
     const auto k = B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n,
                            a.dq.data ? Wanted::both : Wanted::rows, k_buffer);
@@ -342,12 +362,12 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
     each_packet<C>(keys, lanes, [&](int64_t at, int64_t lane) {
       using namespace Eigen::internal;
       using P = Packet<C>;
-      pstoreu(scores + at, pexp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
+      pstoreu(scores + at, B::exp(psub(ploadu<P>(scores + at), ploadu<P>(lse + lane))));
     });
     mask_scores(s, block, k0, keys, C(0), scores);
     tile_product<M>(keys, lanes, steps_of<M>(n), v.rows, dot, kQ, dp, kQ, false);
     if (s.dropout > 0) draw_dropout(s, block, k0, keys, factors);
-    if (end <= kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
+    if (end <= begin + kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
     score_gradients<C>(keys, lanes, d, B::kScaledQueries ? C(1) : scale, s.softcap > 0 ? slope : nullptr,
                        s.dropout > 0 ? factors : nullptr, scores, dp);
     if (a.dv.data)
@@ -358,7 +378,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
                       dk + k0 * ld, ld, true);
     if (a.dq.data)
       tile_product<M>(n, lanes, steps_of<M>(keys), k.columns, B::score_rows(dp, keys, lanes, packed), kQ, dqt,
-                      kQ, k0 > 0);
+                      kQ, k0 > begin);
   }
   if (!a.dq.data) return;
   transpose(n, block.rows, dqt, kQ, rows, padded);
@@ -390,9 +410,10 @@ void backward(const AttentionBackward& a) {
     const int64_t part = task % parts, head = task / parts % s.kv_heads, b = task / parts / s.kv_heads;
     C* sums = parts > 1 ? static_cast<C*>(a.partials) + task * 2 * size : scratch<C>(2 * size, 1);
     out(sums, 2 * size).setZero();
+    [[maybe_unused]] const typename B::Use use;
     for (int64_t unit = part; unit < group * blocks; unit += parts)
       attend_backward<T, B>(a, block_at<C>(s, b, head * group + unit / blocks, unit % blocks), sums,
-                            sums + size, ld, Pieces<C>{scratch<C>(backward_scratch(s.n, ld))});
+                            sums + size, ld, Pieces<C>{scratch<C>(backward_scratch<typename B::M>(s.n, ld))});
     if (parts > 1) return;
     store_rows<T>(a.dk, s, b, head, sums, ld);
     store_rows<T>(a.dv, s, b, head, sums + size, ld);
@@ -412,8 +433,13 @@ template <class F>
 void choose_blocks(const AttentionShape& s, F&& f) {
 #if defined(__AVX512F__)
   if (s.dtype == DType::bf16 && s.queries > kQ) {
-    if (bf16_product() == Bf16Product::pairs) return f(bf16{}, PairBlocks<false>{});
-    if (bf16_product() == Bf16Product::emulated_pairs) return f(bf16{}, PairBlocks<true>{});
+    switch (bf16_product()) {
+      case Bf16Product::amx: return f(bf16{}, TileBlocks<false>{});
+      case Bf16Product::emulated_amx: return f(bf16{}, TileBlocks<true>{});
+      case Bf16Product::pairs: return f(bf16{}, PairBlocks<false>{});
+      case Bf16Product::emulated_pairs: return f(bf16{}, PairBlocks<true>{});
+      case Bf16Product::widened: break;
+    }
   }
 #endif
   if (s.dtype == DType::f32 && s.compute == DType::f64) return f(float{}, SingleBlocks<float, double>{});

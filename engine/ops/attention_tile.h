@@ -9,6 +9,7 @@
 
 #include "engine/cpu/bf16_pairs.h"
 #include "engine/cpu/chunk.h"
+#include "engine/cpu/tiles.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
@@ -32,7 +33,7 @@ struct Singles {
   using Sum = C;
   using Element = C;
   using Row = Packet<C>;
-  static constexpr int64_t kDepth = 1;
+  static constexpr int64_t kDepth = 1, kPadding = 2;  // kPadding: what channels are filled up to
   static ENGINE_INLINE Row load_row(const C* p) { return Eigen::internal::ploadu<Row>(p); }
   static ENGINE_INLINE void multiply_add(Packet<C>& sum, C a, const Row& row) {
     sum = Eigen::internal::pmadd(Eigen::internal::pset1<Row>(a), row, sum);
@@ -45,7 +46,7 @@ struct Pairs {
   using Sum = float;
   using Element = uint32_t;
   using Row = PairRow;
-  static constexpr int64_t kDepth = 2;
+  static constexpr int64_t kDepth = 2, kPadding = 2;
   static ENGINE_INLINE Row load_row(const uint32_t* p) {
     Row row;
     __builtin_memcpy(&row, p, sizeof row);
@@ -118,12 +119,54 @@ template <class M>
 void tile_product(int64_t rows, int64_t columns, int64_t steps, Operand<typename M::Element> a,
                   const typename M::Element* b, int64_t ldb, typename M::Sum* c, int64_t ldc,
                   bool accumulate) {
-  constexpr int64_t lanes = kLanes<typename M::Sum>;
-  int64_t n = 0;
-  for (; n + kTileVectors * lanes <= columns; n += kTileVectors * lanes)
-    column_of_tiles<kTileVectors, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
-  for (; n < columns; n += lanes) column_of_tiles<1, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
+  if constexpr (requires { &M::product; }) {
+    M::product(rows, columns, steps, a, b, ldb, c, ldc, accumulate);
+  } else {
+    constexpr int64_t lanes = kLanes<typename M::Sum>;
+    int64_t n = 0;
+    for (; n + kTileVectors * lanes <= columns; n += kTileVectors * lanes)
+      column_of_tiles<kTileVectors, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
+    for (; n < columns; n += lanes) column_of_tiles<1, M>(rows, a, b + n, ldb, c + n, ldc, steps, accumulate);
+  }
 }
+
+#if defined(__AVX512F__)
+/// tiles.h. Left operands lie in rows of pairs; both are zero past `steps`, up to whole steps of tiles.
+template <bool Emulated>
+struct OnTiles {
+  using Sum = float;
+  using Element = uint32_t;
+  static constexpr int64_t kDepth = 2, kPadding = kTileDepth;
+
+  static void product(int64_t rows, int64_t columns, int64_t steps, Operand<uint32_t> a, const uint32_t* b,
+                      int64_t ldb, float* c, int64_t ldc, bool accumulate) {
+    constexpr int64_t side = kTileSide;
+    const int64_t depth = (steps + side - 1) / side;
+    const auto left = [&](int64_t r) { return TileOperand{a.data + r * a.row, a.row, side * a.row, side}; };
+    const auto right = [&](int64_t j) { return TileOperand{b + j, ldb, side, side * ldb}; };
+    const auto one = [&](int64_t r, int64_t j) {
+      float* const to = c + r * ldc + j;
+      const int64_t there = rows - r;
+      if (there >= side) return multiply_tile<Emulated>(depth, left(r), right(j), to, ldc, accumulate);
+      float sums[side * side];
+      for (int64_t i = 0; i < there && accumulate; ++i)
+        __builtin_memcpy(sums + i * side, to + i * ldc, side * sizeof(float));
+      multiply_tile<Emulated>(depth, left(r), right(j), sums, side, accumulate);
+      for (int64_t i = 0; i < there; ++i)
+        __builtin_memcpy(to + i * ldc, sums + i * side, side * sizeof(float));
+    };
+    for (int64_t r = 0; r < rows; r += 2 * side)
+      for (int64_t j = 0; j < columns; j += 2 * side) {
+        if (r + 2 * side <= rows && j + 2 * side <= columns) {
+          multiply_tiles<Emulated>(depth, left(r), right(j), c + r * ldc + j, ldc, accumulate);
+          continue;
+        }
+        for (int64_t r1 = r; r1 < rows && r1 < r + 2 * side; r1 += side)
+          for (int64_t j1 = j; j1 < columns && j1 < j + 2 * side; j1 += side) one(r1, j1);
+      }
+  }
+};
+#endif
 
 /// to [columns, rows] = transpose of from [rows, columns], whole packets at a time where they fit.
 template <class C>

@@ -12,12 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 
 #include "engine/base/append_file.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
+#include "engine/core/allocator.h"
 #include "run_program.h"
 #include "small_disk.h"
 #include "train/checkpoint/checkpoint_dir.h"
@@ -59,6 +61,13 @@ Snapshot little_snapshot(const std::string& run, int64_t step) {
   return snapshot;
 }
 
+/// While it lives, the disk is slow: every fsync of this program takes so many microseconds more.
+std::atomic<useconds_t> sync_delay{0};
+struct SlowDisk {
+  explicit SlowDisk(useconds_t delay) { sync_delay = delay; }
+  ~SlowDisk() { sync_delay = 0; }
+};
+
 /// From here on this process has no renameat2 that exchanges, as on file systems without it.
 bool forbid_exchange() {
   sock_filter program[] = {
@@ -73,6 +82,31 @@ bool forbid_exchange() {
 }
 
 }  // namespace
+
+/// In the place of the C library's.
+extern "C" int fsync(int file) {
+  if (sync_delay > 0) ::usleep(sync_delay);
+  return int(::syscall(SYS_fsync, file));
+}
+
+TEST_CASE("a slow disk does not make a run hold two snapshots") {
+  Job job;
+  job.set("model.width", 128).set("model.ffn_width", 512).set("eval.every", 0).set("budget.steps", 4);
+  const auto peak = [&](const std::string& name, int every) {
+    job.set("checkpoint.every", every);
+    const int64_t before = engine::memory_statistics(engine::Device::cpu).in_use;
+    engine::reset_peak_memory(engine::Device::cpu);
+    job.train(name);
+    return engine::memory_statistics(engine::Device::cpu).peak - before;
+  };
+  const int64_t one = peak("one", 0);
+  const SlowDisk slow(60000);
+  const int64_t four = peak("four", 1);
+  int64_t snapshot = 0;
+  for (const std::string file : {"model", "optimizer"})
+    snapshot += int64_t(engine::file_size(job.run("one") + "/checkpoints/step-00000004/" + file + ".safetensors"));
+  CHECK(four < one + snapshot / 2);
+}
 
 TEST_CASE("started with 0, 1 and 2 closed, no message lands in a file of the run") {
   ShellJob shell;

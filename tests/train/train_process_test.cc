@@ -134,6 +134,23 @@ TEST_CASE("Ctrl-C leaves a checkpoint and 130") {
   CHECK(series(job.run("run"), "loss").size() == size_t(step) + 3);
 }
 
+TEST_CASE("data that changes under a run ends it with one line and a checkpoint of all that was learned") {
+  Job job;
+  job.set("budget.steps", 1000000).set("checkpoint.every", 0).set("eval.every", 0);
+  Process process(job);
+  const pid_t pid = process.begin("run");
+  for (int i = 0; i < 2000 && lines(job.run("run")) < 5; ++i) ::usleep(5000);
+  std::filesystem::last_write_time(job.folder / "train.bin", std::filesystem::file_time_type{});
+  CHECK(wait_for(pid) == 2);
+  CHECK_THAT(process.output(), Contains("train.bin: changed while it was read"));
+  const auto checkpoints = list_checkpoints(job.run("run"));
+  REQUIRE(checkpoints.size() == 1);
+  CHECK_NOTHROW(verify_checkpoint(checkpoints[0].folder));
+  CHECK(checkpoints[0].step == read_metrics(job.run("run") + "/metrics.jsonl").back()["step"]);
+  const int64_t step = checkpoints[0].step;
+  CHECK(process.train("run", {"--resume", "--set", "budget.steps=" + std::to_string(step + 3)}) == 0);
+}
+
 TEST_CASE("Ctrl-C in a validation ends it at once; the run that goes on makes up for it", "[medium]") {
   Job job;
   write_shard(job.folder / "long.bin", learnable_tokens(1'000'000, 16, 3), 16);
