@@ -14,6 +14,7 @@ LANGUAGES = {".h": "cpp", ".cc": "cpp", ".cu": "cuda", ".py": "python", ".json":
 STYLE = """.md-grid{max-width:64rem}.md-typeset img{display:block;margin:auto;width:42rem;max-width:100%}
 .md-typeset details{font-size:inherit}.md-typeset table:not([class]){font-size:.68rem}.md-typeset div.arithmatex{margin-top:0;margin-bottom:0}
 .katex-display{overflow-x:auto;overflow-y:hidden;padding:.2em 0;margin:.6em 0!important}
+@media(max-width:30em){.md-typeset table:not([class]) td:last-child{min-width:13rem}}
 """
 RENDER = """document.addEventListener("DOMContentLoaded", () => renderMathInElement(document.body, {
   delimiters: [{left: "\\\\(", right: "\\\\)", display: false}, {left: "\\\\[", right: "\\\\]", display: true}]}));

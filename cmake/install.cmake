@@ -5,6 +5,10 @@ include(CMakePackageConfigHelpers)
 
 # --- the program
 install(TARGETS normlab RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+# What a launcher of MPI needs is a package of its own: the program itself depends on no MPI.
+if(TARGET normlab_mpi)
+  install(TARGETS normlab_mpi LIBRARY DESTINATION lib/normlab COMPONENT mpi)
+endif()
 # What is generated from the tables of commands is made by the program itself, at install time.
 install(CODE "
   foreach(arguments \"help;--man-pages;${CMAKE_BINARY_DIR}/man1;--quiet\")
@@ -62,12 +66,19 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "trains transformers and shows what norm p
 set(CPACK_PACKAGE_CONTACT "NormLab <root@localhost>")
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_ALL runtime dev)
+if(TARGET normlab_mpi)
+  list(APPEND CPACK_COMPONENTS_ALL mpi)
+endif()
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME normlab)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_MPI_PACKAGE_NAME normlab-mpi)
+set(CPACK_DEBIAN_MPI_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_MPI_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS normlab)
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libnormlab-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "nlohmann-json3-dev, libboost-context-dev, g++, cmake")

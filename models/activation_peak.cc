@@ -85,6 +85,7 @@ double activation_peak(const ModelConfig& c, const MicroStep& s) {
   const int branch = s.half ? 2 : 4;
   // The embeddings, and what the head reads: without a final norm that is what the last layer kept.
   double kept = (c.norms.final ? 2 : 1) * rows(double(c.width), 4), largest = 0;
+  if (c.embed_width > 0) kept += 2 * rows(double(c.embed_width), branch);
   for (const nn::LayerSlots& slots : nn::resolve_layers(c.norms, c.layers)) {
     const double layer = kept_by_layer(c, slots, s, rows, branch);
     kept += s.recompute ? rows(double(c.width), 4) : layer;

@@ -47,14 +47,16 @@ Tensor tail_input(const Band& band, const Tensor& x) { return engine::matmul(x, 
 Tensor adaptive_embedding(const ModelConfig& config, const nn::Parameters& parameters, const InputRows& tokens,
                           DType dtype) {
   const std::vector<Band> bands = bands_of(config, parameters);
+  const int64_t rows = tokens.shape.numel();
   Tensor sum;
   for (size_t b = 0; b < bands.size(); ++b) {
     const InputRows::Band& in = tokens.bands[b];
     const Tensor words =
         engine::embedding(in.words, use(*bands[b].words), config.embed_scale, parameters.precision().compute);
     const Tensor x = engine::linear(words, use(*bands[b].projection), {}, {.dtype = dtype});
-    const Tensor ones = Tensor::full(in.words.ids.shape(), 1, engine::compute_dtype(dtype), x.device());
-    const Tensor part = engine::scatter_rows(x, in.positions, ones);
+    const Tensor ones = engine::constant(in.words.ids.shape(), 1, engine::compute_dtype(dtype), x.device());
+    Tensor part = engine::scatter_rows(x, in.positions, ones);
+    if (part.size(0) > rows) part = engine::slice(part, 0, 0, rows);  // the last one is of words that fill up
     sum = sum.defined() ? engine::add(sum, part) : part;
   }
   engine::Shape shape = tokens.shape;
@@ -83,7 +85,7 @@ Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters
                      const Targets& labels, const AdaptiveLossOptions& wanted) {
   const std::vector<Band> bands = bands_of(config, parameters);
   const Tensor x = engine::reshape(engine::contiguous(hidden), {hidden.numel() / config.width, config.width});
-  const engine::LinearCrossEntropyOptions options{.loss_scale = wanted.loss_scale};
+  const engine::LinearCrossEntropyOptions options{.loss_scale = wanted.loss_scale, .scale = wanted.scale};
   Tensor loss = engine::linear_cross_entropy(x, head_weight(bands, parameters), {}, labels.scored, options);
   for (size_t b = 1; b < bands.size(); ++b) {
     const Targets::Band& in = labels.bands[b - 1];

@@ -28,6 +28,7 @@ struct AdaptiveLossOptions {
   double loss_scale = 1;       // multiplies gradients, never the loss that is returned
   double dropout = 0;          // of P_b^T x, the input of a tail band's softmax
   engine::Rng* rng = nullptr;  // needed with dropout
+  engine::Tensor scale = {};   // f64 []: the loss scale stands there instead
 };
 /// Sum over scored positions of -log p(label), shape [] f64.
 engine::Tensor adaptive_loss(const ModelConfig& config, const nn::Parameters& parameters,

@@ -31,8 +31,7 @@ Enum read_word(const Json& json, const std::string& what, const std::array<const
   for (size_t i = 0; i < n; ++i)
     if (word == names[i]) return Enum(i);
   const std::vector<std::string> valid(names.begin(), names.end());
-  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\"",
-               engine::near_hint(word, valid));
+  engine::fail(what, ": unknown value \"", word.substr(0, 40), "\"", engine::near_hint(word, valid));
 }
 
 Key size_key(const char* name, bool required, int64_t low, int64_t ModelConfig::*member,
@@ -108,6 +107,13 @@ Json write_adaptive(const ModelConfig& c) {
   return {{"cutoffs", c.adaptive->cutoffs}, {"factor", c.adaptive->factor}};
 }
 
+void read_window_layers(ModelConfig& c, const Json& json, const std::string& what) {
+  engine::check(json.is_array() && !json.empty() && json.size() <= 65536, what,
+                ": expected a list of layers");
+  c.window_layers.clear();
+  for (const Json& layer : json) c.window_layers.push_back(engine::json_int(layer, what, 0, largest_size));
+}
+
 void read_class_names(ModelConfig& c, const Json& json, const std::string& what) {
   engine::check(json.is_array() && json.size() <= 65536, what, ": expected a list of names");
   for (const Json& name : json) c.class_names.push_back(engine::json_string(name, what));
@@ -139,6 +145,9 @@ const std::vector<Key>& keys() {
       word_key("positions", &C::positions, nn::position_names),
       size_key("position_offset", false, 0, &C::position_offset, 0),
       size_key("longest_row", false, 0, &C::longest_row, 0),
+      size_key("window", false, 0, &C::window, 0),
+      {"window_layers", false, read_window_layers,
+       [](const C& c) { return c.window_layers.empty() ? Json() : Json(c.window_layers); }},
       number_key("rope_theta", &C::rope_theta),
       {"rope_width", false, size_key("", false, 1, &C::rope_width).read,
        [](const C& c) {
@@ -149,6 +158,7 @@ const std::vector<Key>& keys() {
        [](const C& c) { return c.rope_scaling ? to_json(*c.rope_scaling) : Json(); }},
       size_key("token_types", false, 0, &C::token_types, 0),
       number_key("embed_scale", &C::embed_scale),
+      size_key("embed_width", false, 0, &C::embed_width, 0),
       {"bias", false, read_bias, write_bias},
       flag_key("tied", &C::tied),
       number_key("norm_eps", &C::norm_eps),
@@ -278,6 +288,11 @@ void set_norms(ModelConfig& config, const std::string& text) {
   config.activation = read_word<nn::Activation>(norms.preset->activation, "activation", nn::activation_names);
 }
 
+int64_t ModelConfig::window_of(int64_t layer) const {
+  const bool named = std::find(window_layers.begin(), window_layers.end(), layer) != window_layers.end();
+  return window_layers.empty() || named ? window : 0;
+}
+
 const std::string& init_rule(const ModelConfig& config) {
   return config.norms.init.empty() ? config.suggested_init : config.norms.init;
 }
@@ -288,9 +303,12 @@ double score_scale(const ModelConfig& config) {
   return config.norms.stream.kind == nn::StreamKind::ngpt ? root : 1 / root;
 }
 
-engine::RopeAngles rope_angles(const ModelConfig& c) {
+engine::RopeAngles rope_angles(const ModelConfig& c, bool long_rows) {
   if (c.positions != nn::Positions::rope) return {};
-  return rope_angles(c.head_dim, c.rope_width, c.rope_theta, c.rope_scaling);
+  return rope_angles(c.head_dim, c.rope_width, c.rope_theta, c.rope_scaling, long_rows);
+}
+int64_t long_rows_from(const ModelConfig& c) {
+  return c.rope_scaling && c.rope_scaling->kind == RopeKind::longrope ? c.rope_scaling->original_context : 0;
 }
 
 }  // namespace models

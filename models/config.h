@@ -40,14 +40,20 @@ struct ModelConfig {
   nn::Activation activation = nn::Activation::gelu;
   nn::Positions positions = nn::Positions::learned;
   int64_t position_offset = 0;
-  /// Rows may not be longer: some layers of the model that was imported attend to a window of so many tokens,
-  /// which is everything only up to here, or its angles change in longer rows. 0: no limit.
+  /// Rows may not be longer: the angles of the model that was imported change in longer ones. 0: no limit.
   int64_t longest_row = 0;
+  /// Sliding windows: a query of `window_layers` (empty: of all) sees the last `window` keys, its own
+  /// included. 0: all of them.
+  int64_t window = 0;
+  std::vector<int64_t> window_layers;
   double rope_theta = 1e4;
   int64_t rope_width = 0;  // channels of a head that turn; 0 until checked(): head_dim
   std::optional<RopeScaling> rope_scaling;
   int64_t token_types = 0;
   double embed_scale = 1;
+  /// Of a token's embedding, and of what the head reads, where that is not width: a matrix leads from it to
+  /// width and one back. 0: width, without matrices.
+  int64_t embed_width = 0;
   BiasChoice bias;
   bool tied = true;
   nn::NormSpec norms;
@@ -59,7 +65,7 @@ struct ModelConfig {
   std::optional<Adaptive> adaptive;
   int64_t classes = 0;
   std::vector<std::string> class_names;  // of a classifier, in the order of its outputs; or empty
-  std::string tokenizer;  // a file of the model directory, or empty
+  std::string tokenizer;                 // a file of the model directory, or empty
 
   /// The init rule that a norms preset or a size preset is paired with in its paper; not part of a saved
   /// model.
@@ -70,10 +76,13 @@ struct ModelConfig {
   int64_t bands() const { return adaptive ? int64_t(adaptive->cutoffs.size()) + 1 : 0; }
   int64_t q_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }
+  int64_t word_width() const { return embed_width > 0 ? embed_width : width; }
   bool causal() const { return objective == Objective::clm; }
+  int64_t window_of(int64_t layer) const;
 };
 
-/// Fills kv_heads, head_dim and rope_width, and fails on sizes or choices that no model can have.
+/// Fills kv_heads, head_dim and rope_width, empties window_layers that name every layer, and fails on sizes or
+/// choices that no model can have.
 ModelConfig checked(ModelConfig config);
 
 /// config.json of a model directory: format and version required, unknown keys refused. norms may be NormSpec
@@ -107,7 +116,10 @@ const std::string& init_rule(const ModelConfig& config);
 /// vectors).
 double score_scale(const ModelConfig& config);
 
-/// No frequencies: positions are not rotary.
-engine::RopeAngles rope_angles(const ModelConfig& config);
+/// No frequencies: positions are not rotary. `long_rows`: of rows above long_rows_from().
+engine::RopeAngles rope_angles(const ModelConfig& config, bool long_rows = false);
+/// Rows of more tokens have other angles (longrope), so that keys of a shorter row are none of theirs. 0: all
+/// rows have the same.
+int64_t long_rows_from(const ModelConfig& config);
 
 }  // namespace models

@@ -23,6 +23,7 @@ void check_sizes(const ModelConfig& c) {
   positive("context", c.context, int64_t(1) << 26);
   positive("layers", c.layers, most_layers);
   positive("width", c.width, widest);
+  positive("embed_width", c.word_width(), widest);
   positive("heads", c.heads, most_heads);
   positive("kv_heads", c.kv_heads, most_heads);
   positive("head_dim", c.head_dim, widest);
@@ -35,7 +36,8 @@ void check_sizes(const ModelConfig& c) {
   const double d = double(c.width), f = double(c.ffn_width), V = double(c.vocab_size);
   const double attention = d * double(2 * c.heads + 2 * c.kv_heads) * double(c.head_dim);
   const double ffn = 3 * d * f * double(std::max<int64_t>(c.experts, 1));
-  const double total = double(c.layers) * (attention + ffn) + (2 * V + double(c.context)) * d;
+  const double total =
+      double(c.layers) * (attention + ffn) + 2 * V * double(c.word_width()) + double(c.context) * d;
   check(total <= most_parameters, "model: about ", total, " parameters; at most ", most_parameters,
         " are possible");
 }
@@ -63,6 +65,7 @@ void check_positions(const ModelConfig& c) {
           c.rope_width, " must be even and at most head_dim ", c.head_dim);
     check(!c.rope_scaling || c.rope_scaling->kind != RopeKind::yarn || c.rope_theta > 1,
           "model: rope_scaling yarn needs a rope_theta above 1, got ", c.rope_theta);
+    rope_angles(c, false), rope_angles(c, true);  // as many factors as pairs
   } else {
     check(c.rope_width == c.head_dim, "model: rope_width ", c.rope_width, " needs positions rope");
     check(!c.rope_scaling, "model: rope_scaling needs positions rope");
@@ -76,6 +79,16 @@ void check_positions(const ModelConfig& c) {
         " is above longest_row ", c.longest_row);
   check(c.token_types >= 0 && c.token_types <= 65536, "model: token_types ", c.token_types,
         " is outside [0, 65536]");
+}
+
+void check_windows(const ModelConfig& c) {
+  check(c.window == 0 || c.causal(), "model: window ", c.window, " needs objective clm");
+  check(c.window_layers.empty() || c.window > 0, "model: window_layers needs a window");
+  for (size_t i = 0; i < c.window_layers.size(); ++i) {
+    const int64_t layer = c.window_layers[i];
+    check(layer >= 0 && layer < c.layers && (i == 0 || layer > c.window_layers[i - 1]),
+          "model: window_layers must rise within [0, layers ", c.layers, "), got ", layer);
+  }
 }
 
 void check_experts(const ModelConfig& c, const std::vector<nn::LayerSlots>& layers) {
@@ -109,6 +122,13 @@ void check_adaptive(const ModelConfig& c) {
           " must divide width ", c.width, " once for each cutoff");
     before = cutoff, width /= a.factor;
   }
+}
+
+void check_embed_width(const ModelConfig& c) {
+  if (c.embed_width == 0) return;
+  check(c.objective == Objective::clm && !c.adaptive && c.norms.stream.kind != nn::StreamKind::ngpt,
+        "model: embed_width ", c.embed_width, " beside width ", c.width,
+        " is for objective clm, without adaptive softmax and stream=ngpt");
 }
 
 void check_ngpt(const ModelConfig& c) {
@@ -150,9 +170,12 @@ ModelConfig checked(ModelConfig c) {
     c.head_dim = c.width / c.heads;
   }
   if (c.rope_width == 0) c.rope_width = c.head_dim;
+  if (c.embed_width == c.width) c.embed_width = 0;
   check_sizes(c);
   check_numbers(c);
   check_positions(c);
+  check_windows(c);
+  if (int64_t(c.window_layers.size()) == c.layers) c.window_layers.clear();
   const std::vector<nn::LayerSlots> layers = nn::resolve_layers(c.norms, c.layers);
   for (size_t i = 0; i < layers.size(); ++i)
     check(layers[i].attn.gain != nn::HeadGain::outer || c.width % c.heads == 0, "model: layer ", i,
@@ -160,6 +183,7 @@ ModelConfig checked(ModelConfig c) {
           " does not divide width ", c.width);
   check_experts(c, layers);
   check_adaptive(c);
+  check_embed_width(c);
   check_ngpt(c);
   check_head(c);
   return c;

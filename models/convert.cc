@@ -13,6 +13,7 @@ namespace {
 
 using engine::check;
 using engine::Json;
+using engine::TensorProgress;
 
 const char* const kept_key = "hf_config";  // in the metadata of our model.safetensors
 
@@ -26,11 +27,12 @@ Json kept_of(const engine::Safetensors& file, const std::string& folder) {
 
 /// A model whose file has our own names.
 PortableModel read_tensors(const ModelConfig& config, const engine::Safetensors& file,
-                           const std::string& folder) {
+                           const std::string& folder, const TensorProgress& progress) {
   PortableModel model;
   model.config = config;
   check_written_together(folder, file);
-  for (const ParameterInfo& info : parameter_list(model.config)) {
+  const std::vector<ParameterInfo> list = parameter_list(model.config);
+  for (const ParameterInfo& info : list) {
     const engine::SafetensorsEntry* entry = file.find(info.name);
     const Shape shape(info.shape);
     check(entry != nullptr, folder, ": tensor \"", info.name, "\" ", shape, " is missing");
@@ -39,6 +41,7 @@ PortableModel read_tensors(const ModelConfig& config, const engine::Safetensors&
     model.tensors.emplace_back(info.name, file.load(info.name));
     check(engine::is_float(model.tensors.back().second.dtype()), folder, ": tensor \"", info.name,
           "\" must be floating, the file has ", entry->dtype);
+    if (progress) progress(int64_t(model.tensors.size()), int64_t(list.size()));
   }
   if (file.entries().size() > model.tensors.size())
     for (const engine::SafetensorsEntry& entry : file.entries()) {
@@ -49,27 +52,30 @@ PortableModel read_tensors(const ModelConfig& config, const engine::Safetensors&
   return model;
 }
 
-PortableModel read_custom_code(const Json& config, const std::string& folder) {
+PortableModel read_custom_code(const Json& config, const std::string& folder,
+                               const TensorProgress& progress) {
   PortableModel model = read_tensors(read_custom_code_config(config, folder + "/config.json"),
-                                     engine::Safetensors(folder), folder);
+                                     engine::Safetensors(folder), folder, progress);
   model.kept = custom_code_kept(config);
   return model;
 }
 
-PortableModel read_hf(const std::string& folder) {
+PortableModel read_hf(const std::string& folder, const TensorProgress& progress) {
   const Json config = read_config_json(folder);
-  if (is_custom_code(config)) return read_custom_code(config, folder);
+  if (is_custom_code(config)) return read_custom_code(config, folder, progress);
   const HfDirectory directory(folder);
   PortableModel model{directory.config(), {}, directory.kept(), directory.dropped(), {}};
-  for (const MappedTensor& mapped : directory.tensors())
+  for (const MappedTensor& mapped : directory.tensors()) {
     model.tensors.emplace_back(mapped.name, directory.load(mapped));
+    if (progress) progress(int64_t(model.tensors.size()), int64_t(directory.tensors().size()));
+  }
   return model;
 }
 
-PortableModel read_normlab(const std::string& folder) {
+PortableModel read_normlab(const std::string& folder, const TensorProgress& progress) {
   check(engine::is_directory(folder), folder, ": not a model directory");
   const engine::Safetensors file(folder);
-  PortableModel model = read_tensors(read_model_config(folder + "/config.json"), file, folder);
+  PortableModel model = read_tensors(read_model_config(folder + "/config.json"), file, folder, progress);
   model.kept = kept_of(file, folder);
   return model;
 }
@@ -81,11 +87,11 @@ std::vector<ModelFile> with_companions(const PortableModel& model, const std::st
   return files;
 }
 
-void write_normlab(const PortableModel& model, const std::string& folder) {
+void write_normlab(const PortableModel& model, const std::string& folder, const TensorProgress& progress) {
   std::map<std::string, std::string> metadata = {{"format", "normlab"}};
   if (!model.kept.empty()) metadata[kept_key] = engine::json_text(model.kept);
   write_model_directory(folder, model.tensors, metadata,
-                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"));
+                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"), progress);
 }
 
 /// torch's name of an element type.
@@ -98,8 +104,8 @@ const char* torch_name(engine::DType dtype) {
   }
 }
 
-/// A masked LM or a classifier without token types as one of a single type whose embedding is zero, which is what BERT and
-/// RoBERTa can say.
+/// A masked LM or a classifier without token types as one of a single type whose embedding is zero, which is
+/// what BERT and RoBERTa can say.
 PortableModel with_token_type(PortableModel model) {
   model.config.token_types = 1;
   size_t at = 0;
@@ -121,7 +127,7 @@ bool came_without_types(const PortableModel& model) {
   return false;
 }
 
-void write_hf(const PortableModel& given, const std::string& folder) {
+void write_hf(const PortableModel& given, const std::string& folder, const TensorProgress& progress) {
   const bool untyped =
       given.config.objective != Objective::clm && given.config.token_types == 0 && !came_without_types(given);
   const PortableModel typed = untyped ? with_token_type(given) : PortableModel();
@@ -134,31 +140,33 @@ void write_hf(const PortableModel& given, const std::string& folder) {
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
   write_model_directory(folder, tensors, {{"format", "pt"}},
-                        with_companions(model, engine::json_text(written.json, 2) + "\n"));
+                        with_companions(model, engine::json_text(written.json, 2) + "\n"), progress);
 }
 
 }  // namespace
 
 void write_custom_code(const PortableModel& model, const std::string& folder,
-                       const std::vector<ModelFile>& code) {
+                       const std::vector<ModelFile>& code, const TensorProgress& progress) {
   Json json = custom_code_config(model.config, model.kept);
   json["dtype"] = torch_name(model.tensors.front().second.dtype());
   std::vector<ModelFile> files = with_companions(model, engine::json_text(json, 2) + "\n");
   files.insert(files.end(), code.begin(), code.end());
-  write_model_directory(folder, model.tensors, {{"format", "pt"}}, files);
+  write_model_directory(folder, model.tensors, {{"format", "pt"}}, files, progress);
 }
 
-PortableModel read_portable(const std::string& folder, ModelFormat format) {
-  PortableModel model = format == ModelFormat::hf ? read_hf(folder) : read_normlab(folder);
+PortableModel read_portable(const std::string& folder, ModelFormat format, const TensorProgress& progress) {
+  PortableModel model =
+      format == ModelFormat::hf ? read_hf(folder, progress) : read_normlab(folder, progress);
   model.companions = read_companions(folder);
   return model;
 }
 
-void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format) {
+void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format,
+                    const TensorProgress& progress) {
   if (format == ModelFormat::hf)
-    write_hf(model, folder);
+    write_hf(model, folder, progress);
   else
-    write_normlab(model, folder);
+    write_normlab(model, folder, progress);
 }
 
 Json kept_hf_config(const std::string& folder) { return kept_of(engine::Safetensors(folder), folder); }

@@ -22,13 +22,15 @@ struct PortableModel {
   std::vector<CompanionFile> companions;
 };
 
-PortableModel read_portable(const std::string& folder, ModelFormat format);
+PortableModel read_portable(const std::string& folder, ModelFormat format,
+                            const engine::TensorProgress& progress = {});
 /// Makes the folder; config.json is written last. Error: the format cannot say this model.
-void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format);
+void write_portable(const PortableModel& model, const std::string& folder, ModelFormat format,
+                    const engine::TensorProgress& progress = {});
 
 /// A directory for transformers' trust_remote_code (hf/custom_code.h); `code`: the Python files beside it.
 void write_custom_code(const PortableModel& model, const std::string& folder,
-                       const std::vector<ModelFile>& code);
+                       const std::vector<ModelFile>& code, const engine::TensorProgress& progress = {});
 
 /// The keys of a Hugging Face config that travelled with a directory of ours; an empty object: none did.
 engine::Json kept_hf_config(const std::string& folder);

@@ -21,7 +21,7 @@ int64_t active_matrix_parameters(const ModelConfig& c) {
     total += routed ? p.count() / c.experts * c.experts_per_token : p.count();
   }
   const bool tied_head = c.tied && !c.adaptive && c.objective != Objective::classify;
-  return total + (tied_head ? c.vocab_size * c.width : 0);
+  return total + (tied_head ? c.vocab_size * c.word_width() : 0);
 }
 
 template <class Slots>
@@ -45,8 +45,12 @@ FlopsPerToken flops_per_token(const ModelConfig& config, int64_t context) {
   FlopsPerToken flops;
   flops.matrix_parameters = active_matrix_parameters(config);
   flops.matrices = 6 * double(flops.matrix_parameters);
-  flops.attention = 12 * double(config.layers) * double(config.q_width()) * double(context);
-  flops.attention_causal = flops.attention / 2;
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    const int64_t window = config.window_of(layer);
+    const double keys = double(window > 0 ? std::min(window, context) : context);
+    flops.attention += 12 * double(config.q_width()) * keys;
+    flops.attention_causal += 12 * double(config.q_width()) * keys * (1 - keys / double(2 * context));
+  }
   return flops;
 }
 

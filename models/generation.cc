@@ -27,6 +27,11 @@ void Decoder::set_cached(int64_t length) {
   for (nn::KvCache& layer : cache_) layer.length = length;
 }
 
+bool Decoder::serves(int64_t length) const {
+  const int64_t limit = long_rows_from(model_.config());
+  return length <= model_.config().context && (cached() == 0 || (cached() > limit) == (length > limit));
+}
+
 std::vector<double> Decoder::forward(std::span<const int32_t> ids) {
   const engine::TapeScope off(nullptr);
   nn::Context context = model_.context();
@@ -49,9 +54,10 @@ std::vector<double> Decoder::read(std::span<const int32_t> ids) {
   check_ids(ids);
   tokens_.insert(tokens_.end(), ids.begin(), ids.end());
   const int64_t context = model_.config().context;
-  if (cached() + int64_t(ids.size()) <= context) return forward(ids);
-  // Full: keep as many whole slides as leave at most `context` tokens, and read them from position 0.
-  const int64_t excess = int64_t(tokens_.size() - dropped_) - context;
+  if (serves(cached() + int64_t(ids.size()))) return forward(ids);
+  // Full, or its angles change: keep as many whole slides as leave at most `context` tokens, and read them
+  // from position 0.
+  const int64_t excess = std::max<int64_t>(int64_t(tokens_.size() - dropped_) - context, 0);
   dropped_ += size_t((excess + slide_ - 1) / slide_ * slide_);
   dropped_ = std::min(dropped_, tokens_.size() - 1);
   set_cached(0);
@@ -62,7 +68,7 @@ void Decoder::rewind(size_t length) {
   check(length >= 1 && length <= tokens_.size(), "generate: cannot go back to ", length, " of ",
         tokens_.size(), " tokens");
   tokens_.resize(length);
-  if (dropped_ == 0) return set_cached(int64_t(length));
+  if (dropped_ == 0 && serves(int64_t(length))) return set_cached(int64_t(length));
   const size_t context = size_t(model_.config().context);
   dropped_ = length > context ? (length - context + size_t(slide_) - 1) / size_t(slide_) * size_t(slide_) : 0;
   dropped_ = std::min(dropped_, length - 1);
@@ -86,7 +92,7 @@ std::vector<std::vector<double>> BatchReader::read(std::span<Decoder* const> dec
   bool any = false;
   for (size_t i = 0; i < decoders.size(); ++i) {
     Decoder& d = *decoders[i];
-    if (d.cached() + 1 > model_.config().context) {  // full: it moves, and is read again by itself
+    if (!d.serves(d.cached() + 1)) {  // full: it moves, and is read again by itself
       logits[i] = d.read(ids.subspan(i, 1));
       continue;
     }

@@ -21,7 +21,8 @@ using Ids = std::vector<int32_t>;
 
 /// Reads tokens of one sequence and gives the logits after the last one. Keys and values are cached, so a
 /// token costs one position. When the model's context is full the oldest tokens are dropped and the rest is
-/// read again, because every position moved: the model always sees the last tokens at positions 0, 1, ...
+/// read again, because every position moved: the model always sees the last tokens at positions 0, 1, ... So
+/// is a row whose angles change because it grew (long_rows_from).
 class Decoder {
  public:
   /// `slide`: tokens dropped at a time when the context is full. 1 keeps all of the context and reads it
@@ -39,6 +40,8 @@ class Decoder {
   friend class BatchReader;
   std::vector<double> forward(std::span<const int32_t> ids);
   int64_t cached() const { return cache_.front().length; }
+  /// Whether the cache serves a row of so many tokens.
+  bool serves(int64_t length) const;
   void set_cached(int64_t length);
   void check_ids(std::span<const int32_t> ids) const;
 

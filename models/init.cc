@@ -152,7 +152,7 @@ Rng parameter_rng(const std::string& name, uint64_t seed) {
 }
 
 std::string default_init(const ModelConfig& config) {
-  if (config.norms.stream.kind == nn::StreamKind::ngpt) return "ngpt";
+  if (is_ngpt(config)) return "ngpt";
   return config.objective == Objective::clm ? "gpt3" : "bert";
 }
 
@@ -264,15 +264,19 @@ void admin_profile(Transformer& model, const InputRows& tokens) {
 
 // ------------------------------------------------------------------------------------------------- nGPT
 
+bool is_ngpt(const ModelConfig& config) { return config.norms.stream.kind == nn::StreamKind::ngpt; }
+
+void normalize_ngpt(const Transformer& model, const Parameter& p, const Tensor& value) {
+  const auto group = model.parameters().group(p);
+  if (group != ParameterGroup::matrix && group != ParameterGroup::embedding) return;
+  const Role role = role_of(p.name);
+  const bool columns = role == Role::attention_out || role == Role::feed_forward_out;
+  engine::make_unit(value, columns ? engine::Lines::columns : engine::Lines::rows);
+}
+
 void normalize_ngpt(Transformer& model) {
-  if (model.config().norms.stream.kind != nn::StreamKind::ngpt) return;
-  for (const Parameter* p : model.parameters().all()) {
-    const auto group = model.parameters().group(*p);
-    if (group != ParameterGroup::matrix && group != ParameterGroup::embedding) continue;
-    const Role role = role_of(p->name);
-    const bool columns = role == Role::attention_out || role == Role::feed_forward_out;
-    engine::make_unit(p->value, columns ? engine::Lines::columns : engine::Lines::rows);
-  }
+  if (!is_ngpt(model.config())) return;
+  for (const Parameter* p : model.parameters().all()) normalize_ngpt(model, *p, p->value);
   model.parameters().refresh_copies();
 }
 

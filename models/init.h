@@ -46,5 +46,8 @@ void admin_profile(Transformer& model, const InputRows& tokens);
 /// nGPT: makes rows (columns for output projections) of every matrix unit vectors. Called after initialise()
 /// and after each optimizer step; does nothing for other models.
 void normalize_ngpt(Transformer& model);
+/// The same of one parameter, whose values stand in `value`, without the copies that ops read.
+void normalize_ngpt(const Transformer& model, const engine::Parameter& parameter, const engine::Tensor& value);
+bool is_ngpt(const ModelConfig& config);
 
 }  // namespace models

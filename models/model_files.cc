@@ -72,14 +72,15 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 }
 
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
-                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files) {
+                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
+                           const engine::TensorProgress& progress) {
   engine::make_directories(folder);
   const engine::FolderLock lock(folder);
   std::deque<engine::AtomicFile> written;
   engine::Json sums = engine::Json::object();
   for (const ModelFile& file : files) sums[file.name] = engine::sha256_hex(file.bytes);
   metadata[together_key] = engine::json_text(sums);
-  engine::write_safetensors(written.emplace_back(folder + "/model.safetensors"), tensors, metadata);
+  engine::write_safetensors(written.emplace_back(folder + "/model.safetensors"), tensors, metadata, progress);
   for (const ModelFile& file : files) written.emplace_back(folder + "/" + file.name).write(file.bytes);
   for (engine::AtomicFile& file : written) file.flush();
   for (engine::AtomicFile& file : written) file.commit();

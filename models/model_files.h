@@ -27,8 +27,8 @@ struct ModelFile {
   std::string name, bytes;
 };
 
-/// Writes config.json and model.safetensors; weights in `dtype` (f32, bf16 or f16). `beside`: files that belong
-/// to the model.
+/// Writes config.json and model.safetensors; weights in `dtype` (f32, bf16 or f16). `beside`: files that
+/// belong to the model.
 void save_model(const Transformer& model, const std::string& folder, engine::DType dtype = engine::DType::f32,
                 const std::vector<ModelFile>& beside = {});
 
@@ -36,7 +36,8 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 /// before the first takes its place. The weights' metadata keeps the files' SHA-256, for
 /// check_written_together().
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
-                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files);
+                           std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
+                           const engine::TensorProgress& progress = {});
 
 /// A warning for each file beside `weights` that is not the one they were written with: the writing was
 /// stopped between the two, or somebody changed it. Weights from elsewhere say nothing about it.

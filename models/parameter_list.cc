@@ -54,7 +54,8 @@ class Lister {
         first = last;
       }
     } else {
-      add("embed.tokens.weight", {c_.vocab_size, c_.width}, Group::embedding);
+      add("embed.tokens.weight", {c_.vocab_size, c_.word_width()}, Group::embedding);
+      if (c_.embed_width > 0) linear("embed.projection", c_.width, c_.embed_width, false);
     }
     if (c_.positions == nn::Positions::learned)
       add("embed.positions.weight", {c_.context + c_.position_offset, c_.width}, Group::embedding);
@@ -123,7 +124,8 @@ class Lister {
       return;
     }
     if (c_.adaptive) add("head.clusters.weight", {c_.bands() - 1, c_.width}, Group::matrix);
-    if (!c_.tied) add("head.weight", {c_.vocab_size, c_.width}, Group::matrix);
+    if (c_.embed_width > 0) linear("head.projection", c_.embed_width, c_.width, false);
+    if (!c_.tied) add("head.weight", {c_.vocab_size, c_.word_width()}, Group::matrix);
     if (c_.objective == Objective::mlm) {
       linear("mlm.dense", c_.width, c_.width, true);
       norm("mlm.norm", nn::Norm{nn::NormKind::ln}, c_.width);

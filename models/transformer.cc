@@ -39,6 +39,8 @@ nn::LayerSizes layer_sizes(const ModelConfig& c) {
                         .scale = score_scale(c),
                         .softcap = c.attn_softcap.value_or(0),
                         .rope = rope_angles(c),
+                        .long_rope = rope_angles(c, true),
+                        .long_from = long_rows_from(c),
                         .unit_qk = ngpt,
                         .qk_factor = ngpt ? factor(NgptParameter::qk_scale) : 1},
           .feed_forward = {.activation = c.activation,
@@ -59,10 +61,12 @@ Transformer::Transformer(const ModelConfig& config, const nn::Precision& precisi
       parameters_(std::make_unique<nn::Parameters>(declarations(config), precision, gradients)) {
   const nn::Scope root{parameters_.get(), ""};
   const nn::NormDefaults defaults{config.norm_eps, config.gain_offset};
-  const nn::LayerSizes sizes = layer_sizes(config);
+  nn::LayerSizes sizes = layer_sizes(config);
   const std::vector<nn::LayerSlots> slots = nn::resolve_layers(config.norms, config.layers);
-  for (int64_t i = 0; i < config.layers; ++i)
+  for (int64_t i = 0; i < config.layers; ++i) {
+    sizes.attention.window = config.window_of(i);
     layers_.emplace_back(i, slots[size_t(i)], sizes, root.sub("layers").sub(std::to_string(i)), defaults);
+  }
   tokens_ = root.find("embed.tokens.weight");
   positions_ = root.find("embed.positions.weight");
   types_ = root.find("embed.types.weight");
@@ -71,6 +75,10 @@ Transformer::Transformer(const ModelConfig& config, const nn::Precision& precisi
   logit_scale_ = root.find("head.logit_scale");
   if (config.positions == nn::Positions::sinusoidal)
     sinusoidal_ = std::make_unique<engine::SinusoidalRows>(config.width, precision.stream, precision.device);
+  if (config.embed_width > 0) {
+    embed_projection_ = nn::LinearLayer(root.sub("embed.projection"));
+    head_projection_ = nn::LinearLayer(root.sub("head.projection"));
+  }
   embed_norm_ = nn::NormLayer(config.norms.embed, root.sub("embed.norm"), defaults);
   final_norm_ = nn::NormLayer(config.norms.final, root.sub("final_norm"), defaults);
   if (config.objective == Objective::mlm) {
@@ -122,8 +130,7 @@ Tensor row_sinusoids(const ModelConfig& config, int64_t T, const nn::RowCaches& 
                      engine::SinusoidalRows& table) {
   std::vector<Tensor> of_rows;
   for (const std::vector<nn::KvCache>* row : rows)
-    of_rows.push_back(
-        table.rows(config.position_offset + length_of(row), T).reshape({1, T, config.width}));
+    of_rows.push_back(table.rows(config.position_offset + length_of(row), T).reshape({1, T, config.width}));
   return engine::concat(of_rows, 0);
 }
 
@@ -134,17 +141,20 @@ Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) c
   const int64_t T = tokens.shape[1], past = tokens_before(context);
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
-        " tokens; this model's rows have at most ", config_.longest_row,
-        " (its layers attend to windows of that size, or its angles change beyond)");
-  Tensor x = config_.adaptive
-                 ? adaptive_embedding(config_, *parameters_, tokens, dtype)
+        " tokens; this model's rows have at most ", config_.longest_row, " (its angles change beyond)");
+  Tensor x = config_.adaptive ? adaptive_embedding(config_, *parameters_, tokens, dtype)
+             : embed_projection_.weight
+                 ? embed_projection_(engine::embedding(tokens.words, use_value(*tokens_), config_.embed_scale,
+                                                       precision_.compute),
+                                     {.dtype = dtype})
                  : engine::embedding(tokens.words, use_value(*tokens_), config_.embed_scale, dtype);
   if (positions_) {
     check(past + T <= config_.context, "the sequence has ", past + T, " tokens, the model has ",
           config_.context, " learned positions");
     const auto table = use_value(*positions_);
     if (context.rows)
-      x = engine::add(x, engine::embedding(row_positions(config_, tokens.shape, *context.rows), table, 1, dtype));
+      x = engine::add(
+          x, engine::embedding(row_positions(config_, tokens.shape, *context.rows), table, 1, dtype));
     else
       x = engine::add(x, tokens.positions.defined()
                              ? engine::embedding(tokens.positions, table, 1, dtype)
@@ -213,7 +223,7 @@ Tensor Transformer::hidden(const InputRows& rows, const nn::Context& outer, DTyp
 
 Tensor Transformer::head_input(const Tensor& hidden) const {
   const Tensor x = engine::cast(hidden, precision_.compute);
-  if (config_.objective != Objective::mlm) return x;
+  if (config_.objective != Objective::mlm) return head_projection_.weight ? head_projection_(x) : x;
   return mlm_norm_(mlm_dense_(x, {.activation = engine::Activation::gelu}), precision_.compute);
 }
 
@@ -256,6 +266,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Tensor& labels, const LossO
 
 Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const LossOptions& options) const {
   const Targets labels = targets.to(hidden.device());
+  const Tensor scale = options.scale ? options.scale->loss_scale() : Tensor();
   if (config_.objective == Objective::classify) {
     const Tensor z = classify(hidden, options);
     if (config_.classes > 1) return engine::cross_entropy(z, labels.scored);
@@ -263,7 +274,7 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
   }
   if (config_.adaptive)
     return adaptive_loss(config_, *parameters_, engine::cast(hidden, precision_.compute), labels,
-                         {options.loss_scale, options.dropout, options.rng});
+                         {options.loss_scale, options.dropout, options.rng, scale});
   Tensor x = hidden;
   engine::ScoredRows scored = labels.scored;
   if (config_.objective == Objective::mlm) {  // only masked rows go through the head (about 15 %)
@@ -271,11 +282,12 @@ Tensor Transformer::loss(const Tensor& hidden, const Targets& targets, const Los
     x = engine::gather_rows(engine::reshape(engine::contiguous(hidden), {rows, config_.width}), scored.rows);
     scored = scored.gathered();
   }
-  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_), scored,
+  return engine::linear_cross_entropy(head_input(x), vocabulary_weight(), nn::use_optional(head_bias_),
+                                      scored,
                                       {.softcap = config_.logit_softcap.value_or(0),
                                        .loss_scale = options.loss_scale,
                                        .vocabulary = options.vocabulary,
-                                       .scale = options.scale ? options.scale->loss_scale() : Tensor()});
+                                       .scale = scale});
 }
 
 }  // namespace models

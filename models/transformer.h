@@ -15,8 +15,8 @@ using engine::Parameter;
 using engine::Tensor;
 
 struct LossOptions {
-  double loss_scale = 1;   // multiplies gradients, never the loss that is returned
-  int64_t vocabulary = 0;  // columns of the head from here on are padding; 0: none
+  double loss_scale = 1;                           // multiplies gradients, never the loss that is returned
+  int64_t vocabulary = 0;                          // columns of the head from here on are padding; 0: none
   const engine::ScalarsInMemory* scale = nullptr;  // the loss scale stands there instead
   /// Inside the head: of a classifier before each of its two layers, of the adaptive softmax in its tail
   /// bands. Other heads have none.
@@ -38,8 +38,9 @@ class Transformer {
   nn::Context context() const;
 
   /// What the head reads, [B, T, d] in `dtype` (by default the stream's): after the final norm.
-  /// With context.cache, the tokens continue the cached ones; with context.rows each row its own. Errors: ids outside the vocabulary, too many
-  /// positions. The auxiliary losses of routers are appended to `auxiliary` unless it is null.
+  /// With context.cache, the tokens continue the cached ones; with context.rows each row its own. Errors: ids
+  /// outside the vocabulary, too many positions. The auxiliary losses of routers are appended to `auxiliary`
+  /// unless it is null.
   Tensor hidden(const Tokens& tokens, const nn::Context& context) const;
   Tensor hidden(const Tokens& tokens, const nn::Context& context, engine::DType dtype,
                 std::vector<Tensor>* auxiliary = nullptr) const;
@@ -51,8 +52,8 @@ class Transformer {
   Tensor logits(const Tensor& hidden) const;
 
   /// Sum over scored positions of the loss in nats, shape [] f64: cross-entropy, or the squared error of a
-  /// classifier with one class. Labels as targets() takes them. Never holds [B, T, V]: rows that are not scored
-  /// cost nothing.
+  /// classifier with one class. Labels as targets() takes them. Never holds [B, T, V]: rows that are not
+  /// scored cost nothing.
   Tensor loss(const Tensor& hidden, const Tensor& labels, const LossOptions& options = {}) const;
   Tensor loss(const Tensor& hidden, const Targets& labels, const LossOptions& options = {}) const;
 
@@ -61,7 +62,8 @@ class Transformer {
 
  private:
   Tensor embed(const InputRows& tokens, const nn::Context& context) const;
-  Tensor head_input(const Tensor& hidden) const;  // the MLM transform, or hidden itself, in the compute dtype
+  Tensor head_input(
+      const Tensor& hidden) const;  // behind the MLM transform or projection, in the compute dtype
   Tensor vocabulary_weight() const;
   Tensor classify(const Tensor& hidden, const LossOptions& options = {}) const;
 
@@ -70,7 +72,7 @@ class Transformer {
   std::unique_ptr<nn::Parameters> parameters_;
   std::vector<nn::Block> layers_;
   nn::NormLayer embed_norm_, final_norm_, mlm_norm_;
-  nn::LinearLayer mlm_dense_, classify_dense_, classify_out_;
+  nn::LinearLayer embed_projection_, head_projection_, mlm_dense_, classify_dense_, classify_out_;
   std::unique_ptr<engine::SinusoidalRows> sinusoidal_;
   Parameter *tokens_ = nullptr, *positions_ = nullptr, *types_ = nullptr, *head_ = nullptr,
             *head_bias_ = nullptr, *logit_scale_ = nullptr;

@@ -51,15 +51,26 @@ Tensor Attention::unit_heads(const Tensor& x, int64_t heads) const {
   return engine::mul(unit(x, heads), engine::cast(engine::affine(scale, sizes_.qk_factor), x.dtype()));
 }
 
-/// What the heads read: positions, keys and values seen before, softmax.
-Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context,
-                         int64_t layer) const {
+/// Normed and turned by position; rounded to the compute dtype once.
+Tensor Attention::placed(const Tensor& x, const NormLayer& norm, int64_t heads, int64_t past,
+                         const Context& context) const {
   const DType dtype = context.precision.compute;
-  if (!sizes_.rope.frequencies.empty()) {
-    const int64_t past = cache ? cache->length : 0;
-    q = engine::cast(engine::rope(q, sizes_.heads, sizes_.rope, past), dtype);
-    k = engine::cast(engine::rope(k, sizes_.kv_heads, sizes_.rope, past), dtype);
-  }
+  if (sizes_.rope.frequencies.empty()) return norm ? norm(x, dtype) : x;
+  const bool is_long = sizes_.long_from > 0 && past + x.size(1) > sizes_.long_from;
+  engine::check(!is_long || past == 0 || past > sizes_.long_from, "attention: a row that grows beyond ",
+                sizes_.long_from, " tokens changes its angles and must be read again");
+  const engine::RopeAngles& angles = is_long ? sizes_.long_rope : sizes_.rope;
+  if (norm) return engine::norm_rope(x, norm.arguments(), heads, angles, past, dtype);
+  return engine::cast(engine::rope(x, heads, angles, past), dtype);
+}
+
+/// What the heads read: positions, keys and values seen before, softmax. `gain`: of each head, or undefined.
+Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Context& context, int64_t layer,
+                         const Tensor& gain) const {
+  const int64_t past = cache ? cache->length : 0;
+  q = placed(q, q_norm_, sizes_.heads, past, context);
+  k = placed(k, k_norm_, sizes_.kv_heads, past, context);
+  if (v_norm_) v = v_norm_(v, context.precision.compute);
   if (sizes_.unit_qk) q = unit_heads(q, sizes_.heads), k = unit_heads(k, sizes_.kv_heads);
   if (cache) {
     const int64_t tokens = k.size(1);
@@ -69,11 +80,13 @@ Tensor Attention::attend(Tensor q, Tensor k, Tensor v, KvCache* cache, const Con
   const engine::AttentionOptions options{.heads = sizes_.heads,
                                          .kv_heads = sizes_.kv_heads,
                                          .causal = context.causal,
+                                         .window = sizes_.window,
                                          .scale = sizes_.scale,
                                          .softcap = sizes_.softcap,
                                          .dropout = context.dropout.attention,
                                          .rng = context.rng,
-                                         .key_mask = context.key_mask};
+                                         .key_mask = context.key_mask,
+                                         .gain = gain};
   if (context.probe) context.probe->on_attention(layer, q, k, options);
   return engine::attention(q, k, v, options);
 }
@@ -90,7 +103,7 @@ Tensor Attention::attend_rows(const Tensor& q, const Tensor& k, const Tensor& v,
     if (rows[size_t(b)] != nullptr)
       o.slice(0, b, b + 1)
           .copy_from(attend(q.slice(0, b, b + 1), k.slice(0, b, b + 1), v.slice(0, b, b + 1),
-                            &(*rows[size_t(b)])[size_t(layer)], context, layer));
+                            &(*rows[size_t(b)])[size_t(layer)], context, layer, {}));
   return o;
 }
 
@@ -98,17 +111,13 @@ Tensor Attention::operator()(const Tensor& u, const Context& context, int64_t la
   const DType dtype = context.precision.compute, wide = context.precision.stream;
   const int64_t q_width = sizes_.heads * sizes_.head_dim, kv_width = sizes_.kv_heads * sizes_.head_dim;
 
-  auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
-  Tensor &q = parts[0], &k = parts[1], &v = parts[2];
-  // Normed and rotated values are rounded once.
-  const DType between = sizes_.rope.frequencies.empty() ? dtype : wide;
-  if (q_norm_) q = q_norm_(q, between);
-  if (k_norm_) k = k_norm_(k, between);
-  if (v_norm_) v = v_norm_(v, dtype);
+  const auto parts = engine::split(qkv_(u), -1, {q_width, kv_width, kv_width});
+  const Tensor &q = parts[0], &k = parts[1], &v = parts[2];
   KvCache* cache = context.cache ? &(*context.cache)[size_t(layer)] : nullptr;
-  Tensor o = context.rows ? attend_rows(q, k, v, context, layer) : attend(q, k, v, cache, context, layer);
-  if (gain_kind_ == HeadGain::inner)
-    o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
+  const bool inner = gain_kind_ == HeadGain::inner, joined = inner && !ctx_norm_ && !context.rows;
+  Tensor o = context.rows ? attend_rows(q, k, v, context, layer)
+                          : attend(q, k, v, cache, context, layer, joined ? use(*gain_) : Tensor());
+  if (inner && !joined) o = engine::head_scale(ctx_norm_ ? engine::cast(o, wide) : o, use(*gain_));
   if (ctx_norm_) o = ctx_norm_(o, dtype);
   o = out_(o, {.dtype = wide});  // joins the stream as the product gives it
   if (gain_kind_ == HeadGain::outer) o = engine::head_scale(o, use(*gain_));

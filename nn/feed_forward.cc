@@ -63,7 +63,7 @@ Tensor FeedForward::operator()(const Tensor& u, const Context& context,
   if (sizes_.experts > 0) return experts(u, auxiliary);
   const DType compute = context.precision.compute, wide = context.precision.stream;
   // In a 16-bit model what products do not read stays f32 where there is little of it (engine::keeps_wide).
-  const int64_t elements = u.numel() / u.size(-1) * up_.weight->value.size(0);
+  const int64_t elements = u.numel() / u.size(-1) * up_.weight->compute.size(0);
   const DType between = engine::keeps_wide(u.device(), elements) ? wide : compute;
   if (!is_glu(sizes_.activation) && !uv_scale_ && context.dropout.activation == 0) {
     // What comes next takes the pre-activation: nothing else is kept of it.

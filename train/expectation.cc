@@ -81,9 +81,10 @@ Expectation expected_speed(const models::ModelConfig& model, int64_t context, Pr
 }
 
 Expectation expected_run(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         int64_t rows_per_epoch, Peak peak) {
+                         int64_t rows_per_epoch, Peak peak, int64_t ranks) {
   Expectation e = expected_speed(model, context, config.precision, config.threads, peak);
-  const double per_update = double(config.data.batch * config.data.accumulate * context);
+  e.ranks = ranks, e.peak_flops *= double(ranks), e.tokens_per_second *= double(ranks);
+  const double per_update = double(config.data.batch * config.data.accumulate * context * ranks);
   const BudgetConfig& b = config.budget;
   double tokens = std::numeric_limits<double>::infinity();
   if (b.steps > 0) tokens = std::min(tokens, double(b.steps) * per_update);
@@ -101,9 +102,10 @@ std::string expectation_text(const Expectation& e) {
   char speed[200];
   std::snprintf(
       speed, sizeof speed,
-      "time: about %s tokens/s (%.3g MFLOP a token, %.0f %% of the %.0f GFLOP/s measured on %d threads)",
+      "time: about %s tokens/s (%.3g MFLOP a token, %.0f %% of the %.0f GFLOP/s measured on %d threads%s)",
       engine::human_count(e.tokens_per_second).c_str(), e.flops_per_token * 1e-6, 100 * e.share,
-      e.peak_flops * 1e-9, engine::cpu::thread_count());
+      e.peak_flops * 1e-9, engine::cpu::thread_count(),
+      e.ranks > 1 ? engine::join_text(" of each of ", e.ranks, " ranks").c_str() : "");
   std::string text = speed;
   if (e.seconds <= 0) return text;
   text += "; " + engine::human_seconds(e.seconds) + " for " + engine::human_count(e.tokens) + " tokens, " +

@@ -16,6 +16,7 @@ struct Expectation {
   double tokens_per_second = 0;
   double seconds = 0, tokens = 0;  // of the whole run; 0: the budget does not say
   int64_t updates = 0;             // 0: not known
+  int64_t ranks = 1;
 };
 
 /// The share of the peak that training steps of this width reach (docs/benchmarks.md, "Expected speed").
@@ -25,9 +26,10 @@ enum class Peak { now, recent };
 /// For the speed alone: of a model, on `threads` (0: all).
 Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
                            int64_t threads, Peak peak);
-/// `rows_per_epoch`: 0 where the data is not known.
+/// `rows_per_epoch`: 0 where the data is not known. `ranks`: that share the run, each with a peak like this
+/// one's; the expectation is of all of them.
 Expectation expected_run(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
-                         int64_t rows_per_epoch, Peak peak);
+                         int64_t rows_per_epoch, Peak peak, int64_t ranks = 1);
 
 /// One line for people: "time: 2.1k tokens/s expected (...); 5:00, until 14:32".
 std::string expectation_text(const Expectation& expectation);

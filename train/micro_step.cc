@@ -2,6 +2,9 @@
 #include "train/micro_step.h"
 
 #include <algorithm>
+#include <numeric>
+
+#include "train/micro_loss.h"
 
 namespace train {
 
@@ -10,8 +13,9 @@ using models::InputRows, models::Targets;
 
 namespace {
 
-constexpr size_t kRecorded = 16;            // shapes that are recorded; each holds its memory
-constexpr int64_t kMaskedCapacity = 64;     // masked rows are filled up to a multiple
+constexpr size_t kRecorded = 16;  // shapes that are recorded; each holds its memory
+constexpr int64_t kFilled =
+    64;  // rows whose number is another one in every batch are filled up to a multiple
 
 /// Calls f with every tensor of a batch, always in one order.
 template <class F>
@@ -25,27 +29,56 @@ void each_tensor(MicroBatch& batch, F&& f) {
   for (Targets::Band& band : labels.bands) index(band.rows), f(band.labels.labels), index(band.labels.rows);
 }
 
-/// The masked rows of a masked LM are another number in every batch, and a step is recorded for one shape: rows
-/// without a label fill them up.
+// A step is recorded for one shape. The masked rows of a masked LM, and the words of a band of an adaptive
+// vocabulary, are another number in every batch: rows without a label, or without a place, fill them up.
+
+std::vector<int32_t> filled(const Tensor& ids, int64_t capacity, int32_t with) {
+  std::vector<int32_t> out(size_t(capacity), with);
+  const Tensor host = ids.to(engine::Device::cpu);
+  std::copy_n(host.data<int32_t>(), host.numel(), out.begin());
+  return out;
+}
+Tensor ids_of(const std::vector<int32_t>& ids) { return Tensor::from_ids(ids, {int64_t(ids.size())}); }
+
+int64_t capacity_of(int64_t n, int64_t most, int64_t multiple) {
+  return std::min(most, (n + multiple - 1) / multiple * multiple);
+}
+/// Bands hold a share of the words that varies little: one of sixteen steps, so that few shapes come up.
+int64_t band_multiple(int64_t most) { return std::max(kFilled, most / 16); }
+
+engine::RowIndex index_of(const std::vector<int32_t>& ids, int64_t rows) {
+  return engine::index_rows("gather_rows", ids_of(ids), rows, "the rows");
+}
+
 void fill_up(engine::ScoredRows& scored) {
-  const int64_t n = scored.scored(), total = scored.rows.rows,
-                capacity = std::min(total, (n + kMaskedCapacity - 1) / kMaskedCapacity * kMaskedCapacity);
+  const int64_t n = scored.scored(), total = scored.rows.rows, capacity = capacity_of(n, total, kFilled);
   if (capacity == n) return;
-  std::vector<int32_t> rows(size_t(capacity), 0), labels(size_t(capacity), engine::kNotScored);
-  const Tensor ids = scored.rows.ids.to(engine::Device::cpu), kept = scored.labels.to(engine::Device::cpu);
-  std::copy_n(ids.data<int32_t>(), n, rows.begin());
-  std::copy_n(kept.data<int32_t>(), n, labels.begin());
-  scored.labels = Tensor::from_ids(labels, {capacity});
-  scored.rows = engine::index_rows("gather_rows", Tensor::from_ids(rows, {capacity}), total, "the rows");
+  scored.labels = ids_of(filled(scored.labels, capacity, engine::kNotScored));
+  scored.rows = index_of(filled(scored.rows.ids, capacity, 0), total);
+}
+/// Words that fill up go to a row of their own behind the others.
+void fill_up(InputRows::Band& band, int64_t tokens) {
+  const int64_t capacity = capacity_of(band.words.ids.numel(), tokens, band_multiple(tokens)),
+                words = band.words.rows;
+  band.positions = index_of(filled(band.positions.ids, capacity, int32_t(tokens)), tokens + 1);
+  band.words = index_of(filled(band.words.ids, capacity, 0), words);
+}
+void fill_up(Targets::Band& band) {
+  const int64_t total = band.rows.rows,
+                capacity = capacity_of(band.labels.scored(), total, band_multiple(total));
+  std::vector<int32_t> all(size_t(capacity), 0);
+  std::iota(all.begin(), all.end(), 0);
+  band.rows = index_of(filled(band.rows.ids, capacity, 0), total);
+  band.labels = {ids_of(filled(band.labels.labels, capacity, engine::kNotScored)), index_of(all, capacity),
+                 band.labels.classes};
+}
+void fill_up(MicroBatch& batch, const models::ModelConfig& config) {
+  if (config.objective == models::Objective::mlm) fill_up(batch.labels.scored);
+  for (InputRows::Band& band : batch.tokens.bands) fill_up(band, batch.tokens.shape.numel());
+  for (Targets::Band& band : batch.labels.bands) fill_up(band);
 }
 
 }  // namespace
-
-bool MicroSteps::takes(const models::Transformer& model, engine::Device device) {
-  const models::ModelConfig& c = model.config();
-  // nGPT copies numbers from the host while it computes; experts and bands of words differ from batch to batch.
-  return engine::graphs_of(device) && c.norms.stream.kind != nn::StreamKind::ngpt && c.objective != models::Objective::classify && c.experts == 0 && !c.adaptive;
-}
 
 MicroSteps::MicroSteps(models::Transformer& model, const engine::ScalarsInMemory& scalars,
                        const UpdateOptions& options)
@@ -62,19 +95,17 @@ MicroSteps::Key MicroSteps::key_of(MicroBatch& batch, bool first) {
 
 void MicroSteps::step(const MicroBatch& batch) const {
   engine::Rng rng{0, 0, &scalars_.memory()->dropout_seed};
-  nn::Context context = model_.context();
-  context.dropout = options_.dropout, context.rng = &rng, context.checkpointing = options_.checkpointing;
   engine::Tape tape;
   const engine::TapeScope scope(tape);
-  const Tensor hidden = model_.hidden(batch.tokens, context, context.precision.compute);
-  const Tensor nats = model_.loss(hidden, batch.labels, {.vocabulary = options_.vocabulary, .scale = &scalars_});
-  tape.backward(nats);
-  scalars_.nats().copy_from(nats.detach(), true);
+  const MicroLoss sums =
+      micro_loss(model_, batch, options_, options_.checkpointing, rng, /*scale=*/1, &scalars_);
+  tape.backward(sums.total);
+  scalars_.nats().copy_from(sums.nats, true);
 }
 
 void MicroSteps::run(const MicroBatch& micro_batch, uint64_t dropout_seed, bool first) {
   MicroBatch batch = micro_batch;
-  if (model_.config().objective == models::Objective::mlm) fill_up(batch.labels.scored);
+  fill_up(batch, model_.config());
   const auto there = [&](MicroBatch b) {
     each_tensor(b, [&](Tensor& t) { t = t.to(scalars_.device()); });
     return b;

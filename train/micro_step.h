@@ -18,11 +18,7 @@ namespace train {
 
 class MicroSteps {
  public:
-  /// Whether micro-steps of the model run this way on the device: those of language models without routers'
-  /// losses, which the loss scale reaches by value.
-  static bool takes(const models::Transformer& model, engine::Device device);
-
-  /// All of them must outlive this.
+  /// All of them must outlive this. The scalars' device is one that records.
   MicroSteps(models::Transformer& model, const engine::ScalarsInMemory& scalars,
              const UpdateOptions& options);
 

@@ -97,23 +97,64 @@ Tensor Shards::zeros() const {
                        parameters_.precision().device);
 }
 
-void Shards::deal_values(bool ngpt) {
-  if (whole_from_ == 0) return;
-  engine::check(!ngpt, "parallel.zero 1: nGPT normalizes whole matrices after each update; use precision f32, "
-                "or parallel.zero 0");
-  parameters_.keep_values(pieces_, whole_from_);
+void Shards::deal_values() {
+  if (whole_from_ > 0) parameters_.keep_values(pieces_, whole_from_);
 }
 
-void Shards::publish() {
-  if (!dealt_) return;
+void Shards::gather_read(bool whole_alone) {
   std::vector<int64_t> jobs;
   for (const Bucket& b : buckets_) {
     const bool by_copies = parameters_.sharded() && b.end <= whole_from_;
+    if (by_copies && whole_alone) continue;
     const Tensor read = by_copies ? parameters_.copies(b.begin, b.end) : parameters_.values(b.begin, b.end);
     jobs.push_back(communicator_.start_all_gather(read, b.bounds, "weights"));
   }
   for (int64_t job : jobs) communicator_.wait(job);
+}
+
+void Shards::publish() {
+  if (!dealt_) return;
+  gather_read(/*whole_alone=*/false);
   parameters_.refresh_copies();
+}
+
+void Shards::publish_changed(const Change& change) {
+  if (dealt_) gather_read(/*whole_alone=*/true);
+  for (const engine::Parameter* p : parameters_.all()) {
+    if (p->value.defined())
+      change(*p, p->value);
+    else
+      change_dealt(*p, change);
+  }
+  parameters_.refresh_copies();
+}
+
+void Shards::change_dealt(const engine::Parameter& p, const Change& change) {
+  const nn::Precision& precision = parameters_.precision();
+  const int64_t begin = p.grad.offset(), end = begin + p.grad.numel();
+  const Tensor values = Tensor::empty({end - begin}, precision.master, precision.device);
+  const auto place = [&](int64_t from, int64_t to) { return values.slice(0, from - begin, to - begin); };
+  // The last matrix may reach into what is whole on every rank.
+  std::vector<Piece> held = pieces_;
+  std::erase_if(held, [&](const Piece& piece) { return piece.begin >= whole_from_; });
+  held.push_back({whole_from_, parameters_.elements(), 0});
+  const auto each_held = [&](const auto& move) {
+    for (const Piece& piece : held) {
+      const int64_t from = std::max(begin, piece.begin), to = std::min(end, piece.end);
+      if (from < to) move(parameters_.values(from, to), place(from, to));
+    }
+  };
+  each_held([](const Tensor& own, const Tensor& copy) { engine::convert(own, copy); });
+  for (const Bucket& b : buckets_) {
+    const int64_t from = std::max(begin, b.begin), to = std::min(end, b.end);
+    if (from >= to || b.end > whole_from_) continue;
+    std::vector<int64_t> bounds;
+    for (int64_t at : b.bounds) bounds.push_back(std::clamp(b.begin + at, from, to) - from);
+    communicator_.all_gather(place(from, to), bounds, "masters");
+  }
+  change(p, values.reshape(p.grad.shape()));
+  each_held([](const Tensor& own, const Tensor& copy) { engine::convert(copy, own); });
+  engine::convert(values, parameters_.copies(begin, end));
 }
 
 void Shards::collect_values() {

@@ -9,6 +9,7 @@
 // Read first: nn/parameters.h, engine/comm/communicator.h. Then: gradient_exchange.h.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -48,10 +49,14 @@ class Shards {
 
   /// Zeros for each element that this rank's optimizer changes, in the dtype of moments.
   engine::Tensor zeros() const;
-  /// Gives up the masters of other ranks' pieces, where ops do not read them. Error: nGPT.
-  void deal_values(bool ngpt);
+  /// Gives up the masters of other ranks' pieces, where ops do not read them.
+  void deal_values();
   /// After the optimizer: every rank's ops read what it has made of its pieces.
   void publish();
+  /// The same for models that change whole tensors after each update (nGPT): change(parameter, values) is called
+  /// for every parameter, on every rank. Where masters are dealt out, they travel in full for it, one at a time.
+  using Change = std::function<void(const engine::Parameter&, const engine::Tensor&)>;
+  void publish_changed(const Change& change);
   /// Every rank has all values, until deal_values() is called again.
   void collect_values();
   /// Every rank has all sums of gradients.
@@ -67,6 +72,9 @@ class Shards {
   void scatter(const engine::Tensor& whole, const engine::Tensor& own) const;
 
  private:
+  /// Gathers what ops read: of all buckets, or of those from `whole_from_` on.
+  void gather_read(bool whole_alone);
+  void change_dealt(const engine::Parameter& parameter, const Change& change);
   engine::Tensor gather(engine::DType dtype, const std::function<engine::Tensor(const nn::Piece&)>& part) const;
 
   nn::Parameters& parameters_;

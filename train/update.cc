@@ -6,10 +6,10 @@
 #include "data/shuffle.h"
 #include "engine/base/clock.h"
 #include "engine/base/text.h"
-#include "engine/ops/elementwise.h"
 #include "engine/ops/optimizer.h"
 #include "models/init.h"
 #include "train/diagnosis.h"
+#include "train/micro_loss.h"
 #include "train/micro_step.h"
 
 namespace train {
@@ -31,7 +31,7 @@ Update::Update(models::Transformer& model, Optimizer& optimizer, Shards& shards,
       options_(options),
       scalars_(model.parameters().precision().device),
       exchange_(model.parameters(), shards, options.sum) {
-  if (on_device() && MicroSteps::takes(model, scalars_.device()))
+  if (on_device() && engine::graphs_of(scalars_.device()))
     micro_steps_ = std::make_unique<MicroSteps>(model_, scalars_, options_);
 }
 Update::~Update() = default;
@@ -43,29 +43,10 @@ bool Update::on_device() const {
          options_.sum == SumOrder::fast;
 }
 
-Update::Loss Update::loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const {
-  nn::Context context = model_.context();
-  context.dropout = options_.dropout;
-  context.rng = &rng;
-  context.checkpointing = checkpointing;
-  const double scale = scaler_ ? scaler_->scale() : 1;
-  std::vector<Tensor> auxiliary;
-  const Tensor hidden = model_.hidden(batch.tokens, context, context.precision.compute, &auxiliary);
-  const Tensor nats =
-      model_.loss(hidden, batch.labels,
-                  {.loss_scale = scale,
-                   .vocabulary = options_.vocabulary,
-                   .dropout = options_.head_dropout,
-                   .rng = &rng});
-  Tensor total = nats;
-  for (const Tensor& term : auxiliary) total = engine::add(total, engine::affine(term, scale));
-  return {nats.detach(), total};
-}
-
 void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, const Tensor& nats,
                            Gradients& g) {
   scalars_.set(&engine::StepScalars::nats, 0.0);
-  scalars_.set(&engine::StepScalars::loss_scale, scaler_ ? scaler_->scale() : 1.0);
+  scalars_.set(&engine::StepScalars::loss_scale, loss_scale());
   bool first_written = true;
   for (size_t turn = 0; turn < batches.size(); ++turn) {
     const size_t i = size_t(exchange_.batch(int64_t(turn)));
@@ -80,7 +61,8 @@ void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, c
         engine::Tape tape;
         tape.listener = exchange_.listener();
         const engine::TapeScope scope(tape);
-        const Loss sums = loss(batches[i], rng, options_.checkpointing);
+        const MicroLoss sums =
+            micro_loss(model_, batches[i], options_, options_.checkpointing, rng, loss_scale());
         middle = engine::now();
         tape.backward(sums.total);
         if (on_device())
@@ -119,8 +101,8 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
     g.agreement = exchange_.finish(nats.to_vector(), word);
     if (!g.agreement.troubles.empty()) return g;
     const engine::GradientFactor formed =
-        engine::gradient_factor(scaler_ ? scaler_->scale() : 1, double(g.agreement.scored),
-                                std::sqrt(g.agreement.squares), {.most = options_.clip, .exact = scaler_ != nullptr});
+        engine::gradient_factor(loss_scale(), double(g.agreement.scored), std::sqrt(g.agreement.squares),
+                                {.most = options_.clip, .exact = scaler_ != nullptr});
     g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
   }
   g.scored = g.agreement.scored;
@@ -151,8 +133,12 @@ void Update::apply(const Gradients& gradients, double lr, const Tensor& average)
     optimizer_.step(lr, scalars_);
   else
     optimizer_.step(lr, gradients.factor);
-  shards_.publish();
-  models::normalize_ngpt(model_);
+  if (models::is_ngpt(model_.config()))
+    shards_.publish_changed([&](const engine::Parameter& p, const Tensor& value) {
+      models::normalize_ngpt(model_, p, value);
+    });
+  else
+    shards_.publish();
   if (!average.defined()) return;
   for (const nn::Piece& p : shards_.pieces())
     engine::ema_step(average.slice(0, p.at, p.at + p.end - p.begin),
@@ -164,7 +150,9 @@ std::string Update::find_bad_number(std::span<const MicroBatch> batches, int64_t
     if (batches[i].scored == 0) continue;
     model_.parameters().clear_gradients();
     engine::Rng rng = rng_of(i, first);
-    const auto again = [&] { return loss(batches[i], rng, /*checkpointing=*/false).total; };
+    const auto again = [&] {
+      return micro_loss(model_, batches[i], options_, /*checkpointing=*/false, rng, loss_scale()).total;
+    };
     if (const std::string where = train::find_bad_number(again); !where.empty()) return where;
     for (const engine::Parameter* p : model_.parameters().all()) {
       if (!p->grad_written) continue;

@@ -92,15 +92,10 @@ class Update {
   std::string find_bad_number(std::span<const MicroBatch> batches, int64_t first);
 
  private:
-  /// Of one micro-batch, summed over scored positions; `total` also has the loss scale and auxiliary losses.
-  struct Loss {
-    engine::Tensor nats, total;
-  };
   /// Of this rank's micro-batches: adds to `g` what was scored and how long it took.
   void differentiate(std::span<const MicroBatch> batches, int64_t first, const engine::Tensor& nats,
                      Gradients& g);
-  /// `rng` must live until the loss has been differentiated: checkpointed layers draw again.
-  Loss loss(const MicroBatch& batch, engine::Rng& rng, bool checkpointing) const;
+  double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
   engine::Rng rng_of(size_t i, int64_t first) const {
     return dropout_rng(options_.seed, first + int64_t(i) * shards_.communicator().size());
   }

@@ -139,5 +139,55 @@ def qkv_layout():
     return c.svg()
 
 
-FIGURES = {"boxes": boxes, "strides": strides, "number_lines": number_lines,
+def tree_sum():
+    """Eight micro-batches on four ranks: leaf l is micro-batch l, of rank l % 4."""
+    c = Canvas(680, 270, "The tree in which the gradients of eight micro-batches on four ranks are added")
+    order, y, wide = [0, 4, 2, 6, 1, 5, 3, 7], 206, 76
+    level = []
+    for i, leaf in enumerate(order):
+        x = 76 + i * wide
+        c.rect(x - 30, y, 60, 26, "box p%d" % (leaf % 4), 4)
+        c.text(x, y + 18, leaf, "mid")
+        c.text(x, y + 44, "rank %d" % (leaf % 4), "small dim mid")
+        level.append((x, y))
+    c.text(8, 150, "within ranks", "small dim")
+    c.text(8, 84, "between", "small dim")
+    for step in range(3):
+        above = []
+        for (x1, y1), (x2, _) in zip(level[::2], level[1::2]):
+            x, y = (x1 + x2) / 2, y1 - 66
+            for child in (x1, x2):
+                c.line(child, y1, x, y + 20)
+            c.rect(x - 12, y, 24, 20, "box" if step else "box p%d" % (order[round((x - 76) / wide - 0.5)] % 4), 4)
+            c.text(x, y + 15, "+", "mid")
+            above.append((x, y))
+        level = above
+    return c.svg()
+
+
+def student_t(df):
+    """The t that has two-sided p 0.05: the density is integrated by Simpson's rule, the quantile found by bisection."""
+    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
+
+    def inside(t, n=400):
+        h = t / n
+        f = [scale * (1 + (i * h) ** 2 / df) ** (-(df + 1) / 2) for i in range(n + 1)]
+        return 2 * h / 3 * (f[0] + f[-1] + 4 * sum(f[1:-1:2]) + 2 * sum(f[2:-1:2]))
+
+    low, high = 0.0, 20.0
+    for _ in range(60):
+        low, high = ((low + high) / 2, high) if inside((low + high) / 2) < 0.95 else (low, (low + high) / 2)
+    return low
+
+
+def resolution():
+    """Half of the 95 % interval of a mean paired difference."""
+    seeds = range(3, 21)
+    return lines("What so many paired seeds resolve", [("t(0.975) / √n", [(n, student_t(n - 1) / math.sqrt(n)) for n in seeds]),
+                                                       ("1.96 / √n", [(n, 1.96 / math.sqrt(n)) for n in seeds])],
+                 "seeds n", "smallest difference, in standard deviations of the pairs", y_low=0,
+                 x_ticks=(3, 5, 10, 15, 20), points=True, height=260)
+
+
+FIGURES = {"boxes": boxes, "tree_sum": tree_sum, "resolution": resolution, "strides": strides, "number_lines": number_lines,
            "sectors": sectors, "qkv_layout": qkv_layout}

@@ -55,6 +55,7 @@ TrafficCount count_of(const std::string& name, const standin::Traffic& t, double
           .dram_read = double(t.dram_read),
           .dram_write = double(t.dram_write),
           .asked = double(t.read_bytes + t.write_bytes),
+          .sector_bytes = 32.0 * double(t.read_sectors + t.write_sectors),
           .sector_factor = t.sector_factor(),
           .conflict_factor = t.conflict_factor(),
           .matrix_flop = double(t.matrix_flop),
@@ -190,6 +191,14 @@ const std::vector<Row>& rows() {
        [](const Tensors& x) {
          return Tensors{norm(x[0], {.kind = NormKind::rms, .weight = x[1], .groups = kHeads}, b16)};
        }},
+      {"norm_rope",
+       [] {
+         return Tensors{normals({kRows / kContext, kContext, kWidth}, b16), normals({kWidth / kHeads}, f32)};
+       },
+       [](const Tensors& x) {
+         const NormArguments per_head{.kind = NormKind::rms, .weight = x[1], .groups = kHeads};
+         return Tensors{norm_rope(x[0], per_head, kHeads, plain_rope_angles(kWidth / kHeads, 1e4), 0, b16)};
+       }},
       {"head_scale",
        [] {
          return Tensors{normals({kRows, kWidth}, b16), normals({kHeads}, f32)};
@@ -218,6 +227,17 @@ const std::vector<Row>& rows() {
          return Tensors{attention(x[0], x[1], x[2], {.heads = kHeads, .kv_heads = kHeads, .causal = true})};
        },
        kSecondPass},
+      {"attention_gain",
+       [] {
+         Tensors x = heads();
+         x.push_back(normals({kHeads}, f32));
+         return x;
+       },
+       [](const Tensors& x) {
+         return Tensors{attention(x[0], x[1], x[2],
+                                  {.heads = kHeads, .kv_heads = kHeads, .causal = true, .gain = x[3]})};
+       },
+       kSecondPass + double(kRows * kHeads) * 2 * 8},
   };
   return table;
 }
@@ -303,7 +323,7 @@ std::vector<TrafficCount> count_ops(const std::string& op) {
   return out;
 }
 
-std::vector<TrafficCount> count_traffic(const std::function<std::function<void()>()>& prepare) {
+std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>& prepare) {
   const Counting counting;
   const std::function<void()> f = prepare();
   memory_of(kDevice).synchronize();
@@ -311,10 +331,16 @@ std::vector<TrafficCount> count_traffic(const std::function<std::function<void()
   f();
   memory_of(kDevice).synchronize();
   std::vector<TrafficCount> out;
-  for (const standin::LaunchTraffic& l : standin::traffic_by_launch())
+  for (const standin::LaunchTraffic& l : standin::traffic_in_order())
     out.push_back(count_of(join_text(path_of(l.launched.file), ":", l.launched.line), l.traffic,
                            standin::predicted_seconds(l.traffic)));
   return out;
+}
+
+double predicted_seconds(const TrafficCount& launch) {
+  const standin::Card card;
+  return std::max({(launch.dram_read + launch.dram_write) / card.dram, launch.sector_bytes / card.l2,
+                   launch.matrix_flop / card.matrix, launch.other_flop / card.other});
 }
 
 double seconds_of_products(double flop) { return flop / standin::Card().matrix; }
@@ -327,9 +353,10 @@ namespace engine {
 std::vector<TrafficCount> count_ops(const std::string&) {
   fail("--traffic: this build has no stand-in to count on");
 }
-std::vector<TrafficCount> count_traffic(const std::function<std::function<void()>()>&) {
+std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>&) {
   fail("--traffic: this build has no stand-in to count on");
 }
+double predicted_seconds(const TrafficCount&) { return 0; }
 double seconds_of_products(double) { return 0; }
 
 }  // namespace engine

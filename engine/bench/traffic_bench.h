@@ -15,6 +15,7 @@ struct TrafficCount {
   double launches = 0;
   double dram_read = 0, dram_write = 0;    // bytes that cross to memory: every sector once a launch
   double asked = 0;                        // bytes that lanes ask for
+  double sector_bytes = 0;                 // that their warps' instructions take, in sectors of 32 bytes
   double sector_factor = 1;                // sectors of 32 bytes that warps take, over the fewest
   double conflict_factor = 1;              // passes over the banks of shared memory, over the fewest
   double matrix_flop = 0, other_flop = 0;  // of tensor cores; of f32 and f64 products
@@ -27,10 +28,12 @@ struct TrafficCount {
 /// op, or this build has no stand-in.
 std::vector<TrafficCount> count_ops(const std::string& op = {});
 
-/// What the function that `prepare` returns asks of the device cuda_host, by the line that launched it.
-/// (Memory has to be taken while counting is on; what `prepare` itself does is not counted.) Error: this
-/// build has no stand-in.
-std::vector<TrafficCount> count_traffic(const std::function<std::function<void()>()>& prepare);
+/// What the function that `prepare` returns asks of the device cuda_host, launch by launch in order, each by
+/// the name of its line. (Memory has to be taken while counting is on; what `prepare` itself does is not
+/// counted.) Error: this build has no stand-in.
+std::vector<TrafficCount> count_launches(const std::function<std::function<void()>()>& prepare);
+/// Seconds that an H100 takes at least for the bytes and operations of one launch: a prediction.
+double predicted_seconds(const TrafficCount& launch);
 
 /// Seconds that an H100 needs at least for so many operations of bf16 products, as its fastest products went.
 double seconds_of_products(double flop);

@@ -15,7 +15,13 @@ struct AttentionCase {
   bool causal = false, masked = false;
   double softcap = 0, dropout = 0, scale = 0;
   bool blind = false;  // the mask begins with zeros, and the first sequence is all padding: rows see no key
+  int64_t window = 0;
 };
+
+AttentionCase with_window(int64_t window, AttentionCase c) {
+  c.window = window;
+  return c;
+}
 
 /// The mask of a row as drawn, or turned around and with an empty first sequence.
 template <class T>
@@ -38,6 +44,7 @@ AttentionOptions options_of(const AttentionCase& c, const std::vector<Tensor>& t
   return {.heads = c.heads,
           .kv_heads = c.kv_heads,
           .causal = c.causal,
+          .window = c.window,
           .scale = c.scale,
           .softcap = c.softcap,
           .dropout = c.dropout,
@@ -65,6 +72,7 @@ HostTensor attention_reference(const AttentionCase& c, const HostTensor& q, cons
         std::vector<double> p(static_cast<size_t>(c.keys), 0.0);
         double sum = 0;
         for (int64_t j = 0; j < c.keys; ++j) {
+          if (c.window > 0 && j + c.window <= own) continue;
           if ((c.causal && j > own) || (mask && mask->row(b)[j] == 0)) continue;
           double s = 0;
           for (int64_t i = 0; i < c.n; ++i)
@@ -147,6 +155,27 @@ OpCase same_tensor_row(const AttentionCase& c) {
   return op;
 }
 
+/// Each head times its gain.
+OpCase gain_row(const AttentionCase& c) {
+  OpCase op = row(c);
+  op.inputs.insert(op.inputs.begin() + 3, {"gain", {c.heads}, Draw::away});
+  op.inputs[3].parameter = true;
+  op.run = [=](const auto& t) {
+    Rng rng = kDropout;
+    AttentionOptions options = options_of(c, t, rng);
+    options.gain = t[3];
+    return std::vector{attention(t[0], t[1], t[2], options)};
+  };
+  op.reference = [=](const auto& t) {
+    HostTensor y = attention_reference(c, t[0], t[1], t[2], c.masked ? &t[4] : nullptr);
+    for (size_t i = 0; i < y.v.size(); ++i) y.v[i] *= t[3].v[i % size_t(c.heads * c.n) / size_t(c.n)];
+    return std::vector{y};
+  };
+  op.detail += ", gains";
+  op.reduction *= c.batch * c.queries;  // the gain's gradient adds up all rows
+  return op;
+}
+
 }  // namespace
 
 void add_attention_cases(std::vector<OpCase>& cases) {
@@ -173,8 +202,17 @@ void add_attention_cases(std::vector<OpCase>& cases) {
       {"one query, key mask", 2, 1, 70, 3, 3, 17, true, true},
       {"several blocks, everything", 1, 67, 71, 4, 1, 5, true, true, 2, 0.3, 0.9},
       {"three queries, everything", 1, 3, 140, 4, 1, 5, true, true, 2, 0.3, 0.9},
+      with_window(5, {"window", 2, 17, 17, 2, 1, 4, true}),
+      with_window(70, {"window, several blocks", 1, 200, 200, 1, 1, 3, true}),
+      with_window(1, {"window of one", 1, 70, 70, 1, 1, 3, true}),
+      with_window(40, {"window, everything", 1, 67, 140, 4, 2, 5, true, true, 2, 0.3, 0.9}),
+      with_window(2, {"window, rows without a key", 2, 9, 12, 2, 2, 4, true, true, 0, 0, 0, true}),
+      with_window(9, {"window, one query, key mask", 2, 1, 70, 3, 3, 17, true, true}),
+      with_window(3, {"window, one query without a key", 2, 1, 12, 2, 1, 4, true, true, 0, 0, 0, true}),
   };
   for (const AttentionCase& c : rows) cases.push_back(row(c));
+  cases.push_back(gain_row({"causal, grouped", 2, 13, 13, 6, 2, 5, true}));
+  cases.push_back(gain_row({"everything", 1, 66, 69, 2, 1, 3, true, true, 2, 0.3, 0.9}));
   cases.push_back(projection_row({"slices of one projection", 2, 7, 7, 4, 2, 5, true}));
   cases.push_back(same_tensor_row({"q, k and v the same", 2, 7, 7, 2, 2, 3, true}));
 }

@@ -52,6 +52,7 @@ struct Unary {
   const char* name;
   Tensor (*run)(const Tensor&);
   double (*value)(double);
+  Draw draw = Draw::positive;
 };
 const Unary kUnary[] = {
     {"affine", [](const Tensor& x) { return affine(x, -1.75, 0.5); },
@@ -60,6 +61,7 @@ const Unary kUnary[] = {
     {"log", log, [](double x) { return std::log(x); }},
     {"sqrt", sqrt, [](double x) { return std::sqrt(x); }},
     {"square", square, [](double x) { return x * x; }},
+    {"abs", abs, [](double x) { return std::fabs(x); }, Draw::away},
     {"softcap", [](const Tensor& x) { return softcap(x, 1.5); },
      [](double x) { return 1.5 * std::tanh(x / 1.5); }},
 };
@@ -93,7 +95,7 @@ void add_elementwise_cases(std::vector<OpCase>& cases) {
       cases.push_back({.op = op.name,
                        .node = "unary",
                        .detail = join_text(shape),
-                       .inputs = {{"x", shape, Draw::positive}},
+                       .inputs = {{"x", shape, op.draw}},
                        .run = [run = op.run](const auto& t) { return std::vector{run(t[0])}; },
                        .reference =
                            [value = op.value](const auto& t) {

@@ -71,6 +71,55 @@ std::string describe(const Settings& s) {
                    s.activation != Activation::identity ? join_text(" of ", name_of(s.activation)) : "");
 }
 
+/// Norms that turn by position on their way, per head and over the whole row.
+void add_turned_norms(std::vector<OpCase>& cases) {
+  struct Row {
+    Settings norm;
+    int64_t heads, offset;
+  };
+  const Row rows[] = {
+      {{.kind = NormKind::rms, .shape = {2, 5, 24}, .groups = 3}, 3, 0},
+      {{.kind = NormKind::rms, .shape = {1, 35, 16}, .groups = 2, .gain_offset = 1}, 2, 1000},
+      {{.kind = NormKind::ln, .shape = {2, 3, 20}, .groups = 2, .bias = true}, 2, 7},
+      {{.kind = NormKind::rms, .shape = {2, 3, 12}}, 2, 3},
+      {{.kind = NormKind::l2, .shape = {1, 4, 18}, .groups = 3}, 3, 0},
+      {{.kind = NormKind::dyt, .shape = {2, 3, 8}, .groups = 2}, 2, 0},
+      {{.kind = NormKind::rms, .shape = {0, 3, 8}, .groups = 2}, 2, 0},
+  };
+  for (const auto& [s, heads, offset] : rows) {
+    std::vector<CaseInput> inputs = {{"x", s.shape}};
+    append_parameters(s, inputs);
+    const int64_t n = s.shape[2] / heads, half = n / 2;
+    cases.push_back({.op = "norm_rope",
+                     .node = "norm",
+                     .detail = join_text(describe(s), ", ", heads, " heads from ", offset),
+                     .inputs = inputs,
+                     .run =
+                         [=](const auto& t) {
+                           return std::vector{norm_rope(t[0], arguments(s, t, 1), heads,
+                                                        plain_rope_angles(n, 1e4), offset, t[0].dtype())};
+                         },
+                     .reference =
+                         [=](const auto& t) {
+                           const HostTensor x = normalised(s, t[0], t, 1);
+                           HostTensor y(x.shape);
+                           for (int64_t r = 0; r < s.shape[0] * s.shape[1]; ++r)
+                             for (int64_t j = 0; j < s.shape[2]; ++j) {
+                               const int64_t c = j % n, i = c % half;
+                               const double angle = double(offset + r % s.shape[1]) *
+                                                    std::pow(1e4, -2.0 * double(i) / double(n));
+                               y.row(r)[j] =
+                                   x.row(r)[j] * std::cos(angle) +
+                                   (c < half ? -x.row(r)[j + half] : x.row(r)[j - half]) * std::sin(angle);
+                             }
+                           return std::vector{y};
+                         },
+                     .reduction = 2 * s.shape.numel()});
+    if (s.kind == NormKind::dyt)
+      cases.back().low_precision_factor = 60, cases.back().reason = "dalpha sums 1 - tanh^2 with both signs";
+  }
+}
+
 void add_norms(std::vector<OpCase>& cases) {
   const Settings rows[] = {
       {.kind = NormKind::ln, .shape = {3, 5, 48}, .bias = true},
@@ -269,6 +318,7 @@ void add_joins(std::vector<OpCase>& cases) {
 
 void add_norm_cases(std::vector<OpCase>& cases) {
   add_norms(cases);
+  add_turned_norms(cases);
   add_joins(cases);
 }
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "engine/base/text.h"
 #include "engine/base/thread.h"
 #include "engine/comm/tree_sum.h"
+#include "engine/core/side_queue.h"
 
 namespace engine {
 namespace {
@@ -130,11 +132,21 @@ void Communicator::wait(int64_t number) {
       time_out(late);
     }
     job = *find();
-    find()->after = nullptr, find()->work = nullptr, find()->number = -1;
+    find()->after = nullptr, find()->work = nullptr, find()->done_on_device = nullptr, find()->number = -1;
     while (!jobs_.empty() && jobs_.front().number == -1) jobs_.pop_front();
   }
   if (job.error) std::rethrow_exception(job.error);
+  if (job.done_on_device) wait_for_device(job);
   if (job.after) job.after();
+}
+
+void Communicator::wait_for_device(const Job& job) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(options_.timeout);
+  while (!job.done_on_device()) {
+    if (Clock::now() > end) time_out(job);
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
 }
 
 void Communicator::time_out(const Job& job) {
@@ -184,12 +196,17 @@ void Communicator::set_moment(const std::string& moment) {
   moment_ = moment;
 }
 
+void Communicator::carry(Device device, std::unique_ptr<Transport> transport) {
+  device_ = device, by_device_ = std::move(transport);
+}
+
 std::string Communicator::name_of(int rank) const {
   const std::string& host = hosts_[size_t(rank) < hosts_.size() ? size_t(rank) : 0];
   return join_text("rank ", rank, host.empty() ? "" : " (" + host + ")");
 }
 
 void Communicator::finish() {
+  if (by_device_) by_device_->finish();
   if (thread_.joinable()) wait(start({.label = "the end", .kind = "finish", .work = [](Transport& t) { t.finish(); }}));
   finished_ = true;
 }
@@ -227,10 +244,11 @@ int64_t Communicator::start_sum(const Tensor& source, const Tensor& target, std:
     if (source.raw() != target.raw()) target.copy_from(source);
     return -1;
   }
+  Job job{.label = label, .kind = "sum", .dtype = engine::name_of(source.dtype()), .count = source.numel()};
+  if (carried(source) && carried(target)) return start_sum_on_device(source, target, bounds, gathered, std::move(job));
   const Tensor from = source.to(Device::cpu);
   const bool staged = target.device() != Device::cpu;
   const Tensor to = staged ? Tensor::empty(target.shape(), target.dtype(), Device::cpu) : target;
-  Job job{.label = label, .kind = "sum", .dtype = engine::name_of(source.dtype()), .count = source.numel()};
   const std::vector<int64_t> parts(bounds.begin(), bounds.end());
   job.work = [this, from, to, parts, gathered](Transport& transport) {
     const int n = size();
@@ -260,8 +278,14 @@ int64_t Communicator::start_all_gather(const Tensor& values, std::span<const int
                                        const char* label) {
   check_parts("all_gather", values, bounds);
   if (size() == 1) return -1;
-  const Tensor on_host = values.to(Device::cpu);
   Job job{.label = label, .kind = "all_gather", .dtype = engine::name_of(values.dtype()), .count = values.numel()};
+  if (carried(values)) {
+    const std::vector<int64_t> bytes = in_bytes(bounds, size_of(values.dtype()));
+    job.after = [values] { ++values.storage()->version; };
+    const auto gather = [&](Transport& t) { t.all_gather(static_cast<char*>(values.raw()), bytes.data()); };
+    return start_on_device(std::move(job), {gather}, {values});
+  }
+  const Tensor on_host = values.to(Device::cpu);
   job.work = [on_host, bytes = in_bytes(bounds, size_of(values.dtype()))](Transport& transport) {
     transport.all_gather(static_cast<char*>(on_host.raw()), bytes.data());
   };
@@ -270,6 +294,61 @@ int64_t Communicator::start_all_gather(const Tensor& values, std::span<const int
     ++values.storage()->version;
   };
   return start(std::move(job));
+}
+
+// ------------------------------------------------------------------------------------------------- on a device
+
+int64_t Communicator::start_on_device(Job job, const std::vector<std::function<void(Transport&)>>& moves,
+                                      std::vector<Tensor> held) {
+  const SideQueue& queue = *side_queue_of(device_);
+  int64_t place = 0;
+  for (const auto& move : moves) {
+    by_device_->enter(queue.begin());
+    move(*by_device_);
+    place = queue.end();
+  }
+  job.work = [](Transport&) {};
+  job.done_on_device = [&queue, place, held = std::move(held)] { return queue.done(place); };
+  return start(std::move(job));
+}
+
+int64_t Communicator::start_sum_on_device(const Tensor& source, const Tensor& target, std::span<const int64_t> bounds,
+                                          Gathered gathered, Job job) {
+  const int n = size();
+  const DType dtype = source.dtype(), wide_dtype = compute_dtype(dtype);
+  const std::vector<int64_t> parts(bounds.begin(), bounds.end());
+  const int64_t own = parts[size_t(rank()) + 1] - parts[size_t(rank())];
+  // Kept from job to job, which follow each other on the side queue. Zeros, because the stand-in holds memory that a
+  // library of others writes to for unwritten.
+  const auto scratch = [&](Tensor& kept, DType kind) {
+    if (!kept.defined() || kept.dtype() != kind || kept.numel() < n * own)
+      kept = Tensor::zeros({n * own}, kind, device_);
+    return kept.slice(0, 0, n * own);
+  };
+  const Tensor received = scratch(received_, dtype),
+               wide = dtype == wide_dtype ? received : scratch(widened_, wide_dtype);
+  job.after = [target] { ++target.storage()->version; };
+
+  const auto add_up = [&](Transport& t) {
+    std::vector<int64_t> from;
+    for (int r = 0; r <= n; ++r) from.push_back(r * own * size_of(dtype));
+    t.all_to_all(static_cast<const char*>(source.raw()), in_bytes(parts, size_of(dtype)).data(),
+                 static_cast<char*>(received.raw()), from.data());
+  };
+  const auto sum = [&](Transport&) {
+    if (own == 0) return;
+    if (dtype != wide_dtype) wide.copy_from(received);
+    const auto part = [&](int r) { return wide.slice(0, r * own, (r + 1) * own); };
+    for (int half = int(std::bit_ceil(unsigned(n))) / 2; half > 0; half /= 2)
+      for (int r = 0; r < half && r + half < n; ++r) part(r).copy_from(part(r + half), true);
+    part_of(target, parts, rank()).copy_from(part(0));
+  };
+  const auto gather = [&](Transport& t) {
+    t.all_gather(static_cast<char*>(target.raw()), in_bytes(parts, size_of(target.dtype())).data());
+  };
+  std::vector<std::function<void(Transport&)>> moves = {add_up, sum};
+  if (gathered == Gathered::all) moves.push_back(gather);
+  return start_on_device(std::move(job), moves, {source, target, received, wide});
 }
 
 void Communicator::all_reduce(const Tensor& values) {
@@ -284,8 +363,13 @@ void Communicator::broadcast(const Tensor& values, int root) {
         values.defined() ? join_text(values.shape(), " with gaps") : "nothing");
   check(root >= 0 && root < size(), "broadcast: root ", root, " of ", size(), " ranks");
   if (size() == 1) return;
-  const Tensor on_host = values.to(Device::cpu);
   Job job{.label = "values", .kind = "broadcast", .dtype = engine::name_of(values.dtype()), .count = values.numel()};
+  if (carried(values)) {
+    job.after = [values] { ++values.storage()->version; };
+    const auto send = [&](Transport& t) { t.broadcast(static_cast<char*>(values.raw()), values.bytes(), root); };
+    return wait(start_on_device(std::move(job), {send}, {values}));
+  }
+  const Tensor on_host = values.to(Device::cpu);
   job.work = [on_host, root](Transport& t) {
     t.broadcast(static_cast<char*>(on_host.raw()), on_host.bytes(), root);
   };

@@ -10,7 +10,8 @@
 //
 // Every rank calls the same collectives in the same order with the same sizes and dtypes; CommunicatorOptions
 // has `check`, which compares. A tensor on a device is copied to the host when its job starts, and back when
-// it is waited for. Sums are formed as tree_sum.h says, the same bits on every rank and transport.
+// it is waited for; unless the device has a transport of its own (carry(), nccl.h), whose work goes to the
+// device's side queue when the job starts. Sums are formed as tree_sum.h says, the same bits on every rank and transport.
 // Read first: transport.h, tree_sum.h. Then: world.h (the ranks of a launcher), rank_threads.h (ranks that
 // are threads).
 #pragma once
@@ -61,6 +62,8 @@ class Communicator {
   void set_options(const CommunicatorOptions& options);
   /// For messages: what the ranks are at ("update 17").
   void set_moment(const std::string& moment);
+  /// From now on tensors on `device`, which has a side queue, travel by this transport.
+  void carry(Device device, std::unique_ptr<Transport> transport);
 
   // --- tensors. `bounds`: size() + 1 offsets; elements [bounds[r], bounds[r + 1]) of a flat tensor are rank
   // r's part.
@@ -126,13 +129,21 @@ class Communicator {
     std::string dtype;
     int64_t count = 0;
     std::function<void(Transport&)> work;
-    std::function<void()> after;  // in the thread that waits
+    std::function<bool()> done_on_device;  // asked until it is so, by the thread that waits
+    std::function<void()> after;           // in the thread that waits
     bool done = false;
     std::exception_ptr error;
   };
   int64_t start(Job job);
   void run(const std::function<std::unique_ptr<Transport>()>& open);
   void compare(const Job& job);
+  void wait_for_device(const Job& job);
+  bool carried(const Tensor& tensor) const { return by_device_ != nullptr && tensor.device() == device_; }
+  /// Starts what `move` asks of the device's transport. `held` must live until it is done.
+  int64_t start_on_device(Job job, const std::vector<std::function<void(Transport&)>>& moves,
+                          std::vector<Tensor> held);
+  int64_t start_sum_on_device(const Tensor& source, const Tensor& target, std::span<const int64_t> bounds,
+                              Gathered gathered, Job job);
   [[noreturn]] void time_out(const Job& job);
   std::string name_of(int rank) const;
   void check_parts(const char* what, const Tensor& values, std::span<const int64_t> bounds) const;
@@ -143,6 +154,9 @@ class Communicator {
   std::string moment_;
   std::unique_ptr<Transport> transport_;  // of the thread
   std::vector<char> scratch_;             // of the thread, kept: fresh pages would cost more than the sums
+  Device device_ = Device::cpu;
+  std::unique_ptr<Transport> by_device_;  // null: through the host's memory
+  Tensor received_, widened_;             // on the device, kept as scratch_ is
   std::thread thread_;
   std::mutex mutex_;  // of all that follows, options_ and moment_
   std::condition_variable changed_;

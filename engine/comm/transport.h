@@ -38,6 +38,9 @@ class Transport {
   /// there.
   virtual void abort(int code) = 0;
 
+  /// Of a transport between devices: what follows is put on this stream of the device, and is done when that is.
+  virtual void enter(void* stream) { (void)stream; }
+
   /// Asks the thread that waits in a collective to call abort(code).
   void give_up(int code) { given_up_.store(code); }
 
@@ -53,6 +56,6 @@ class Transport {
 /// What a module exports under the name "normlab_open_transport". `interface`: kTransportInterface of the
 /// caller; null when the module was built for another one.
 using OpenTransport = Transport*(int interface);
-constexpr int kTransportInterface = 1;
+constexpr int kTransportInterface = 2;
 
 }  // namespace engine

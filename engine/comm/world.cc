@@ -12,6 +12,7 @@
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
 #include "engine/base/log_rank.h"
+#include "engine/core/side_queue.h"
 
 namespace engine {
 namespace {
@@ -41,8 +42,8 @@ std::string folder_of_program() {
 
 std::string plugin_path() {
   if (const char* folder = std::getenv("NORMLAB_PLUGINS")) return std::string(folder) + "/" + kPlugin;
-  const std::string here = folder_of_program();
-  for (const std::string& folder : {here, here.substr(0, here.rfind('/'))})
+  const std::string here = folder_of_program(), above = here.substr(0, here.rfind('/'));
+  for (const std::string& folder : {here, above, above + "/lib/normlab"})  // as built; a test's; as installed
     if (file_exists(folder + "/" + kPlugin)) return folder + "/" + kPlugin;
   return here + "/" + kPlugin;
 }
@@ -96,6 +97,7 @@ Communicator& world() {
   }
   joined = std::make_unique<Communicator>([path = plugin_path()] { return open_plugin(path); });
   set_log_rank(joined->rank());
+  set_device_place(joined->place().local_rank);
   joined->check_same("build of normlab", build_of_program());
   return *joined;
 }

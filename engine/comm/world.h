@@ -2,8 +2,8 @@
 //
 // A launcher is seen by its environment: OMPI_COMM_WORLD_SIZE (Open MPI's mpirun) or PMIX_RANK (srun
 // --mpi=pmix). Without one, and with a single rank, the program is alone and no library of a launcher is
-// loaded. Otherwise the transport comes from libnormlab_mpi.so, which lies beside the program (or in the
-// folder NORMLAB_PLUGINS): the program itself depends on no MPI.
+// loaded. Otherwise the transport comes from libnormlab_mpi.so, which lies beside the program, in
+// ../lib/normlab or in the folder NORMLAB_PLUGINS: the program itself depends on no MPI.
 // Read first: communicator.h.
 #pragma once
 

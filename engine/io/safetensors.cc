@@ -173,7 +173,7 @@ Tensor Safetensors::load(const std::string& name, DType dtype) const {
 }
 
 void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata, const TensorProgress& progress) {
   const std::string& path = file.path();
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
@@ -191,6 +191,7 @@ void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
   const uint64_t length = text.size();
   file.write(&length, 8);
   file.write(text);
+  int64_t done = 0;
   for (const auto& [name, tensor] : tensors) {
     Tensor t = tensor.to(Device::cpu);
     if (!t.is_contiguous()) {
@@ -198,6 +199,7 @@ void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
       t.copy_from(tensor);
     }
     if (t.numel() > 0) file.write(t.raw(), size_t(t.bytes()));
+    if (progress) progress(++done, int64_t(tensors.size()));
   }
 }
 

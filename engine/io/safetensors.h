@@ -5,6 +5,7 @@
 // that a truncated or hostile file is one clear Error. Format: the safetensors project's documentation.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -52,9 +53,13 @@ class Safetensors {
   std::map<std::string, std::string> metadata_;
 };
 
+/// Told how many of how many tensors are done.
+using TensorProgress = std::function<void(int64_t done, int64_t total)>;
+
 /// Writes tensors, which may have any strides, as all of `file`; commit() is the caller's. Names must differ.
 void write_safetensors(AtomicFile& file, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       const TensorProgress& progress = {});
 /// The same with commit().
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -5,6 +5,7 @@
 
 #include "engine/kernel/wide.h"
 #include "engine/ops/attention_kernels.h"
+#include "engine/ops/head_scale.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -13,10 +14,12 @@ namespace {
 AttentionRows rows_of(const Tensor& x) { return {x.raw(), x.stride(0), x.stride(1)}; }
 
 //   ds = p (dp - D),  dp = z dO v^T,  D = sum dO o;   dq = scale ds k   dk = scale ds^T q   dv = (p z)^T dO
+// Of o' = g o, with its gradient dO': the same with dO = g dO', and D = sum dO' o'; dg = sum over rows of dO'
+// o.
 struct AttentionNode : NodeOf<AttentionNode> {
   static constexpr const char* kName = "attention";
-  Saved q, k, v, out, lse, key_mask;
-  auto saved() { return std::tie(q, k, v, out, lse, key_mask); }
+  Saved q, k, v, out, lse, key_mask, gain;
+  auto saved() { return std::tie(q, k, v, out, lse, key_mask, gain); }
   AttentionShape shape;
   bool distinct = true;  // no tensor is given twice among q, k and v
 
@@ -28,7 +31,13 @@ struct AttentionNode : NodeOf<AttentionNode> {
                         .v = rows_of(v.get()),
                         .out = out.get().raw(),
                         .dout = b.dy().raw(),
-                        .lse = lse.get().raw()};
+                        .lse = lse.get().raw(),
+                        .gain = gain.defined() ? gain.get().raw() : nullptr};
+    Into dgain;
+    if (gain.defined() && b.wants(3)) {
+      dgain = b.into(3);
+      a.dgain = dgain.buffer.raw(), a.accumulate_dgain = dgain.accumulate;
+    }
     Tensor partials;
     if (const int64_t n = attention_scratch(b.dy().device(), a); n > 0) {
       partials = b.dy().like({n}, shape.compute);
@@ -69,6 +78,8 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
         "attention: q ", q.shape(), " with ", o.heads, " heads and ", o.kv_heads, " kv_heads needs k and v [",
         q.size(0), ", S, ", q.size(2) / o.heads * o.kv_heads, "], got ", k.shape(), " and ", v.shape());
   check(k.size(1) > 0 || q.size(1) == 0, "attention: ", q.size(1), " queries and no keys");
+  check(o.window >= 0 && (o.window == 0 || o.causal), "attention: a window needs causal and a size > 0, got ",
+        o.window);
   check(!(o.causal || o.key_mask.defined()) || q.size(1) <= k.size(1),
         "attention: with causal or key_mask the ", q.size(1), " queries are the last of the keys, got ",
         k.size(1), " keys");
@@ -76,6 +87,9 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
         "attention: scale and softcap must be >= 0, got ", o.scale, " and ", o.softcap);
   check(o.dropout >= 0 && o.dropout < 1, "attention: dropout must be in [0, 1), got ", o.dropout);
   check(o.dropout == 0 || o.rng, "attention: dropout ", o.dropout, " needs an rng");
+  check(!o.gain.defined() || (o.gain.shape() == Shape{o.heads} && o.gain.dtype() == compute_dtype(q.dtype())),
+        "attention: the gain of ", o.heads, " heads of ", q.dtype(), " must be ", compute_dtype(q.dtype()),
+        " [", o.heads, "]", o.gain.defined() ? join_text(", got ", o.gain.dtype(), " ", o.gain.shape()) : "");
   if (!o.key_mask.defined()) return;
   check(o.key_mask.dtype() == DType::u8 && o.key_mask.shape() == Shape{k.size(0), k.size(1)},
         "attention: key_mask must be u8 [", k.size(0), ", ", k.size(1), "], got ", o.key_mask.dtype(), " ",
@@ -86,6 +100,12 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
   check_inputs(q, k, v, options);
+  if (options.gain.defined() && q.device() == Device::cpu) {
+    AttentionOptions plain = options;
+    plain.gain = {};
+    return head_scale(attention(q, k, v, plain), options.gain);
+  }
+  const Tensor gain = options.gain.defined() ? contiguous(options.gain) : Tensor();
   const Tensor in[] = {with_contiguous_rows(q), with_contiguous_rows(k), with_contiguous_rows(v)};
   const Tensor mask = options.key_mask.defined() ? contiguous(options.key_mask.to(q.device())) : Tensor();
   const int64_t n = q.size(2) / options.heads;
@@ -100,6 +120,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
                        .dropout = options.dropout,
                        .key_mask = mask.defined() ? mask.data<uint8_t>() : nullptr,
                        .causal = options.causal,
+                       .window = options.window,
                        .dtype = q.dtype(),
                        .compute = compute_dtype(q.dtype())};
   // A single query, whose sums are short chains (attention_one.h), stays in f32.
@@ -111,17 +132,19 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
     shape.offset =
         options.rng->reserve(uint64_t(shape.batch * shape.heads * shape.queries * ((shape.keys + 3) / 4)));
   }
-  Tape* tape = recording({&in[0], &in[1], &in[2]});
+  Tape* tape = recording({&in[0], &in[1], &in[2], &gain});
   Tensor y = q.like(q.shape(), q.dtype()), lse, wide = y;
   if (tape) lse = q.like({shape.batch, shape.heads, shape.queries}, shape.compute);
   const bool widened = tape && q.dtype() != shape.compute;
   if (widened) wide = q.like(q.shape(), shape.compute);
   if (y.numel() > 0)
     kernel::attention_forward(y.device(), {shape, rows_of(in[0]), rows_of(in[1]), rows_of(in[2]), y.raw(),
-                                           widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr});
+                                           widened ? wide.raw() : nullptr, tape ? lse.raw() : nullptr,
+                                           gain.defined() ? gain.raw() : nullptr});
   if (tape) {
-    auto& node = tape->record<AttentionNode>({&in[0], &in[1], &in[2]}, {&y});
+    auto& node = tape->record<AttentionNode>({&in[0], &in[1], &in[2], &gain}, {&y});
     node.q = in[0], node.k = in[1], node.v = in[2], node.out = wide, node.lse = lse, node.key_mask = mask;
+    if (gain.defined()) node.gain = gain;
     node.shape = shape;
     const auto same = [&](int a, int b) {
       return tape->tracks(in[a]) && in[a].slot.index == in[b].slot.index;

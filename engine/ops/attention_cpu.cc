@@ -42,6 +42,11 @@ inline int64_t key_end(const AttentionShape& s, const Block& block) {
   return s.causal && end < s.keys ? end : s.keys;
 }
 
+/// Keys before it are visible to none of them. A whole number of blocks, so that blocks are the same ones.
+inline int64_t key_begin(const AttentionShape& s, const Block& block) {
+  return first_key_of(s, s.keys - s.queries + block.first) / kK * kK;
+}
+
 inline int64_t first_visible_key(const AttentionShape& s, int64_t b) {
   int64_t key = 0;
   if (s.key_mask)
@@ -55,23 +60,36 @@ const T* kv_rows(const AttentionRows& rows, int64_t b, int64_t head, int64_t n, 
   return static_cast<const T*>(rows.data) + b * rows.batch_stride + first * rows.row_stride + head * n;
 }
 
-/// Writes `value` where a query may not see a key: keys after it (causal) and masked keys. A query to which
-/// that leaves nothing sees its own position. Returns at once when the block has no such place.
+/// Whether the mask hides every key from the query at position `own`.
+inline bool is_blind(const AttentionShape& s, const Block& block, int64_t own) {
+  if (block.first_visible > (s.causal ? own : s.keys - 1)) return true;
+  int64_t key = first_key_of(s, own);
+  if (key == 0) return false;
+  while (key <= own && !s.key_mask[block.b * s.keys + key]) ++key;
+  return key > own;
+}
+
+/// Writes `value` where a query may not see a key: keys after it (causal), before its window, and masked
+/// keys. A query to which that leaves nothing sees its own position. Returns at once when the block has no
+/// such place.
 template <class C>
 void mask_scores(const AttentionShape& s, const Block& block, int64_t first_key, int64_t keys, C value,
                  C* scores) {
   const int64_t shift = s.keys - s.queries + block.first;  // position of the block's first query
-  if (!s.key_mask && (!s.causal || first_key + keys - 1 <= shift)) return;
+  const bool all_in_window = first_key >= first_key_of(s, shift + block.rows - 1);
+  if (!s.key_mask && all_in_window && (!s.causal || first_key + keys - 1 <= shift)) return;
   for (int64_t j = 0; j < keys; ++j) {
     const int64_t key = first_key + j, own = key - shift;  // `own`: the query at this key's position
     C* row = scores + j * kQ;
     if (s.key_mask && !s.key_mask[block.b * s.keys + key]) {
-      const bool blind = block.first_visible > (s.causal ? key : s.keys - 1);
+      const bool blind = is_blind(s, block, key);
       for (int64_t i = 0; i < block.lanes; ++i)
         if (!(blind && i == own)) row[i] = value;
     } else if (s.causal) {
       const int64_t hidden = own < block.lanes ? own : block.lanes;
       for (int64_t i = 0; i < hidden; ++i) row[i] = value;
+      if (!all_in_window)
+        for (int64_t i = own + s.window > 0 ? own + s.window : 0; i < block.lanes; ++i) row[i] = value;
     }
   }
 }
@@ -179,8 +197,8 @@ void attend(const AttentionForward& a, const Block& block) {
   out(m, lanes).setConstant(std::numeric_limits<C>::lowest());
   out(l, lanes).setZero();
 
-  const int64_t end = key_end(s, block);
-  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+  const int64_t begin = key_begin(s, block), end = key_end(s, block);
+  for (int64_t k0 = begin; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
     const auto k =
         B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n, Wanted::rows, kv_buffer);
@@ -193,12 +211,12 @@ void attend(const AttentionForward& a, const Block& block) {
       draw_dropout(s, block, k0, keys, factors);
       out(scores, keys * kQ) *= in(factors, keys * kQ);
     }
-    if (k0 > 0)
+    if (k0 > begin)
       for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) *= in(rescale, lanes);
     const auto v = B::keys(kv_rows<T>(a.v, block.b, kv_head, n, k0), a.v.row_stride, keys, n, Wanted::columns,
                            kv_buffer);
     tile_product<M>(n, lanes, steps_of<M>(keys), v.columns, B::score_rows(scores, keys, lanes, weights), kQ,
-                    sums, kQ, k0 > 0);
+                    sums, kQ, k0 > begin);
   }
   for (int64_t c = 0; c < n; ++c) out(sums + c * kQ, lanes) /= in(l, lanes);
   transpose(n, block.rows, sums, kQ, rows, n);
@@ -332,8 +350,8 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
   out(lse, block.rows) =
       in(static_cast<const C*>(a.lse) + (block.b * s.heads + block.h) * s.queries + block.first, block.rows);
 
-  const int64_t end = key_end(s, block), query_steps = steps_of<M>(block.rows);
-  for (int64_t k0 = 0; k0 < end; k0 += kK) {
+  const int64_t begin = key_begin(s, block), end = key_end(s, block), query_steps = steps_of<M>(block.rows);
+  for (int64_t k0 = begin; k0 < end; k0 += kK) {
     const int64_t keys = end - k0 < kK ? end - k0 : kK;
     const auto k = B::keys(kv_rows<T>(a.k, block.b, kv_head, n, k0), a.k.row_stride, keys, n,
                            a.dq.data ? Wanted::both : Wanted::rows, k_buffer);
@@ -349,7 +367,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
     mask_scores(s, block, k0, keys, C(0), scores);
     tile_product<M>(keys, lanes, steps_of<M>(n), v.rows, dot, kQ, dp, kQ, false);
     if (s.dropout > 0) draw_dropout(s, block, k0, keys, factors);
-    if (end <= kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
+    if (end <= begin + kK) exact_row_sums<C>(keys, lanes, s.dropout > 0 ? factors : nullptr, scores, dp, d);
     score_gradients<C>(keys, lanes, d, B::kScaledQueries ? C(1) : scale, s.softcap > 0 ? slope : nullptr,
                        s.dropout > 0 ? factors : nullptr, scores, dp);
     if (a.dv.data)
@@ -360,7 +378,7 @@ void attend_backward(const AttentionBackward& a, const Block& block, C* dk, C* d
                       dk + k0 * ld, ld, true);
     if (a.dq.data)
       tile_product<M>(n, lanes, steps_of<M>(keys), k.columns, B::score_rows(dp, keys, lanes, packed), kQ, dqt,
-                      kQ, k0 > 0);
+                      kQ, k0 > begin);
   }
   if (!a.dq.data) return;
   transpose(n, block.rows, dqt, kQ, rows, padded);

@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) attention_kernel(AttentionForwa
   const Global<const T> q = row_of<T>(a.q, v.batch, v.query, v.head, s.n);
   LaneRow<C, kParts> sum;
   C top = -C(INFINITY), total = 0;
-  for (int first = 0; first < v.end; first += 32) {
+  for (int first = v.begin / 32 * 32; first < v.end; first += 32) {
     const int key = first + team.rank;
     C score = -C(INFINITY);
     if (key < v.end && sees(s, v, key))
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) attention_kernel(AttentionForwa
       sum.add(__shfl_sync(kFull, weight, j), row_of<T>(a.v, v.batch, first + j, kv_head, s.n), s.n,
               team.rank);
   }
-  sum.scale(1 / total);
+  sum.scale(C(gain_of<T>(a.gain, v.head)) / total);
   const int64_t at = ((v.batch * s.queries + v.query) * s.heads + v.head) * s.n;
   sum.store(global(static_cast<T*>(a.out)) + at, s.n, team.rank, false);
   if (a.wide) sum.store(global(static_cast<C*>(a.wide)) + at, s.n, team.rank, false);
@@ -81,15 +81,10 @@ __global__ void __launch_bounds__(kTeamBlock, 1) attention_kernel(AttentionForwa
 // -----------------------------------------------------------------------------------------------
 //   p = exp(s - lse)   dp = (dO v^T) z   D = sum_c dO o   ds = p (dp - D) cap'(s)     z: dropout factors
 //   dv += (p z)^T dO   dk += scale ds^T q   dq = scale ds k
-struct BackwardPlan {
-  AttentionBackward a;
-  double* sums;  // [batch, heads, queries]: D
-  bool exact;    // where a row fits into one block of keys: D from its own weights
-};
-
+// With a gain g of the head, dO stands for g times what comes down; dg = sum of p z (what comes down v^T).
 template <class C>
 struct Weight {
-  C p, dp, slope, kept;  // kept: p z
+  C p, dp, slope, kept, plain;  // kept: p z g; plain: dp without the gain
 };
 /// The weight of a query for a key that it sees, and the gradient that reaches it.
 template <class T, class C>
@@ -101,8 +96,8 @@ GPU_INLINE Weight<C> weight_of(const AttentionBackward& a, const Visible& v, int
                                                           row_of<T>(a.k, v.batch, key, kv_head, s.n), s.n));
   const C dp =
       dot_of<C>(global(static_cast<const T*>(a.dout)) + at, row_of<T>(a.v, v.batch, key, kv_head, s.n), s.n);
-  const C p = std::exp(score.value - lse), z = weight_factor<C>(s, v, key);
-  return {p, dp * z, score.slope, p * z};
+  const C p = std::exp(score.value - lse), z = weight_factor<C>(s, v, key), g = gain_of<T>(a.gain, v.head);
+  return {p, dp * z * g, score.slope, p * z * g, dp * z};
 }
 template <class C>
 GPU_INLINE C lse_of(const AttentionBackward& a, int64_t row) {
@@ -120,9 +115,9 @@ __global__ void __launch_bounds__(kTeamBlock, 1) row_sums_kernel(BackwardPlan pl
   if (team.row >= s.batch * s.heads * s.queries) return;
   const Visible v = visible_of(s, team.row);
   double sum = 0, total = 0;
-  if (plan.exact && v.end <= kAttentionKeys) {
+  if (plan.exact && v.end - v.begin <= kAttentionKeys) {
     const C lse = lse_of<C>(a, team.row);
-    for (int key = team.rank; key < v.end; key += 32)
+    for (int key = v.begin / 32 * 32 + team.rank; key < v.end; key += 32)
       if (sees(s, v, key)) {
         const Weight<C> w = weight_of<T>(a, v, key, lse);
         total += double(w.p), sum += double(w.p) * double(w.dp);
@@ -149,7 +144,7 @@ GPU_INLINE C score_gradient(const Weight<C>& w, double d) {
   return w.p * C(double(w.dp) - d) * w.slope;
 }
 
-// dq of each query.
+// dq of each query, and its part of its head's dg.
 template <class T, class C, int kParts>
 __global__ void __launch_bounds__(kTeamBlock, 1) query_gradients_kernel(BackwardPlan plan) {
   const AttentionBackward& a = plan.a;
@@ -161,14 +156,23 @@ __global__ void __launch_bounds__(kTeamBlock, 1) query_gradients_kernel(Backward
   const C lse = lse_of<C>(a, team.row);
   const double d = global(static_cast<const double*>(plan.sums))[team.row];
   LaneRow<C, kParts> sum;
-  for (int first = 0; first < v.end; first += 32) {
+  double dgain = 0;
+  for (int first = v.begin / 32 * 32; first < v.end; first += 32) {
     const int key = first + team.rank;
     C ds = 0;
-    if (key < v.end && sees(s, v, key)) ds = score_gradient(weight_of<T>(a, v, key, lse), d);
+    if (key < v.end && sees(s, v, key)) {
+      const Weight<C> w = weight_of<T>(a, v, key, lse);
+      ds = score_gradient(w, d), dgain += double(w.p) * double(w.plain);
+    }
     const int keys = v.end - first < 32 ? v.end - first : 32;
     for (int j = 0; j < keys; ++j)
       sum.add(__shfl_sync(kFull, ds, j), row_of<T>(a.k, v.batch, first + j, kv_head, s.n), s.n, team.rank);
   }
+  if (plan.gains) {
+    dgain = warp_sum(dgain);
+    if (team.rank == 0) global(plan.gains)[team.row] = dgain;
+  }
+  if (!a.dq.data) return;
   sum.scale(C(s.scale));
   sum.store(
       global(static_cast<T*>(a.dq.data)) + ((v.batch * s.queries + v.query) * a.dq.row_stride + v.head * s.n),
@@ -186,9 +190,10 @@ __global__ void __launch_bounds__(kTeamBlock, 1) key_gradients_kernel(BackwardPl
   const int64_t kv_head = team.row / s.keys % s.kv_heads, batch = team.row / s.keys / s.kv_heads;
   const int64_t group = s.heads / s.kv_heads,
                 first_query = s.causal && key > s.keys - s.queries ? key - s.keys + s.queries : 0;
+  const int64_t end_query = end_of_queries(s, key);
   LaneRow<C, kParts> dk, dv;
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
-    for (int64_t first = first_query / 32 * 32; first < s.queries; first += 32) {
+    for (int64_t first = first_query / 32 * 32; first < end_query; first += 32) {
       const int64_t queries = s.queries - first < 32 ? s.queries - first : 32;
       C ds = 0, kept = 0;
       if (team.rank < queries) {
@@ -215,6 +220,22 @@ __global__ void __launch_bounds__(kTeamBlock, 1) key_gradients_kernel(BackwardPl
   };
   store(a.dk, dk);
   store(a.dv, dv);
+}
+
+// dg of each head: its rows' parts, added in one order.
+template <class T>
+__global__ void __launch_bounds__(kTeamBlock, 1) gain_gradients_kernel(BackwardPlan plan) {
+  const AttentionBackward& a = plan.a;
+  const AttentionShape& s = a.shape;
+  const Team<kTeamBlock> team;
+  const int64_t head = team.row;
+  double sum = 0;
+  for (int64_t i = team.rank; i < s.batch * s.queries; i += kTeamBlock) {
+    const double part = global(plan.gains)[(i / s.queries * s.heads + head) * s.queries + i % s.queries];
+    sum += part;
+  }
+  const Compute<T> all[1] = {Compute<T>(team.sum(sum))};
+  if (team.rank == 0) store_n(global(static_cast<Compute<T>*>(a.dgain)) + head, all, a.accumulate_dgain);
 }
 
 // ---- on the host
@@ -253,11 +274,11 @@ void attention_backward(const AttentionBackward& a) {
   const AttentionShape& s = a.shape;
   const int64_t rows = s.batch * s.heads * s.queries, keys = s.batch * s.kv_heads * s.keys;
   if (rows == 0 && keys == 0) return;
-  const Scratch sums(size_t(rows) * sizeof(double));
+  const Scratch sums(size_t(rows) * sizeof(double)), gains(a.dgain ? size_t(rows) * sizeof(double) : 0);
   const bool fragments =
       takes_fragments(s, {a.q, a.k, a.v}) && packs(8, {a.dout, a.dq.data, a.dk.data, a.dv.data},
                                                    {a.dq.row_stride, a.dk.row_stride, a.dv.row_stride});
-  const BackwardPlan plan{a, sums.as<double>(), !fragments};
+  const BackwardPlan plan{a, sums.as<double>(), a.dgain ? gains.as<double>() : nullptr, !fragments};
   visit_shape(s, [&](auto t, auto c, auto parts) {
     using T = decltype(t);
     using C = decltype(c);
@@ -266,9 +287,15 @@ void attention_backward(const AttentionBackward& a) {
       if (n > 0) launch<NoShared>(kernel, team_blocks(32, n), kTeamBlock, current_stream(), plan);
     };
     run(row_sums_kernel<T, C>, rows);
-    if (fragments) return attention_backward_fragments(a, plan.sums);
-    if (a.dq.data) run(query_gradients_kernel<T, C, kParts>, rows);
-    if (a.dk.data || a.dv.data) run(key_gradients_kernel<T, C, kParts>, keys);
+    if (fragments) {
+      attention_backward_fragments(plan);
+    } else {
+      if (a.dq.data || a.dgain) run(query_gradients_kernel<T, C, kParts>, rows);
+      if (a.dk.data || a.dv.data) run(key_gradients_kernel<T, C, kParts>, keys);
+    }
+    if (a.dgain)
+      launch<TeamShared>(gain_gradients_kernel<T>, team_blocks(kTeamBlock, s.heads), kTeamBlock,
+                         current_stream(), plan);
   });
 }
 

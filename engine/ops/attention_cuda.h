@@ -11,9 +11,9 @@ namespace engine::ENGINE_GPU {
 /// The keys that one query of one head may see.
 struct Visible {
   int batch, head, query;
-  int position;  // of the query among the keys
-  int end;       // keys [0, end) may be visible
-  bool blind;    // the mask leaves it none: it sees its own position
+  int position;    // of the query among the keys
+  int begin, end;  // keys [begin, end) may be visible
+  bool blind;      // the mask leaves it none: it sees its own position
 };
 
 /// `row` counts (batch entry, head, query).
@@ -23,19 +23,26 @@ GPU_INLINE Visible visible_of(const AttentionShape& s, int64_t row) {
   v.batch = int(row / s.queries / s.heads);
   v.position = int(s.keys - s.queries) + v.query;
   v.end = s.causal ? v.position + 1 : int(s.keys);
+  v.begin = int(first_key_of(s, v.position));
   v.blind = false;
   if (s.key_mask) {
     const auto mask = global(s.key_mask) + v.batch * s.keys;
     v.blind = true;
-    for (int key = 0; key < v.end && v.blind; ++key) {  // the first key is hardly ever masked
+    for (int key = v.begin; key < v.end && v.blind; ++key) {  // the first key is hardly ever masked
       const uint8_t open = mask[key];
       v.blind = open == 0;
     }
   }
   return v;
 }
+/// No query from here on sees the key.
+GPU_INLINE int64_t end_of_queries(const AttentionShape& s, int64_t key) {
+  const int64_t end = key + s.window - (s.keys - s.queries);
+  return s.window > 0 && end < s.queries ? end : s.queries;
+}
 /// Whether the query sees the key; v.end is respected by the caller.
 GPU_INLINE bool sees(const AttentionShape& s, const Visible& v, int key) {
+  if (key < v.begin) return false;
   if (!s.key_mask) return true;
   const uint8_t open = (global(s.key_mask) + v.batch * s.keys)[key];
   return open != 0 || (v.blind && key == v.position);
@@ -60,6 +67,14 @@ GPU_INLINE C dot_of(const Global<X>& x, const Global<Y>& y, int64_t n) {
     sum += a[0] * b[0];
   }
   return sum;
+}
+
+/// What a head's output is multiplied by: gain, in the compute dtype of T.
+template <class T>
+GPU_INLINE Compute<T> gain_of(const void* gain, int64_t head) {
+  Compute<T> g = 1;
+  if (gain) g = global(static_cast<const Compute<T>*>(gain))[head];
+  return g;
 }
 
 template <class C>

@@ -20,9 +20,15 @@ struct AttentionShape {
   const uint64_t* seed_memory;     // device memory with the seed, or null
   const uint8_t* key_mask;         // [batch, keys], 0: nobody attends to the key; null: no mask
   bool causal;
+  int64_t window;  // causal: a query sees the last so many of its keys; 0: all
   DType dtype;
   DType compute;  // what products and softmax are formed in: compute_dtype(dtype), or f64 for f32
 };
+
+/// The first key that the query at position `position` of the keys may see.
+constexpr int64_t first_key_of(const AttentionShape& s, int64_t position) {
+  return s.window > 0 && position >= s.window ? position - s.window + 1 : 0;
+}
 
 struct AttentionForward {
   AttentionShape shape;
@@ -30,6 +36,8 @@ struct AttentionForward {
   void* out;   // [batch, queries, heads * n]
   void* wide;  // the same before it is rounded, shape.compute; null: not wanted
   void* lse;   // [batch, heads, queries] log-sum-exp of each row's scores, shape.compute; null: not wanted
+  const void*
+      gain;  // on a GPU: [heads] in the compute dtype of `dtype`, times which a head's out is; null: 1
 };
 
 struct AttentionGradient {
@@ -45,6 +53,9 @@ struct AttentionBackward {
   const void *dout, *lse;
   AttentionGradient dq, dk, dv;
   void* partials;  // attention_scratch() elements of shape.compute; null when that is 0
+  const void* gain;  // as in forward: out and dout are those of the heads times their gains
+  void* dgain;       // [heads], as gain; null: not wanted
+  bool accumulate_dgain;
 };
 
 constexpr int64_t kAttentionQueries = 64;  // rows of queries a task works on

@@ -10,11 +10,6 @@
 namespace engine::ENGINE_GPU {
 namespace {
 
-struct BackwardPlan {
-  AttentionBackward a;
-  const double* sums;
-};
-
 /// Rows of the tile that is walked: fewer where heads are wide, for their sums fill the registers.
 template <int D, bool kExtras>
 constexpr int kWalked = D <= 32               ? 64
@@ -51,11 +46,13 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
   const int shift = int(s.keys - s.queries);
   const int64_t first =
       s.causal && k0 > shift ? (k0 - shift) / kQueries * kQueries : 0;  // queries before see none of it
+  const int64_t last = kExtras ? end_of_queries(s, k0 + kTileRows - 1) : s.queries;
   fetch(shared.k, row_of<T>(a.k, batch, 0, kv_head, D), a.k.row_stride, k0, s.keys);
   fetch(shared.v, row_of<T>(a.v, batch, 0, kv_head, D), a.v.row_stride, k0, s.keys);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
-  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
-    for (int64_t q0 = first; q0 < s.queries; q0 += kQueries) {
+  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    const float gain = gain_of<T>(a.gain, head);
+    for (int64_t q0 = first; q0 < last; q0 += kQueries) {
       __syncthreads();  // the last tile has been read by all
       fetch(shared.q, row_of<T>(a.q, batch, 0, head, D), a.q.row_stride, q0, s.queries);
       fetch(shared.dout, dout_of<T>(a, batch, head), s.heads * D, q0, s.queries);
@@ -65,7 +62,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
         float lse = 0, sum = 0;
         if (query < s.queries) {
           lse = global(static_cast<const float*>(a.lse))[row];
-          const double d = global(plan.sums)[row];
+          const double d = global(static_cast<const double*>(plan.sums))[row];
           sum = float(d);
         }
         shared.lse[threadIdx.x] = lse * kLog2e, shared.sums[threadIdx.x] = sum;
@@ -85,11 +82,11 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
           const float lse = shared.lse[i], d = shared.sums[i];
           p[n][e] = exp2_fast(z.value - lse);
           if (key >= s.keys || query >= s.queries || (s.causal && key > shift + query)) p[n][e] = 0;
-          float kept = 1;
-          if (kExtras && p[n][e] != 0 && (s.key_mask || s.dropout > 0)) {
+          float kept = gain;
+          if (kExtras && p[n][e] != 0 && (s.key_mask || s.dropout > 0 || s.window > 0)) {
             const Visible v = visible_of(s, (batch * s.heads + head) * s.queries + query);
             if (!sees(s, v, key)) p[n][e] = 0;
-            kept = weight_factor<float>(s, v, key);
+            kept *= weight_factor<float>(s, v, key);
           }
           ds[n][e] = p[n][e] * (ds[n][e] * kept - d) * z.slope;
           p[n][e] *= kept;
@@ -97,6 +94,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
       weigh(dv, p, shared.dout, lane);
       weigh(dk, ds, shared.q, lane);
     }
+  }
   cp_async_wait<0>();
   __syncthreads();
   const int64_t row = k0 + warp * kWarpRows;
@@ -132,6 +130,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
   const int64_t kv_head = head / (s.heads / s.kv_heads), shift = s.keys - s.queries;
   const Global<const T> k = row_of<T>(a.k, batch, 0, kv_head, D), v = row_of<T>(a.v, batch, 0, kv_head, D);
   const int64_t end = s.causal && shift + q0 + kTileRows < s.keys ? shift + q0 + kTileRows : s.keys;
+  const int64_t begin = kExtras ? first_key_of(s, shift + q0) / kKeys * kKeys : 0;
   fetch(shared.q, row_of<T>(a.q, batch, 0, head, D), a.q.row_stride, q0, s.queries);
   fetch(shared.dout, dout_of<T>(a, batch, head), s.heads * D, q0, s.queries);
   Visible rows[2];
@@ -143,11 +142,13 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
     rows[h] = visible_of(s, row);
     lse[h] = global(static_cast<const float*>(a.lse))[row];
     lse[h] *= kLog2e;
-    const double d = global(plan.sums)[row];
+    const double d = global(static_cast<const double*>(plan.sums))[row];
     sums[h] = float(d);
   }
+  const float gain = gain_of<T>(a.gain, head);
+  float dgain[2] = {};
   float dq[D / 8][4] = {};
-  for (int64_t k0 = 0; k0 < end; k0 += kKeys) {
+  for (int64_t k0 = begin; k0 < end; k0 += kKeys) {
     __syncthreads();  // the last tile has been read by all
     fetch(shared.k, k, a.k.row_stride, k0, s.keys);
     fetch(shared.v, v, a.v.row_stride, k0, s.keys);
@@ -164,15 +165,26 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
         const Visible& row = rows[e / 2];
         const int key = int(k0) + n * 8 + t * 2 + e % 2;
         const Score<float> z = scaled_score<kExtras>(s, p[n][e]);
-        float weight = exp2_fast(z.value - lse[e / 2]), kept = 1;
+        float weight = exp2_fast(z.value - lse[e / 2]), dp = ds[n][e];
         if (!sees_key<kExtras>(s, row, key))
           weight = 0;
         else if (kExtras && s.dropout > 0)
-          kept = weight_factor<float>(s, row, key);
-        ds[n][e] = weight * (ds[n][e] * kept - sums[e / 2]) * z.slope;
+          dp *= weight_factor<float>(s, row, key);
+        dgain[e / 2] += weight * dp;
+        ds[n][e] = weight * (dp * gain - sums[e / 2]) * z.slope;
       }
     weigh(dq, ds, shared.k, lane);
   }
+  if (plan.gains) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      for (int d = 1; d < 4; d *= 2) dgain[h] += __shfl_xor_sync(kFull, dgain[h], d);
+      const int64_t query = q0 + warp * kWarpRows + g + h * 8;
+      if (t == 0 && query < s.queries)
+        global(plan.gains)[(batch * s.heads + head) * s.queries + query] = double(dgain[h]);
+    }
+  }
+  if (!a.dq.data) return;
   __syncthreads();
   const float factor[2] = {float(s.scale), float(s.scale)};
   const auto out = global(static_cast<T*>(a.dq.data)) + (batch * s.queries * a.dq.row_stride + head * D);
@@ -182,9 +194,9 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
 
 }  // namespace
 
-void attention_backward_fragments(const AttentionBackward& a, const double* sums) {
+void attention_backward_fragments(const BackwardPlan& plan) {
+  const AttentionBackward& a = plan.a;
   const AttentionShape& s = a.shape;
-  const BackwardPlan plan{a, sums};
   visit_fragments(s, [&](auto t, auto d, auto extras) {
     using T = decltype(t);
     constexpr int D = decltype(d)::value;
@@ -196,7 +208,7 @@ void attention_backward_fragments(const AttentionBackward& a, const double* sums
       launch<KeysShared<T, D, kExtras>>(key_fragments_kernel<T, D, kExtras>,
                                         blocks(s.batch * s.kv_heads, s.keys), kWarps * 32, current_stream(),
                                         plan);
-    if (a.dq.data)
+    if (a.dq.data || plan.gains)
       launch<QueriesShared<T, D, kExtras>>(query_fragments_kernel<T, D, kExtras>,
                                            blocks(s.batch * s.heads, s.queries), kWarps * 32,
                                            current_stream(), plan);

@@ -38,13 +38,13 @@ __global__ void __launch_bounds__(kWarps * 32, 1) attention_fragments_kernel(Att
   const Global<const T> q = row_of<T>(a.q, batch, 0, head, D), k = row_of<T>(a.k, batch, 0, kv_head, D),
                         v = row_of<T>(a.v, batch, 0, kv_head, D);
   // Every query of the block sees the keys before `whole`, none those from `end` on.
-  const int64_t whole = kExtras && s.key_mask ? 0 : s.causal ? shift + q0 + 1 : s.keys;
+  const int64_t whole = kExtras && (s.key_mask || s.window > 0) ? 0 : s.causal ? shift + q0 + 1 : s.keys;
   const int64_t end = s.causal && shift + q0 + kTileRows < s.keys ? shift + q0 + kTileRows : s.keys;
-  const int tiles = int(ceil_divide(end, kStep));
+  const int first = kExtras ? int(first_key_of(s, shift + q0) / kStep) : 0, tiles = int(ceil_divide(end, kStep));
 
   fetch(shared.q, q, a.q.row_stride, q0, s.queries);
-  fetch(shared.k[0], k, a.k.row_stride, 0, s.keys);
-  fetch(shared.v[0], v, a.v.row_stride, 0, s.keys);
+  fetch(shared.k[first % 2], k, a.k.row_stride, first * kStep, s.keys);
+  fetch(shared.v[first % 2], v, a.v.row_stride, first * kStep, s.keys);
   cp_async_commit();
   QueryRow rows[2];
 #pragma unroll
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) attention_fragments_kernel(Att
   }
   uint32_t left[D / 16][4];
   float sum[D / 8][4] = {};
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = first; tile < tiles; ++tile) {
     if (tile + 1 < tiles) {
       fetch(shared.k[(tile + 1) % 2], k, a.k.row_stride, (tile + 1) * kStep, s.keys);
       fetch(shared.v[(tile + 1) % 2], v, a.v.row_stride, (tile + 1) * kStep, s.keys);
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) attention_fragments_kernel(Att
     cp_async_commit();
     cp_async_wait<1>();
     __syncthreads();
-    if (tile == 0)
+    if (tile == first)
 #pragma unroll
       for (int kk = 0; kk < D / 16; ++kk) load_left(left[kk], shared.q, warp * kWarpRows, kk, lane);
     float p[kStep / 8][4] = {};
@@ -110,12 +110,13 @@ __global__ void __launch_bounds__(kWarps * 32, 1) attention_fragments_kernel(Att
   }
   cp_async_wait<0>();
 
+  const float gain = gain_of<T>(a.gain, head);
   float factor[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     QueryRow& row = rows[h];
     for (int d = 1; d < 4; d *= 2) row.total += __shfl_xor_sync(kFull, row.total, d);
-    factor[h] = 1.0f / row.total;
+    factor[h] = gain / row.total;
     const int64_t query = q0 + warp * kWarpRows + g + h * 8;
     if (query >= s.queries) continue;
     if (a.lse && t == 0)

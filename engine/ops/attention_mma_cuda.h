@@ -1,13 +1,11 @@
-// Tiles and fragments of attention on tensor cores. Read first: attention_cuda.h, engine/cuda/host/matrix.h
-// (fragments).
+// Tiles and fragments of attention on tensor cores. Read first: attention_cuda.h, engine/cuda/tiles.h.
 //
-// A tile is some rows of a head in shared memory, in chunks of 16 bytes. Where chunk c of row r stands is
-// swizzled, so that the eight rows that ldmatrix reads together lie in eight different bank groups. A warp
-// owns 16 rows of one tile; it meets another tile row by row (rows_by_rows: scores) or adds up its rows by
-// weights (weigh: outputs). Accumulators of a product are laid out as the left operand of the next one, so
-// weights go from one to the other in registers.
+// A tile is some rows of a head. A warp owns 16 rows of one tile; it meets another tile row by row
+// (rows_by_rows: scores) or adds up its rows by weights (weigh: outputs). Accumulators of a product are laid
+// out as the left operand of the next one, so weights go from one to the other in registers.
 #pragma once
 
+#include "engine/cuda/tiles.h"
 #include "engine/ops/attention_cuda.h"
 
 namespace engine::ENGINE_GPU {
@@ -17,18 +15,6 @@ constexpr int kWarps = 4;                      // of a block
 constexpr int kTileRows = kWarps * kWarpRows;  // of the tile that a block owns
 constexpr float kLog2e = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 constexpr float kHidden = -1e30f;  // the score of a key that a query does not see
-
-template <class T, int D, int kRows>
-struct Tile {
-  SharedArray<T, kRows * D> x;
-};
-
-/// Where chunk c (8 elements) of row r stands. Rows of 8 or 16 chunks, and of 4 or 12, of which two cover all
-/// banks.
-template <int D>
-GPU_INLINE int place(int r, int c) {
-  return r * D + (D % 64 == 0 ? c ^ (r & 7) : c ^ ((r >> 1) & 3)) * 8;
-}
 
 /// Begins to copy rows [first, first + kRows) of a head; rows beyond `rows` become zeros.
 template <class T, int D, int kRows>
@@ -131,15 +117,17 @@ GPU_INLINE void store_rows(const Global<T>& out, int64_t row_stride, int64_t row
   }
 }
 
-/// A score in units of log 2, as exp2 wants it, and the derivative of the cap. (Caps, masks and dropout are
-/// extras: kernels without them keep their registers for more blocks.)
+/// A score in units of log 2, as exp2 wants it, and the derivative of the cap. (Caps, masks, windows and
+/// dropout are extras: kernels without them keep their registers for more blocks.)
 template <bool kExtras>
 GPU_INLINE Score<float> scaled_score(const AttentionShape& s, float product) {
   if (!kExtras || s.softcap <= 0) return {product * (float(s.scale) * kLog2e), 1};
   const Score<float> c = capped(s, product * float(s.scale));
   return {c.value * kLog2e, c.slope};
 }
-inline bool has_extras(const AttentionShape& s) { return s.softcap > 0 || s.key_mask || s.dropout > 0; }
+inline bool has_extras(const AttentionShape& s) {
+  return s.softcap > 0 || s.key_mask || s.dropout > 0 || s.window > 0;
+}
 
 /// Whether a query sees a key.
 template <bool kExtras>
@@ -173,8 +161,15 @@ void visit_fragments(const AttentionShape& s, F&& f) {
   has_extras(s) ? of_dtype(std::true_type()) : of_dtype(std::false_type());
 }
 
+struct BackwardPlan {
+  AttentionBackward a;
+  double* sums;   // [batch, heads, queries]: D
+  double* gains;  // the same: what each query adds to the gradient of its head's gain; null: not wanted
+  bool exact;     // where a row fits into one block of keys: D from its own weights
+};
+
 void attention_forward_fragments(const AttentionForward& a);
-/// `sums`: D of every query.
-void attention_backward_fragments(const AttentionBackward& a, const double* sums);
+/// `plan.sums` are formed already.
+void attention_backward_fragments(const BackwardPlan& plan);
 
 }  // namespace engine::ENGINE_GPU

@@ -14,15 +14,16 @@ namespace {
 
 inline bool has_one_query(const AttentionShape& s) { return s.queries == 1 && s.dropout == 0; }
 
-/// Scores p [keys] of one head become weights that add up to one; returns their log-sum-exp. The query stands
-/// at the last position, so causality hides no key from it; where the mask leaves none, it sees its own.
+/// Scores p of `keys` keys of one head become weights that add up to one; returns their log-sum-exp. The
+/// query stands at the last position, so causality hides no key from it; where the mask leaves none, it sees
+/// its own.
 template <class C>
-C softmax_of_one(const AttentionShape& s, const uint8_t* mask, bool blind, C* p) {
-  auto weights = out(p, s.keys);
+C softmax_of_one(const AttentionShape& s, int64_t keys, const uint8_t* mask, bool blind, C* p) {
+  auto weights = out(p, keys);
   if (s.softcap > 0) weights = (weights * C(1 / s.softcap)).tanh() * C(s.softcap);
   const auto hide = [&](C value) {
-    for (int64_t j = 0; mask && j < s.keys; ++j)
-      if (!mask[j] && !(blind && j == s.keys - 1)) p[j] = value;
+    for (int64_t j = 0; mask && j < keys; ++j)
+      if (!mask[j] && !(blind && j == keys - 1)) p[j] = value;
   };
   hide(-std::numeric_limits<C>::infinity());
   const C top = weights.maxCoeff();
@@ -62,9 +63,10 @@ template <class T>
 void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end) {
   using C = Compute<T>;
   const AttentionShape& s = a.shape;
+  const int64_t first = first_key_of(s, s.keys - 1), keys = s.keys - first;  // within the window
   const int64_t n = s.n, heads = end - begin, group = s.heads / s.kv_heads, row = b * s.heads + begin;
   // Of weights: Eigen's sums depend on where in a line they begin.
-  const int64_t stride = (s.keys + 15) / 16 * 16;
+  const int64_t stride = (keys + 15) / 16 * 16;
   C* weights = scratch<C>(heads * (2 * n + stride));
   C *q = weights + heads * stride, *sums = q + heads * n;
   const auto row_of = [&](const AttentionRows& rows, int64_t head, int64_t j) {
@@ -72,21 +74,21 @@ void attend_one(const AttentionForward& a, int64_t b, int64_t begin, int64_t end
   };
   widen_n(row_of(a.q, begin, 0), q, heads * n);
   out(q, heads * n) *= C(s.scale);
-  for (int64_t j = 0; j < s.keys; ++j)
+  for (int64_t j = 0; j < keys; ++j)
     for (int64_t h = 0; h < heads; ++h)
-      weights[h * stride + j] = dot_product(row_of(a.k, (begin + h) / group, j), q + h * n, n);
+      weights[h * stride + j] = dot_product(row_of(a.k, (begin + h) / group, first + j), q + h * n, n);
 
-  const uint8_t* mask = s.key_mask ? s.key_mask + b * s.keys : nullptr;
+  const uint8_t* mask = s.key_mask ? s.key_mask + b * s.keys + first : nullptr;
   bool blind = mask != nullptr;
-  for (int64_t j = 0; j < s.keys && blind; ++j) blind = !mask[j];
+  for (int64_t j = 0; j < keys && blind; ++j) blind = !mask[j];
   for (int64_t h = 0; h < heads; ++h) {
-    const C lse = softmax_of_one(s, mask, blind, weights + h * stride);
+    const C lse = softmax_of_one(s, keys, mask, blind, weights + h * stride);
     if (a.lse) static_cast<C*>(a.lse)[row + h] = lse;
   }
   out(sums, heads * n).setZero();
-  for (int64_t j = 0; j < s.keys; ++j)
+  for (int64_t j = 0; j < keys; ++j)
     for (int64_t h = 0; h < heads; ++h)
-      add_multiple(row_of(a.v, (begin + h) / group, j), weights[h * stride + j], sums + h * n, n);
+      add_multiple(row_of(a.v, (begin + h) / group, first + j), weights[h * stride + j], sums + h * n, n);
   store(static_cast<T*>(a.out) + row * n, sums, heads * n, false);
   if (a.wide) store(static_cast<C*>(a.wide) + row * n, sums, heads * n, false);
 }

@@ -144,7 +144,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
 // ------------------------------------------------------------------------------------------- unary functions
 
 const char* name_of(UnaryOp op) {
-  constexpr const char* names[] = {"affine", "exp", "log", "sqrt", "square", "softcap"};
+  constexpr const char* names[] = {"affine", "exp", "log", "sqrt", "square", "abs", "softcap"};
   return names[int(op)];
 }
 
@@ -220,9 +220,14 @@ Tensor exp(const Tensor& x) { return unary(UnaryOp::exp, x); }
 Tensor log(const Tensor& x) { return unary(UnaryOp::log, x); }
 Tensor sqrt(const Tensor& x) { return unary(UnaryOp::sqrt, x); }
 Tensor square(const Tensor& x) { return unary(UnaryOp::square, x); }
+Tensor abs(const Tensor& x) { return unary(UnaryOp::abs, x); }
 Tensor softcap(const Tensor& x, double cap) {
   check(std::isfinite(cap) && cap > 0, "softcap: the cap must be positive, got ", cap);
   return unary(UnaryOp::softcap, x, cap);
+}
+
+Tensor constant(const Shape& shape, double value, DType dtype, Device device) {
+  return affine(Tensor::zeros(shape, dtype, device), 0, value);
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

@@ -22,8 +22,13 @@ Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor sqrt(const Tensor& x);
 Tensor square(const Tensor& x);
+/// |x|; its derivative at 0 is 1.
+Tensor abs(const Tensor& x);
 /// cap * tanh(x / cap): Gemma-2's soft cap.
 Tensor softcap(const Tensor& x, double cap);
+
+/// `value` everywhere, written by a kernel: a recorded step may do so, which may not copy from the host.
+Tensor constant(const Shape& shape, double value, DType dtype, Device device);
 
 /// The same values in another floating dtype.
 Tensor cast(const Tensor& x, DType dtype);

@@ -128,6 +128,7 @@ void unary(const UnaryForward& args) {
         case UnaryOp::log: y = x.log(); break;
         case UnaryOp::sqrt: y = x.sqrt(); break;
         case UnaryOp::square: y = x * x; break;
+        case UnaryOp::abs: y = x.abs(); break;
         case UnaryOp::softcap: y = factor * (x * inverse).tanh(); break;
       }
       store_any(args.y, args.dtype, i, values, n, false);
@@ -135,7 +136,7 @@ void unary(const UnaryForward& args) {
   });
 }
 
-//   affine factor dy    exp e^x dy    log dy / x    sqrt dy / (2 sqrt x)    square 2 x dy
+//   affine factor dy    exp e^x dy    log dy / x    sqrt dy / (2 sqrt x)    square 2 x dy    abs sign(x) dy
 //   softcap dy sech^2(x / cap) = 4 e dy / (1 + e)^2, e = exp(-2 |x / cap|)
 template <class C>
 void unary_back(const UnaryBackward& args) {
@@ -153,6 +154,7 @@ void unary_back(const UnaryBackward& args) {
         case UnaryOp::log: dx = dy / x(); break;
         case UnaryOp::sqrt: dx = C(0.5) * dy / x().sqrt(); break;
         case UnaryOp::square: dx = C(2) * x() * dy; break;
+        case UnaryOp::abs: dx = (x() < C(0)).select(-dy, dy); break;
         case UnaryOp::softcap:
           e = ((x() * inverse).abs() * C(-2)).exp();
           dx = dy * (C(4) * e) / (C(1) + e).square();

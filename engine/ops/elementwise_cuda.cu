@@ -106,6 +106,7 @@ GPU_INLINE C value_of(const UnaryForward& a, C x) {
     case UnaryOp::log: return std::log(x);
     case UnaryOp::sqrt: return std::sqrt(x);
     case UnaryOp::square: return x * x;
+    case UnaryOp::abs: return std::fabs(x);
     default: return C(a.factor) * std::tanh(x * C(1 / a.factor));
   }
 }
@@ -121,7 +122,7 @@ __global__ void __launch_bounds__(kThreads, 1) unary_kernel(UnaryForward a) {
   store_n(global(static_cast<T*>(a.y)) + i, v, false);
 }
 
-//   affine factor dy    exp e^x dy    log dy / x    sqrt dy / (2 sqrt x)    square 2 x dy
+//   affine factor dy    exp e^x dy    log dy / x    sqrt dy / (2 sqrt x)    square 2 x dy    abs sign(x) dy
 //   softcap dy sech^2(x / cap) = 4 e dy / (1 + e)^2, e = exp(-2 |x / cap|)
 template <class C>
 GPU_INLINE C gradient_of(const UnaryBackward& a, C x, C dy) {
@@ -131,6 +132,7 @@ GPU_INLINE C gradient_of(const UnaryBackward& a, C x, C dy) {
     case UnaryOp::log: return dy / x;
     case UnaryOp::sqrt: return C(0.5) * dy / std::sqrt(x);
     case UnaryOp::square: return C(2) * x * dy;
+    case UnaryOp::abs: return x < 0 ? -dy : dy;
     default: {
       const C e = std::exp(C(-2) * std::fabs(x * C(1 / a.factor))), s = 1 / (1 + e);
       return dy * (C(4) * e) * s * s;

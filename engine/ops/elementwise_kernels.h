@@ -8,7 +8,7 @@
 namespace engine {
 
 enum class BinaryOp : uint8_t { add, sub, mul, div };
-enum class UnaryOp : uint8_t { affine, exp, log, sqrt, square, softcap };
+enum class UnaryOp : uint8_t { affine, exp, log, sqrt, square, abs, softcap };
 
 /// y = a op b, y contiguous [size...]; operands by strides, 0 along stretched axes. dtypes may differ.
 struct BinaryForward {

@@ -1,142 +1,91 @@
-// Read first: grouped_linear_kernels.h, engine/cuda/gpu.h. Tiles of 32 x 32 sums, formed in the compute dtype from
-// tiles of 32 along the inner axis. Which rows a group has is read where the product runs: a grid for the most
-// tiles that any routing needs, whose blocks look up theirs.
-#include "engine/cuda/vectors.h"
+// Read first: grouped_linear_kernels.h, product_tiles_cuda.h. Which rows a group has is read where the
+// product runs: a grid for the most tiles that any routing needs, whose blocks look up theirs.
 #include "engine/ops/grouped_linear_kernels.h"
+#include "engine/ops/product_tiles_cuda.h"
 
 namespace engine::ENGINE_GPU {
 namespace {
 
-constexpr int kThreads = 256, kTile = 32, kSums = kTile * kTile / kThreads;  // sums of a thread
-constexpr int kRow = kTile + 1;  // elements of a row in shared memory: no two of a column in one bank
-
-template <class C>
-struct TileShared {
-  SharedArray<C, kTile * kRow> a, b;
+/// Rows of one group: a tile's first, and where the group ends; first = end where there is no such tile.
+struct Rows {
+  int64_t group, first, end;
 };
-
-template <class T>
-GPU_INLINE Compute<T> element(const Global<const T>& x, int64_t i, bool inside, Where where = Where::here()) {
-  if (!inside) return 0;
-  const T stored = x[GPU_AT(i, where)];
-  return as_compute(stored);
-}
-
-/// Thread (row, column) of the block's 8 x 32: its sums are of rows row + 8 j of the tile, all of its column.
-struct Thread {
-  int row, column;
-  GPU_INLINE Thread() : row(int(threadIdx.x) / kTile), column(int(threadIdx.x) % kTile) {}
-};
-GPU_INLINE constexpr int tile_row(int row, int j) { return row + j * (kThreads / kTile); }
-
-/// sum += a b^T of the tiles in shared memory, each [32 sums, 32 inner].
-template <class C>
-GPU_INLINE void multiply_tiles(TileShared<C>& s, const Thread& at, C (&sum)[kSums]) {
-  for (int p = 0; p < kTile; ++p) {
-    const C b = s.b[at.column * kRow + p];
-#pragma unroll
-    for (int j = 0; j < kSums; ++j) {
-      const C a = s.a[tile_row(at.row, j) * kRow + p];
-      sum[j] += a * b;
-    }
-  }
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1) product_kernel(GroupedProduct a) {
-  using C = Compute<T>;
-  auto& s = block_shared<TileShared<C>>();
-  const Thread at;
-  // Group and rows of the block's tile.
-  const auto offsets = global(a.offsets);
-  int64_t tile = blockIdx.y, group = 0, begin = 0, end = 0;
-  for (; group < a.groups; ++group) {
+/// The tile'th of all tiles of `size` rows, group by group.
+GPU_INLINE Rows rows_of(const int32_t* offsets_in, int64_t groups, int64_t tile, int size) {
+  const auto offsets = global(offsets_in);
+  for (int64_t group = 0; group < groups; ++group) {
     const int32_t first = offsets[group], last = offsets[group + 1];
-    const int64_t tiles = (last - first + kTile - 1) / kTile;
-    if (tile < tiles) {
-      begin = first + tile * kTile, end = last;
-      break;
-    }
+    const int64_t tiles = (last - first + size - 1) / size;
+    if (tile < tiles) return {group, first + tile * size, last};
     tile -= tiles;
   }
-  if (group == a.groups) return;  // the whole block
-  const int64_t column = int64_t(blockIdx.x) * kTile;
-  const auto x = global(static_cast<const T*>(a.x)), w = global(static_cast<const T*>(a.weight)) + group * a.n * a.k;
-  C sum[kSums] = {};
-  for (int64_t p = 0; p < a.k; p += kTile) {
-#pragma unroll
-    for (int j = 0; j < kSums; ++j) {
-      const int64_t row = begin + tile_row(at.row, j), inner = p + at.column;
-      s.a[tile_row(at.row, j) * kRow + at.column] =
-          element<T>(x, row * a.k + inner, row < end && inner < a.k);
-      if (a.transposed) {  // neighbours read neighbours: along the inner axis
-        const int64_t n = column + tile_row(at.row, j);
-        s.b[tile_row(at.row, j) * kRow + at.column] = element<T>(w, n * a.k + inner, n < a.n && inner < a.k);
-      } else {
-        const int64_t n = column + at.column, k = p + tile_row(at.row, j);
-        s.b[at.column * kRow + tile_row(at.row, j)] = element<T>(w, k * a.n + n, n < a.n && k < a.k);
-      }
-    }
-    __syncthreads();
-    multiply_tiles<C>(s, at, sum);
-    __syncthreads();
-  }
-  const int64_t n = column + at.column;
-#pragma unroll
-  for (int j = 0; j < kSums; ++j) {
-    const int64_t row = begin + tile_row(at.row, j);
-    if (row < end && n < a.n) store_any(a.y, a.y_dtype, row * a.n + n, sum[j], a.accumulate);
-  }
+  return {0, 0, 0};
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads, 1) gradient_kernel(GroupedGradient a) {
-  using C = Compute<T>;
-  auto& s = block_shared<TileShared<C>>();
-  const Thread at;
-  const int64_t group = blockIdx.z, row = int64_t(blockIdx.y) * kTile, column = int64_t(blockIdx.x) * kTile;
-  const int32_t begin = global(a.offsets)[group], end = global(a.offsets)[group + 1];
-  const auto dy = global(static_cast<const T*>(a.dy)), x = global(static_cast<const T*>(a.x));
-  C sum[kSums] = {};
-  for (int64_t p = begin; p < end; p += kTile) {
-#pragma unroll
-    for (int j = 0; j < kSums; ++j) {
-      const int64_t i = p + tile_row(at.row, j), n = row + at.column, k = column + at.column;
-      s.a[at.column * kRow + tile_row(at.row, j)] = element<T>(dy, i * a.n + n, i < end && n < a.n);
-      s.b[at.column * kRow + tile_row(at.row, j)] = element<T>(x, i * a.k + k, i < end && k < a.k);
-    }
-    __syncthreads();
-    multiply_tiles<C>(s, at, sum);
-    __syncthreads();
-  }
-  const int64_t k = column + at.column;
-#pragma unroll
-  for (int j = 0; j < kSums; ++j) {
-    const int64_t n = row + tile_row(at.row, j);
-    if (n < a.n && k < a.k)
-      store_any(a.dw, a.dw_dtype, (group * a.n + n) * a.k + k, sum[j], a.accumulate);
-  }
+// `Way`: how tiles are formed. kAlong: of the weight, [n, k] (transposed) or [k, n].
+template <class Way, bool kAlong>
+__global__ void __launch_bounds__(Way::kThreads, Way::kBlocks) grouped_product_kernel(GroupedProduct a) {
+  using T = typename Way::Element;
+  auto& s = block_shared<typename Way::template Shared<true, kAlong>>();
+  const Rows rows = rows_of(a.offsets, a.groups, blockIdx.y, Way::kTile);
+  if (rows.first == rows.end) return;  // the whole block
+  const Side<T> x{global(static_cast<const T*>(a.x)), a.k, rows.end, a.k};
+  const Side<T> w{global(static_cast<const T*>(a.weight)) + rows.group * a.n * a.k, kAlong ? a.k : a.n, a.n,
+                  a.k};
+  Way::template form<true, kAlong>(
+      s, x, rows.first, w, int64_t(blockIdx.x) * Way::kTile, 0,
+      [&](int64_t i, int64_t n, const auto& v) { store_any(a.y, a.y_dtype, i * a.n + n, v, a.accumulate); });
 }
 
-unsigned tiles_of(int64_t n) { return unsigned(ceil_divide(n, kTile)); }
+template <class Way>
+__global__ void __launch_bounds__(Way::kThreads, Way::kBlocks) grouped_gradient_kernel(GroupedGradient a) {
+  using T = typename Way::Element;
+  auto& s = block_shared<typename Way::template Shared<false, false>>();
+  const int64_t group = blockIdx.z;
+  const int32_t first = global(a.offsets)[group], end = global(a.offsets)[group + 1];
+  const Side<T> dy{global(static_cast<const T*>(a.dy)), a.n, a.n, end};
+  const Side<T> x{global(static_cast<const T*>(a.x)), a.k, a.k, end};
+  Way::template form<false, false>(
+      s, dy, int64_t(blockIdx.y) * Way::kTile, x, int64_t(blockIdx.x) * Way::kTile, first,
+      [&](int64_t n, int64_t k, const auto& v) {
+        store_any(a.dw, a.dw_dtype, (group * a.n + n) * a.k + k, v, a.accumulate);
+      });
+}
+
+/// f(Way): on tensor cores where operands are in 16 bits and in whole chunks.
+template <class F>
+void visit_way(DType dtype, std::initializer_list<const void*> bases, int64_t n, int64_t k, F&& f) {
+  const bool whole = packs(8, bases, {n, k});
+  if (whole && dtype == DType::bf16) return f(TensorCores<bf16>());
+  if (whole && dtype == DType::f16) return f(TensorCores<f16>());
+  visit_float(dtype, [&](auto t) { f(MultiplyAdds<decltype(t)>()); });
+}
+
+unsigned tiles_of(int64_t n, int size) { return unsigned(ceil_divide(n, size)); }
 
 }  // namespace
 
 void grouped_product(const GroupedProduct& a) {
   if (a.rows * a.n == 0 || a.groups == 0) return;
-  const dim3 grid(tiles_of(a.n), tiles_of(a.rows) + unsigned(a.groups));
-  visit_float(a.dtype, [&](auto t) {
-    using T = decltype(t);
-    launch<TileShared<Compute<T>>>(product_kernel<T>, grid, kThreads, current_stream(), a);
+  visit_way(a.dtype, {a.x, a.weight, a.y}, a.n, a.k, [&](auto way) {
+    using Way = decltype(way);
+    const dim3 grid(tiles_of(a.n, Way::kTile), tiles_of(a.rows, Way::kTile) + unsigned(a.groups));
+    const auto run = [&](auto along) {
+      constexpr bool kAlong = decltype(along)::value;
+      launch<typename Way::template Shared<true, kAlong>>(grouped_product_kernel<Way, kAlong>, grid,
+                                                          Way::kThreads, current_stream(), a);
+    };
+    a.transposed ? run(std::true_type()) : run(std::false_type());
   });
 }
 
 void grouped_gradient(const GroupedGradient& a) {
   if (a.groups * a.n * a.k == 0) return;
-  const dim3 grid(tiles_of(a.k), tiles_of(a.n), unsigned(a.groups));
-  visit_float(a.dtype, [&](auto t) {
-    using T = decltype(t);
-    launch<TileShared<Compute<T>>>(gradient_kernel<T>, grid, kThreads, current_stream(), a);
+  visit_way(a.dtype, {a.dy, a.x, a.dw}, a.n, a.k, [&](auto way) {
+    using Way = decltype(way);
+    const dim3 grid(tiles_of(a.k, Way::kTile), tiles_of(a.n, Way::kTile), unsigned(a.groups));
+    launch<typename Way::template Shared<false, false>>(grouped_gradient_kernel<Way>, grid, Way::kThreads,
+                                                        current_stream(), a);
   });
 }
 

@@ -209,6 +209,11 @@ Tensor cross_entropy(const Tensor& logits, const ScoredRows& labels) {
   return checked_cross_entropy(labels.all() ? logits : gather_rows(logits, labels.rows), labels.labels);
 }
 
+int64_t cross_entropy_chunks(int64_t rows, int64_t classes, int64_t width) {
+  const int64_t chunk = rows_per_chunk(rows, classes, width);
+  return chunk > 0 ? (rows + chunk - 1) / chunk : 1;
+}
+
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
                             const LinearCrossEntropyOptions& options) {
   check_projection(x, weight, bias, options);

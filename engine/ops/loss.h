@@ -52,6 +52,8 @@ struct LinearCrossEntropyOptions {
 /// [...].
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& labels,
                             const LinearCrossEntropyOptions& options = {});
+/// In how many chunks `rows` scored rows are taken.
+int64_t cross_entropy_chunks(int64_t rows, int64_t classes, int64_t width);
 /// The same of labels that are checked already; x has as many rows as they were given for.
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
                             const ScoredRows& labels, const LinearCrossEntropyOptions& options = {});

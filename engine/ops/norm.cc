@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/kernel/wide.h"
+#include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 
 namespace engine {
@@ -69,6 +70,7 @@ class Partials {
 // What backward needs of a norm; `kernel` holds its settings and sizes.
 struct SavedNorm {
   Saved x, weight, alpha, mean, rstd;
+  Saved cos, sin;  // where it turns
   NormBackward kernel{};
 
   // The inputs weight, bias, alpha of the node are numbered from `first` on.
@@ -81,7 +83,7 @@ struct SavedNorm {
     NormBackward a = kernel;
     const auto raw = [](const Saved& s) { return s.defined() ? s.get().raw() : nullptr; };
     a.x = raw(x), a.dy = dy.raw(), a.weight = raw(weight), a.alpha = raw(alpha), a.mean = raw(mean),
-    a.rstd = raw(rstd);
+    a.rstd = raw(rstd), a.turn.cos = raw(cos), a.turn.sin = raw(sin);
     a.dweight = partials.at(first), a.dbias = partials.at(first + 1), a.dalpha = partials.at(first + 2);
     a.partial_stride = partials.stride();
     return a;
@@ -136,7 +138,7 @@ void backward_into_inputs(Backward& b, const SavedJoin& join, const Shape& shape
 struct NormNode : NodeOf<NormNode> {
   static constexpr const char* kName = "norm";
   SavedNorm norm;
-  auto saved() { return std::tie(norm.x, norm.weight, norm.alpha, norm.mean, norm.rstd); }
+  auto saved() { return std::tie(norm.x, norm.weight, norm.alpha, norm.mean, norm.rstd, norm.cos, norm.sin); }
 
   void backward(Backward& b) override {
     Partials partials(b, norm.kernel.rows, norm.weight.get().dtype());
@@ -267,13 +269,16 @@ void check_join(const char* op, const Tensor& stream, const Tensor& o, const Res
 // The norm's inputs as the kernels want them, its outputs, and the kernel's arguments.
 struct NormCall {
   Tensor weight, bias, alpha, mean, rstd, y;
+  RopeTable table;  // where it turns
   NormForward forward;
 
-  NormCall(const Tensor& x, const NormArguments& n, DType dtype)
+  NormCall(const Tensor& x, const NormArguments& n, DType dtype, const RopeTable& turns = {},
+           int64_t heads = 1, DType turned = DType::f32)
       : weight(contiguous(n.weight)),
         bias(contiguous_if_defined(n.bias)),
         alpha(contiguous_if_defined(n.alpha)),
-        y(x.like(x.shape(), dtype)) {
+        y(x.like(x.shape(), turns.cos.defined() ? turned : dtype)),
+        table(turns) {
     const int64_t rows = x.numel() / x.size(-1);
     if (Tape::current() && n.kind != NormKind::dyt) {
       const DType statistics = norm_statistics(x.dtype(), dtype);
@@ -281,27 +286,30 @@ struct NormCall {
       if (n.kind == NormKind::ln) mean = x.like({rows * n.groups}, statistics);
     }
     const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
-    forward = {.x = x.raw(),
-               .y = y.raw(),
-               .weight = weight.raw(),
-               .bias = raw(bias),
-               .alpha = raw(alpha),
-               .mean = raw(mean),
-               .rstd = raw(rstd),
-               .rows = rows,
-               .groups = n.groups,
-               .n = x.size(-1) / n.groups,
-               .x_stride = x.row_stride(),
-               .x_dtype = x.dtype(),
-               .y_dtype = dtype,
-               .kind = n.kind,
-               .activation = n.activation,
-               .eps = n.eps,
-               .gain_offset = n.gain_offset,
-               .wide = is_wide_row_op(x.device(), x.numel())};
+    forward = {
+        .x = x.raw(),
+        .y = y.raw(),
+        .weight = weight.raw(),
+        .bias = raw(bias),
+        .alpha = raw(alpha),
+        .mean = raw(mean),
+        .rstd = raw(rstd),
+        .rows = rows,
+        .groups = n.groups,
+        .n = x.size(-1) / n.groups,
+        .x_stride = x.row_stride(),
+        .x_dtype = x.dtype(),
+        .y_dtype = dtype,
+        .kind = n.kind,
+        .activation = n.activation,
+        .eps = n.eps,
+        .gain_offset = n.gain_offset,
+        .wide = is_wide_row_op(x.device(), x.numel()),
+        .turn = {raw(table.cos), raw(table.sin), x.rank() == 3 ? x.size(1) : 1, x.size(-1) / heads, turned}};
   }
   void save(SavedNorm& s, const Tensor& x) const {
-    s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha;
+    s.x = x, s.weight = weight, s.mean = mean, s.rstd = rstd, s.alpha = alpha, s.cos = table.cos,
+    s.sin = table.sin;
     s.kernel = {.rows = forward.rows,
                 .groups = forward.groups,
                 .n = forward.n,
@@ -310,7 +318,8 @@ struct NormCall {
                 .y_dtype = forward.y_dtype,
                 .kind = forward.kind,
                 .activation = forward.activation,
-                .gain_offset = forward.gain_offset};
+                .gain_offset = forward.gain_offset,
+                .turn = forward.turn};
   }
 };
 
@@ -372,6 +381,24 @@ Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype) {
   check_norm("norm", x, arguments, dtype);
   const Tensor in = with_uniform_rows(x);
   NormCall call(in, arguments, dtype);
+  if (call.forward.rows > 0) kernel::norm_forward(in.device(), call.forward);
+  if (Tape* tape = recording({&in, &call.weight, &call.bias, &call.alpha}))
+    call.save(tape->record<NormNode>({&in, &call.weight, &call.bias, &call.alpha}, {&call.y}).norm, in);
+  return call.y;
+}
+
+Tensor norm_rope(const Tensor& x, const NormArguments& arguments, int64_t heads, const RopeAngles& angles,
+                 int64_t offset, DType dtype) {
+  const DType wide = compute_dtype(x.dtype());
+  if (x.device() == Device::cpu || arguments.activation != Activation::identity)
+    return cast(rope(norm(x, arguments, wide), heads, angles, offset), dtype);
+  check_norm("norm_rope", x, arguments, wide);
+  check(x.rank() == 3 && heads > 0 && x.size(-1) % (2 * heads) == 0, "norm_rope: needs [B, T, ", heads,
+        " heads of even size], got ", x.shape());
+  check(pair_of_dtypes(wide, dtype), "norm_rope: cannot go from ", wide, " to ", dtype);
+  const Tensor in = with_uniform_rows(x);
+  const RopeTable table = rope_table(x.size(-1) / heads, offset, x.size(1), angles, wide, x.device());
+  NormCall call(in, arguments, wide, table, heads, dtype);
   if (call.forward.rows > 0) kernel::norm_forward(in.device(), call.forward);
   if (Tape* tape = recording({&in, &call.weight, &call.bias, &call.alpha}))
     call.save(tape->record<NormNode>({&in, &call.weight, &call.bias, &call.alpha}, {&call.y}).norm, in);

@@ -21,6 +21,7 @@
 #include "engine/autograd/tape.h"
 #include "engine/base/philox.h"
 #include "engine/ops/norm_kernels.h"  // NormKind
+#include "engine/ops/rope.h"
 
 namespace engine {
 
@@ -37,6 +38,11 @@ struct NormArguments {
 
 /// x [..., groups * n] with uniform rows; the output is contiguous, in `dtype` (x's, or f32 <-> bf16/f16).
 Tensor norm(const Tensor& x, const NormArguments& arguments, DType dtype);
+
+/// The norm of x [B, T, heads * n] in the compute dtype, turned by position from `offset` on (rope.h), in
+/// `dtype`: cast(rope(norm(x, arguments), heads, angles, offset), dtype), on a GPU as one pass over memory.
+Tensor norm_rope(const Tensor& x, const NormArguments& arguments, int64_t heads, const RopeAngles& angles,
+                 int64_t offset, DType dtype);
 
 /// A factor in the residual stream: a constant, or a learned tensor ([d], or [] for one number) in the
 /// compute dtype.

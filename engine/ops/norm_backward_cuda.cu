@@ -34,10 +34,28 @@ GPU_INLINE Input<C, N> load_input(const NormBackward& a, int64_t at) {
   return in;
 }
 
+/// The gradient of the norm's columns [i, i + N), turned back where it turned.
+template <class C, class W, int N, bool kTurned>
+GPU_INLINE void load_gradient(const NormBackward& a, int64_t row, int64_t group, int64_t i, W (&dy)[N]) {
+  const int64_t at = (row * a.groups + group) * a.n + i;
+  if constexpr (kTurned) {
+    const Turn<C, N> turn(a.turn, row, i);
+    C own[N], other[N];
+    load_any(a.dy, a.turn.dtype, at, own);
+    load_any(a.dy, a.turn.dtype, at + turn.other, other);
+#pragma unroll
+    for (int j = 0; j < N; ++j)
+      dy[j] = W(turn.first ? own[j] * turn.cos[j] + other[j] * turn.sin[j]
+                           : own[j] * turn.cos[j] - other[j] * turn.sin[j]);
+  } else {
+    load_any(a.dy, a.y_dtype, at, dy);
+  }
+}
+
 // With g = dy gain:
 //   ln        dx = r (g - mean(g) - xhat mean(g xhat)) = (r gain) dy + slope x + offset
 //   rms, l2   without mean(g); l2: sum for mean
-template <class C, class W, int N, bool kActivated>
+template <class C, class W, int N, bool kActivated, bool kTurned>
 GPU_INLINE void row_sums(const NormBackward& a, int64_t row, int64_t group, int r, int lane) {
   auto& s = block_shared<BackwardShared>();
   const int64_t block = row * a.groups + group;
@@ -48,7 +66,7 @@ GPU_INLINE void row_sums(const NormBackward& a, int64_t row, int64_t group, int 
   for (int64_t i = lane * N; i < a.n; i += 32 * N) {
     const Input<C, N> in = load_input<C, N, kActivated>(a, row * a.x_stride + group * a.n + i);
     W dy[N], gain[N];
-    load_any(a.dy, a.y_dtype, block * a.n + i, dy);
+    load_gradient<C, W, N, kTurned>(a, row, group, i, dy);
     load_gain<C>(a.weight, a.gain_offset, i, gain);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
@@ -78,7 +96,7 @@ struct ColumnSum {
 };
 
 // Rows [first, last) of columns [i, i + N) of a block: dnorm of each, handed to `next(row, column, dnorm)`.
-template <class C, class W, int N, bool kActivated, class Next>
+template <class C, class W, int N, bool kActivated, bool kTurned, class Next>
 GPU_INLINE void norm_columns(const NormBackward& a, int64_t first, int64_t last, int64_t group, int64_t i,
                              double& dalpha, Next&& next) {
   auto& s = block_shared<BackwardShared>();
@@ -93,7 +111,7 @@ GPU_INLINE void norm_columns(const NormBackward& a, int64_t first, int64_t last,
     const int r = int(row - first);
     const Input<C, N> in = load_input<C, N, kActivated>(a, row * a.x_stride + group * a.n + i);
     W dy[N];
-    load_any(a.dy, a.y_dtype, (row * a.groups + group) * a.n + i, dy);
+    load_gradient<C, W, N, kTurned>(a, row, group, i, dy);
     C dx[N];
     if (a.kind ==
         NormKind::dyt) {  // dx = alpha g (1 - t^2), t = tanh(alpha x), dalpha = sum of g (1 - t^2) x
@@ -195,7 +213,7 @@ GPU_INLINE void keep_numbers(const JoinBackward& a, int64_t chunk, const Join& j
 
 // Both phases for every block of the rows of this chunk; next(row, column, dnorm) takes what comes out,
 // between begin(column) and end(column).
-template <class C, class W, int N, bool kActivated, class Begin, class Next, class End>
+template <class C, class W, int N, bool kActivated, bool kTurned, class Begin, class Next, class End>
 GPU_INLINE void norm_chunk(const NormBackward& a, Begin&& begin, Next&& next, End&& end) {
   const int64_t chunk = blockIdx.x, first = chunk * kNormRows;
   const int64_t last = first + kNormRows < a.rows ? first + kNormRows : a.rows;
@@ -203,11 +221,11 @@ GPU_INLINE void norm_chunk(const NormBackward& a, Begin&& begin, Next&& next, En
   for (int64_t group = 0; group < a.groups; ++group) {
     if (a.kind != NormKind::dyt)
       for (int64_t row = first + threadIdx.x / 32; row < last; row += kWarps)
-        row_sums<C, W, N, kActivated>(a, row, group, int(row - first), threadIdx.x % 32);
+        row_sums<C, W, N, kActivated, kTurned>(a, row, group, int(row - first), threadIdx.x % 32);
     __syncthreads();
     for (int64_t i = threadIdx.x * N; i < a.n; i += kTeamBlock * N) {
       begin(group * a.n + i);
-      norm_columns<C, W, N, kActivated>(a, first, last, group, i, dalpha, next);
+      norm_columns<C, W, N, kActivated, kTurned>(a, first, last, group, i, dalpha, next);
       end(group * a.n + i);
     }
     __syncthreads();
@@ -215,9 +233,9 @@ GPU_INLINE void norm_chunk(const NormBackward& a, Begin&& begin, Next&& next, En
   if (a.dalpha) keep_number<C>(a.dalpha, chunk * a.partial_stride, dalpha);
 }
 
-template <class C, class W, int N, bool kActivated>
+template <class C, class W, int N, bool kActivated, bool kTurned = false>
 __global__ void __launch_bounds__(kTeamBlock, 1) norm_back_kernel(NormBackward a) {
-  norm_chunk<C, W, N, kActivated>(
+  norm_chunk<C, W, N, kActivated, kTurned>(
       a, [](int64_t) {},
       [&](int64_t row, int64_t column, C(&dx)[N]) {
         if (a.dx) store_any(a.dx, a.x_dtype, row * a.dx_stride + column, dx, a.accumulate_dx);
@@ -229,7 +247,7 @@ template <class C, class W, int N>
 __global__ void __launch_bounds__(kTeamBlock, 1) join_norm_back_kernel(JoinNormBackward a) {
   const int64_t chunk = blockIdx.x;
   JoinColumns<C, W, N> join(a.join);
-  norm_chunk<C, W, N, false>(
+  norm_chunk<C, W, N, false, false>(
       a.norm, [&](int64_t column) { join.begin(column); },
       [&](int64_t row, int64_t column, C(&v)[N]) { join.row(row, column, v); },
       [&](int64_t column) { join.end(chunk, column); });
@@ -291,6 +309,10 @@ void norm_backward(const NormBackward& a) {
     const auto run = [&](auto kernel) {
       launch<BackwardShared>(kernel, chunk_blocks(a.rows), kTeamBlock, current_stream(), a);
     };
+    if constexpr (std::is_same_v<W, double>)
+      if (a.turn.cos)
+        return whole_packs(a) ? run(norm_back_kernel<C, W, kNormPack, false, true>)
+                              : run(norm_back_kernel<C, W, 1, false, true>);
     // Activations need registers of their own: with them a thread takes two elements.
     if (a.activation != Activation::identity)
       whole_packs(a) ? run(norm_back_kernel<C, W, 2, true>) : run(norm_back_kernel<C, W, 1, true>);

@@ -40,7 +40,7 @@ GPU_INLINE void load_input(const NormForward& a, int64_t at, W (&x)[N]) {
 }
 
 // y = (x - mean) rstd gain + bias, or tanh(alpha x) gain + bias. `n` is 0 for a team without a block.
-template <class C, class W, int N, int kTeam>
+template <class C, class W, int N, int kTeam, bool kTurned>
 GPU_INLINE void norm_block(const NormForward& a, const Team<kTeam>& team, int64_t block, int64_t n) {
   const int64_t from = block / a.groups * a.x_stride + block % a.groups * a.n, to = block * a.n;
   W mean = 0, factor = 0;
@@ -72,8 +72,8 @@ GPU_INLINE void norm_block(const NormForward& a, const Team<kTeam>& team, int64_
       if (a.rstd) global(static_cast<W*>(a.rstd))[block] = factor;
     }
   }
-  for (int64_t i = team.rank * N; i < n; i += kTeam * N) {
-    W x[N], gain[N], bias[N] = {};
+  const auto normed = [&](int64_t i, W(&x)[N]) {
+    W gain[N], bias[N] = {};
     load_input<C>(a, from + i, x);
     load_gain<C>(a.weight, a.gain_offset, i, gain);
     if (a.bias) load_n(global(static_cast<const C*>(a.bias)) + i, bias);
@@ -82,15 +82,31 @@ GPU_INLINE void norm_block(const NormForward& a, const Team<kTeam>& team, int64_
       const W xhat = a.kind == NormKind::dyt ? W(std::tanh(factor * x[j])) : (x[j] - mean) * factor;
       x[j] = xhat * gain[j] + bias[j];
     }
-    store_any(a.y, a.y_dtype, to + i, x, false);
+  };
+  for (int64_t i = team.rank * N; i < n; i += kTeam * N) {
+    W x[N];
+    normed(i, x);
+    if constexpr (kTurned) {
+      const Turn<C, N> turn(a.turn, block / a.groups, i);
+      W other[N];
+      normed(i + turn.other, other);
+      C y[N];
+#pragma unroll
+      for (int j = 0; j < N; ++j)
+        y[j] = turn.first ? C(x[j]) * turn.cos[j] - C(other[j]) * turn.sin[j]
+                          : C(x[j]) * turn.cos[j] + C(other[j]) * turn.sin[j];
+      store_any(a.y, a.turn.dtype, to + i, y, false);
+    } else {
+      store_any(a.y, a.y_dtype, to + i, x, false);
+    }
   }
 }
 
-template <class C, class W, int N, int kTeam>
+template <class C, class W, int N, int kTeam, bool kTurned>
 __global__ void __launch_bounds__(kTeamBlock, 1) norm_kernel(NormForward a) {
   const Team<kTeam> team;
   const bool here = team.row < a.rows * a.groups;
-  norm_block<C, W, N, kTeam>(a, team, here ? team.row : 0, here ? a.n : 0);
+  norm_block<C, W, N, kTeam, kTurned>(a, team, here ? team.row : 0, here ? a.n : 0);
 }
 
 // Both in one pass over memory: what a thread reads of the joined row is what it wrote, still in the cache.
@@ -99,7 +115,7 @@ __global__ void __launch_bounds__(kTeamBlock, 1) join_norm_kernel(JoinNormForwar
   const Team<kTeam> team;
   const bool here = team.row < a.join.rows;
   if (here) join_row<C, N, kTeam>(a.join, team.row, team.rank);
-  norm_block<C, W, N, kTeam>(a.norm, team, here ? team.row : 0, here ? a.norm.n : 0);
+  norm_block<C, W, N, kTeam, false>(a.norm, team, here ? team.row : 0, here ? a.norm.n : 0);
 }
 
 }  // namespace
@@ -109,9 +125,16 @@ void norm_forward(const NormForward& a) {
   visit_norm_types(a.x_dtype, a.y_dtype, [&](auto c, auto w) {
     visit_norm_width(whole_packs(a), [&](auto width) {
       visit_team(a.n, [&](auto team) {
-        constexpr int kTeam = decltype(team)::value;
-        launch<TeamShared>(norm_kernel<decltype(c), decltype(w), decltype(width)::value, kTeam>,
-                           team_blocks(kTeam, a.rows * a.groups), kTeamBlock, current_stream(), a);
+        using C = decltype(c);
+        using W = decltype(w);
+        constexpr int N = decltype(width)::value, kTeam = decltype(team)::value;
+        const auto run = [&](auto kernel) {
+          launch<TeamShared>(kernel, team_blocks(kTeam, a.rows * a.groups), kTeamBlock, current_stream(), a);
+        };
+        if constexpr (std::is_same_v<W, double>)  // what turns is written in the compute dtype, so never in
+                                                  // 16 bits
+          if (a.turn.cos) return run(norm_kernel<C, W, N, kTeam, true>);
+        run(norm_kernel<C, W, N, kTeam, false>);
       });
     });
   });

@@ -52,6 +52,21 @@ GPU_INLINE void load_gain(const void* weight, double gain_offset, int64_t column
   for (int j = 0; j < N; ++j) gain[j] = W(w[j] + C(gain_offset));
 }
 
+/// Where columns [column, column + N) of a block turn: those of the other half of their head, and the angle.
+template <class C, int N>
+struct Turn {
+  int64_t other;  // counted from `column`
+  bool first;
+  C cos[N], sin[N];
+  GPU_INLINE Turn(const NormTurn& t, int64_t row, int64_t column, Where where = Where::here()) {
+    const int64_t half = t.n / 2, c = column % t.n;
+    first = c < half, other = first ? half : -half;
+    const int64_t angle = row % t.time * half + (first ? c : c - half);
+    load_n(global(static_cast<const C*>(t.cos)) + angle, cos, where);
+    load_n(global(static_cast<const C*>(t.sin)) + angle, sin, where);
+  }
+};
+
 /// f(C, W) for rows of these dtypes.
 template <class F>
 void visit_norm_types(DType x, DType y, F&& f) {
@@ -65,7 +80,8 @@ void visit_norm_width(bool packed, F&& f) {
 }
 
 inline bool whole_packs(const NormForward& a) {
-  return packs(kNormPack, {a.x, a.y, a.weight, a.bias}, {a.n, a.x_stride});
+  return packs(kNormPack, {a.x, a.y, a.weight, a.bias, a.turn.cos, a.turn.sin},
+               {a.n, a.x_stride, a.turn.cos ? a.turn.n / 2 : 0});
 }
 inline bool whole_packs(const JoinForward& a) {
   return packs(kNormPack,
@@ -74,8 +90,9 @@ inline bool whole_packs(const JoinForward& a) {
                {a.width, a.stream_stride, a.o_stride});
 }
 inline bool whole_packs(const NormBackward& a) {
-  return packs(kNormPack, {a.x, a.dy, a.weight, a.dx, a.dweight, a.dbias},
-               {a.n, a.x_stride, a.dx_stride, a.dweight || a.dbias ? a.partial_stride : 0});
+  return packs(kNormPack, {a.x, a.dy, a.weight, a.dx, a.dweight, a.dbias, a.turn.cos, a.turn.sin},
+               {a.n, a.x_stride, a.dx_stride, a.dweight || a.dbias ? a.partial_stride : 0,
+                a.turn.cos ? a.turn.n / 2 : 0});
 }
 inline bool whole_packs(const JoinBackward& a) {
   const void *res = a.res.vector ? a.res.learned : nullptr,

@@ -20,6 +20,15 @@ constexpr DType norm_statistics(DType x, DType y) {
   return narrow(x) && narrow(y) ? DType::f32 : DType::f64;
 }
 
+/// On a GPU what a norm gives may turn by position on its way (rope.h), in heads of n channels: it is rounded
+/// to the compute dtype, turned, and written in `dtype`. The gradient comes in that dtype and is turned back
+/// first.
+struct NormTurn {
+  const void *cos, *sin;  // [time, n / 2] in the compute dtype; null: nothing turns
+  int64_t time, n;
+  DType dtype;
+};
+
 struct NormForward {
   const void* x;       // [rows, groups * n]
   void* y;             // [rows, groups * n]
@@ -34,6 +43,7 @@ struct NormForward {
   Activation activation;  // of x, before the norm
   double eps, gain_offset;
   bool wide;  // f32 results are formed in double, not only their statistics
+  NormTurn turn;
 };
 
 /// Where parameter gradients are summed: row c of each section holds the sum over rows [c, c + 1) kNormRows.
@@ -55,6 +65,7 @@ struct NormBackward {
   Activation activation;
   double gain_offset;
   bool accumulate_dx;
+  NormTurn turn;
 };
 
 /// A factor of the residual stream: `value`, or learned and read from memory.

@@ -12,11 +12,6 @@
 namespace engine {
 namespace {
 
-// Cosines and sines [positions, n / 2] of positions from `first` on, times the amplitude, computed in double.
-struct RopeTable {
-  Tensor cos, sin;
-};
-
 RopeTable make_table(int64_t first, int64_t positions, const RopeAngles& angles, DType dtype, Device device) {
   const int64_t half = int64_t(angles.frequencies.size());
   std::vector<double> c(size_t(positions * half)), s(c.size());
@@ -69,8 +64,8 @@ struct RopeNode : NodeOf<RopeNode> {
 
   void backward(Backward& b) override {
     const Tensor dy = b.dy();
-    if (dy.numel() == 0) return;
     const Into dx = b.into_rows(0);
+    if (dy.numel() == 0) return;
     kernel::rope(dy.device(),
                  {dy.raw(), dx.buffer.raw(), cos.get().raw(), sin.get().raw(), dy.numel() / dy.size(-1), time,
                   heads, n, dy.size(-1), dx.buffer.row_stride(), dy.dtype(), true, dx.accumulate});
@@ -87,6 +82,16 @@ RopeAngles plain_rope_angles(int64_t n, double theta) {
   return angles;
 }
 
+RopeTable rope_table(int64_t n, int64_t first, int64_t positions, const RopeAngles& angles, DType dtype,
+                     Device device) {
+  check(int64_t(angles.frequencies.size()) == n / 2, "rope: heads of ", n, " channels need ", n / 2,
+        " frequencies, got ", angles.frequencies.size());
+  for (const double f : angles.frequencies)
+    check(std::isfinite(f), "rope: a frequency must be finite, got ", f);
+  check(first >= 0 && first < (int64_t(1) << 40), "rope: offset ", first, " is not a position");
+  return table_for(first, positions, angles, dtype, device);
+}
+
 Tensor rope(const Tensor& x, int64_t heads, double theta, int64_t offset) {
   const int64_t n = heads > 0 && x.rank() > 0 ? x.size(-1) / heads : 0;
   return rope(x, heads, plain_rope_angles(n, theta), offset);
@@ -99,14 +104,9 @@ Tensor rope(const Tensor& x, int64_t heads, const RopeAngles& angles, int64_t of
         x.shape());
   const int64_t n = x.size(-1) / heads, time = x.size(1);
   check(n % 2 == 0, "rope: heads of odd size ", n, " have no pairs (", heads, " heads in ", x.shape(), ")");
-  check(int64_t(angles.frequencies.size()) == n / 2, "rope: heads of ", n, " channels need ", n / 2,
-        " frequencies, got ", angles.frequencies.size());
-  for (const double f : angles.frequencies)
-    check(std::isfinite(f), "rope: a frequency must be finite, got ", f);
-  check(offset >= 0 && offset < (int64_t(1) << 40), "rope: offset ", offset, " is not a position");
+  const RopeTable table = rope_table(n, offset, time, angles, compute_dtype(x.dtype()), x.device());
   const Tensor in = with_uniform_rows(x);
   Tensor y = x.like(x.shape(), x.dtype());
-  const RopeTable table = table_for(offset, time, angles, compute_dtype(x.dtype()), x.device());
   if (y.numel() > 0)
     kernel::rope(x.device(), {in.raw(), y.raw(), table.cos.raw(), table.sin.raw(), y.numel() / y.size(-1),
                               time, heads, n, in.row_stride(), y.size(-1), x.dtype(), false, false});

@@ -22,6 +22,15 @@ struct RopeAngles {
 /// theta^(-2i/n) for a head of n channels.
 RopeAngles plain_rope_angles(int64_t n, double theta);
 
+/// Cosines and sines [positions, n / 2] of positions from `first` on, times the amplitude, computed in
+/// double.
+struct RopeTable {
+  Tensor cos, sin;
+};
+/// Kept for the next call with these angles. Errors: not n/2 frequencies, or one that is not finite.
+RopeTable rope_table(int64_t n, int64_t first, int64_t positions, const RopeAngles& angles, DType dtype,
+                     Device device);
+
 /// x [B, T, heads * n] with uniform rows; n even. Position of row t is offset + t. Output contiguous. Errors:
 /// not n/2 frequencies, or one that is not finite.
 Tensor rope(const Tensor& x, int64_t heads, const RopeAngles& angles, int64_t offset = 0);

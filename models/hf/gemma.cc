@@ -20,8 +20,8 @@ ModelConfig gemma_base(const char* norms) {
   return base;
 }
 
-std::vector<HfKey> gemma_keys(int64_t kv_heads, LongRows long_rows) {
-  std::vector<HfKey> keys = hf_family_keys({.tied = true, .kv_heads = kv_heads, .long_rows = long_rows});
+std::vector<HfKey> gemma_keys(int64_t kv_heads) {
+  std::vector<HfKey> keys = hf_family_keys({.tied = true, .kv_heads = kv_heads});
   for (HfKey& key : keys)
     if (key.name == "hidden_size")
       key.read = [](C& c, const HfValue& v) {
@@ -85,7 +85,7 @@ HfArchitecture hf_gemma() {
       .prefix = "model.",
       .base = gemma_base("attn{in=rms} ffn{in=rms} final=rms"),
       .keys = hf_joined(
-          gemma_keys(16, LongRows::dynamic),
+          gemma_keys(16),
           {hf_activation("hidden_act", gemma_activations(), "gelu_pytorch_tanh"), other_activation()}),
       .ignored = {"attention_dropout"},
       .names = hf_family_names(hf_pre_norm_rows()),
@@ -100,7 +100,7 @@ HfArchitecture hf_gemma2() {
       .prefix = "model.",
       .base = gemma_base("attn{in=rms out=rms} ffn{in=rms out=rms} final=rms"),
       .keys = hf_joined(
-          gemma_keys(4, LongRows::window),
+          gemma_keys(4),
           {query_scalar(), hf_activation("hidden_activation", gated_activations(), "gelu_pytorch_tanh"),
            hf_optional("attn_logit_softcapping", &C::attn_softcap, 50),
            hf_optional("final_logit_softcapping", &C::logit_softcap, 30), hf_layer_types(),

@@ -1,5 +1,6 @@
-// GPT-2 (Radford et al. 2019) and XGLM (Lin et al. 2021, arXiv 2112.10668: fairseq's language model with
-// sinusoidal positions) as transformers stores them. Read first: architecture.h.
+// GPT-2 (Radford et al. 2019), GPT-Neo (Black et al. 2021, doi 10.5281/zenodo.5297715) and XGLM (Lin et al.
+// 2021, arXiv 2112.10668: fairseq's language model with sinusoidal positions) as transformers stores them.
+// Read first: architecture.h.
 #include <cmath>
 
 #include "engine/base/check.h"
@@ -72,6 +73,103 @@ HfArchitecture hf_gpt2() {
                 {"head.weight", {"lm_head.weight"}}},
       .dropped = {{"transformer.h.{N}.attn.bias", "the causal mask, a constant", ""},
                   {"transformer.h.{N}.attn.masked_bias", "the value of masked scores, a constant", ""},
+                  {"lm_head.weight", "the tied head", "transformer.wte.weight"}},
+  };
+}
+
+namespace {
+
+/// GPT-Neo's kinds of layers, in pairs of a list of words and how often it comes: [[["global", "local"],
+/// 12]].
+std::vector<std::string> attention_words(const Json& value, int64_t layers, const std::string& what) {
+  std::vector<std::string> words;
+  engine::check(value.is_array(), what, ": expected a list of [words, count]");
+  for (const Json& item : value) {
+    engine::check(item.is_array() && item.size() == 2 && item[0].is_array(), what,
+                  ": expected a list of [words, count]");
+    const int64_t count = engine::json_int(item[1], what, 0, layers);
+    for (int64_t i = 0; i < count; ++i)
+      for (const Json& word : item[0]) words.push_back(engine::json_string(word, what));
+    engine::check(int64_t(words.size()) <= layers, what, ": more than the ", layers, " layers");
+  }
+  engine::check(int64_t(words.size()) == layers, what, ": ", words.size(), " words for ", layers, " layers");
+  return words;
+}
+
+HfKey attention_types() {
+  return {"attention_types", Json(),
+          [](C& c, const HfValue& v) {
+            const Json usual = Json::parse(R"([[["global", "local"], 12]])");
+            const std::vector<std::string> words =
+                attention_words(v.value.is_null() ? usual : v.value, c.layers, v.what);
+            for (size_t i = 0; i < words.size(); ++i) {
+              engine::check(words[i] == "global" || words[i] == "local", v.what, ": \"",
+                            words[i].substr(0, 40), "\" is neither \"global\" nor \"local\"");
+              if (words[i] == "local") c.window_layers.push_back(int64_t(i));
+            }
+          },
+          [](const C& c) {
+            std::vector<std::string> words;
+            for (int64_t layer = 0; layer < c.layers; ++layer)
+              words.push_back(c.window_of(layer) > 0 ? "local" : "global");
+            return Json::array({Json::array({words, 1})});
+          },
+          Keep::yes};
+}
+HfKey window_size() {
+  return {"window_size", Json(256),
+          [](C& c, const HfValue& v) {
+            const int64_t window = engine::json_int(v.value, v.what, 1, int64_t(1) << 26);
+            if (!c.window_layers.empty()) c.window = window;
+          },
+          [](const C& c) { return c.window > 0 ? Json(c.window) : Json(256); }, Keep::yes};
+}
+
+HfKey neo_inner_width() {
+  HfKey key = inner_width();
+  key.name = "intermediate_size";
+  return key;
+}
+
+}  // namespace
+
+// GPT-Neo (Black et al. 2021): scores are not scaled, every second layer looks at a window, and projections
+// of q, k and v have no bias.
+HfArchitecture hf_gpt_neo() {
+  ModelConfig base = pre_norm_lm(nn::Positions::learned, 0);
+  base.attn_scale = 1;
+  base.bias.qkv = false;
+  const std::string layer = "transformer.h.{N}.", attention = layer + "attn.attention.";
+  return {
+      .model_type = "gpt_neo",
+      .class_name = "GPTNeoForCausalLM",
+      .prefix = "transformer.",
+      .base = base,
+      .keys = {hf_size("vocab_size", &C::vocab_size), hf_size("max_position_embeddings", &C::context),
+               hf_size("num_layers", &C::layers), hf_size("hidden_size", &C::width),
+               hf_size("num_heads", &C::heads), neo_inner_width(),
+               hf_activation("activation_function", plain_activations(), "gelu_new"),
+               hf_number("layer_norm_epsilon", &C::norm_eps, 1e-5),
+               hf_flag("tie_word_embeddings", &C::tied, true), attention_types(), window_size(),
+               hf_alias("num_hidden_layers", &C::layers, "num_layers"),
+               hf_alias("num_attention_heads", &C::heads, "num_heads")},
+      .ignored = {"attention_layers", "attention_dropout", "embed_dropout", "resid_dropout",
+                  "gradient_checkpointing", "summary_activation", "summary_first_dropout",
+                  "summary_proj_to_labels", "summary_type", "summary_use_proj"},
+      .names = {{"embed.tokens.weight", {"transformer.wte.weight"}},
+                {"embed.positions.weight", {"transformer.wpe.weight"}},
+                {"layers.{N}.attn.in_norm.*", {layer + "ln_1.*"}},
+                {"layers.{N}.attn.qkv.*",
+                 {attention + "q_proj.*", attention + "k_proj.*", attention + "v_proj.*"},
+                 Layout::qkv_rows},
+                {"layers.{N}.attn.out.*", {attention + "out_proj.*"}},
+                {"layers.{N}.ffn.in_norm.*", {layer + "ln_2.*"}},
+                {"layers.{N}.ffn.up.*", {layer + "mlp.c_fc.*"}},
+                {"layers.{N}.ffn.down.*", {layer + "mlp.c_proj.*"}},
+                {"final_norm.*", {"transformer.ln_f.*"}},
+                {"head.weight", {"lm_head.weight"}}},
+      .dropped = {{attention + "bias", "the mask of the layer, a constant", ""},
+                  {attention + "masked_bias", "the value of masked scores, a constant", ""},
                   {"lm_head.weight", "the tied head", "transformer.wte.weight"}},
   };
 }

@@ -54,7 +54,7 @@ HfKey parameters() {
             if (!replaced) read_hf_rope(c, v, true);
           },
           [](const C& c) {
-            Json json = hf_rope_parameters(c, LongRows::dynamic);
+            Json json = hf_rope_parameters(c);
             json["partial_rotary_factor"] = turning_share(c);
             return json;
           },
@@ -64,7 +64,7 @@ HfKey scaling() {
   return {"rope_scaling", Json(), [](C& c, const HfValue& v) { read_hf_rope(c, v, true); },
           [](const C& c) -> std::optional<Json> {
             if (!c.rope_scaling) return std::nullopt;
-            Json json = hf_rope_parameters(c, LongRows::dynamic);
+            Json json = hf_rope_parameters(c);
             json.erase("rope_theta");
             return json;
           },

@@ -20,19 +20,25 @@ HfKey longest_context() {
   return key;
 }
 
-void limit_rows(C& c, const HfValue& v) {
-  if (v.value.is_null()) return;
-  const int64_t window = engine::json_int(v.value, v.what, 1, largest_size);
-  c.longest_row = c.longest_row > 0 ? std::min(c.longest_row, window) : window;
-  c.context = std::min(c.context, c.longest_row);
+/// null: none.
+int64_t window_size(const HfValue& v) {
+  return v.value.is_null() ? 0 : engine::json_int(v.value, v.what, 1, largest_size);
 }
-Json write_window(const C& c) { return c.longest_row > 0 ? Json(c.longest_row) : Json(); }
+Json write_window(const C& c) { return c.window > 0 ? Json(c.window) : Json(); }
+
+/// The window of those layers for which on(layer), if there are any.
+template <class On>
+void set_window(C& c, int64_t window, On on) {
+  c.window_layers.clear();
+  for (int64_t layer = 0; layer < c.layers; ++layer)
+    if (on(layer)) c.window_layers.push_back(layer);
+  c.window = c.window_layers.empty() ? 0 : window;
+  if (c.window == 0) c.window_layers.clear();
+}
 
 bool listed(const Json& config) { return config.contains("layer_types") && config["layer_types"].is_array(); }
-bool any_sliding(const Json& config) {
-  for (const Json& type : config["layer_types"])
-    if (type != "full_attention") return true;
-  return false;
+bool is_sliding(const Json& config, int64_t layer) {
+  return config["layer_types"][size_t(layer)] != "full_attention";
 }
 
 }  // namespace
@@ -54,7 +60,7 @@ std::vector<HfKey> hf_family_keys(const FamilyDefaults& defaults) {
        hf_size("intermediate_size", &C::ffn_width), hf_number("rms_norm_eps", &C::norm_eps, defaults.eps),
        hf_flag("tie_word_embeddings", &C::tied, defaults.tied),
        hf_only("partial_rotary_factor", 1.0, "rotary positions turn the whole head")},
-      hf_rope_keys(defaults.theta, defaults.long_rows));
+      hf_rope_keys(defaults.theta));
 }
 
 HfKey hf_attention_bias() {
@@ -111,7 +117,8 @@ const std::vector<DroppedRow>& hf_family_dropped() {
 }
 
 HfKey hf_window_of_all(int64_t absent) {
-  return {"sliding_window", absent > 0 ? Json(absent) : Json(), limit_rows, write_window, Keep::yes};
+  return {"sliding_window", absent > 0 ? Json(absent) : Json(),
+          [](C& c, const HfValue& v) { c.window = window_size(v); }, write_window};
 }
 
 HfKey hf_layer_types() {
@@ -126,45 +133,44 @@ HfKey hf_layer_types() {
                     " is neither \"full_attention\" nor \"sliding_attention\"");
           },
           [](const C& c) {
-            const char* type = c.longest_row > 0 ? "sliding_attention" : "full_attention";
-            return Json(std::vector<std::string>(size_t(c.layers), type));
-          },
-          Keep::yes};
+            std::vector<std::string> types;
+            for (int64_t layer = 0; layer < c.layers; ++layer)
+              types.push_back(c.window_of(layer) > 0 ? "sliding_attention" : "full_attention");
+            return Json(types);
+          }};
 }
 
 HfKey hf_window_of_some(int64_t absent) {
   return {"sliding_window", Json(absent),
           [](C& c, const HfValue& v) {
-            if (!listed(v.all) || any_sliding(v.all)) limit_rows(c, v);
+            set_window(c, window_size(v), [&](int64_t layer) {
+              return listed(v.all) ? is_sliding(v.all, layer) : layer % 2 == 0;
+            });
           },
-          [](const C& c) { return c.longest_row > 0 ? write_window(c) : Json(c.context); }, Keep::yes};
+          [](const C& c) { return c.window > 0 ? write_window(c) : Json(c.context); }, Keep::yes};
 }
 
 std::vector<HfKey> hf_optional_window(bool by_layer) {
-  const auto on = [=](const C& c, const Json& all) {
-    if (!all.value("use_sliding_window", Json(false)).is_boolean() ||
-        all.value("use_sliding_window", false) == false)
-      return false;
-    if (by_layer && listed(all)) return any_sliding(all);
-    if (!by_layer) return true;
-    const Json first = all.value("max_window_layers", Json(28));
-    return engine::json_int(first, "max_window_layers", 0, largest_size) < c.layers;
+  const auto read = [=](C& c, const HfValue& v) {
+    const Json used = v.all.value("use_sliding_window", Json(false));
+    if (used != true) return;
+    const Json first = v.all.value("max_window_layers", Json(28));
+    const int64_t begin = engine::json_int(first, "max_window_layers", 0, largest_size);
+    set_window(c, window_size(v), [&](int64_t layer) {
+      if (!by_layer) return true;
+      return listed(v.all) ? is_sliding(v.all, layer) : layer >= begin;
+    });
   };
   std::vector<HfKey> keys = {
       {"use_sliding_window", Json(false), [](C&, const HfValue& v) { engine::json_bool(v.value, v.what); },
-       [](const C& c) { return Json(c.longest_row > 0); }, Keep::yes},
-      {"sliding_window", Json(4096),
-       [=](C& c, const HfValue& v) {
-         if (on(c, v.all)) limit_rows(c, v);
-       },
-       write_window, Keep::yes},
-      {"max_window_layers", Json(28),
+       [](const C& c) { return Json(c.window > 0); }, Keep::yes},
+      {"sliding_window", Json(4096), read, write_window, Keep::yes},
+      {"max_window_layers",
+       Json(28),
        [](C&, const HfValue& v) {
          if (!v.value.is_null()) engine::json_int(v.value, v.what, 0, largest_size);
        },
-       [](const C& c) -> std::optional<Json> {
-         return c.longest_row > 0 ? std::optional<Json>(0) : std::nullopt;
-       },
+       {},
        Keep::yes}};
   if (by_layer) keys.insert(keys.begin(), hf_layer_types());
   return keys;

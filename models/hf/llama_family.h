@@ -15,7 +15,6 @@ struct FamilyDefaults {
   double eps = 1e-6;
   double theta = 1e4;
   int64_t kv_heads = 0;  // 0: as many as heads
-  LongRows long_rows = LongRows::window;
 };
 /// Sizes, norm_eps, tie_word_embeddings, rotary positions.
 std::vector<HfKey> hf_family_keys(const FamilyDefaults& defaults);
@@ -34,9 +33,7 @@ std::vector<NameRow> hf_expert_names(const std::string& gate, const std::string&
                                      const char* gate_proj, const char* down);
 const std::vector<DroppedRow>& hf_family_dropped();
 
-// Attention to a window is attention to everything as long as no row is longer than the window. So a model
-// whose layers have windows is read as one of rows that are no longer, and returns with the context it came
-// with.
+// Sliding windows: sliding_window is how many, and other keys say of which layers.
 
 /// All layers have the window, if there is one. `absent`: of files without the key; 0: none.
 HfKey hf_window_of_all(int64_t absent);

@@ -19,7 +19,7 @@ HfArchitecture hf_olmo2() {
       .class_name = "Olmo2ForCausalLM",
       .prefix = "model.",
       .base = hf_rope_lm("attn{q=rms.full k=rms.full out=rms} ffn{out=rms} final=rms"),
-      .keys = hf_joined(hf_family_keys({.eps = 1e-5, .long_rows = LongRows::dynamic}),
+      .keys = hf_joined(hf_family_keys({.eps = 1e-5}),
                         {hf_attention_bias(), hf_no_bias("mlp_bias", &BiasChoice::ffn),
                          hf_activation("hidden_act", gated_activations(), "silu")}),
       .ignored = {"attention_dropout"},
@@ -38,7 +38,7 @@ HfArchitecture hf_olmoe() {
       .prefix = "model.",
       .base = hf_rope_lm("attn{in=rms q=rms.full k=rms.full} ffn{in=rms} final=rms"),
       .keys = hf_joined(
-          hf_family_keys({.eps = 1e-5, .long_rows = LongRows::dynamic}),
+          hf_family_keys({.eps = 1e-5}),
           {hf_attention_bias(), hf_size("num_experts", &C::experts),
            hf_size("num_experts_per_tok", &C::experts_per_token),
            hf_flag("norm_topk_prob", &C::router_normalize, false), hf_no_bias("mlp_bias", &BiasChoice::ffn),

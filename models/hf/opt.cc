@@ -1,5 +1,5 @@
 // OPT (Zhang et al. 2022, arXiv 2205.01068): fairseq's language model with learned positions from 2 on;
-// pre-norm, or post-norm (the 350M model). Read first: architecture.h.
+// pre-norm, or post-norm with narrower embeddings (the 350M model). Read first: architecture.h.
 #include "engine/base/check.h"
 #include "models/hf/architecture.h"
 
@@ -29,6 +29,12 @@ HfKey remove_final() {
           [](const C& c) { return Json(!c.norms.final && bool(c.norms.attn.in)); }};
 }
 
+HfKey word_width() {
+  HfKey key = hf_default_size("word_embed_proj_dim", &C::embed_width);
+  key.write = [](const C& c) { return Json(c.word_width()); };
+  return key;
+}
+
 HfKey all_biases() {
   return {"enable_bias", Json(true),
           [](C& c, const HfValue& v) {
@@ -53,13 +59,13 @@ HfArchitecture hf_opt() {
       .base = base,
       .keys = {hf_size("vocab_size", &C::vocab_size), hf_size("max_position_embeddings", &C::context),
                hf_size("num_hidden_layers", &C::layers), hf_size("hidden_size", &C::width),
-               hf_size("num_attention_heads", &C::heads), hf_size("ffn_dim", &C::ffn_width),
-               hf_alias("word_embed_proj_dim", &C::width, "hidden_size"),
+               hf_size("num_attention_heads", &C::heads), hf_size("ffn_dim", &C::ffn_width), word_width(),
                hf_activation("activation_function", plain_activations(), "relu"),
                hf_flag("tie_word_embeddings", &C::tied, true), all_biases(), norm_before(), remove_final(),
                hf_only("layer_norm_elementwise_affine", true, "norms have gains and biases")},
       .ignored = {"dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std"},
       .names = {{"embed.tokens.weight", {"model.decoder.embed_tokens.weight"}},
+                {"embed.projection.weight", {"model.decoder.project_in.weight"}},
                 {"embed.positions.weight", {"model.decoder.embed_positions.weight"}},
                 {"layers.{N}.attn.in_norm.*", {layer + "self_attn_layer_norm.*"}},
                 {"layers.{N}.attn.post_norm.*", {layer + "self_attn_layer_norm.*"}},
@@ -71,6 +77,7 @@ HfArchitecture hf_opt() {
                 {"layers.{N}.ffn.post_norm.*", {layer + "final_layer_norm.*"}},
                 {"layers.{N}.ffn.up.*", {layer + "fc1.*"}},
                 {"layers.{N}.ffn.down.*", {layer + "fc2.*"}},
+                {"head.projection.weight", {"model.decoder.project_out.weight"}},
                 {"final_norm.*", {"model.decoder.final_layer_norm.*"}},
                 {"head.weight", {"lm_head.weight"}}},
       .dropped = {{"lm_head.weight", "the tied head", "model.decoder.embed_tokens.weight"}},

@@ -36,6 +36,13 @@ class RopeObject {
   int64_t original_context(const C& c) {
     if (const Json* json = find("original_max_position_embeddings"))
       return engine::json_int(*json, name("original_max_position_embeddings"), 1, int64_t(1) << 26);
+    // Phi-3 has it beside the object.
+    if (value_.all.contains("original_max_position_embeddings"))
+      return engine::json_int(value_.all["original_max_position_embeddings"],
+                              "original_max_position_embeddings", 1, int64_t(1) << 26);
+    return longest_context(c);
+  }
+  int64_t longest_context(const C& c) const {
     const Json& all = value_.all;
     if (!all.contains("max_position_embeddings")) return c.context;
     return engine::json_int(all["max_position_embeddings"], "max_position_embeddings", 1, int64_t(1) << 26);
@@ -74,6 +81,19 @@ Json scaling_json(const C& c, RopeObject& rope, const std::string& type) {
     json["factor"] = rope.needed_number("factor");
     json["low_freq_factor"] = rope.needed_number("low_freq_factor");
     json["high_freq_factor"] = rope.needed_number("high_freq_factor");
+    return json;
+  }
+  if (type == "longrope") {
+    const auto factors = [&](const char* key) {
+      const Json* list = rope.find(key);
+      check(list != nullptr, rope.name(key), " is missing");
+      json[key] = *list;
+    };
+    factors("short_factor"), factors("long_factor");
+    json["factor"] =
+        rope.number("factor", double(rope.longest_context(c)) / json["original_context"].get<double>());
+    if (const Json* factor = rope.find("attention_factor"))
+      json["attention_factor"] = engine::json_number(*factor, rope.name("attention_factor"));
     return json;
   }
   const double factor = rope.needed_number("factor");
@@ -117,33 +137,30 @@ void read_hf_rope(C& c, const HfValue& v, bool partial) {
     rope.original_context(c);
     c.longest_row = c.longest_row > 0 ? std::min(c.longest_row, c.context) : c.context;
   } else if (type != "default") {
-    check(type == "linear" || type == "llama3" || type == "yarn", v.what, ".rope_type \"", type.substr(0, 40),
-          "\" cannot be said here: only \"default\", \"linear\", \"dynamic\", \"llama3\" and \"yarn\"");
+    check(type == "linear" || type == "llama3" || type == "yarn" || type == "longrope", v.what,
+          ".rope_type \"", type.substr(0, 40),
+          "\" cannot be said here: only \"default\", \"linear\", \"dynamic\", \"llama3\", \"yarn\" and "
+          "\"longrope\"");
     c.rope_scaling = rope_scaling_from_json(scaling_json(c, rope, type), v.what);
   }
   rope.check_all_known(type);
 }
 
-Json hf_rope_parameters(const C& c, LongRows long_rows) {
-  Json json = {{"rope_theta", c.rope_theta}, {"rope_type", "default"}};
-  if (!c.rope_scaling && c.longest_row > 0 && long_rows == LongRows::dynamic)
-    json["rope_type"] = "dynamic", json["factor"] = 1.0;
-  if (!c.rope_scaling) return json;
-  const RopeScaling& s = *c.rope_scaling;
-  json["rope_type"] = rope_kind_names[size_t(s.kind)];
-  json["factor"] = s.factor;
-  if (s.kind != RopeKind::linear) json["original_max_position_embeddings"] = s.original_context;
-  if (s.kind == RopeKind::llama3)
-    json["low_freq_factor"] = s.low_freq_factor, json["high_freq_factor"] = s.high_freq_factor;
-  if (s.kind == RopeKind::yarn) {
-    json["beta_fast"] = s.beta_fast, json["beta_slow"] = s.beta_slow;
-    if (!s.truncate) json["truncate"] = false;
-    if (s.attention_factor) json["attention_factor"] = *s.attention_factor;
-  }
+Json hf_rope_parameters(const C& c) {
+  Json json = c.rope_scaling      ? to_json(*c.rope_scaling)
+              : c.longest_row > 0 ? Json{{"kind", "dynamic"}, {"factor", 1.0}}
+                                  : Json{{"kind", "default"}};
+  const auto rename = [&](const char* ours, const char* theirs) {
+    if (!json.contains(ours)) return;
+    json[theirs] = json[ours];
+    json.erase(ours);
+  };
+  rename("kind", "rope_type"), rename("original_context", "original_max_position_embeddings");
+  json["rope_theta"] = c.rope_theta;
   return json;
 }
 
-std::vector<HfKey> hf_rope_keys(double theta, LongRows long_rows) {
+std::vector<HfKey> hf_rope_keys(double theta) {
   const HfKey base = {"rope_theta", Json(),
                       [=](C& c, const HfValue& v) {
                         c.rope_theta = v.value.is_null() ? theta : engine::json_number(v.value, v.what);
@@ -158,11 +175,11 @@ std::vector<HfKey> hf_rope_keys(double theta, LongRows long_rows) {
                                   all.contains("rope_scaling") && !all["rope_scaling"].empty();
                               if (!replaced) read_hf_rope(c, v, false);
                             },
-                            [=](const C& c) { return hf_rope_parameters(c, long_rows); }, Keep::yes};
+                            hf_rope_parameters, Keep::yes};
   const HfKey scaling = {"rope_scaling", Json(), [](C& c, const HfValue& v) { read_hf_rope(c, v, false); },
-                         [=](const C& c) -> std::optional<Json> {
+                         [](const C& c) -> std::optional<Json> {
                            if (!c.rope_scaling) return std::nullopt;
-                           Json json = hf_rope_parameters(c, long_rows);
+                           Json json = hf_rope_parameters(c);
                            json.erase("rope_theta");
                            return json;
                          },

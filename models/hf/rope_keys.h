@@ -8,17 +8,13 @@
 
 namespace models {
 
-/// What a config with longest_row says on its way out: sliding_window, where the class has that key, or else
-/// that its angles are dynamic.
-enum class LongRows { window, dynamic };
-
 /// Rows for rope_theta, rope_parameters and rope_scaling; after those of the sizes and of the context.
 /// `theta`: of files that name none. What is not plain becomes a RopeScaling; "dynamic" is plain up to the
-/// context, so such a model is read with longest_row there; other types are refused.
-std::vector<HfKey> hf_rope_keys(double theta, LongRows long_rows);
+/// context, so such a model is read with longest_row there, and back; other types are refused.
+std::vector<HfKey> hf_rope_keys(double theta);
 
 /// The object that says a config's angles: {"rope_theta", "rope_type", ...}.
-engine::Json hf_rope_parameters(const ModelConfig& config, LongRows long_rows);
+engine::Json hf_rope_parameters(const ModelConfig& config);
 /// Reads such an object, or one under its older name. `partial`: "partial_rotary_factor" may be below 1.
 void read_hf_rope(ModelConfig& config, const HfValue& value, bool partial);
 

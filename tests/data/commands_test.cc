@@ -15,6 +15,7 @@
 
 using Catch::Matchers::Contains;
 using engine::read_file;
+using engine::Json;
 using engine::write_file;
 namespace fs = std::filesystem;
 
@@ -53,7 +54,8 @@ void check_refusal(const std::string& command, const std::string& complaint) {
   const ProgramEnd end = run_normlab(command);
   INFO(command << "\n" << end.output);
   CHECK(end.code == 2);
-  const size_t last = end.output.size() < 2 ? std::string::npos : end.output.rfind('\n', end.output.size() - 2);
+  const size_t last =
+      end.output.size() < 2 ? std::string::npos : end.output.rfind('\n', end.output.size() - 2);
   const std::string line = end.output.substr(last == std::string::npos ? 0 : last + 1);
   CHECK_THAT(line, Contains(complaint));
   CHECK(line.starts_with("normlab "));
@@ -89,6 +91,29 @@ TEST_CASE("tokenizer import, encode and decode as model directories want them") 
   write_file(folder / "ids", "[15496,995]\n[]\n[187]\n");
   CHECK(run("tokenizer decode --lines --tokenizer " + gpt2 + " < " + folder / "ids") ==
         "Hello world\n\n\xFF\n");
+}
+
+TEST_CASE("tokenizer encode and decode say the same as JSON") {
+  const TemporaryFolder folder;
+  const std::string text = "aé\n\nb";
+  write_file(folder / "text", text);
+  run("tokenizer train --kind byte --out " + folder / "t");
+  const auto results = [&](const std::string& arguments, const std::string& input) {
+    const Json out = engine::parse_json(
+        run("tokenizer " + arguments + " --json --tokenizer " + folder / "t" + " < " + folder / input),
+        arguments);
+    CHECK(out.size() == 1);
+    return out.at("results");
+  };
+  const Json whole = results("encode", "text"), lines = results("encode --lines", "text");
+  REQUIRE(whole.size() == 1);
+  CHECK(whole[0]["ids"] == Json({97, 195, 169, 10, 10, 98}));
+  CHECK(whole[0]["texts"] == Json({"a", "\uFFFD", "\uFFFD", "\n", "\n", "b"}));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0]["ids"] == Json({97, 195, 169}));
+  CHECK(lines[1]["ids"] == Json::array());
+  write_file(folder / "ids", "[97,195,169]\n[]\n");
+  CHECK(results("decode --lines", "ids") == Json({{{"text", "aé"}}, {{"text", ""}}}));
 }
 
 TEST_CASE("tokenizer train reads documents: text, JSONL, gzip, a corpus folder, standard input") {

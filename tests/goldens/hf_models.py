@@ -28,6 +28,11 @@ def stretched(kind, **more):
     return dict(head_dim=8, rope_parameters=ROPE | dict(rope_type=kind) | more)
 
 
+def longrope(original):
+    return stretched("longrope", original_max_position_embeddings=original, short_factor=[1.0, 1.25, 1.5, 2.0],
+                     long_factor=[1.0, 2.0, 4.0, 6.0])
+
+
 MODELS = {
     "qwen2": ("Qwen2", LLAMA),
     "qwen3": ("Qwen3", LLAMA | dict(head_dim=4, attention_bias=True, tie_word_embeddings=True)),
@@ -49,6 +54,15 @@ MODELS = {
     "gpt_neox": ("GPTNeoX", SIZES | dict(num_attention_heads=1, rotary_pct=0.5)),
     "gpt_neox, one branch after the other": ("GPTNeoX", SIZES | dict(num_attention_heads=2, rotary_pct=1.0, attention_bias=False,
                                                                      use_parallel_residual=False)),
+    "mistral, a window": ("Mistral", LLAMA | dict(sliding_window=4)),
+    "gemma2, a window": ("Gemma2", LLAMA | dict(head_dim=4, query_pre_attn_scalar=6, sliding_window=3)),
+    "qwen2, a window in the upper layer": ("Qwen2", LLAMA | dict(use_sliding_window=True, sliding_window=4, max_window_layers=1)),
+    "gpt_neo": ("GPTNeo", dict(vocab_size=13, hidden_size=8, num_layers=2, num_heads=4, intermediate_size=10, window_size=4,
+                               max_position_embeddings=12, attention_types=[[["global", "local"], 1]],
+                               attn_implementation="eager")),
+    "opt, post-norm with narrow embeddings": ("OPT", OPT | dict(do_layer_norm_before=False, word_embed_proj_dim=6)),
+    "llama, longrope, a short row": ("Llama", LLAMA | longrope(10)),
+    "llama, longrope, a long row": ("Llama", LLAMA | longrope(9)),
 }
 IDS = [[4, 9, 2, 11, 7, 5, 8, 12, 3, 6], [3, 3, 12, 6, 8, 10, 4, 4, 9, 1]]
 LABELS = [[-100, 9, -100, 1, -100, 5, -100, 8, -100, -100], [3, -100, 12, -100, -100, -100, -100, -100, -100, -100]]

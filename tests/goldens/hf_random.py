@@ -3,7 +3,9 @@ float64 and with gradients, and whether `convert` gives every tensor back.
 
     python hf_random.py NORMLAB [COUNT] [SEED]        (needs torch and transformers; not part of any test run)
 
-It prints the worst relative error of logits, loss and gradients for each class, and fails above 1e-9.
+It prints the worst relative error of logits, loss and gradients for each class, and fails above 1e-9. DistilBERT's is
+the largest, 5e-10, and is none of ours: in a model of width 2 the norm before the logits meets two nearly equal numbers
+(standard deviation 4e-5), and one last bit of the embeddings moves transformers' own gradients by as much.
 """
 import json
 import math
@@ -34,7 +36,7 @@ def sizes(r):
 
 def angles(r, dim):
     theta = r.choice([100.0, 1e4, 5e5])
-    kind = r.choice(["default", "default", "linear", "llama3", "yarn", "dynamic"])
+    kind = r.choice(["default", "default", "linear", "llama3", "yarn", "dynamic", "longrope"])
     if kind == "dynamic" and dim <= 2:
         kind = "default"
     rope = dict(rope_theta=theta, rope_type=kind)
@@ -53,6 +55,11 @@ def angles(r, dim):
             rope |= dict(mscale=1.0, mscale_all_dim=0.7)
         if r.random() < 0.3:
             rope["truncate"] = False
+    if kind == "longrope":
+        rope |= dict(original_max_position_embeddings=r.randrange(4, 24), short_factor=[r.uniform(1, 2) for _ in range(dim // 2)],
+                     long_factor=[r.uniform(1, 20) for _ in range(dim // 2)])
+        if r.random() < 0.3:
+            rope["attention_factor"] = 1.25
     return rope
 
 
@@ -72,11 +79,11 @@ def family(r, head_dim=True):
 
 
 def window(r, s):
-    return r.choice([None, s["max_position_embeddings"], s["max_position_embeddings"] - 2])
+    return r.choice([None, r.randrange(1, s["max_position_embeddings"] + 1)])
 
 
 def config(kind, r):
-    if kind in ("OPT", "GPTNeoX"):
+    if kind in ("OPT", "GPTNeoX", "GPTNeo"):
         s = sizes(r)
     elif kind == "DistilBert":
         s = sizes(r)
@@ -85,6 +92,13 @@ def config(kind, r):
                     max_position_embeddings=s["max_position_embeddings"], attn_implementation="eager")
     else:
         s = family(r, head_dim="always" if kind.startswith(("Qwen3", "Gemma", "Mixtral")) else kind != "Qwen2")
+    if kind == "GPTNeo":
+        layers = s["num_hidden_layers"]
+        return dict(vocab_size=s["vocab_size"], hidden_size=s["hidden_size"], num_layers=layers,
+                    num_heads=s["num_attention_heads"], intermediate_size=r.choice([None, s["intermediate_size"]]),
+                    max_position_embeddings=s["max_position_embeddings"], attn_implementation="eager",
+                    window_size=r.randrange(1, 10), activation_function=r.choice(PLAIN),
+                    attention_types=[[[r.choice(["global", "local"])], 1] for _ in range(layers)])
     mixture = dict(num_experts_per_tok=r.choice([1, 2]), experts_implementation="eager")
     if kind == "Llama":
         s |= dict(attention_bias=r.random() < 0.5, mlp_bias=r.random() < 0.5)
@@ -92,7 +106,7 @@ def config(kind, r):
         s.pop("head_dim", None)
         s["rope_parameters"] = angles(r, s["hidden_size"] // s["num_attention_heads"])
     if kind in ("Qwen2", "Qwen3"):
-        s |= dict(use_sliding_window=r.random() < 0.4, sliding_window=s["max_position_embeddings"] - 1,
+        s |= dict(use_sliding_window=r.random() < 0.6, sliding_window=r.randrange(1, s["max_position_embeddings"]),
                   max_window_layers=r.randrange(0, 4))
     if kind.startswith("Qwen3"):
         s["attention_bias"] = r.random() < 0.5
@@ -106,19 +120,18 @@ def config(kind, r):
         s["hidden_act"] = r.choice(["gelu", "gelu_pytorch_tanh"])
     if kind == "Gemma2":
         s |= dict(hidden_activation=s.pop("hidden_act"), query_pre_attn_scalar=r.randrange(1, 20),
-                  sliding_window=s["max_position_embeddings"] - 1, attn_logit_softcapping=r.choice([None, 50.0, 3.0]),
+                  sliding_window=r.randrange(1, s["max_position_embeddings"]), attn_logit_softcapping=r.choice([None, 50.0, 3.0]),
                   final_logit_softcapping=r.choice([None, 30.0, 4.0]))
     if kind == "OPT":
         s["ffn_dim"] = s.pop("intermediate_size")
         s |= dict(do_layer_norm_before=r.random() < 0.7, enable_bias=r.random() < 0.7, activation_function=r.choice(PLAIN),
-                  _remove_final_layer_norm=r.random() < 0.2)
+                  _remove_final_layer_norm=r.random() < 0.2,
+                  word_embed_proj_dim=r.choice([s["hidden_size"], r.randrange(2, 20)]))
     if kind == "GPTNeoX":
         dim = s["hidden_size"] // s["num_attention_heads"]
+        share = r.choice([x for x in (0.25, 0.5, 0.75, 1.0) if dim * x % 2 == 0 and dim * x >= 2])
         s |= dict(use_parallel_residual=r.random() < 0.7, attention_bias=r.random() < 0.7, hidden_act=r.choice(PLAIN),
-                  rope_parameters=angles(r, dim) | dict(partial_rotary_factor=r.choice([x for x in (0.25, 0.5, 0.75, 1.0)
-                                                                                    if dim * x % 2 == 0 and dim * x >= 2])))
-        if s["rope_parameters"]["rope_type"] == "dynamic" and dim * s["rope_parameters"]["partial_rotary_factor"] <= 2:
-            s["rope_parameters"] = dict(rope_theta=100.0, rope_type="default", partial_rotary_factor=1.0)
+                  rope_parameters=angles(r, int(dim * share)) | dict(partial_rotary_factor=share))
     return s
 
 
@@ -193,7 +206,7 @@ def main():
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     worst_of_all = 0
-    for kind in ["Llama", "Olmo2", "Qwen2", "Qwen3", "Qwen3Moe", "Mistral", "Mixtral", "Gemma", "Gemma2", "OPT", "GPTNeoX", "DistilBert"]:
+    for kind in ["Llama", "Olmo2", "Qwen2", "Qwen3", "Qwen3Moe", "Mistral", "Mixtral", "Gemma", "Gemma2", "OPT", "GPTNeoX", "GPTNeo", "DistilBert"]:
         worst = {}
         with tempfile.TemporaryDirectory() as root:
             for i in range(count):

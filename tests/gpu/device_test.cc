@@ -199,9 +199,9 @@ TEST_CASE("gpu: a replayed micro-step is the step, bit for bit", "[.gpu]") {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       INFO("objective " << int(objective) << " " << dtype);
       train::UpdateOptions o = train::recorded_options;
-      const train::RecordedRun eager(objective, dtype, device(), o);
+      const train::RecordedRun eager({objective}, dtype, device(), o);
       o.graphs = true;
-      const train::RecordedRun recorded(objective, dtype, device(), o);
+      const train::RecordedRun recorded({objective}, dtype, device(), o);
       CHECK(recorded.replays == 8);
       CHECK(recorded.losses == eager.losses);
       CHECK(recorded.gradients == eager.gradients);

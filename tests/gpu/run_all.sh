@@ -3,10 +3,10 @@
 #
 #   ./run_all.sh [PART...]      parts: correct train speed profile; default: all, in this order
 #
-# Every step has a time limit and goes on to the next whatever happens. Its output is kept in $RESULTS (default: results),
+# Exit 2 where the device cannot be had. Every step has a time limit and goes on to the next whatever happens. Its output is kept in $RESULTS (default: results),
 # with results.json; a short table comes last. NORMLAB_DEVICE=cuda-host tries the script on the stand-in, with small work.
 set -uo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 1
 export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export NORMLAB_SHARED=$PWD/shared
 export NORMLAB_DEVICE=${NORMLAB_DEVICE:-cuda}
@@ -36,6 +36,11 @@ has() { command -v "$1" >/dev/null; }
 wants() { [[ " $parts " == *" $1 "* ]]; }
 
 cat about.txt
+if [ $host = no ] && ! said=$(timeout 120 ./normlab bench gemm --device cuda --repeats 1 2>&1); then
+  printf '%s\n' "$said" | tail -n 3
+  echo "run_all.sh: nothing to learn here; NORMLAB_DEVICE=cuda-host ./run_all.sh tries the steps on the stand-in"
+  exit 2
+fi
 has nvidia-smi && nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader
 
 if wants correct; then

@@ -46,12 +46,20 @@ TEST_CASE("config: defaults, and writing leaves them out", "[config]") {
 TEST_CASE("config: every key survives a round trip", "[config]") {
   const ModelConfig c =
       with(R"({"kv_heads": 1, "head_dim": 6, "activation": "geglu_tanh", "positions": "rope",
-    "position_offset": 2, "longest_row": 40, "rope_theta": 5e5, "token_types": 2, "embed_scale": 4.5, "bias": {"qkv": true, "out": false},
+    "position_offset": 2, "longest_row": 40, "window": 5, "window_layers": [1], "embed_width": 10, "rope_theta": 5e5, "token_types": 2, "embed_scale": 4.5, "bias": {"qkv": true, "out": false},
     "tied": false, "norm_eps": 1e-6, "attn_scale": 0.25, "attn_softcap": 50, "logit_softcap": 30, "gain_offset": 1,
     "experts": 6, "experts_per_token": 2, "router_normalize": true, "tokenizer": "tokenizer.json"})");
   CHECK(c.bias == BiasChoice{true, false, true});
   CHECK(c.head_dim == 6);
   CHECK(read(engine::parse_json(to_json(c).dump(), "again")) == c);
+  CHECK(c.window_of(0) == 0);
+  CHECK(c.window_of(1) == 5);
+  const ModelConfig all = with(R"({"window": 5, "window_layers": [0, 1, 2]})");
+  CHECK(all == with(R"({"window": 5})"));
+  CHECK(all.window_of(0) == 5);
+  const ModelConfig r = with(R"({"positions": "rope", "rope_scaling": {"kind": "longrope", "factor": 4,
+    "original_context": 9, "short_factor": [1, 1.5, 2, 3], "long_factor": [1, 2, 4, 8]}})");
+  CHECK(read(to_json(r)) == r);
   const ModelConfig a = with(R"({"adaptive": {"cutoffs": [10, 40], "factor": 2}})");
   CHECK(read(to_json(a)) == a);
   const ModelConfig k = with(R"({"objective": "classify", "classes": 1, "bias": false, "attn_scale": null})");
@@ -121,12 +129,25 @@ TEST_CASE("config: bad values are refused with the key's name", "[config]") {
       {R"({"positions": "sinusoidal", "width": 33})", "needs an even width"},
       {R"({"position_offset": -1})", "position_offset: -1 is outside"},
       {R"({"longest_row": 3})", "is above longest_row 3"},
+      {R"({"window": 5, "objective": "mlm"})", "model: window 5 needs objective clm"},
+      {R"({"window_layers": [1]})", "model: window_layers needs a window"},
+      {R"({"window": 5, "window_layers": [1, 1]})", "window_layers must rise within [0, layers"},
+      {R"({"window": 5, "window_layers": [7]})", "window_layers must rise within [0, layers"},
+      {R"({"window": 5, "window_layers": []})", "window_layers: expected a list of layers"},
+      {R"({"embed_width": 8, "objective": "mlm"})", "model: embed_width 8 beside width 24"},
       {R"({"rope_width": 2})", "rope_width 2 needs positions rope"},
       {R"({"positions": "rope", "rope_width": 3})", "rope_width 3 must be even"},
       {R"({"positions": "rope", "rope_scaling": {"factor": 2}})", "needs \"kind\""},
       {R"({"positions": "rope", "rope_scaling": {"kind": "ntk", "factor": 2}})", "\"ntk\" is not linear"},
       {R"({"positions": "rope", "rope_scaling": {"kind": "llama3", "factor": 2}})", "needs original_context"},
-      {R"({"positions": "rope", "rope_scaling": {"kind": "linear", "factor": 2, "beta_fast": 1}})", "beta_fast"},
+      {R"({"positions": "rope", "rope_scaling": {"kind": "linear", "factor": 2, "beta_fast": 1}})",
+       "beta_fast"},
+      {R"({"positions": "rope", "rope_scaling": {"kind": "longrope", "factor": 2, "original_context": 9,
+           "short_factor": [1], "long_factor": [1]}})",
+       "needs 4 factors, one of each pair that turns, got 1"},
+      {R"({"positions": "rope", "rope_scaling": {"kind": "longrope", "factor": 2, "original_context": 9,
+           "short_factor": [1, 1, 1, 0], "long_factor": [1, 1, 1, 1]}})",
+       "short_factor and long_factor 0 is outside"},
       {R"({"positions": "rope", "rope_theta": 0.5, "rope_scaling": {"kind": "yarn", "factor": 2, "original_context": 8}})",
        "rope_theta above 1"},
       {R"({"embed_scale": 0})", "embed_scale 0 must not be 0"},

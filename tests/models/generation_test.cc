@@ -54,7 +54,36 @@ Ids random_ids(size_t n, uint64_t seed) {
   return ids;
 }
 
+Json longrope(int64_t original) {
+  return {{"positions", "rope"},
+          {"rope_scaling",
+           {{"kind", "longrope"},
+            {"factor", 4},
+            {"original_context", original},
+            {"short_factor", {1, 1.5}},
+            {"long_factor", {2, 7}}}}};
+}
+
 }  // namespace
+
+TEST_CASE("a row whose angles change as it grows is read again") {
+  const auto model = tiny(longrope(6));
+  const Ids ids = random_ids(12, 3);
+  const auto whole = [&](size_t n) {
+    return whole_pass(*model, Ids(ids.begin(), ids.begin() + ptrdiff_t(n)));
+  };
+  Decoder decoder(*model), other(*model);
+  decoder.read(std::span(ids).first(5)), other.read(std::span(ids).first(5));
+  CHECK(largest_difference(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
+  CHECK(largest_difference(decoder.read(std::span(ids).subspan(6, 2)), whole(8)) < 1e-12);
+  decoder.rewind(5);
+  CHECK(largest_difference(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
+  BatchReader batch(*model, 2);
+  Decoder* both[] = {&decoder, &other};
+  const auto logits = batch.read(both, Ids{ids[6], ids[5]});
+  CHECK(largest_difference(logits[0], whole(7)) < 1e-12);
+  CHECK(largest_difference(logits[1], whole(6)) < 1e-12);
+}
 
 TEST_CASE("cached logits are those of a whole pass") {
   const std::vector<Json> kinds = {
@@ -71,6 +100,10 @@ TEST_CASE("cached logits are those of a whole pass") {
       {{"kv_heads", 2}, {"positions", "rope"}},
       {{"kv_heads", 1}, {"norms", "normformer"}},
       {{"experts", 4}, {"experts_per_token", 2}, {"positions", "rope"}},
+      {{"window", 3}},
+      {{"window", 4}, {"window_layers", {1}}, {"positions", "rope"}},
+      {{"embed_width", 6}},
+      longrope(7),
   };
   for (const Json& kind : kinds) {
     INFO(kind.dump());
@@ -230,7 +263,8 @@ TEST_CASE("fill-mask ranks the tokens of each mask") {
 }
 
 TEST_CASE("sampling settings and tokens that make no sense are refused") {
-  const std::vector<double> logits = {0, 1}, broken = {0, NAN}, overflown = {0, 1, INFINITY}, none(2, -INFINITY);
+  const std::vector<double> logits = {0, 1}, broken = {0, NAN}, overflown = {0, 1, INFINITY},
+                            none(2, -INFINITY);
   CHECK_THROWS_WITH(candidates(logits, {.temperature = -1}), "generate: temperature -1 must be 0 or more");
   CHECK_THROWS_WITH(candidates(logits, {.top_k = -2}), "generate: top-k -2 must be 0 (all) or more");
   CHECK_THROWS_WITH(candidates(logits, {.top_p = 0}), "generate: top-p 0 must be above 0 and at most 1");
@@ -277,7 +311,8 @@ TEST_CASE("a batch of texts of unlike lengths: each is what it is alone, bit for
   for (const Json& kind : batch_kinds) {
     INFO(kind.dump());
     const auto model = tiny(kind);
-    const std::vector<Ids> prompts = {random_ids(3, 1), random_ids(9, 2), random_ids(1, 3), random_ids(14, 4)};
+    const std::vector<Ids> prompts = {random_ids(3, 1), random_ids(9, 2), random_ids(1, 3),
+                                      random_ids(14, 4)};
     // Texts that outgrow the context of 12 tokens at different times.
     for (const int64_t slide : {1, 4})
       for (const int64_t width : {1, 3, 5}) {
@@ -311,8 +346,8 @@ TEST_CASE("a batch's logits are those of whole passes") {
       for (size_t i = 0; i < texts.size(); ++i) {
         texts[i].push_back(next[i]);
         const size_t kept = std::min<size_t>(texts[i].size(), 12);
-        CHECK(largest_difference(logits[i], whole_pass(*model, {texts[i].end() - ptrdiff_t(kept), texts[i].end()})) <
-              1e-12);
+        CHECK(largest_difference(
+                  logits[i], whole_pass(*model, {texts[i].end() - ptrdiff_t(kept), texts[i].end()})) < 1e-12);
         CHECK(all[i]->tokens() == texts[i]);
       }
     }

@@ -2,12 +2,12 @@
 // transformers computed (tests/goldens/hf_models.py is the script, hf_models.json what it wrote). They are
 // read, compared, and written back.
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "models/convert.h"
 #include "models/forward.h"
 #include "models/hf/import.h"
 #include "reference_measure.h"
+#include "same_tensors.h"
 #include "temporary_folder.h"
 
 using namespace engine;
@@ -48,18 +48,6 @@ void check_numbers(const std::string& folder, const Json& golden, DType dtype, d
   }
 }
 
-void check_same(const Safetensors& a, const Safetensors& b) {
-  CHECK(a.entries().size() == b.entries().size());
-  for (const SafetensorsEntry& entry : a.entries()) {
-    INFO(entry.name);
-    REQUIRE(b.find(entry.name) != nullptr);
-    const Tensor x = a.load(entry.name), y = b.load(entry.name);
-    REQUIRE(x.shape() == y.shape());
-    REQUIRE(x.dtype() == y.dtype());
-    CHECK(std::memcmp(x.raw(), y.raw(), size_t(x.bytes())) == 0);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("goldens: other architectures compute what transformers does, and return as they came", "[hf]") {
@@ -74,7 +62,7 @@ TEST_CASE("goldens: other architectures compute what transformers does, and retu
       }
       write_portable(read_portable(tmp / "hf", ModelFormat::hf), tmp / "ours", ModelFormat::normlab);
       write_portable(read_portable(tmp / "ours", ModelFormat::normlab), tmp / "back", ModelFormat::hf);
-      check_same(Safetensors(tmp / "hf"), Safetensors(tmp / "back"));
+      check_same_tensors(Safetensors(tmp / "hf"), Safetensors(tmp / "back"));
       if (dtype == DType::f32) check_numbers(tmp / "ours", golden, DType::f64, 1e-9);
       const Json after = read_json(tmp / "back/config.json");
       for (const auto& [key, value] : golden["config"].items()) {

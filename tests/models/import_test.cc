@@ -3,11 +3,11 @@
 #include "models/hf/import.h"
 
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "engine/base/check.h"
 #include "models/convert.h"
 #include "models/parameter_list.h"
+#include "same_tensors.h"
 #include "shared_data.h"
 #include "temporary_folder.h"
 
@@ -21,7 +21,8 @@ const std::vector<std::string> kinds = {"gpt2",        "bert",      "roberta",  
                                         "xlm_roberta", "camembert", "xglm",     "llama",
                                         "olmo2",       "gemma2",    "olmoe",    "qwen2",
                                         "qwen3",       "qwen3_moe", "mistral",  "mixtral",
-                                        "gemma",       "opt",       "gpt_neox", "distilbert"};
+                                        "gemma",       "opt",       "gpt_neox", "distilbert",
+                                        "gpt_neo"};
 /// Those of which the shared reference has a model that transformers computed.
 const std::vector<std::string> reference_kinds = {
     "gpt2", "bert", "roberta", "roberta_prelayernorm", "xglm", "llama", "olmo2", "gemma2", "olmoe"};
@@ -80,7 +81,9 @@ Json small_config(const std::string& kind) {
     "gpt_neox": {"model_type": "gpt_neox", "vocab_size": 11, "max_position_embeddings": 6, "num_hidden_layers": 2,
              "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 12, "rotary_pct": 0.5},
     "distilbert": {"model_type": "distilbert", "vocab_size": 11, "max_position_embeddings": 6, "n_layers": 2,
-             "dim": 8, "n_heads": 2, "hidden_dim": 12}
+             "dim": 8, "n_heads": 2, "hidden_dim": 12},
+    "gpt_neo": {"model_type": "gpt_neo", "vocab_size": 11, "max_position_embeddings": 6, "num_layers": 2,
+             "hidden_size": 8, "num_heads": 2, "attention_types": [[["global", "local"], 1]], "window_size": 3}
   })",
                                      "test");
   return all[kind];
@@ -124,18 +127,6 @@ std::string refusal(const std::string& kind, Change change) {
 }
 std::string key_refusal(const std::string& kind, const char* changes) {
   return refusal(kind, [&](Json& config, NamedTensors&) { config.update(parse_json(changes, "test")); });
-}
-
-void check_same_tensors(const Safetensors& a, const Safetensors& b) {
-  CHECK(a.entries().size() == b.entries().size());
-  for (const SafetensorsEntry& entry : a.entries()) {
-    INFO(entry.name);
-    REQUIRE(b.find(entry.name) != nullptr);
-    const Tensor x = a.load(entry.name), y = b.load(entry.name);
-    REQUIRE(x.shape() == y.shape());
-    REQUIRE(x.dtype() == y.dtype());
-    CHECK(std::memcmp(x.raw(), y.raw(), size_t(x.bytes())) == 0);
-  }
 }
 
 void check_round_trip(const std::string& hf) {
@@ -348,30 +339,68 @@ TEST_CASE("hf: the rotary base is read where transformers reads it", "[hf]") {
   CHECK(theta(R"({"rope_scaling": {}, "rope_parameters": {"rope_theta": 7e5}})") == 7e5);
 }
 
-TEST_CASE("hf: attention to windows is read as rows that are no longer than the window", "[hf]") {
-  Json config = small_config("gemma2");
-  config["sliding_window"] = 4;
-  const HfConfig windowed = read_hf_config(config, "");
-  CHECK(windowed.config.context == 4);
-  CHECK(windowed.config.longest_row == 4);
-  const HfWritten back = write_hf_config(windowed.config, windowed.kept);
-  CHECK(back.json["sliding_window"] == 4);
-  CHECK(back.json["max_position_embeddings"] == 6);
-  config["layer_types"] = {"full_attention", "full_attention"};
-  CHECK(read_hf_config(config, "").config.longest_row == 0);
-  CHECK(read_hf_config(config, "").config.context == 6);
-  config["layer_types"] = {"full_attention", "sliding_attention"};
-  CHECK(read_hf_config(config, "").config.longest_row == 4);
-  Json llama = small_config("llama");
-  llama["sliding_window"] = 4;
-  CHECK(read_hf_config(llama, "").config.longest_row == 4);
+TEST_CASE("hf: windows, and the layers that have them, are read where transformers reads them", "[hf]") {
+  const auto windows = [](const char* kind, const char* keys) {
+    Json config = small_config(kind);
+    config.update(parse_json(keys, "test"));
+    const HfConfig hf = read_hf_config(config, kind);
+    const HfWritten back = write_hf_config(hf.config, hf.kept);
+    for (const auto& [key, value] : config.items()) {
+      INFO(key);
+      CHECK((key == "rope_theta" || back.json[key] == value));
+    }
+    CHECK(hf.config.context == 6);
+    CHECK(hf.config.longest_row == 0);
+    return std::pair(hf.config.window_of(0), hf.config.window_of(1));
+  };
+  using Windows = std::pair<int64_t, int64_t>;
+  CHECK(windows("gemma2", R"({"sliding_window": 4})") == Windows{4, 0});
+  CHECK(windows("gemma2", R"({"sliding_window": 4, "layer_types": ["full_attention", "full_attention"]})") ==
+        Windows{0, 0});
+  CHECK(
+      windows("gemma2", R"({"sliding_window": 4, "layer_types": ["full_attention", "sliding_attention"]})") ==
+      Windows{0, 4});
+  CHECK(windows("mistral", R"({"sliding_window": 4})") == Windows{4, 4});
+  CHECK(windows("mixtral", R"({"sliding_window": 4})") == Windows{4, 4});
+  CHECK(windows("qwen2", R"({"sliding_window": 4})") == Windows{0, 0});
+  CHECK(windows("qwen2", R"({"sliding_window": 4, "use_sliding_window": true, "max_window_layers": 1})") ==
+        Windows{0, 4});
+  CHECK(windows("qwen3", R"({"sliding_window": 4, "use_sliding_window": true})") == Windows{0, 0});
+  CHECK(windows("qwen3_moe", R"({"sliding_window": 4, "use_sliding_window": true})") == Windows{4, 4});
+  CHECK(windows("gpt_neo", R"({"window_size": 4})") == Windows{0, 4});
+}
 
-  Transformer model(windowed.config, nn::Precision::of(DType::f32));
+TEST_CASE("hf: a window that transformers' mask does not have limits the rows", "[hf]") {
+  Json config = small_config("llama");
+  config["sliding_window"] = 4;
+  const HfConfig limited = read_hf_config(config, "");
+  CHECK(limited.config.longest_row == 4);
+  CHECK(limited.config.context == 4);
+  CHECK(write_hf_config(limited.config, limited.kept).json["sliding_window"] == 4);
+  Transformer model(limited.config, nn::Precision::of(DType::f32));
   const auto read = [&](int64_t n) {
     return model.hidden({Tensor::zeros({1, n}, DType::i32), {}, {}}, model.context());
   };
   CHECK_NOTHROW(read(4));
-  CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4 (its layers attend to windows"));
+  CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4"));
+}
+
+TEST_CASE("hf: reading and writing count their tensors", "[hf]") {
+  TemporaryFolder tmp;
+  write_folder(tmp / "hf", small_config("llama"), small_weights("llama", DType::f32));
+  std::vector<int64_t> counted;
+  const auto count = [&](int64_t done, int64_t total) {
+    counted.push_back(done);
+    if (done == total) counted.push_back(-total);
+  };
+  const PortableModel model = read_portable(tmp / "hf", ModelFormat::hf, count);
+  const auto n = int64_t(model.tensors.size());
+  REQUIRE(int64_t(counted.size()) == n + 1);
+  CHECK(counted.front() == 1);
+  CHECK(counted.back() == -n);
+  counted.clear();
+  write_portable(model, tmp / "ours", ModelFormat::normlab, count);
+  CHECK(int64_t(counted.size()) == n + 1);
 }
 
 TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[hf]") {
@@ -426,8 +455,14 @@ TEST_CASE("hf: sharded files", "[hf]") {
 }
 
 TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
+  CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"rope_type": "proportional", "factor": 8.0}})"),
+             Contains("rope_scaling.rope_type \"proportional\"") && Contains("\"llama3\""));
   CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"rope_type": "longrope", "factor": 8.0}})"),
-             Contains("rope_scaling.rope_type \"longrope\"") && Contains("\"llama3\""));
+             Contains("rope_scaling.short_factor is missing"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global"], 1]]})"),
+             Contains("1 words for 2 layers"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global", "far"], 1]]})"),
+             Contains("\"far\" is neither"));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn"}})"),
              Contains("rope_parameters.factor is missing"));
   CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"type": "linear", "factor": 2.0, "mscale": 1.0}})"),
@@ -444,7 +479,7 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("qwen3_moe", R"({"decoder_sparse_step": 2})"), Contains("decoder_sparse_step 2"));
   CHECK_THAT(key_refusal("qwen3_moe", R"({"num_local_experts": 4})"), Contains("contradicts num_experts 3"));
   CHECK_THAT(key_refusal("gemma", R"({"hidden_activation": "relu"})"), Contains("contradicts hidden_act"));
-  CHECK_THAT(key_refusal("opt", R"({"word_embed_proj_dim": 4})"), Contains("word_embed_proj_dim 4"));
+  CHECK_THAT(key_refusal("opt", R"({"word_embed_proj_dim": 4})"), Contains("embed_tokens"));
   CHECK_THAT(key_refusal("opt", R"({"layer_norm_elementwise_affine": false})"), Contains("gains and biases"));
   CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rope_width 1"));
   CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rope_width 3"));

@@ -27,6 +27,7 @@ CLAIMS = [
     (r'attention_fragments_kernel<', ['HMMA', 'LDSM', r'LDGSTS\.E\.BYPASS(\.LTC128B)?\.128', r'STG\.E\.128']),
     (r'key_fragments_kernel<', ['HMMA', 'LDSM', r'LDGSTS\.E\.BYPASS(\.LTC128B)?\.128']),
     (r'query_fragments_kernel<', ['HMMA', 'LDSM', r'LDGSTS\.E\.BYPASS(\.LTC128B)?\.128']),
+    (r'grouped_(product|gradient)_kernel<engine::cuda::TensorCores<', ['HMMA', 'LDSM', r'LDGSTS\.E\.BYPASS(\.LTC128B)?\.128']),
     (r'copy_kernel<(float, float, 4|__half|engine::bf16, engine::bf16, 8)', [r'LDG\.E\.128', r'STG\.E\.128']),
     (r'activate_kernel<engine::bf16, 8', [r'LDG\.E\.128', r'STG\.E\.128']),
     (r'activate_back_kernel<engine::bf16, 8', [r'LDG\.E\.128', r'STG\.E\.128']),
@@ -53,6 +54,9 @@ TABLE = [
      (2 * 64 + 2 * 16) * 128 * TILE + 128),
     ('attention dq, d 64', r'query_fragments_kernel<engine::bf16, 64, false>', 128, 4 * 64 * 64 * TILE),
     ('attention dq, d 128', r'query_fragments_kernel<engine::bf16, 128, false>', 128, (2 * 64 + 2 * 16) * 128 * TILE),
+    ('products of groups, bf16', r'grouped_product_kernel<engine::cuda::TensorCores<engine::bf16>', 256, 3 * 2 * 128 * 32 * TILE),
+    ('gradient of groups, bf16', r'grouped_gradient_kernel<engine::cuda::TensorCores<engine::bf16>', 256,
+     3 * 2 * 128 * 32 * TILE),
     ('join and norm, f32', r'join_norm_kernel<float', 256, 64),
     ('norm backward, f32', r'norm_back_kernel<float', 256, 64 + 4 * 8 * 64),
     ('softmax, bf16', r'softmax_kernel<engine::bf16', 256, 64),
@@ -73,15 +77,17 @@ class Kernel:
 
 def compile_one(source, arch, work):
     out = work / arch / (source.stem + '.cubin')
-    newest = max(p.stat().st_mtime for p in [source, *ROOT.glob('engine/**/*.h')])
-    if out.exists() and out.stat().st_mtime > newest:
-        return out
+    listed = out.with_suffix('.d')  # what it was made of
+    if out.exists() and listed.exists():
+        made_of = [pathlib.Path(p) for p in listed.read_text().replace('\\\n', ' ').split(':', 1)[1].split()]
+        if all(p.exists() and p.stat().st_mtime < out.stat().st_mtime for p in made_of):
+            return out
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix('.part')
     done = subprocess.run(
         ['nvcc', '-std=c++20', '-O3', '--expt-relaxed-constexpr', '-DENGINE_GPU=cuda', '-DENGINE_HAS_cuda=1', f'-I{ROOT}',
          '-Xptxas', '-warn-spills,-warn-lmem-usage,-Werror', '-gencode', f'arch=compute_{arch},code=sm_{arch}', '-cubin',
-         '-o', str(part), str(source)], capture_output=True, text=True)
+         '-MD', '-MF', str(listed), '-o', str(part), str(source)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f'{source.relative_to(ROOT)} for {arch}: nvcc says\n{done.stdout}{done.stderr}')
     part.rename(out)

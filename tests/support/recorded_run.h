@@ -15,14 +15,25 @@ using engine::Tensor;
 
 inline constexpr int64_t kRecordedVocabulary = 16, kRecordedLength = 8;
 
-inline models::ModelConfig recorded_config(models::Objective objective, const std::string& norms) {
+struct RecordedModel {
+  models::Objective objective = models::Objective::clm;
+  std::string norms = "normformer";
+  int64_t experts = 0, classes = 0;
+  bool adaptive = false;
+};
+
+inline models::ModelConfig recorded_config(const RecordedModel& model) {
   models::ModelConfig c;
-  c.objective = objective;
+  const models::Objective objective = c.objective = model.objective;
   c.layers = 2, c.width = 16, c.heads = 2, c.ffn_width = 32, c.vocab_size = kRecordedVocabulary,
   c.context = kRecordedLength;
   if (objective == models::Objective::mlm)
     c.position_offset = 2, c.context = kRecordedLength + 2, c.token_types = 2;
-  models::set_norms(c, norms);
+  if (model.norms == "ngpt" || model.experts > 0) c.activation = nn::Activation::swiglu;
+  if (model.experts > 0) c.experts = model.experts, c.experts_per_token = 2;
+  if (model.adaptive) c.adaptive = models::Adaptive{{5, 11}, 2};
+  c.classes = model.classes;
+  models::set_norms(c, model.norms);
   return models::checked(c);
 }
 
@@ -46,6 +57,15 @@ inline MicroBatch recorded_batch(const models::ModelConfig& config, uint64_t see
   tokens.ids = Tensor::from_ids(ids, {rows, kRecordedLength});
   if (masked) tokens.key_mask = Tensor::from(mask, {rows, kRecordedLength}, DType::u8);
   batch.tokens = models::input_rows(config, tokens);
+  if (config.objective == models::Objective::classify) {
+    batch.scored = rows;
+    labels.resize(size_t(rows));
+    for (int32_t& label : labels) label = int32_t(rng.below(uint64_t(config.classes)));
+    batch.labels = config.classes == 1
+                       ? models::targets(config, Tensor::from({0.5, -1, 2}, {rows}, DType::f32))
+                       : models::targets(config, Tensor::from_ids(labels, {rows}));
+    return batch;
+  }
   batch.labels =
       models::targets(config, Tensor::from_ids(labels, {rows, kRecordedLength}), kRecordedVocabulary - 1);
   return batch;
@@ -57,11 +77,10 @@ struct RecordedRun {
   std::vector<uint64_t> waits;  // of every update
   int64_t replays = 0;
 
-  RecordedRun(models::Objective objective, DType dtype, Device device, const UpdateOptions& options,
-              const std::string& norms_text = "normformer") {
+  RecordedRun(const RecordedModel& which, DType dtype, Device device, const UpdateOptions& options) {
     nn::Precision precision = nn::Precision::of(dtype);
     precision.device = device;
-    models::Transformer model(recorded_config(objective, norms_text), precision);
+    models::Transformer model(recorded_config(which), precision);
     models::initialise(model, "", 1);
     Optimizer optimizer(model.parameters(), {});
     engine::Communicator communicator;

@@ -115,6 +115,14 @@ TEST_CASE("bench ops prints the machine and its figures as JSON") {
   CHECK(run_normlab("bench nothing").code == 2);
 }
 
+TEST_CASE("bench ladder: a rung, on all processors unless it is told") {
+  const ProgramEnd out = run("bench ladder engine --repeats 1 --json");
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  CHECK(engine::parse_json(out.output, "bench")["results"].size() >= 1);
+  CHECK(run_normlab("bench ladder engine --threads 0").code == 2);
+}
+
 TEST_CASE("bench tokenizer prints learning, encoding and decoding") {
   const TemporaryFolder folder;
   std::string text;

@@ -106,6 +106,20 @@ const Variant variants[] = {
      [](ModelConfig& c) {
        c.token_types = 2, c.position_offset = 2, c.tied = false, c.activation = nn::Activation::relu2;
      }},
+    {"window", "pre_ln", Objective::clm, [](ModelConfig& c) { c.window = 2, c.window_layers = {1}; }},
+    {"window-rope", "pre_ln", Objective::clm,
+     [](ModelConfig& c) { c.window = 3, c.positions = nn::Positions::rope, c.attn_softcap = 2; }},
+    {"narrow", "post_ln", Objective::clm, [](ModelConfig& c) { c.embed_width = 5; }},
+    {"narrow-untied", "pre_ln", Objective::clm, [](ModelConfig& c) { c.embed_width = 20, c.tied = false; }},
+    {"longrope", "pre_ln", Objective::clm,
+     [](ModelConfig& c) {
+       c.positions = nn::Positions::rope;
+       c.rope_scaling = RopeScaling{.kind = RopeKind::longrope,
+                                    .factor = 4,
+                                    .original_context = c.context - 1,
+                                    .short_factor = {1, 1.5},
+                                    .long_factor = {2, 7}};
+     }},
     {"classify", "post_ln", Objective::classify, [](ModelConfig& c) { c.classes = 3; }},
     {"regression", "pre_ln", Objective::classify, [](ModelConfig& c) { c.classes = 1; }},
 };
@@ -145,7 +159,7 @@ TEST_CASE("custom code: the folder says the model, and reads back bit for bit") 
   }
   CHECK(load_any(folder, nn::Precision::of(DType::f32)).model->config() == config);
   CHECK(run_normlab("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
-                   (tmp / "x") + "'")
+                    (tmp / "x") + "'")
             .code == 2);
 }
 

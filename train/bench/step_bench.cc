@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 #include "engine/base/clock.h"
@@ -12,11 +11,9 @@
 #include "engine/bench/gemm_bench.h"
 #include "engine/core/allocator.h"
 #include "models/flops.h"
-#include "models/init.h"
 #include "train/bench/comm_bench.h"
+#include "train/bench/step_training.h"
 #include "train/rank_plan.h"
-#include "train/run_data.h"
-#include "train/update.h"
 
 namespace train {
 
@@ -26,71 +23,7 @@ using models::Objective;
 
 namespace {
 
-constexpr double kGiB = 1 << 30, kMasked = 0.15;
-
-models::ModelConfig config_of(const StepWork& work, const std::string& norms) {
-  models::ModelConfig c;
-  c.objective = work.objective;
-  c.layers = work.layers, c.width = work.width, c.heads = work.heads, c.ffn_width = 4 * work.width;
-  c.vocab_size = work.vocabulary;
-  c.context = std::max<int64_t>(work.length, 1024);
-  c.activation = work.objective == Objective::mlm ? nn::Activation::gelu : nn::Activation::gelu_tanh;
-  models::set_norms(c, norms);
-  return models::checked(c);
-}
-
-/// Random ids; labels: random ids too, for a masked LM at every position with probability kMasked.
-MicroBatch random_batch(const StepWork& work, const models::ModelConfig& config, engine::Rng& rng) {
-  data::Batch batch{.rows = work.rows, .length = work.length};
-  const auto id = [&] { return int32_t(rng.uniform() * double(work.vocabulary)); };
-  for (int64_t i = 0; i < work.rows * work.length; ++i) {
-    const bool scored = work.objective == Objective::clm || i == 0 || rng.uniform() < kMasked;
-    batch.ids.push_back(id());
-    batch.labels.push_back(scored ? id() : data::kNotScored);
-    batch.scored += scored;
-  }
-  return micro_batch(config, batch, 0);
-}
-
-struct StepTimes {
-  double forward, backward, update;
-  double total() const { return forward + backward + update; }
-};
-
-/// A model in training.
-class Training {
- public:
-  Training(const StepWork& work, const std::string& norms, const nn::Precision& precision)
-      : Training(work, norms, precision, alone_, {}) {}
-  Training(const StepWork& work, const std::string& norms, const nn::Precision& precision,
-           engine::Communicator& communicator, const ParallelConfig& parallel)
-      : model_(config_of(work, norms), precision),
-        shards_(model_.parameters(), communicator, parallel),
-        optimizer_(model_.parameters(), {}, shards_.pieces()),
-        update_(model_, optimizer_, shards_, nullptr, {.clip = 1}) {
-    models::initialise(model_, "", 1);
-    shards_.deal_values(model_.config().norms.stream.kind == nn::StreamKind::ngpt);
-  }
-
-  StepTimes step(const MicroBatch& batch) {
-    const double start = engine::now();
-    const Update::Gradients gradients = update_.gradients({&batch, 1}, shards_.communicator().rank());
-    shards_.communicator().end_if_any(gradients.agreement.troubles);
-    update_.apply(gradients, 1e-4, {});
-    engine::memory_of(model_.parameters().precision().device).synchronize();
-    const double forward = gradients.forward_seconds, backward = gradients.backward_seconds;
-    return {forward, backward, engine::now() - start - forward - backward};
-  }
-  const models::ModelConfig& config() const { return model_.config(); }
-  const nn::Parameters& parameters() const { return model_.parameters(); }
-
- private:
-  engine::Communicator alone_;
-  models::Transformer model_;
-  Shards shards_;
-  Optimizer optimizer_;
-  Update update_;
-};
+constexpr double kGiB = 1 << 30;
 
 double peak_resident_bytes() {
   rusage usage{};
@@ -175,63 +108,6 @@ std::vector<BenchResult> bench_step(const StepWork& work, const StepOptions& opt
                     memory("peak memory of tensors", double(engine::memory_statistics(options.device).peak)),
                     memory("peak memory of the process", peak_resident_bytes())});
   return results;
-}
-
-namespace {
-
-// The counts of a step, by name.
-using Counts = std::map<std::string, engine::TrafficCount>;
-
-Counts count_small(StepWork work, const StepOptions& options, int64_t rows, int64_t layers) {
-  work.rows = rows, work.layers = layers;
-  engine::Rng rng{1};
-  const MicroBatch batch = random_batch(work, config_of(work, options.norms), rng);
-  nn::Precision precision = nn::Precision::of(options.precision);
-  precision.device = engine::Device::cuda_host;
-  const auto counted = engine::count_traffic([&] {
-    const auto training = std::make_shared<Training>(work, options.norms, precision);
-    return [training, &batch] { training->step(batch); };
-  });
-  Counts counts;
-  for (const engine::TrafficCount& c : counted) counts[c.name] = c;
-  return counts;
-}
-
-}  // namespace
-
-StepTraffic count_step(const StepWork& work, const StepOptions& options) {
-  using engine::TrafficCount;
-  const Counts small[2][2] = {{count_small(work, options, 1, 1), count_small(work, options, 1, 2)},
-                              {count_small(work, options, 2, 1), count_small(work, options, 2, 2)}};
-  const double rows = double(work.rows - 1), layers = double(work.layers - 1);
-  StepTraffic out;
-  out.step.name = "step";
-  double sectors = 0, conflicts = 0;
-  for (const auto& [name, most] : small[1][1]) {
-    const auto at = [&, n = name](int r, int l) {
-      const auto found = small[r][l].find(n);
-      return found == small[r][l].end() ? TrafficCount() : found->second;
-    };
-    const TrafficCount a = at(0, 0), b = at(1, 0), c = at(0, 1);
-    TrafficCount grown = most;
-    for (double TrafficCount::*field :
-         {&TrafficCount::launches, &TrafficCount::dram_read, &TrafficCount::dram_write, &TrafficCount::asked,
-          &TrafficCount::matrix_flop, &TrafficCount::other_flop, &TrafficCount::seconds}) {
-      const double by_row = b.*field - a.*field, by_layer = c.*field - a.*field,
-                   by_both = most.*field - b.*field - c.*field + a.*field;
-      grown.*field = a.*field + rows * by_row + layers * by_layer + rows * layers * by_both;
-      out.step.*field += grown.*field;
-    }
-    sectors += grown.sector_factor * grown.asked, conflicts = std::max(conflicts, grown.conflict_factor);
-    out.launches.push_back(grown);
-  }
-  out.step.sector_factor = sectors / std::max(out.step.asked, 1.0), out.step.conflict_factor = conflicts;
-  std::sort(out.launches.begin(), out.launches.end(),
-            [](const TrafficCount& x, const TrafficCount& y) { return x.seconds > y.seconds; });
-  const double tokens = double(work.rows * work.length);
-  out.floor = engine::seconds_of_products(
-      tokens * models::flops_per_token(config_of(work, options.norms), work.length).total());
-  return out;
 }
 
 std::vector<BenchResult> bench_step_on_ranks(const StepWork& work, const StepOptions& options,

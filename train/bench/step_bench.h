@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "engine/bench/result.h"
-#include "engine/bench/traffic_bench.h"
-#include "engine/core/device.h"
 #include "engine/comm/communicator.h"
+#include "engine/core/device.h"
 #include "engine/core/dtype.h"
 #include "models/config.h"
 
@@ -39,18 +38,6 @@ struct StepOptions {
 /// With `against`: in place of the first step and memory a row with the median ratio of two neighbouring
 /// steps.
 std::vector<engine::BenchResult> bench_step(const StepWork& work, const StepOptions& options);
-
-/// What a step asks of a GPU's memory and tensor cores, counted on the stand-in by the line that launches it,
-/// and the time predicted of it (engine/bench/traffic_bench.h): of steps of one and two rows and layers, from
-/// which those of the work follow, since every launch's share grows with rows, with layers, with both or with
-/// neither. The last one is the sum; `floor`: seconds that the products of the formula behind MFU take at
-/// least.
-struct StepTraffic {
-  std::vector<engine::TrafficCount> launches;
-  engine::TrafficCount step;
-  double floor = 0;
-};
-StepTraffic count_step(const StepWork& work, const StepOptions& options);
 
 /// The same steps on all ranks, beside those of rank 0 by itself: tokens/s of all (ceiling: ranks times those
 /// of one, fraction: the efficiency), what the exchange of gradients takes by itself, how much of it a step

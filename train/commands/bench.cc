@@ -17,6 +17,7 @@
 #include "engine/cpu/parallel.h"
 #include "train/bench/comm_bench.h"
 #include "train/bench/step_bench.h"
+#include "train/bench/step_traffic.h"
 #include "train/bench/tokenizer_bench.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
@@ -201,7 +202,7 @@ int bench_ladder(int argc, char** argv) {
        common_flags[2]},
       "docs/07-kernels-cpu.md climbs it. Ceiling: multiply-adds in registers on as many threads.\n"};
   const Arguments args(usage, argc, argv);
-  apply_threads(args);
+  apply_given_threads(args);
   print(engine::bench_ladder(args.positional(0), {.repeats = int(args.integer("repeats", 1, 10000))}),
         args.on("json"));
   return 0;
@@ -220,7 +221,7 @@ int bench_training_step(int argc, char** argv) {
       {{"norms", "PRESET", "placement of the norms: a preset or a NormSpec", "pre_ln"},
        {"zero", "0|1", "under a launcher: as parallel.zero", "0"},
        {"against", "PRESET", "time this placement in turn: the ratio of neighbouring steps", ""},
-       {"precision", "f32|bf16", "what products compute in", "f32"},
+       {"precision", "f32|bf16|f16", "what products compute in", "f32"},
        {"batch", "N", "rows of a batch instead of the work's", "0"},
        {"length", "N", "tokens of a row instead of the work's", "0"},
        {"layers", "N", "layers instead of the work's", "0"},
@@ -255,21 +256,25 @@ int bench_training_step(int argc, char** argv) {
   }
   const engine::Device device = device_of(args);
   if (wants_traffic(args)) {
-    const StepTraffic counted = count_step(
-        work, {.norms = args.text("norms"), .precision = engine::parse_dtype(args.text("precision"))});
+    const StepOptions options = {.norms = args.text("norms"),
+                                 .precision = engine::parse_dtype(args.text("precision"))};
+    const bool small = work.rows * work.length <= 512 && work.layers <= 2 && work.width <= 128;
+    const StepTraffic counted = small ? count_step(work, options) : predict_step(work, options);
     if (args.on("json")) {
       Json list = Json::array();
       for (const engine::TrafficCount& c : counted.launches) list.push_back(traffic_json(c));
-      const Json out = {
-          {"step", traffic_json(counted.step)}, {"floor_seconds", counted.floor}, {"traffic", list}};
+      const Json out = {{"step", traffic_json(counted.step)},
+                        {"floor_seconds", counted.floor},
+                        {"counted", counted.counted},
+                        {"traffic", list}};
       std::printf("%s\n", engine::json_text(out, 1).c_str());
       return 0;
     }
     std::vector<engine::TrafficCount> all = counted.launches;
     all.push_back(counted.step);
     print_traffic(all);
-    std::printf("\n%s: predicted %.2f ms a step on an H100, floor %.2f ms\n", work.name.c_str(),
-                counted.step.seconds * 1e3, counted.floor * 1e3);
+    std::printf("\n%s: %.2f ms a step on an H100 is a prediction (floor %.2f ms): %s\n", work.name.c_str(),
+                counted.step.seconds * 1e3, counted.floor * 1e3, counted.counted.c_str());
     return 0;
   }
   const StepOptions options = {.norms = args.text("norms"),

@@ -2,7 +2,6 @@
 // that it is parsed by. Read first: command_pages.h.
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 
 #include "engine/base/check.h"
 #include "train/commands/command_pages.h"
@@ -55,12 +54,20 @@ std::vector<std::string> config_keys() {
   return keys;
 }
 
+/// What the first positional may be, where that is a list of words.
+std::vector<std::string> positional_words(const CommandPage& page, const CommandPage& root) {
+  if (page.usage.positionals.empty()) return {};
+  const std::string& name = page.usage.positionals.front().name;
+  return name == "COMMAND" ? child_names(root) : closed_list(name);
+}
+
 std::string bash_script(const CommandPage& root) {
   std::vector<std::string> nested;
   std::string values, words;
   for (const CommandPage* page : all_pages(root)) {
     if (page != &root) nested.push_back("\"" + page->program + "\"");
     std::vector<std::string> offered = child_names(*page);
+    for (const std::string& word : positional_words(*page, root)) offered.push_back(word);
     for (const Flag& flag : page->usage.flags) {
       offered.push_back("--" + flag.name);
       const std::string head = "    \"" + page->program + " --" + flag.name + "\") ";
@@ -161,36 +168,50 @@ std::string zsh_script(const CommandPage& root) {
           spec += ":" + zsh_text(flag.name) + ":(" + join(closed_list(flag.value)) + ")";
           break;
         case Values::files: spec += ":file:_files"; break;
-        case Values::keys: spec += ":key:(" + join(config_keys(), "= ") + "=)"; break;
+        case Values::keys: spec += ":*-*:key:{compadd -S \"\" - " + join(config_keys(), "= ") + "=}"; break;
         case Values::other: spec += ":" + zsh_text(flag.value) + ": "; break;
         case Values::none: break;
       }
       out += " \\\n    " + shell_quoted(spec);
     }
     out += " \\\n    '--help[this text]'";
-    if (!page->usage.positionals.empty()) out += " \\\n    '*: :_files'";
+    const std::vector<std::string> words = positional_words(*page, root);
+    if (!words.empty())
+      out += " \\\n    '*: :(" + join(words) + ")'";
+    else if (!page->usage.positionals.empty())
+      out += " \\\n    '*: :_files'";
     out += "\n}\n";
   }
   return out + "_normlab \"$@\"\n";
 }
 
+/// __normlab_at: whether the line begins with these words behind normlab; __normlab_only: and with nothing
+/// else before the word that is being written.
+constexpr const char* kFishFunctions =
+    "function __normlab_at\n"
+    "  set -l words (commandline -opc)\n"
+    "  set -l last (math 1 + (count $argv))\n"
+    "  test \"$words[2..$last]\" = \"$argv\"\n"
+    "end\n"
+    "function __normlab_only\n"
+    "  set -l words (commandline -opc)\n"
+    "  test \"$words[2..]\" = \"$argv\"\n"
+    "end\n";
+
 std::string fish_script(const CommandPage& root) {
   std::string out = "# fish completion for normlab, written by `normlab completion fish`.\n";
+  out += kFishFunctions;
   for (const CommandPage* page : all_pages(root)) {
-    std::vector<std::string> conditions;
-    std::istringstream words(page->program);
-    std::string word;
-    words >> word;  // normlab
-    while (words >> word) conditions.push_back("__fish_seen_subcommand_from " + word);
-    for (const CommandPage& child : page->children) {
-      std::vector<std::string> here = conditions;
-      here.push_back("not __fish_seen_subcommand_from " + join(child_names(*page)));
-      out += "complete -c normlab -f -n " + shell_quoted(join(here, "; and ")) + " -a " + last_word(child) +
-             " -d " + shell_quoted(child.summary) + "\n";
-    }
+    const size_t space = page->program.find(' ');
+    const std::string words = space == std::string::npos ? "" : page->program.substr(space);
+    for (const CommandPage& child : page->children)
+      out += "complete -c normlab -f -n '__normlab_only" + words + "' -a " + last_word(child) + " -d " +
+             shell_quoted(child.summary) + "\n";
+    for (const std::string& word : positional_words(*page, root))
+      out += "complete -c normlab -f -n '__normlab_only" + words + "' -a " + word + "\n";
     for (const Flag& flag : page->usage.flags) {
-      out += "complete -c normlab -n " + shell_quoted(join(conditions, "; and ")) + " -l " + flag.name +
-             " -d " + shell_quoted(flag.help);
+      out += "complete -c normlab -n '__normlab_at" + words + "' -l " + flag.name + " -d " +
+             shell_quoted(flag.help);
       switch (values_of(flag)) {
         case Values::list: out += " -x -a " + shell_quoted(join(closed_list(flag.value))); break;
         case Values::files: out += " -r -F"; break;

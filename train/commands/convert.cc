@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <string_view>
 
 #include "data/tokenizer.h"
@@ -15,6 +16,7 @@
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/evaluation/count_progress.h"
 #include "train/open_model.h"
 
 namespace train {
@@ -93,6 +95,14 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
     model.companions.push_back({"tokenizer_config.json", engine::json_text(config, 2) + "\n"});
 }
 
+engine::TensorProgress bar(const std::string& what) {
+  return [what, shown = std::shared_ptr<CountProgress>()](int64_t done, int64_t total) mutable {
+    if (!shown) shown = std::make_shared<CountProgress>(what, "tensors", total);
+    shown->update(done, double(done) / double(total));
+    if (done == total) shown.reset();
+  };
+}
+
 }  // namespace
 
 int cmd_convert(int argc, char** argv) {
@@ -102,20 +112,19 @@ int cmd_convert(int argc, char** argv) {
   double weights = 0;  // bytes
   for (const std::string& name : engine::list_folder(in))
     if (name.ends_with(".safetensors")) weights += double(engine::file_size(in + "/" + name));
-  constexpr double kLarge = 256 << 20;  // takes long enough that a person wants to hear of it
-  if (weights >= kLarge) engine::log_info("reading ", in, ": ", engine::human_bytes(weights));
-  models::PortableModel model = models::read_portable(in, format_of(args.text("from")));
+  models::PortableModel model = models::read_portable(in, format_of(args.text("from")), bar("reading " + in));
   const ModelFormat to = format_of(args.text("to"));
   const bool custom = args.on("custom-code");
   engine::check(!custom || to == ModelFormat::hf, "--custom-code is for --to hf");
   if (to == ModelFormat::hf) name_special_tokens(model, in);
-  if (weights >= kLarge) engine::log_info("writing ", out, ": ", model.tensors.size(), " tensors");
+  const engine::TensorProgress writing = bar("writing " + out);
   if (custom)
     models::write_custom_code(model, out,
                               {{"modeling_normlab.py", std::string(embedded_modeling_normlab_py)},
-                               {"configuration_normlab.py", std::string(embedded_configuration_normlab_py)}});
+                               {"configuration_normlab.py", std::string(embedded_configuration_normlab_py)}},
+                              writing);
   else
-    models::write_portable(model, out, to);
+    models::write_portable(model, out, to, writing);
   for (const models::DroppedTensor& tensor : model.dropped)
     engine::log_info("dropped ", tensor.name, ": ", tensor.reason);
   if (args.on("json")) {

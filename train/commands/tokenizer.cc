@@ -141,6 +141,10 @@ void append_array(std::string& out, const std::vector<TokenId>& ids) {
   out += "]\n";
 }
 
+std::string results_text(const engine::Json& results) {
+  return engine::json_text(engine::Json({{"results", results}})) + "\n";
+}
+
 int encode_command(int argc, char** argv) {
   const Usage usage = {
       "normlab tokenizer encode",
@@ -151,6 +155,7 @@ int encode_command(int argc, char** argv) {
        {"special", "",
         "the text has its special tokens in it: find them, add none; otherwise their text is ordinary text"},
        {"bare", "", "add no special tokens around a text"},
+       {"json", "", "one JSON object: of each array its ids, and the text of each of them"},
        {"threads", "N", "0: all processors", "0"}},
       "What the tokenizer's post-processor puts around a text (<s> and </s>, say) is added, as for a model's "
       "input,\n"
@@ -162,9 +167,14 @@ int encode_command(int argc, char** argv) {
   const std::string text = read_input("text");
   const bool bare = args.on("special") || args.on("bare");
   std::string out;
+  engine::Json results = engine::Json::array();
   const auto append = [&](std::string_view part) {
-    const std::vector<TokenId> ids = tokenizer->encode(part, special, threads);
-    append_array(out, bare ? ids : tokenizer->with_special_tokens(ids));
+    std::vector<TokenId> ids = tokenizer->encode(part, special, threads);
+    if (!bare) ids = tokenizer->with_special_tokens(ids);
+    if (!args.on("json")) return append_array(out, ids);
+    engine::Json texts = engine::Json::array();
+    for (const TokenId id : ids) texts.push_back(tokenizer->decode({&id, 1}));
+    results.push_back({{"ids", ids}, {"texts", texts}});
   };
   if (!args.on("lines")) append(text);
   for (size_t from = 0; args.on("lines") && from < text.size();) {
@@ -172,6 +182,7 @@ int encode_command(int argc, char** argv) {
     append(std::string_view(text).substr(from, end - from));
     from = end + 1;
   }
+  if (args.on("json")) out = results_text(results);
   write_output(out);
   return 0;
 }
@@ -205,26 +216,30 @@ bool read_array(const std::string& json, size_t& at, std::vector<TokenId>& ids) 
 }
 
 int decode_command(int argc, char** argv) {
-  const Usage usage = {
-      "normlab tokenizer decode",
-      "token ids on standard input, a JSON array, to text on standard output",
-      {},
-      {tokenizer_flag, {"lines", "", "one array a line; a newline is written after each one's text"}},
-      ""};
+  const Usage usage = {"normlab tokenizer decode",
+                       "token ids on standard input, a JSON array, to text on standard output",
+                       {},
+                       {tokenizer_flag,
+                        {"lines", "", "one array a line; a newline is written after each one's text"},
+                        {"json", "", "one JSON object: the text of each array"}},
+                       ""};
   const Arguments args(usage, argc, argv);
   const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
   const std::string json = read_input("a JSON array of token ids");
   std::string out;
+  engine::Json results = engine::Json::array();
   std::vector<TokenId> ids;
   size_t at = 0, arrays = 0;
   for (; read_array(json, at, ids); ++arrays) {
     check(args.on("lines") || arrays == 0, "standard input: byte ", at,
           ": more than one JSON array; --lines takes several");
-    out += tokenizer->decode(ids);
+    const std::string text = tokenizer->decode(ids);
+    results.push_back({{"text", text}});
+    out += text;
     if (args.on("lines")) out += '\n';
   }
   check(args.on("lines") || arrays == 1, "standard input: expected a JSON array of token ids, got nothing");
-  write_output(out);
+  write_output(args.on("json") ? results_text(results) : out);
   return 0;
 }
 

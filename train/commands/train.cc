@@ -13,6 +13,7 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
+#include "engine/comm/nccl.h"
 #include "engine/comm/world.h"
 #include "engine/core/memory.h"
 #include "engine/cpu/parallel.h"
@@ -190,6 +191,29 @@ void print_dry_run(const ResolvedRun& run, bool json) {
               run.memory.c_str());
 }
 
+constexpr double kNoLimit = 1e9;  // seconds
+
+/// The config of a run on --text. Rank 0 makes tokenizer and token shards, which takes as long as it takes; the
+/// others wait, and must see the folder afterwards.
+Json text_config(const Arguments& args, engine::Communicator& ranks, const std::string& folder, Json given) {
+  const bool leads = ranks.rank() == 0;
+  const SignalGuard signals(leads);
+  ranks.set_options({.timeout = kNoLimit});
+  ranks.agree([&] {
+    if (leads)
+      given = make_text_run({.texts = args.values("text"),
+                             .field = args.given("field") ? args.text("field") : "",
+                             .folder = folder,
+                             .given = std::move(given),
+                             .ranks = ranks.size(),
+                             .ranks_here = ranks.place().local_size});
+  });
+  ranks.agree([] { engine::check_stop(); });  // a signal that another rank saw
+  ranks.set_options({});
+  if (ranks.size() == 1) return given;
+  return engine::parse_json(ranks.from_root(leads ? engine::json_text(given) : ""), "rank 0's config");
+}
+
 /// The keys that differ from their defaults: what a person would write.
 Json short_config(const TrainConfig& config) {
   const Json all = config_json(config), defaults = config_json(TrainConfig());
@@ -242,11 +266,10 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   const bool leads = ranks.rank() == 0;
   ranks.agree([&] {
     check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
-    check(!args.given("text") || ranks.size() == 1, "--text makes its data on one process, and a launcher started ",
-          ranks.size(), ": use normlab prepare and data.train, or begin on one process and go on with --resume");
   });
   Json given = config_file(args, ranks);
-  const bool goes_on = resume && engine::file_exists(out + "/config.json");
+  // The folder is rank 0's alone.
+  const bool goes_on = ranks.from_root(int64_t(resume && engine::file_exists(out + "/config.json"))) != 0;
   const bool from_text = args.given("text") && !goes_on;
   std::optional<PassingFolder> passing;
   std::optional<RunDir> run;
@@ -256,17 +279,13 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     if (dry) {
       if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
       if (from_text) passing.emplace();
-    } else if (from_text) {
+    } else if (from_text && leads) {
       run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
     }
     if (given.contains("from")) complete_from(given);
-    if (from_text) {
-      const SignalGuard signals;
-      given = make_text_run({.texts = args.values("text"),
-                             .field = args.given("field") ? args.text("field") : "",
-                             .folder = dry ? passing->path : out,
-                             .given = std::move(given)});
-    }
+  });
+  if (from_text) given = text_config(args, ranks, dry ? passing->path : out, std::move(given));
+  ranks.agree([&] {
     const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
     kept = resolve(parse_config(given, what, args.values("set")), ranks.place(), dry);
   });
@@ -284,6 +303,7 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   ranks.agree([&] {
     if (!run && leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
   });
+  engine::carry_by_nccl(ranks, resolved.config.device);
   // Opens the data: what is wrong with it shows before anything is kept.
   Trainer trainer(resolved.config, resolved.model, run ? &*run : nullptr, ranks);
   ranks.agree([&] {
@@ -302,6 +322,7 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   }
   const RunEnd end = trainer.run();
   const RunCounters& c = trainer.counters();
+  ranks.set_options({.timeout = kNoLimit});  // rank 0 alone has more to do
   if (leads) {
     engine::log_info(end == RunEnd::interrupted ? "stopped at step " : "finished at step ", c.step, " after ",
                      engine::human_seconds(c.seconds), " of training; the run is in ", out);
@@ -323,9 +344,11 @@ int cmd_train(int argc, char** argv) {
   try {
     return train_run(*args, ranks);
   } catch (const engine::Stopped&) {  // before the first update
-    engine::log_info("stopped; nothing was trained yet");
-    return 130;
+  } catch (const engine::RankError& e) {
+    if (e.code != engine::Communicator::kStopped) throw;
   }
+  if (ranks.rank() == 0) engine::log_info("stopped; nothing was trained yet");
+  return engine::Communicator::kStopped;
 }
 
 }  // namespace train

@@ -19,10 +19,10 @@ struct Row {
   int64_t keys = 0;  // 0: a padded query
 };
 
-Row attention_row(const double* q, const double* k, int64_t key_stride, int64_t n, int64_t last, double scale,
-                  double softcap, const uint8_t* mask) {
+Row attention_row(const double* q, const double* k, int64_t key_stride, int64_t n, int64_t first,
+                  int64_t last, double scale, double softcap, const uint8_t* mask) {
   std::vector<double> scores;
-  for (int64_t s = 0; s < last; ++s) {
+  for (int64_t s = first; s < last; ++s) {
     if (mask && !mask[s]) continue;
     double score = 0;
     for (int64_t i = 0; i < n; ++i) score += q[i] * k[s * key_stride + i];
@@ -63,9 +63,10 @@ void AttentionProbe::on_attention(int64_t layer, const Tensor& q, const Tensor& 
     for (int64_t t = 0; t < T; ++t) {
       if (mask && !mask[S - T + t]) continue;
       const int64_t last = options.causal ? S - T + t + 1 : S;
+      const int64_t first = options.window > 0 ? std::max<int64_t>(last - options.window, 0) : 0;
       rows[size_t(task * T + t)] = attention_row(queries.data() + ((b * T + t) * heads + h) * n,
                                                  keys.data() + b * S * key_stride + h / group * n, key_stride,
-                                                 n, last, scale, options.softcap, mask);
+                                                 n, first, last, scale, options.softcap, mask);
     }
   });
   Sums& sums = layer_sums(layer);

@@ -73,10 +73,10 @@ Reading reading_of(const TextFacts& facts, const ModelConfig& model, int64_t con
 struct Batch {
   int64_t rows, accumulate;
 };
-Batch batch_for(double tokens, int64_t context) {
+Batch batch_for(double tokens, int64_t context, int64_t ranks) {
   const double wanted = std::clamp(double(power_of_two(tokens / kUpdates)), 512.0, 32768.0);
   constexpr int64_t most_rows = 16, most_tokens = 4096;
-  const int64_t rows = std::max<int64_t>(1, int64_t(wanted) / context);
+  const int64_t rows = std::max<int64_t>(1, int64_t(wanted) / context / ranks);  // of one rank
   const int64_t micro = std::clamp<int64_t>(std::min(most_rows, most_tokens / context), 1, rows);
   const int64_t accumulate = std::max<int64_t>(1, rows / micro);
   return {micro, accumulate};
@@ -107,7 +107,7 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
     const Reading reading = reading_of(facts, larger, rows);
     const double parameters = double(models::flops_per_token(larger, rows).matrix_parameters);
     TrainConfig config;
-    config.data.batch = batch_for(reading.tokens, rows).rows;
+    config.data.batch = batch_for(reading.tokens, rows, facts.ranks).rows;
     const bool fits =
         facts.memory <= 0 || planned_memory(config, larger, rows) <= kMemoryShare * facts.memory;
     const bool first = plan.config.empty();
@@ -115,8 +115,9 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
     plan.config["model"] = json, model = larger, context = rows;
   }
   const Reading reading = reading_of(facts, model, context);
-  const Batch batch = batch_for(reading.tokens, context);
-  const double per_update = double(batch.rows * batch.accumulate * context);
+  const Batch batch = batch_for(reading.tokens, context, facts.ranks);
+  const int64_t all_rows = batch.rows * batch.accumulate * facts.ranks;
+  const double per_update = double(all_rows * context);
   double tokens = facts.updates > 0 ? facts.updates * per_update : reading.tokens;
   if (facts.most_tokens > 0) tokens = std::min(tokens, facts.most_tokens);
   const double readings = tokens / double(facts.tokens);
@@ -146,8 +147,8 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
     say("model: ", model.layers, " layers of width ", model.width, ", context ", context,
         ": the largest that reads ", kTokensPerParameter, " tokens a matrix parameter in ",
         engine::human_seconds(reading.seconds), " and in ", kMostReadings, " readings of the text");
-  say("batch: ", batch.rows * batch.accumulate, " rows of ", context, ", about ", updates, " updates of ",
-      batch.rows * batch.accumulate * context, " tokens; rate ", engine::json_text(Json(rate)),
+  say("batch: ", all_rows, " rows of ", context, ", about ", updates, " updates of ", all_rows * context,
+      " tokens; rate ", engine::json_text(Json(rate)),
       " at its peak");
   say("budget: ", engine::human_seconds(tokens / reading.speed), " of training, about ",
       engine::human_count(tokens), " tokens at ", engine::human_count(reading.speed), " a second: the text ",

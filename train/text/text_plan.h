@@ -30,8 +30,9 @@ struct TextFacts {
   models::Objective objective = models::Objective::clm;
   double seconds = 0;                   // budget.seconds; 0: the default
   double updates = 0, most_tokens = 0;  // budget.steps and budget.tokens, where given
-  double peak_flops = 0;                // of multiply-adds
-  double memory = 0;                    // bytes that may be used; 0: not known
+  double peak_flops = 0;                // of multiply-adds, on all ranks
+  double memory = 0;                    // bytes that a rank may use; 0: not known
+  int64_t ranks = 1;                    // that share an update
 };
 
 /// Least text that there is anything to learn from, in bytes and in tokens.

@@ -246,8 +246,9 @@ Json make_text_run(const TextRequest& request) {
                   .seconds = budget("seconds"),
                   .updates = budget("steps"),
                   .most_tokens = budget("tokens"),
-                  .peak_flops = 1e9 * engine::multiply_add_peak(),
-                  .memory = engine::available_memory()};
+                  .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
+                  .memory = engine::available_memory() / double(request.ranks_here),
+                  .ranks = request.ranks};
   TextPlan plan = plan_text(facts, source ? &*source : nullptr);
   if (has_budget(given)) plan.config.erase("budget");
   for (const std::string& reason : plan.reasons) log_info(reason);

@@ -14,6 +14,7 @@ struct TextRequest {
   std::string field;               // key of the text in JSON objects; "": text
   std::string folder;              // where text/, tokenizer/ and tokens/ go
   engine::Json given;              // what config file and --set say: it wins over the rules
+  int64_t ranks = 1, ranks_here = 1;  // that will train; those on this machine
 };
 
 /// Splits the text into FOLDER/text (unless a folder is split by its files' names), learns FOLDER/tokenizer

@@ -78,13 +78,6 @@ void finish(const Instruction& in) {
     t.read_bytes += bytes, t.read_sectors += sectors;
 }
 
-LaunchTraffic& entry(const Where& launched) {
-  for (LaunchTraffic& l : launches)
-    if (l.launched.line == launched.line && std::string(l.launched.file) == launched.file) return l;
-  launches.push_back({launched, {}});
-  return launches.back();
-}
-
 }  // namespace
 
 void Traffic::add(const Traffic& o) {
@@ -121,16 +114,27 @@ void count_product(const Where& launched, uint64_t read_bytes, uint64_t write_by
   (matrix ? t.matrix_flop : t.other_flop) = flop;
   t.product_seconds = predicted_seconds(t);
   const std::lock_guard guard(mutex);
-  entry(launched).traffic.add(t);
+  launches.push_back({launched, t});
 }
 
-std::vector<LaunchTraffic> traffic_by_launch() {
+std::vector<LaunchTraffic> traffic_in_order() {
   const std::lock_guard guard(mutex);
   return launches;
 }
+std::vector<LaunchTraffic> traffic_by_launch() {
+  std::vector<LaunchTraffic> lines;
+  for (const LaunchTraffic& l : traffic_in_order()) {
+    const auto same = [&](const LaunchTraffic& x) {
+      return x.launched.line == l.launched.line && std::string(x.launched.file) == l.launched.file;
+    };
+    const auto found = std::find_if(lines.begin(), lines.end(), same);
+    found == lines.end() ? lines.push_back(l) : found->traffic.add(l.traffic);
+  }
+  return lines;
+}
 Traffic total_traffic() {
   Traffic sum;
-  for (const LaunchTraffic& l : traffic_by_launch()) sum.add(l.traffic);
+  for (const LaunchTraffic& l : traffic_in_order()) sum.add(l.traffic);
   return sum;
 }
 void reset_traffic() {
@@ -180,11 +184,11 @@ void count_block_end() {
 void count_launch_begin(const Where& launched) {
   const std::lock_guard guard(mutex);
   ++counted_launches;
-  ++entry(launched).traffic.launches;
+  launches.push_back({launched, {.launches = 1}});
 }
-void count_worker_end(const Where& launched) {
+void count_worker_end() {
   const std::lock_guard guard(mutex);
-  entry(launched).traffic.add(counting.done);
+  launches.back().traffic.add(counting.done);
   counting.done = {};
 }
 

@@ -44,11 +44,12 @@ double predicted_seconds(const Traffic& traffic, const Card& card = {});
 void count_product(const Where& launched, uint64_t read_bytes, uint64_t write_bytes, uint64_t flop,
                    bool matrix);
 
-/// Traffic by the line that launched it, since the last reset.
 struct LaunchTraffic {
   Where launched;
   Traffic traffic;
 };
+/// Since the last reset: of every launch, in order; and summed by the line that launched it.
+std::vector<LaunchTraffic> traffic_in_order();
 std::vector<LaunchTraffic> traffic_by_launch();
 Traffic total_traffic();
 void reset_traffic();
@@ -63,8 +64,8 @@ void count_sectors(const Allocation& block, uint64_t offset, unsigned size, bool
 void count_matrix(uint64_t flop);
 /// Accesses that not all lanes of a warp took part in are complete when their block ends.
 void count_block_end();
-/// Adds what this worker's blocks did to the launch.
-void count_worker_end(const Where& launched);
+/// Adds what this worker's blocks did to the launch that began last.
+void count_worker_end();
 void count_launch_begin(const Where& launched);
 
 }  // namespace engine::standin

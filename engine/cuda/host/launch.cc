@@ -84,7 +84,7 @@ void run_launch(const Launch& l) {
       error = e.what();
       next = blocks;
     }
-    if (settings().count) count_worker_end(l.where);
+    if (settings().count) count_worker_end();
   };
   const int workers = std::min<int>(settings().workers, int(blocks));
   if (workers <= 1) {

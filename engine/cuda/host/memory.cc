@@ -4,6 +4,7 @@
 #include "engine/base/check.h"
 #include "engine/core/graph.h"
 #include "engine/core/renew.h"
+#include "engine/core/side_queue.h"
 #include "engine/cuda/host/device_memory.h"
 #include "engine/cuda/host/stream.h"
 
@@ -57,6 +58,18 @@ std::string graph_difference(const void* recorded, const void* now) {
   return difference(*static_cast<const Graph*>(recorded), *static_cast<const Graph*>(now));
 }
 
+// Collectives happen at once: by the time that begin() returns, all that was asked for before is done. A library gets
+// how far from device pointers their memory can be reached.
+void* begin_side() {
+  synchronize_device();
+  return &view_distance;
+}
+int64_t end_side() { return 0; }
+bool side_done(int64_t) {
+  synchronize_device();
+  return true;
+}
+
 }  // namespace
 }  // namespace engine::standin
 
@@ -70,6 +83,8 @@ extern "C" const bool normlab_cuda_host_memory = [] {
                                         .copy = standin::copy,
                                         .fill = standin::fill,
                                         .synchronize = standin::synchronize});
+  set_side_queue(Device::cuda_host,
+                 {.begin = standin::begin_side, .end = standin::end_side, .done = standin::side_done});
   set_device_graphs(Device::cuda_host, {.begin = standin::begin_graph,
                                         .end = standin::end_graph,
                                         .abandon = standin::abandon_graph,

@@ -46,6 +46,7 @@ struct Driver {
   int (*event_destroy)(Handle event);
   int (*event_record)(Handle event, Handle stream);
   int (*event_synchronize)(Handle event);
+  int (*event_query)(Handle event);
   int (*capture_begin)(Handle stream, int mode);
   int (*capture_end)(Handle stream, Handle* graph);
   int (*graph_instantiate)(Handle* executable, Handle graph, unsigned long long flags);

@@ -25,6 +25,7 @@
   X(event_destroy, cuEventDestroy_v2)               \
   X(event_record, cuEventRecord)                    \
   X(event_synchronize, cuEventSynchronize)          \
+  X(event_query, cuEventQuery)                      \
   X(capture_begin, cuStreamBeginCapture_v2)         \
   X(capture_end, cuStreamEndCapture)                \
   X(graph_instantiate, cuGraphInstantiateWithFlags) \

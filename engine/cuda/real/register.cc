@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/core/allocator.h"
 #include "engine/core/graph.h"
+#include "engine/core/side_queue.h"
 #include "engine/cuda/real/cublaslt.h"
 
 #if !defined(ENGINE_CUDA_ARCHITECTURES)
@@ -96,6 +97,9 @@ void register_device() {
                      .synchronize = [] { runtime().synchronize(); },
                      .open = open,
                      .available = [] { return runtime().available(); }});
+  set_side_queue(Device::cuda, {.begin = [] { return runtime().begin_side(); },
+                                .end = [] { return runtime().end_side(); },
+                                .done = [](int64_t place) { return runtime().side_done(place); }});
   set_device_graphs(Device::cuda, {.begin = [] { runtime().begin_capture(); },
                                    .end = [] { return runtime().end_capture(); },
                                    .abandon = [] { runtime().abandon_capture(); },

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/core/memory.h"
+#include "engine/core/side_queue.h"
 
 namespace engine::cuda {
 namespace {
@@ -80,7 +82,7 @@ void Runtime::open() {
                      version_text(options_.version), ": a newer driver is needed"));
   expect(driver_.device_count(&count), "counting devices");
   if (count == 0) refuse("the driver finds no GPU");
-  expect(driver_.device_get(&device_, 0), "opening the first device");
+  expect(driver_.device_get(&device_, device_place() % count), "opening a device");
   char name[256] = "";
   expect(driver_.device_name(name, sizeof name, device_), "asking for the device's name");
   name_ = name;
@@ -111,6 +113,13 @@ Runtime::~Runtime() {
   for (Slot& slot : slots_) {
     if (slot.event) driver_.event_destroy(slot.event);
     if (slot.memory) driver_.pinned_free(slot.memory);
+  }
+  if (side_) {
+    driver_.stream_synchronize(side_);
+    spare_events_.insert(spare_events_.end(), side_reached_.begin(), side_reached_.end());
+    spare_events_.push_back(main_reached_);
+    for (const Handle event : spare_events_) driver_.event_destroy(event);
+    driver_.stream_destroy(side_);
   }
   driver_.stream_destroy(stream_);
 }
@@ -198,6 +207,50 @@ void Runtime::synchronize() {
   enter();
   note_host_wait(Device::cuda);
   expect(driver_.context_synchronize(), "waiting for the device");
+}
+
+// ------------------------------------------------------------------------------------------------ the second stream
+
+Handle Runtime::begin_side() {
+  check(!capturing_ && !on_side_, "device cuda: a collective inside a recorded step, or inside another one");
+  enter();
+  if (!side_) {
+    expect(driver_.stream_create(&side_, kNonBlocking), "making a stream");
+    expect(driver_.event_create(&main_reached_, kWithoutTiming), "making an event");
+  }
+  expect(driver_.event_record(main_reached_, stream_), "recording an event");
+  expect(driver_.stream_wait(side_, main_reached_, 0), "ordering two streams");
+  std::swap(stream_, side_);
+  on_side_ = true;
+  return stream_;
+}
+
+int64_t Runtime::end_side() {
+  Handle event = nullptr;
+  if (spare_events_.empty()) {
+    expect(driver_.event_create(&event, kWithoutTiming), "making an event");
+  } else {
+    event = spare_events_.back();
+    spare_events_.pop_back();
+  }
+  expect(driver_.event_record(event, stream_), "recording an event");
+  side_reached_.push_back(event);
+  std::swap(stream_, side_);
+  on_side_ = false;
+  return side_first_ + int64_t(side_reached_.size()) - 1;
+}
+
+bool Runtime::side_done(int64_t place) {
+  if (place < side_first_) return true;
+  enter();
+  const int result = driver_.event_query(side_reached_[size_t(place - side_first_)]);
+  if (result == kNotReady) return false;
+  expect(result, "a collective");
+  for (; side_first_ <= place; ++side_first_) {
+    spare_events_.push_back(side_reached_.front());
+    side_reached_.pop_front();
+  }
+  return true;
 }
 
 // ------------------------------------------------------------------------------------------------ graphs

@@ -7,6 +7,7 @@
 // the first and touches memory that is never given back. Read first: driver.h.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,11 @@ class Runtime {
   void replay(const void* executable);
   void destroy_graph(void* executable);
 
+  // The second stream (core/side_queue.h): between the two calls stream() is that one.
+  Handle begin_side();
+  int64_t end_side();
+  bool side_done(int64_t place);
+
   /// What a call answered; nothing when that is success. DeviceError: the device is lost. Error: it refused.
   void expect(int result, const char* what) const;
   /// Makes the context the calling thread's.
@@ -84,6 +90,11 @@ class Runtime {
   Handle context_ = nullptr, stream_ = nullptr;
   std::vector<Slot> slots_;
   size_t slot_ = 0;
+  Handle side_ = nullptr, main_reached_ = nullptr;  // made when the first collective begins
+  bool on_side_ = false;
+  std::deque<Handle> side_reached_;  // an event at each place from side_first_ on
+  int64_t side_first_ = 0;
+  std::vector<Handle> spare_events_;
   bool capturing_ = false;
   uint64_t number_ = 0;  // of all that were opened: tells threads which one's context they have
 };

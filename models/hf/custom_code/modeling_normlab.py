@@ -83,6 +83,11 @@ def has_bias(config, part):
     return bias if isinstance(bias, bool) else bias.get(part, True)
 
 
+def window_of(config, layer):
+    """Keys that a query of this layer sees, its own included; 0: all."""
+    return config.get("window", 0) if layer in config.get("window_layers", range(config["layers"])) else 0
+
+
 class Weight(nn.Module):
     """A matrix that is no nn.Linear: a stack of experts, an untied head, adaptive words."""
 
@@ -95,8 +100,9 @@ class Weight(nn.Module):
 # ------------------------------------------------------------------------------------------------ positions
 
 
-def rope_frequencies(c, n):
-    """Of each pair (i, i + n/2) of a head's channels, in radians a position, and the factor on what turns."""
+def rope_frequencies(c, n, length):
+    """Of each pair (i, i + n/2) of a head's channels, in radians a position, and the factor on what turns, in rows
+    of `length` tokens."""
     turning, theta = c.get("rope_width", n), c.get("rope_theta", 1e4)
     f = theta ** (-torch.arange(0, turning, 2, dtype=torch.float64) / turning)
     s, amplitude = c.get("rope_scaling"), 1.0
@@ -120,14 +126,24 @@ def rope_frequencies(c, n):
             ramp = ((torch.arange(len(f), dtype=torch.float64) - low) / (high - low)).clamp(0, 1)
             f = f * (ramp / factor + 1 - ramp)
             amplitude = s.get("attention_factor", 0.1 * math.log(factor) + 1 if factor > 1 else 1.0)
+        elif s["kind"] == "longrope":
+            original = s["original_context"]
+            f = f / torch.tensor(s["long_factor" if length > original else "short_factor"], dtype=torch.float64)
+            usual = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+            amplitude = s.get("attention_factor", usual)
         else:
             raise ValueError(f"rope_scaling: unknown kind {s['kind']!r}")
     return torch.cat([f, torch.zeros(n // 2 - len(f), dtype=torch.float64)]), amplitude
 
 
-def rope_table(c, n, positions):
+def rotates_late(c):
+    """Whether keys are kept as they were before they turned: their angles change when the row grows."""
+    return (c.get("rope_scaling") or {}).get("kind") == "longrope"
+
+
+def rope_table(c, n, positions, length):
     """(cos, sin) [..., T, n/2] in float64."""
-    f, amplitude = rope_frequencies(c, n)
+    f, amplitude = rope_frequencies(c, n, length)
     f = f.to(positions.device)
     angle = positions[..., None].double() * f
     factor = torch.ones_like(f).masked_fill(f != 0, amplitude)
@@ -205,6 +221,7 @@ class Attention(Sublayer):
         self.kv_heads, d = c.get("kv_heads", c["heads"]), c["width"]
         self.n = n = c.get("head_dim", d // self.heads)
         self.causal, self.softcap = c["objective"] == "clm", c.get("attn_softcap")
+        self.window, self.late = window_of(c, index), rotates_late(c)
         self.scale = c.get("attn_scale") or (n ** 0.5 if stream == "ngpt" else n ** -0.5)
         widths = {"q": self.heads * n, "k": self.kv_heads * n, "v": self.kv_heads * n, "ctx": self.heads * n}
         self.widths = [widths["q"], widths["k"], widths["v"]]
@@ -221,16 +238,19 @@ class Attention(Sublayer):
     def split(self, x):
         return x.unflatten(-1, (-1, self.n)).transpose(1, 2)
 
-    def branch(self, u, mask, table, cache):
+    def branch(self, u, masks, table, cache):
+        mask = masks[self.window]
         q, k, v = self.qkv(u).split(self.widths, -1)
         q, k, v = (self.split(self.norm(slot, x)) for slot, x in (("q", q), ("k", k), ("v", v)))
+        if cache is not None and self.late:
+            k, v = cache.update(k, v, self.index)
         if table is not None:
-            q, k = rotate(q, table), rotate(k, table)
+            q, k = rotate(q, table[0]), rotate(k, table[1])
         if self.stream == "ngpt":
             scale = (wide(self.qk_scale) * u.shape[-1] ** 0.5).unflatten(-1, (self.heads, 1, self.n))
             q = (unit(wide(q)) * scale).to(q.dtype)
             k = (unit(wide(k)) * scale[: self.kv_heads]).to(k.dtype)
-        if cache is not None:
+        if cache is not None and not self.late:
             k, v = cache.update(k, v, self.index)
         group = self.heads // self.kv_heads
         if group > 1:
@@ -316,9 +336,9 @@ class Layer(nn.Module):
         shared = [s["branch"].value for s in slots.values() if "branch" in s and s["branch"].learned == "shared"]
         self.branch_scale = nn.Parameter(torch.tensor(shared[0])) if shared else None
 
-    def forward(self, x, second, mask, table, cache):
+    def forward(self, x, second, masks, table, cache):
         entrance = x if self.stream in ("b2t", "parallel") else None
-        x, o = self.attn(x, self.branch_scale, None, mask=mask, table=table, cache=cache)
+        x, o = self.attn(x, self.branch_scale, None, masks=masks, table=table, cache=cache)
         if second is not None:
             second = second + self.c * o
         x, o = self.ffn(x, self.branch_scale, entrance)
@@ -349,7 +369,9 @@ class Embed(nn.Module):
             self.bounds = list(zip(bounds, bounds[1:]))
             self.bands = nn.ModuleList(Band(b - a, d // factor ** i, d) for i, (a, b) in enumerate(self.bounds))
         else:
-            self.tokens = nn.Embedding(c["vocab_size"], d)
+            e = c.get("embed_width", d)
+            self.tokens = nn.Embedding(c["vocab_size"], e)
+            self.projection = nn.Linear(e, d, bias=False) if e != d else None
         if c["positions"] == "learned":
             self.positions = nn.Embedding(c["context"] + c.get("position_offset", 0), d)
         if c.get("token_types"):
@@ -368,6 +390,8 @@ class Embed(nn.Module):
 
     def forward(self, words, positions, types):
         x = words * self.c.get("embed_scale", 1)
+        if "adaptive" not in self.c and self.projection is not None:
+            x = self.projection(x)
         if self.c["positions"] == "learned":
             x = x + self.positions(positions)
         elif self.c["positions"] == "sinusoidal":
@@ -384,7 +408,9 @@ class Head(nn.Module):
         super().__init__()
         if "adaptive" in c:
             self.clusters = Weight(len(c["adaptive"]["cutoffs"]), c["width"])
-        self.weight = None if c.get("tied", True) else Weight(c["vocab_size"], c["width"]).weight
+        e = c.get("embed_width", c["width"])
+        self.projection = nn.Linear(c["width"], e, bias=False) if e != c["width"] else None
+        self.weight = None if c.get("tied", True) else Weight(c["vocab_size"], e).weight
         self.bias = nn.Parameter(torch.zeros(c["vocab_size"])) if c["objective"] == "mlm" else None
         self.logit_scale = nn.Parameter(torch.full((c["vocab_size"],), c["width"] ** -0.5)) if stream == "ngpt" else None
 
@@ -455,16 +481,20 @@ class NormLabPreTrainedModel(PreTrainedModel):
             return real.cumsum(-1) * real + offset - 1
         return (torch.arange(past, past + shape[1], device=device) + offset).expand(shape)
 
-    def visible(self, attention_mask, past, T, device):
+    def visible(self, attention_mask, past, T, window, device):
         """True where a query [T] sees a key [past + T]; None: everything, or everything up to it."""
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError("attention_mask must be [batch, tokens]: other masks are not supported")
         padded = attention_mask is not None and not bool(attention_mask.bool().all())
-        if not padded and (past == 0 or T == 1):
+        cut = 0 < window < past + T
+        if not padded and not cut and (past == 0 or T == 1):
             return None
-        own = torch.arange(past + T, device=device) == torch.arange(past, past + T, device=device)[:, None]
+        back = torch.arange(past, past + T, device=device)[:, None] - torch.arange(past + T, device=device)
+        own = back == 0
         mask = torch.ones(T, past + T, dtype=torch.bool, device=device)
         mask = (mask.tril(past) if self.causal else mask)[None]
+        if cut:
+            mask = mask & (back < window)
         if padded:
             mask = mask & attention_mask.bool()[:, None, -(past + T):]
             blind = ~attention_mask.bool().any(-1) if not self.causal else ~mask.any(-1)
@@ -486,15 +516,19 @@ class NormLabPreTrainedModel(PreTrainedModel):
         table = None
         if c["positions"] == "rope":
             at = torch.arange(past, past + T, device=x.device).expand(B, T) if position_ids is None else position_ids.expand(B, T)
-            table = rope_table(c, self.config.head_dim, at)
-        mask = self.visible(attention_mask, past, T, x.device)
+            length = int(at.max()) + 1
+            table = (rope_table(c, self.config.head_dim, at, length),) * 2
+            if rotates_late(c):  # keys stand right before the last query
+                keys = at[:, -1:] - torch.arange(past + T - 1, -1, -1, device=x.device)
+                table = (table[0], rope_table(c, self.config.head_dim, keys, length))
+        masks = {window: self.visible(attention_mask, past, T, window, x.device) for window in {0, c.get("window", 0)}}
         second = x * self.second_stream if self.second_stream is not None else None
         states = [x]
         for layer in self.layers:
             if self.gradient_checkpointing and self.training:
-                x, second = self._gradient_checkpointing_func(layer.__call__, x, second, mask, table, None)
+                x, second = self._gradient_checkpointing_func(layer.__call__, x, second, masks, table, None)
             else:
-                x, second = layer(x, second, mask, table, cache)
+                x, second = layer(x, second, masks, table, cache)
             states.append(x)
         if second is not None:
             x = x + self.final_norm(second)
@@ -531,10 +565,13 @@ class NormLabPreTrainedModel(PreTrainedModel):
                 tail = F.linear(x @ band.projection.weight, band.weight)
                 parts.append(first[..., n + i : n + i + 1] + wide(tail).log_softmax(-1))
             return torch.cat(parts, -1)
+        x = x if self.head.projection is None else self.head.projection(x)
         weight = self.embed.tokens.weight if self.head.weight is None else self.head.weight
-        logits = F.linear(x, weight, self.head.bias)
+        logits = F.linear(x, weight)
         if self.head.logit_scale is not None:
-            logits = logits * (wide(self.head.logit_scale) * x.shape[-1] ** 0.5).to(logits.dtype)
+            logits = logits * (wide(self.head.logit_scale) * self.normlab["width"] ** 0.5).to(logits.dtype)
+        if self.head.bias is not None:
+            logits = logits + self.head.bias
         cap = c.get("logit_softcap")
         return cap * torch.tanh(logits / cap) if cap else logits
 

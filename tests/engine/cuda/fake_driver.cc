@@ -55,7 +55,7 @@ int cuDeviceGetCount(int* count) {
   return 0;
 }
 int cuDeviceGet(int* device, int ordinal) {
-  *device = ordinal;
+  *device = fake_device.opened = ordinal;
   return ordinal < fake_device.devices ? 0 : 101;
 }
 int cuDeviceGetName(char* name, int length, int) {
@@ -131,6 +131,10 @@ int cuEventRecord(void*, void*) { return answer("cuEventRecord"); }
 int cuEventSynchronize(void*) {
   ++fake_device.waits;
   return answer("cuEventSynchronize");
+}
+int cuEventQuery(void*) {
+  ++fake_device.queries;
+  return answer("cuEventQuery");
 }
 int cuStreamBeginCapture_v2(void*, int mode) {
   if (capturing || mode != 2) return 901;

@@ -7,12 +7,14 @@
 
 #include "engine/base/philox.h"
 #include "engine/core/graph.h"
+#include "engine/core/side_queue.h"
 #include "engine/core/tensor.h"
 #include "engine/cuda/real/cublaslt.h"
 #include "engine/cuda/real/register.h"
 #include "fake_device.h"
 
 using namespace engine;
+using cuda::Handle;
 using Catch::Matchers::Contains;
 
 namespace {
@@ -163,6 +165,53 @@ TEST_CASE("cuda: out of memory and a lost device are errors of their own") {
                     Contains("filling memory: CUDA_ERROR_OTHER"));
   CHECK_THROWS_AS(cuda::check_launch(719), DeviceError);
   CHECK_NOTHROW(cuda::check_launch(0));
+}
+
+TEST_CASE("cuda: the side queue is a stream of its own, whose events are used again") {
+  {
+    const Device_ device;
+    require_device(Device::cuda);
+    const SideQueue& queue = *side_queue_of(Device::cuda);
+    const Handle main = cuda::runtime().stream();
+    const int streams = fake().streams;
+    const auto work = [&] {
+      void* const side = queue.begin();
+      CHECK(side != main);
+      CHECK(cuda::runtime().stream() == side);  // launches and copies go there
+      CHECK_THROWS_WITH(queue.begin(), Contains("inside another one"));
+      const int64_t place = queue.end();
+      CHECK(cuda::runtime().stream() == main);
+      return place;
+    };
+    const int64_t first = work(), second = work();
+    CHECK(second == first + 1);
+    CHECK(fake().streams == streams + 1);
+    fake().failing = "cuEventQuery", fake().failing_result = 600;
+    CHECK_FALSE(queue.done(second));
+    fake().failing_result = 700;
+    CHECK_THROWS_AS(queue.done(second), DeviceError);
+    fake().failing = "";
+    CHECK(queue.done(second));
+    const int queries = fake().queries;
+    CHECK(queue.done(first));  // comes before it
+    CHECK(fake().queries == queries);
+    const int events = fake().events;
+    CHECK(queue.done(work()));
+    CHECK(fake().events == events);
+  }
+  CHECK(fake().streams == 0);
+  CHECK(fake().events == 0);
+}
+
+TEST_CASE("cuda: ranks of one machine take one device each, in turn") {
+  for (const auto& [place, device] : {std::pair{0, 0}, {1, 1}, {2, 0}}) {
+    set_device_place(place);
+    const Device_ cuda;
+    fake().devices = 2;
+    require_device(Device::cuda);
+    CHECK(fake().opened == device);
+  }
+  set_device_place(0);
 }
 
 TEST_CASE("cuda: a recorded step is replayed with its memory") {

@@ -1,7 +1,5 @@
 // `normlab compare` on the command line: plan, runs, statistics, the sweep, going on after a stop, and the
 // message for each mistake.
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -11,6 +9,7 @@
 
 #include "../training_support.h"
 #include "engine/base/file.h"
+#include "run_in_pieces.h"
 #include "run_program.h"
 #include "train/commit.h"
 #include "train/comparison/analysis.h"
@@ -88,7 +87,8 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   CHECK(again.code == 0);
   CHECK(again.output.find("training") == std::string::npos);
   CHECK_THAT(
-      run_normlab(job.arguments("a", "--resume --seeds 3 --set optim.lr=0.02 pre_ln normformer post_ln")).output,
+      run_normlab(job.arguments("a", "--resume --seeds 3 --set optim.lr=0.02 pre_ln normformer post_ln"))
+          .output,
       Contains("config.optim.lr differs"));
   CHECK_THAT(run_normlab(job.arguments("a", "--seeds 3 pre_ln normformer post_ln")).output,
              Contains("--resume"));
@@ -150,14 +150,16 @@ TEST_CASE("flags: --extend goes on by factors of two until the best rate lies in
 TEST_CASE("flags: --same-init gives all placements one rule, and the table says which") {
   CompareJob job;
   const auto inits = [&](const std::string& name, const std::string& rest) {
-    const ProgramEnd out = run_normlab(job.arguments(name, "--seeds 1 --set budget.steps=3 " + rest + " pre_ln hybridnorm"));
+    const ProgramEnd out =
+        run_normlab(job.arguments(name, "--seeds 1 --set budget.steps=3 " + rest + " pre_ln hybridnorm"));
     INFO(out.output);
     REQUIRE(out.code == 0);
     std::vector<std::string> found;
     const Json result = job.result(name);
     for (const Json& row : result["placements"]) {
       found.push_back(row["init"]);
-      CHECK(engine::read_json(row["runs"][0]["path"].get<std::string>() + "/config.json")["init"] == row["init"]);
+      CHECK(engine::read_json(row["runs"][0]["path"].get<std::string>() + "/config.json")["init"] ==
+            row["init"]);
     }
     return found;
   };
@@ -165,10 +167,13 @@ TEST_CASE("flags: --same-init gives all placements one rule, and the table says 
   CHECK(inits("same", "--same-init normal") == std::vector<std::string>{"normal", "normal"});
 }
 
-TEST_CASE("flags: --match time gives each placement the updates that fit the baseline's time, and decays within them",
-          "[medium]") {
+TEST_CASE(
+    "flags: --match time gives each placement the updates that fit the baseline's time, and decays within "
+    "them",
+    "[medium]") {
   CompareJob job;
-  const ProgramEnd out = run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 pre_ln normformer"));
+  const ProgramEnd out =
+      run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 pre_ln normformer"));
   INFO(out.output);
   REQUIRE(out.code == 0);
   const Json result = job.result("a");
@@ -184,8 +189,9 @@ TEST_CASE("flags: --match time gives each placement the updates that fit the bas
     CHECK(config["schedule"]["steps"] == updates);
   }
   // Going on keeps the count that was decided.
-  REQUIRE(run_normlab(job.arguments("a", "--seeds 2 --match time --set budget.steps=80 --resume pre_ln normformer")).code ==
-          0);
+  REQUIRE(run_normlab(
+              job.arguments("a", "--seeds 2 --match time --set budget.steps=80 --resume pre_ln normformer"))
+              .code == 0);
   CHECK(job.result("a")["placements"][1]["updates"] == updates);
 }
 
@@ -214,26 +220,10 @@ TEST_CASE("children run in slots, one at a time in each") {
 TEST_CASE("a comparison that is stopped or killed goes on to the same result", "[medium]") {
   CompareJob job;
   REQUIRE(run_normlab(job.arguments("whole", "--seeds 2 pre_ln post_ln")).code == 0);
-  const std::string config = job.folder / "config.json", out = job.folder / "parts";
-  int stops = 0;
-  for (int attempt = 0; attempt < 40; ++attempt) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::setpgid(0, 0);
-      ::freopen("/dev/null", "w", stderr);
-      ::freopen("/dev/null", "w", stdout);
-      ::execl(BINARY_DIR "/normlab", "normlab", "compare", "--config", config.c_str(), "--out", out.c_str(),
-              "--seeds", "2", "--resume", "pre_ln", "post_ln", nullptr);
-      ::_exit(127);
-    }
-    ::usleep(useconds_t(60'000 + 40'000 * attempt));
-    ::kill(child, attempt % 2 ? SIGINT : SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
-    if (WIFEXITED(status)) CHECK(WEXITSTATUS(status) == 130);
-    ++stops;
-  }
+  const int stops = run_in_pieces(40, 60, 40, [&](int) {
+    return BINARY_DIR "/normlab compare --config " + job.folder / "config.json" + " --out " +
+           job.folder / "parts" + " --seeds 2 --resume pre_ln post_ln";
+  });
   CHECK(stops >= 2);
   REQUIRE(run_normlab(job.arguments("parts", "--seeds 2 --resume pre_ln post_ln")).code == 0);
   CHECK(without_times(job.result("parts")) == without_times(job.result("whole")));

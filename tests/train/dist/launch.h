@@ -6,12 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <string>
 #include <vector>
 
 #include "../training_support.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/sha256.h"
 #include "train/checkpoint/checkpoint_dir.h"
 
@@ -71,6 +71,9 @@ inline std::string launcher(const std::string& before = "") {
          before + " mpirun --timeout " + std::to_string(kLimit) + " --bind-to none ";
 }
 
+/// What stands before a rank's command for it to be meddled with (meddle.cc).
+inline std::string meddled(const std::string& how) { return "env LD_PRELOAD=" MEDDLE " " + how + " "; }
+
 struct DistJob : Job {
   DistJob() {
     set("parallel.sum", "tree").set("parallel.check", true).set("parallel.timeout", 20);
@@ -124,7 +127,7 @@ inline std::vector<std::string> lines_with(const std::string& text, const std::s
 /// Processes of this binary whose command line has `word`.
 inline std::vector<pid_t> processes_with(const std::string& word) {
   std::vector<pid_t> found;
-  const std::string list = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^" BINARY_DIR
+  const std::string list = "for p in /proc/[0-9]*; do tr '\\0' ' ' 2>/dev/null < $p/cmdline | grep -q '^" BINARY_DIR
                            "/normlab.*" + word + "' && echo ${p#/proc/}; done";
   FILE* pipe = ::popen(list.c_str(), "r");
   for (int pid; pipe && std::fscanf(pipe, "%d", &pid) == 1;) found.push_back(pid);
@@ -132,8 +135,21 @@ inline std::vector<pid_t> processes_with(const std::string& word) {
   return found;
 }
 
-inline double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+/// Waits until the run has logged `lines` lines, or its program has ended.
+inline void wait_for_lines(Started& program, const std::string& run, size_t lines) {
+  const std::string path = run + "/metrics.jsonl";
+  while (program.running() && (!engine::file_exists(path) || read_metrics(path).size() < lines)) ::usleep(2000);
+}
+
+/// Waits until the run is writing a checkpoint, or its program has ended.
+inline bool wait_for_writer(Started& program, const std::string& run) {
+  while (program.running()) {
+    if (engine::is_directory(run + "/checkpoints"))
+      for (const std::string& name : engine::list_folder(run + "/checkpoints"))
+        if (name.starts_with(".tmp-")) return true;
+    ::usleep(2000);
+  }
+  return false;
 }
 
 }  // namespace train

@@ -1,9 +1,5 @@
-// `normlab finetune` on the command line: a sweep and what it shows, going on after stops, processes, submission
-// files, and the message for each mistake.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+// `normlab finetune` on the command line: a sweep and what it shows, going on after stops, processes,
+// submission files, and the message for each mistake.
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -13,6 +9,7 @@
 #include "models/classifier.h"
 #include "models/init.h"
 #include "models/model_files.h"
+#include "run_in_pieces.h"
 #include "run_program.h"
 #include "temporary_folder.h"
 #include "train/finetune/sweep.h"
@@ -39,9 +36,10 @@ struct Files : TemporaryFolder {
   }
   std::string model(const std::string& name, const Json& overrides = Json::object(),
                     const std::vector<std::string>& special = kSpecial) const {
-    Json section = {{"objective", "mlm"}, {"vocab_size", 260}, {"context", 40},       {"layers", 1},
-                    {"width", 16},        {"heads", 2},        {"ffn_width", 32},     {"norms", "pre_ln"},
-                    {"activation", "gelu"}, {"positions", "learned"}};
+    Json section = {{"objective", "mlm"},    {"vocab_size", 260}, {"context", 40},
+                    {"layers", 1},           {"width", 16},       {"heads", 2},
+                    {"ffn_width", 32},       {"norms", "pre_ln"}, {"activation", "gelu"},
+                    {"positions", "learned"}};
     section.update(overrides);
     models::Transformer model(models::model_config_from_section(section, "test"),
                               nn::Precision::of(engine::DType::f32));
@@ -50,7 +48,9 @@ struct Files : TemporaryFolder {
     data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = special})->save(*this / name);
     return *this / name;
   }
-  static std::string text(int i) { return std::string(1, char('a' + i % 2)) + std::string(size_t(i % 7), 'x'); }
+  static std::string text(int i) {
+    return std::string(1, char('a' + i % 2)) + std::string(size_t(i % 7), 'x');
+  }
   void task(const std::string& name, int train, int dev) const {
     const auto rows = [&](int first, int count) {
       std::string out = name == "mnli" ? "sentence1\tsentence2\tgold_label\n" : "sentence\tlabel\n";
@@ -69,8 +69,8 @@ struct Files : TemporaryFolder {
   }
   std::string command(const std::string& task, const std::string& out, const std::string& rest,
                       const std::string& model = "mlm") const {
-    return "finetune --threads 1 --task " + task + " --model " + *this / model + " --data " + *this / task + " --out " +
-           *this / out + " " + rest;
+    return "finetune --threads 1 --task " + task + " --model " + *this / model + " --data " + *this / task +
+           " --out " + *this / out + " " + rest;
   }
 };
 
@@ -93,9 +93,11 @@ Json without_times(Json result) {
 TEST_CASE("a sweep tells its best rate, keeps its best model and answers the test rows") {
   Files files;
   files.put("cola/test.tsv", "index\tsentence\n0\tax\n1\tbx\n2\tb\n");
-  const std::string common = "--lr 1e-6,0.02 --seeds 1,2 --batch 8 --epochs 12 --set dropout.residual=0 "
-                             "--set dropout.attention=0 --json";
-  const Json result = json_of(run_normlab(files.command("cola", "a", common + " --predict " + (files / "a.tsv"))));
+  const std::string common =
+      "--lr 1e-6,0.02 --seeds 1,2 --batch 8 --epochs 12 --set dropout.residual=0 "
+      "--set dropout.attention=0 --json";
+  const Json result =
+      json_of(run_normlab(files.command("cola", "a", common + " --predict " + (files / "a.tsv"))));
   CHECK(result["command"] == "finetune");
   for (const char* key : {"version", "model", "data", "precision", "seconds"}) CHECK(result.contains(key));
   CHECK(result["select"] == "matthews");
@@ -138,10 +140,12 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
   CHECK(engine::read_json(files / (best + "/config.json"))["class_names"] == Json({"0", "1"}));
   const Json kept = json_of(run_normlab(files.command("cola", "c", "--lr 0 --epochs 1 --json", best)));
   CHECK(kept["results"][0]["value"] == result["results"][2]["value"]);
-  const Json fresh = json_of(run_normlab(files.command("cola", "d", "--lr 0 --epochs 1 --json --head new", best)));
+  const Json fresh =
+      json_of(run_normlab(files.command("cola", "d", "--lr 0 --epochs 1 --json --head new", best)));
   CHECK(fresh["results"][0]["dev"]["loss"] != kept["results"][0]["dev"]["loss"]);
   files.task("mnli", 12, 6);
-  CHECK_THAT(run_normlab(files.command("mnli", "e", "--epochs 1 --dry-run", best)).output, Contains("a new head"));
+  CHECK_THAT(run_normlab(files.command("mnli", "e", "--epochs 1 --dry-run", best)).output,
+             Contains("a new head"));
 }
 
 TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores") {
@@ -153,8 +157,8 @@ TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores"
       run_normlab(files.command("mnli", "m", "--epochs 1 --json --lr 0.01 --predict " + (files / "m.tsv"))));
   CHECK(mnli["results"][0]["dev"]["accuracy_mm"].is_number());
   CHECK(mnli["results"][0]["updates"] == 1);
-  CHECK_THAT(engine::read_file(files / "m.tsv"), Contains("0\t") && (Contains("neutral") || Contains("entailment") ||
-                                                                     Contains("contradiction")));
+  CHECK_THAT(engine::read_file(files / "m.tsv"),
+             Contains("0\t") && (Contains("neutral") || Contains("entailment") || Contains("contradiction")));
   CHECK_THAT(engine::read_file(files / "m-mm.tsv"), Contains("\n1\t"));
 
   files.task("stsb", 24, 12);
@@ -162,9 +166,11 @@ TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores"
   const std::string rest = "--epochs 2 --json --lr 0.01 --predict " + (files / "s.tsv");
   const Json fairseq = json_of(run_normlab(files.command("stsb", "f", rest)));
   const Json hf = json_of(run_normlab(files.command("stsb", "h", rest + " --recipe hf")));
-  for (const char* key : {"pearson", "spearman", "pearson_spearman"}) CHECK(hf["results"][0]["dev"].contains(key));
+  for (const char* key : {"pearson", "spearman", "pearson_spearman"})
+    CHECK(hf["results"][0]["dev"].contains(key));
   // fairseq's loss is that of score / 5.
-  CHECK(hf["results"][0]["dev"]["loss"].get<double>() > 4 * fairseq["results"][0]["dev"]["loss"].get<double>());
+  CHECK(hf["results"][0]["dev"]["loss"].get<double>() >
+        4 * fairseq["results"][0]["dev"]["loss"].get<double>());
   CHECK(hf["results"][0]["epoch"] == 2);
   CHECK_THAT(engine::read_file(files / "s.tsv"), Contains("index\tprediction\n0\t") && Contains("."));
 }
@@ -173,24 +179,10 @@ TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]"
   Files files;
   const std::string rest = "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --json";
   const Json whole = json_of(run_normlab(files.command("cola", "whole", rest)));
-  int stops = 0;
-  for (int attempt = 0; attempt < 60; ++attempt) {
-    const std::string line = "exec " BINARY_DIR "/normlab " + files.command("cola", "parts", rest + " --resume") +
-                             (attempt % 3 == 2 ? " --jobs 2" : "") + " >/dev/null 2>&1";
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::setpgid(0, 0);
-      ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
-      ::_exit(127);
-    }
-    ::usleep(useconds_t(80'000 + 20'000 * attempt));
-    ::kill(child, attempt % 2 ? SIGINT : SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) break;
-    if (WIFEXITED(status)) CHECK(WEXITSTATUS(status) == 130);
-    ++stops;
-  }
+  const int stops = run_in_pieces(60, 80, 20, [&](int attempt) {
+    return BINARY_DIR "/normlab " + files.command("cola", "parts", rest + " --resume") +
+           (attempt % 3 == 2 ? " --jobs 2" : "");
+  });
   CHECK(stops >= 2);
   const Json parts = json_of(run_normlab(files.command("cola", "parts", rest + " --resume")));
   CHECK(without_times(parts) == without_times(whole));
@@ -208,14 +200,19 @@ TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]"
 
 TEST_CASE("a run that breaks is a failed one, and counts as the worst value seen") {
   Files files;
-  const std::string rest = "--lr 1e14 --epochs 1 --recipe hf --json --set optim.name=sgd --set optim.clip=0 --set optim.weight_decay=1e15";
+  const std::string rest =
+      "--lr 1e14 --epochs 1 --recipe hf --json --set optim.name=sgd --set optim.clip=0 --set "
+      "optim.weight_decay=1e15";
   const ProgramEnd alone = run_normlab(files.command("cola", "a", rest));
   INFO(alone.output);
   CHECK(alone.code == 1);
   CHECK_THAT(alone.output, Contains("no run has a result"));
   CHECK(engine::read_json(files / "a/finetune.json")["results"][0]["status"] == "failed");
   const auto run = [](double lr, int64_t seed, const Json& value) {
-    return Json({{"lr", lr}, {"seed", seed}, {"status", value.is_null() ? "failed" : "done"}, {"value", value},
+    return Json({{"lr", lr},
+                 {"seed", seed},
+                 {"status", value.is_null() ? "failed" : "done"},
+                 {"value", value},
                  {"path", "p" + std::to_string(seed)}});
   };
   FineTuneRequest request;
@@ -293,7 +290,8 @@ TEST_CASE("each mistake of finetune has its line") {
   // Task files.
   refused(with_train("sentence\tlabel\na\t1\nb\t2\n"), "train.tsv:3: label \"2\" is not 0 or 1");
   refused(with_train("sentence\tlabel\na\t1\nb"), "train.tsv:3: 1 fields, the first line has 2");
-  refused(with_train("question\tlabel\na\t1\n"), "no column \"sentence\" in the first line: not a file of cola");
+  refused(with_train("question\tlabel\na\t1\n"),
+          "no column \"sentence\" in the first line: not a file of cola");
   refused(with_train("sentence\na\n"), "train.tsv: row 1 has no label");
   refused(with_train("sentence\tlabel\n"), "no items in it");
   refused(with_train("sentence\tlabel\n\xff\t1\n"), "not valid UTF-8");
@@ -311,7 +309,8 @@ TEST_CASE("a plan says what a sweep would do, and does nothing") {
   const ProgramEnd out = run_normlab(files.command("cola", "none", "--dry-run --lr 1e-5,2e-5 --seeds 1,2,3"));
   CHECK(out.code == 0);
   CHECK_THAT(out.output, Contains("cola, recipe fairseq, a new head") && Contains("40 rows of") &&
-                           Contains("6 runs of 30 updates (3 an epoch), 1 of them warm-up") &&
-                           Contains("chosen by matthews; epoch: the best accuracy") && Contains("memory: "));
+                             Contains("6 runs of 30 updates (3 an epoch), 1 of them warm-up") &&
+                             Contains("chosen by matthews; epoch: the best accuracy") &&
+                             Contains("memory: "));
   CHECK(!std::filesystem::exists(files / "none"));
 }

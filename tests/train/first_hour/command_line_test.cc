@@ -17,6 +17,7 @@
 
 using namespace train;
 using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
 using engine::Json;
 
 namespace {
@@ -170,7 +171,7 @@ TEST_CASE("presets: three lists, or one of them") {
   CHECK(run_normlab("presets banana").code == 2);
 }
 
-TEST_CASE("completion: the shells accept the scripts, and bash completes with them") {
+TEST_CASE("completion: the shells accept the scripts and complete with them") {
   const TemporaryFolder folder;
   const std::string binary = BINARY_DIR "/normlab";
   for (const char* name : {"bash", "zsh", "fish"}) {
@@ -183,6 +184,26 @@ TEST_CASE("completion: the shells accept the scripts, and bash completes with th
     CHECK(code == 0);
   }
   CHECK(run_normlab("completion csh").code == 2);
+  if (has_program("fish")) {
+    const auto offered = [&](const std::string& line) {
+      return shell("fish --no-config -c \"source " + folder / "fish" + "; complete -C '" + line + "'\"");
+    };
+    CHECK(offered("normlab tr") == "train\tpretrain a causal or masked language model\n");
+    CHECK(offered("normlab train --dry").starts_with("--dry-run\t"));
+    CHECK_THAT(offered("normlab forward --device cuda-"),
+               StartsWith("cuda-host\t") || StartsWith("cuda-host\n"));
+    CHECK_THAT(offered("normlab train --set optim.mom"), StartsWith("optim.momentum="));
+    CHECK(offered("normlab presets s") == "sizes\n");
+    CHECK(offered("normlab help gen") == "generate\n");
+    CHECK_THAT(offered("normlab report train --"), !Contains("--dry-run"));  // a run of that name
+  }
+  if (has_program("zsh") && has_program("python3")) {
+    int code = -1;
+    const std::string said =
+        shell("python3 " SOURCE_DIR "/tests/train/first_hour/zsh_completion.py " + folder / "zsh", &code);
+    INFO(said);
+    CHECK(code == 0);
+  }
   if (!has_program("bash")) return;
   const auto complete = [&](const std::string& words) {
     engine::write_file(folder / "run.sh",
@@ -197,6 +218,8 @@ TEST_CASE("completion: the shells accept the scripts, and bash completes with th
   CHECK(complete("normlab train --set optim.mom") == "optim.momentum=\n");
   CHECK_THAT(complete("normlab bench ''"), Contains("gemm") && Contains("tokenizer"));
   CHECK(complete("normlab bench tok") == "tokenizer\n");
+  CHECK(complete("normlab presets s") == "sizes\n");
+  CHECK(complete("normlab help gen") == "generate\n");
 }
 
 TEST_CASE("man pages: one for each command, in roff that man accepts") {

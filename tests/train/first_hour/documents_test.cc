@@ -15,6 +15,7 @@
 #include "run_program.h"
 #include "temporary_folder.h"
 #include "train/commands/command_pages.h"
+#include "typed.h"
 
 using namespace train;
 
@@ -23,57 +24,6 @@ namespace {
 /// Losses, perplexities, counts and sizes in README may differ by so much: other processors round otherwise.
 /// Speeds, times and what a machine has are not compared.
 constexpr double kTolerance = 0.03;
-
-std::string page(const std::string& path) { return engine::read_file(std::string(SOURCE_DIR) + "/" + path); }
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-struct Block {
-  std::string language;
-  std::vector<std::string> lines;
-};
-std::vector<Block> blocks_of(const std::string& text) {
-  std::vector<Block> blocks;
-  bool inside = false;
-  for (const std::string& line : lines_of(text)) {
-    if (line.starts_with("```")) {
-      inside = !inside;
-      if (inside) blocks.push_back({line.substr(3), {}});
-    } else if (inside) {
-      blocks.back().lines.push_back(line);
-    }
-  }
-  return blocks;
-}
-
-/// A command of a block, and the lines below it that quote what it prints.
-struct Typed {
-  std::string command;
-  std::vector<std::string> quoted;
-};
-std::vector<Typed> typed_in(const Block& block) {
-  std::vector<Typed> out;
-  bool prompts = false, goes_on = false;
-  for (const std::string& line : block.lines) prompts = prompts || line.starts_with("$ ");
-  for (const std::string& line : block.lines) {
-    if (goes_on) {
-      out.back().command += "\n" + line;
-    } else if (!prompts && !line.empty()) {
-      out.push_back({line, {}});
-    } else if (line.starts_with("$ ")) {
-      out.push_back({line.substr(2), {}});
-    } else if (!out.empty() && !line.empty()) {
-      out.back().quoted.push_back(line);
-    }
-    goes_on = !out.empty() && out.back().command.ends_with('\\') && out.back().quoted.empty();
-  }
-  return out;
-}
 
 /// The line with what depends on the machine taken out.
 std::string without_machine(std::string line) {
@@ -152,19 +102,6 @@ std::string with_short_budget(const Typed& typed) {
     command += " --set budget.steps=30";
   if (command.starts_with("normlab compare")) command += " --dry-run";
   return command;
-}
-
-std::string run_in(const std::string& folder, const std::string& command, int* code) {
-  const std::string whole = "cd '" + folder + "' && PATH=" BINARY_DIR ":$PATH bash -c '" +
-                            std::regex_replace(command, std::regex("'"), "'\\''") + "' 2>&1";
-  FILE* pipe = ::popen(whole.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string out;
-  char block[4096];
-  for (size_t n; (n = fread(block, 1, sizeof block, pipe)) > 0;) out.append(block, n);
-  const int status = ::pclose(pipe);
-  *code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
 }
 
 /// What a reader is expected to have: text of one's own, and the repository's docs/configs.

@@ -75,15 +75,23 @@ TEST_CASE("cpack: Debian packages with what they need, which run from where they
   }
   const TemporaryFolder folder;
   succeed("cd " + folder.path + " && cpack --config " BINARY_DIR "/CPackConfig.cmake -B " + folder / "made");
-  std::string program, library;
+  std::string program, library, plugin;
   for (const auto& entry : fs::directory_iterator(folder / "made"))
     if (entry.path().extension() == ".deb")
-      (entry.path().filename().string().starts_with("lib") ? library : program) = entry.path().string();
+      (entry.path().filename().string().starts_with("lib")           ? library
+       : entry.path().filename().string().starts_with("normlab-mpi") ? plugin
+                                                                     : program) = entry.path().string();
   REQUIRE(!program.empty());
   REQUIRE(!library.empty());
-  CHECK_THAT(succeed("dpkg-deb -f " + program + " Depends"),
-             Contains("libc6") && Contains("libprotobuf") && Contains("libpcre2") && !Contains("-dev"));
+  CHECK_THAT(succeed("dpkg-deb -f " + program + " Depends"), Contains("libc6") && Contains("libprotobuf") &&
+                                                                 Contains("libpcre2") && !Contains("-dev") &&
+                                                                 !Contains("mpi"));
   CHECK_THAT(succeed("dpkg-deb -f " + library + " Depends"), Contains("nlohmann-json3-dev"));
   succeed("dpkg-deb -x " + program + " " + folder / "root");
   CHECK_THAT(succeed(folder / "root/usr/bin/normlab --version"), Contains("normlab "));
+  CHECK(plugin.empty() == !fs::exists(BINARY_DIR "/libnormlab_mpi.so"));
+  if (plugin.empty()) return;
+  CHECK_THAT(succeed("dpkg-deb -f " + plugin + " Depends"), Contains("normlab") && Contains("libopenmpi"));
+  succeed("dpkg-deb -x " + plugin + " " + folder / "root");
+  CHECK(fs::exists(folder / "root/usr/lib/normlab/libnormlab_mpi.so"));
 }

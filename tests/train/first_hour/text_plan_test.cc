@@ -114,3 +114,16 @@ TEST_CASE("expected speed: the share of the peak grows with the width, between i
   CHECK(last < 1);
   CHECK(expected_share(8) > 0.01);
 }
+
+TEST_CASE("text plan: ranks share the rows of an update") {
+  TextFacts f = facts(1e7, 3600, 400);
+  const TrainConfig one = parsed(f);
+  REQUIRE(one.data.batch * one.data.accumulate >= 4);
+  for (int64_t ranks : {2, 4}) {
+    f.ranks = ranks;
+    const TrainConfig several = parsed(f);
+    CHECK(ranks * several.data.batch * several.data.accumulate == one.data.batch * one.data.accumulate);
+  }
+  f.ranks = 1 << 20;
+  CHECK(parsed(f).data.accumulate == 1);
+}

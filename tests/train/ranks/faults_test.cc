@@ -1,5 +1,6 @@
 // What goes wrong on one rank alone: an overflow, a bit that flips, nothing to score, an error. Ranks are
 // threads here, so that a test can reach into one of them.
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -44,14 +45,15 @@ ParallelConfig buckets(int zero) {
 
 /// A rank's model, optimizer and update.
 struct Rank {
-  Rank(engine::Communicator& c, engine::DType dtype, int zero, const UpdateOptions& options)
-      : model(small_config(), nn::Precision::of(dtype)),
+  Rank(engine::Communicator& c, engine::DType dtype, int zero, const UpdateOptions& options,
+       const models::ModelConfig& config = small_config())
+      : model(config, nn::Precision::of(dtype)),
         shards(model.parameters(), c, buckets(zero)),
         optimizer(model.parameters(), {}, shards.pieces()),
         scaler({}, c.size(), 1),
         update(model, optimizer, shards, dtype == engine::DType::f16 ? &scaler : nullptr, options) {
     models::initialise(model, "", 1);
-    shards.deal_values(false);
+    shards.deal_values();
   }
   models::Transformer model;
   Shards shards;
@@ -209,4 +211,80 @@ TEST_CASE("faults: numbers beyond repair on one rank end all, and its layer is n
     if (view.step == 5) view.model.parameters()["layers.1.ffn.up.weight"].value.fill(INFINITY);
   };
   CHECK_THROWS_WITH(job.train_on_two(spoil), Contains("step 6") && Contains("layer 1 ffn"));
+}
+
+namespace {
+
+/// One layer of experts that a constant row sends to a single one of: all its positions look alike.
+models::ModelConfig expert_config() {
+  models::ModelConfig c = small_config();
+  models::set_norms(c, "pre_ln");
+  c.experts = 4, c.experts_per_token = 1, c.positions = nn::Positions::rope;
+  return models::checked(c);
+}
+
+MicroBatch constant_batch(const models::ModelConfig& config, int64_t rows) {
+  const std::vector<int32_t> ids(size_t(rows * kLength), 3);
+  return {models::input_rows(config, {.ids = engine::Tensor::from_ids(ids, {rows, kLength})}),
+          models::targets(config, engine::Tensor::from_ids(ids, {rows, kLength})), rows * kLength};
+}
+
+}  // namespace
+
+TEST_CASE("faults: experts that no position of one rank chooses: one rank's numbers, equal weights on all") {
+  const int zero = GENERATE(0, 1);
+  const models::ModelConfig config = expert_config();
+  UpdateOptions options{.clip = 0.01};
+  options.sum = SumOrder::tree;
+  const std::vector<MicroBatch> all = {random_batch(1, 2, 0), constant_batch(config, 2)};
+  const auto run = [&](int ranks) {
+    std::vector<Seen> seen{size_t(ranks)};
+    engine::run_rank_threads(ranks, [&](engine::Communicator& c) {
+      Rank rank(c, engine::DType::bf16, zero, options, config);
+      Seen& s = seen[size_t(c.rank())];
+      for (int step = 0; step < 3; ++step) {
+        std::vector<MicroBatch> mine;
+        for (int i = c.rank(); i < 2; i += ranks) mine.push_back(all[size_t(i)]);
+        const Update::Gradients g = rank.update.gradients(mine, 2 * step + c.rank());
+        s.loss = g.loss, s.norm = g.norm;
+        rank.update.apply(g, 0.01, {});
+      }
+      rank.shards.collect_values();
+      s.weights = rank.model.parameters().values().to_vector();
+    });
+    for (const Seen& s : seen) CHECK(s.weights == seen[0].weights);
+    return seen[0];
+  };
+  const Seen one = run(1), two = run(2);
+  CHECK(two.loss == one.loss);
+  CHECK(two.norm == one.norm);
+  CHECK(two.weights == one.weights);
+
+  // The constant rows do leave experts without gradients.
+  engine::Communicator alone;
+  Rank rank(alone, engine::DType::f32, 0, options, config);
+  rank.update.gradients({&all[1], 1}, 0);
+  const engine::Tensor gradient = rank.model.parameters()["layers.0.ffn.experts.up.weight"].grad;
+  int idle = 0;
+  for (int64_t expert = 0; expert < 4; ++expert) {
+    const std::vector<double> of_expert = gradient.slice(0, expert, expert + 1).to_vector();
+    idle += std::all_of(of_expert.begin(), of_expert.end(), [](double x) { return x == 0; });
+  }
+  CHECK(idle == 3);
+}
+
+TEST_CASE("faults: ranks drop different positions of the same rows") {
+  std::vector<double> losses(2);
+  const auto loss_of = [&](engine::Communicator& c, double dropout) {
+    Rank rank(c, engine::DType::f32, 0, {.dropout = {dropout, dropout, dropout}, .seed = 5});
+    MicroBatch batch = random_batch(1, 2, 0);
+    if (c.rank() + 1 < c.size()) batch.scored = 0;  // the loss is the last rank's alone
+    return rank.update.gradients({&batch, 1}, c.rank()).loss;
+  };
+  for (double dropout : {0.0, 0.3}) {
+    engine::Communicator alone;
+    const double first = loss_of(alone, dropout);
+    engine::run_rank_threads(2, [&](engine::Communicator& c) { losses[size_t(c.rank())] = loss_of(c, dropout); });
+    CHECK((losses[1] == first) == (dropout == 0));
+  }
 }

@@ -8,69 +8,14 @@
 #include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
-#include "engine/base/sha256.h"
-#include "engine/comm/rank_threads.h"
-#include "train/checkpoint/checkpoint_dir.h"
+#include "models/init.h"
+#include "ranks_job.h"
 #include "train/shards.h"
-#include "../training_support.h"
 
 using namespace train;
 using Catch::Matchers::Contains;
 
 namespace {
-
-/// A job of 8 micro-batches an update, dealt to any number of ranks.
-struct RanksJob : Job {
-  RanksJob() {
-    set("parallel.sum", "tree").set("parallel.check", true).set("parallel.timeout", 120);
-    set("model.width", 64).set("model.ffn_width", 128).set("data.batch", 1);
-    set("budget.steps", 6).set("schedule.steps", 6).set("eval.every", 4).set("checkpoint.every", 3);
-    set("parallel.bucket_mib", 0.1);
-    set("optim.clip", 0.05);
-    for (const char* kind : {"residual", "attention", "activation"}) set(std::string("dropout.") + kind, 0.1);
-  }
-  RunEnd train_on(int ranks, const std::string& name, RunStart start = RunStart::fresh) const {
-    Json mine = config;
-    const int64_t all = config.value(Json::json_pointer("/data/accumulate"), int64_t(8));
-    mine["data"]["accumulate"] = all / ranks;
-    const TrainConfig parsed = parse_config(mine, "test");
-    std::vector<RunEnd> ends{size_t(ranks)};
-    engine::run_rank_threads(ranks, [&](engine::Communicator& c) {
-      std::optional<RunDir> dir;
-      if (c.rank() == 0) {
-        dir.emplace(run(name), start);
-        dir->write_config(config_json(parsed));
-      }
-      Trainer trainer(parsed, models::model_config_from_section(parsed.model, "model"), dir ? &*dir : nullptr, c);
-      ends[size_t(c.rank())] = trainer.run();
-    });
-    for (RunEnd end : ends) CHECK(end == ends[0]);
-    return ends[0];
-  }
-  /// What bits are promised of.
-  struct Result {
-    std::vector<double> losses, norms, valid;
-    std::string files;
-    bool operator==(const Result&) const = default;
-  };
-  Result result(const std::string& name) const {
-    Result r{series(run(name), "loss"), series(run(name), "grad_norm"), series(run(name), "valid_loss"), ""};
-    for (const CheckpointInfo& checkpoint : list_checkpoints(run(name)))
-      for (const char* file : {"/model.safetensors", "/optimizer.safetensors"})
-        r.files += checkpoint_name(checkpoint.step) + file + " " + engine::sha256_file(checkpoint.folder + file) + "\n";
-    return r;
-  }
-  void check_equal(const std::string& a, const std::string& b) const {
-    const Result x = result(a), y = result(b);
-    INFO(a << " and " << b);
-    CHECK(x.losses == y.losses);
-    CHECK(x.norms == y.norms);
-    CHECK(x.valid == y.valid);
-    CHECK(x.files == y.files);
-    CHECK(x.losses.size() >= 2);
-    CHECK(!x.files.empty());
-  }
-};
 
 /// A masked model, with rows of very different lengths.
 void mask(RanksJob& job) {
@@ -125,14 +70,18 @@ TEST_CASE("ranks: buckets cover the arena once, in one order, and shards are tho
 TEST_CASE("ranks: tree: 1, 2, 4 and 8 ranks have the same losses, norms and files", "[medium]") {
   RanksJob job;
   const std::string kind = GENERATE("f32", "bf16", "f16", "memory-efficient f16", "moe", "zero 1 f32", "zero 1 bf16",
-                                    "zero 1 f16", "ema, zero 1", "nag, tied, no clip");
-  if (kind == "bf16" || kind == "zero 1 bf16" || kind == "ema, zero 1") job.set("precision", "bf16");
-  if (kind == "f16" || kind == "zero 1 f16" || kind == "memory-efficient f16") job.set("precision", "f16");
+                                    "zero 1 f16", "ema, zero 1", "nag, no clip", "untied", "zero 1 untied",
+                                    "zero 1 ngpt bf16", "ngpt f16");
+  if (kind.ends_with("bf16") || kind.ends_with("untied") || kind == "ema, zero 1") job.set("precision", "bf16");
+  if (kind.ends_with(" f16") || kind == "f16") job.set("precision", "f16");
   if (kind == "memory-efficient f16") job.set("loss_scale.memory_efficient", true).set("optim.eps", 1e-4);
   if (kind == "moe")  // without a norm in the middle of a feed-forward layer
     job.set("model.norms", "pre_ln").set("model.experts", 4).set("model.experts_per_token", 2).set("precision", "bf16").set("dropout.activation", 0);
   if (kind.starts_with("ema")) job.set("ema.decay", 0.7);
-  if (kind.starts_with("nag")) job.set("optim.name", "nag").set("optim.clip", 0).set("model.tied", true);
+  if (kind.starts_with("nag")) job.set("optim.name", "nag").set("optim.clip", 0);
+  if (kind.ends_with("untied")) job.set("model.tied", false);
+  if (kind.find("ngpt") != std::string::npos)
+    job.set("model.norms", "ngpt").set("model.activation", "swiglu").set("model.positions", "rope").set("ema.decay", 0.7);
   job.train_on(1, "one");
   if (kind.find("zero 1") != std::string::npos) job.set("parallel.zero", 1).set("log.layers", 2);
   for (int ranks : {2, 4, 8}) {
@@ -213,4 +162,39 @@ TEST_CASE("ranks: validation of 7 batches, limit 5, the last one short, and earl
     CHECK(job.train_on(ranks, std::to_string(ranks)) == end);
     job.check_equal("one", std::to_string(ranks));
   }
+}
+
+TEST_CASE("ranks: validation has the same bits on 1 to 4 ranks, also where they divide nothing") {
+  RanksJob job;
+  job.set("data.batch", 4);
+  write_shard(job.folder / "valid.bin", learnable_tokens(16 * 27 + 1, 16, 2), 16);  // 7 batches, the last one short
+  const TrainConfig config = parse_config(job.config, "test");
+  const models::ModelConfig model_config = models::model_config_from_section(config.model, "model");
+  const int64_t limit = GENERATE(0, 5);
+  std::vector<Evaluation> seen;
+  for (int ranks = 1; ranks <= 4; ++ranks) {
+    std::vector<Evaluation> of_ranks{size_t(ranks)};
+    engine::run_rank_threads(ranks, [&](engine::Communicator& c) {
+      models::Transformer model(model_config, nn::Precision::of(engine::DType::f32));
+      models::initialise(model, "", 1);
+      const RunData data = open_run_data(config, model_config, c.rank(), ranks);
+      of_ranks[size_t(c.rank())] = evaluate(model, *data.validation, limit, data.vocabulary, c);
+    });
+    seen.insert(seen.end(), of_ranks.begin(), of_ranks.end());
+  }
+  for (const Evaluation& e : seen) {
+    CHECK(e.loss == seen[0].loss);
+    CHECK(e.scored == (limit ? 5 * 4 * 16 : 16 * 27));
+  }
+}
+
+TEST_CASE("ranks: early stop of 3 ranks, at one update") {
+  RanksJob job;
+  job.set("eval.every", 1).set("eval.batches", 5).set("data.batch", 4).set("data.accumulate", 3).set("eval.patience", 1);
+  job.set("optim.lr", 0.3).set("budget.steps", 20).set("parallel.zero", GENERATE(0, 1));
+  CHECK(job.train_on(3, "three") == RunEnd::stopped_early);
+  const std::vector<double> valid = job.result("three").valid;
+  REQUIRE(valid.size() >= 2);
+  CHECK(valid.size() < 20);
+  CHECK(valid.back() >= valid[valid.size() - 2]);
 }

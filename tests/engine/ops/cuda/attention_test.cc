@@ -16,12 +16,14 @@ struct Shape4 {
   int64_t batch, heads, kv_heads, queries, keys, n;
   bool causal, masked;
   double softcap, dropout;
+  int64_t window = 0;
 };
 
 void compare(const Shape4& s, DType t, DType compute, bool fragments = false) {
   INFO(t << " in " << compute << " [" << s.batch << ", " << s.heads << "/" << s.kv_heads << ", " << s.queries
          << " of " << s.keys << ", " << s.n << "]" << (s.causal ? " causal" : "")
-         << (s.masked ? " masked" : "") << " cap " << s.softcap << " dropout " << s.dropout);
+         << (s.masked ? " masked" : "") << " cap " << s.softcap << " dropout " << s.dropout << " window "
+         << s.window);
   const int64_t width = s.heads * s.n, kv_width = s.kv_heads * s.n;
   Twin q(t, s.batch * s.queries * width), k(t, s.batch * s.keys * kv_width),
       v(t, s.batch * s.keys * kv_width), mask(DType::u8, s.batch * s.keys),
@@ -35,7 +37,7 @@ void compare(const Shape4& s, DType t, DType compute, bool fragments = false) {
     AttentionShape shape{s.batch, s.heads,   s.kv_heads, s.queries, s.keys, s.n,
                          0.3,     s.softcap, s.dropout,  5,         1000};
     shape.key_mask = s.masked ? static_cast<const uint8_t*>(on(mask)) : nullptr;
-    shape.causal = s.causal, shape.dtype = t, shape.compute = compute;
+    shape.causal = s.causal, shape.window = s.window, shape.dtype = t, shape.compute = compute;
     return shape;
   };
   const auto rows = [&](const void* p, int64_t tokens, int64_t w) { return AttentionRows{p, tokens * w, w}; };
@@ -81,11 +83,11 @@ void compare(const Shape4& s, DType t, DType compute, bool fragments = false) {
 }
 
 TEST_CASE("cuda: attention, forward and backward") {
-  const Shape4 shapes[] = {{2, 3, 3, 7, 7, 8, true, false, 0, 0},
-                           {2, 4, 2, 5, 9, 24, true, true, 0, 0},
-                           {1, 2, 1, 40, 70, 16, false, true, 3, 0},
-                           {2, 2, 2, 33, 33, 67, true, false, 0, 0.25},
-                           {1, 1, 1, 70, 70, 33, true, false, 2, 0.1}};
+  const Shape4 shapes[] = {
+      {2, 3, 3, 7, 7, 8, true, false, 0, 0},        {2, 4, 2, 5, 9, 24, true, true, 0, 0},
+      {1, 2, 1, 40, 70, 16, false, true, 3, 0},     {2, 2, 2, 33, 33, 67, true, false, 0, 0.25},
+      {1, 1, 1, 70, 70, 33, true, false, 2, 0.1},   {1, 2, 1, 70, 90, 17, true, false, 0, 0, 21},
+      {2, 2, 1, 40, 45, 9, true, true, 2, 0.1, 38}, {2, 1, 1, 9, 40, 5, true, true, 0, 0, 1}};
   for (const Shape4& s : shapes) {
     for (const DType t : kFloats) compare(s, t, compute_dtype(t));
     compare(s, DType::f32, DType::f64);
@@ -108,6 +110,10 @@ TEST_CASE(
     CHECK(standin::total_traffic().conflict_factor() == 1);
     compare({2, 2, 1, 64, 128, 32, true, true, 0, 0}, t, DType::f32, true);
     compare({1, 1, 1, 1, 200, 64, true, false, 0, 0}, t, DType::f32, true);
+    for (const int64_t window : {3, 16, 70, 130})  // of one key ds is nothing but rounding
+      compare({1, 2, 1, 150, 200, 32, true, false, 0, 0, window}, t, DType::f32, true);
+    compare({1, 2, 1, 150, 170, 64, true, true, 2, 0.1, 40}, t, DType::f32, true);
+    compare({1, 1, 1, 140, 140, 128, true, false, 0, 0, 33}, t, DType::f32, true);
   }
 }
 

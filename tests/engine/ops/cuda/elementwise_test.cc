@@ -89,8 +89,8 @@ TEST_CASE("cuda: a op b, stretched and side by side, and its gradients") {
 
 TEST_CASE("cuda: f(x) and its gradient") {
   for (const DType t : kFloats)
-    for (const UnaryOp op :
-         {UnaryOp::affine, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt, UnaryOp::square, UnaryOp::softcap})
+    for (const UnaryOp op : {UnaryOp::affine, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt, UnaryOp::square,
+                             UnaryOp::abs, UnaryOp::softcap})
       for (const int64_t n : {1024, 333})
         for (const DType dx_dtype : {t, compute_dtype(t)}) {
           INFO(t << " op " << int(op) << " n " << n << " into " << dx_dtype);

@@ -1,0 +1,20 @@
+// What one micro-batch's backward pass begins with. Read first: update.h.
+#pragma once
+
+#include "engine/ops/scalars_in_memory.h"
+#include "train/update.h"
+
+namespace train {
+
+/// Summed over scored positions; `total` also has the loss scale, where the model's own loss does not take it
+/// in, and auxiliary losses.
+struct MicroLoss {
+  engine::Tensor nats, total;
+};
+/// `scale`: the loss scale, or, with `memory`, where it stands. `rng` must live until the loss has been
+/// differentiated: checkpointed layers draw again.
+MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, const UpdateOptions& options,
+                     bool checkpointing, engine::Rng& rng, double scale,
+                     const engine::ScalarsInMemory* memory = nullptr);
+
+}  // namespace train

@@ -1,0 +1,189 @@
+// What a run leaves behind: validations, checkpoints, lines of metrics, samples. Read first: trainer.h.
+#include <cmath>
+
+#include "engine/base/clock.h"
+#include "engine/base/file.h"
+#include "engine/base/stop.h"
+#include "engine/base/text.h"
+#include "engine/core/allocator.h"
+#include "models/parameter_list.h"
+#include "train/sample.h"
+#include "train/trainer.h"
+
+namespace train {
+
+using engine::check;
+using engine::Json;
+using engine::Tensor;
+
+namespace {
+
+// flops_per_token is models/flops.h: 6 x matrix parameters + 12 x layers x heads x head size x context.
+constexpr const char* kMfuFormula = "MFU = tokens_per_second * flops_per_token / peak_flops";
+
+}  // namespace
+
+std::optional<Evaluation> Trainer::evaluate_average() {
+  Tensor raw;
+  if (state_.average.defined()) {  // the averaged weights are the ones that people will use
+    raw = shards_->own_values();
+    shards_->set_values(state_.average);
+  }
+  std::optional<Evaluation> evaluation;
+  try {
+    evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary, communicator_);
+  } catch (const engine::Stopped&) {
+    stop_ = true;
+  }
+  if (raw.defined()) shards_->set_values(raw);
+  return evaluation;
+}
+
+bool Trainer::validate() {
+  const std::optional<Evaluation> whole = evaluate_average();
+  if (!whole) return false;
+  const Evaluation& evaluation = *whole;
+  RunCounters& c = state_.counters;
+  c.last_loss = evaluation.loss;
+  c.validated_at = c.step;
+  saved_step_ = -1;  // a checkpoint of this step, if there is one, does not have the loss yet
+  const bool gain = !c.best_loss || evaluation.loss < *c.best_loss;
+  c.evaluations_without_gain = gain ? 0 : c.evaluations_without_gain + 1;
+  if (gain) c.best_loss = evaluation.loss;
+  const Json record = {{"step", c.step},
+                       {"tokens", c.tokens},
+                       {"seconds", c.seconds},
+                       {"valid_loss", evaluation.loss},
+                       {"valid_ppl", std::exp(evaluation.loss)}};
+  if (metrics_) metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+  char line[128];
+  std::snprintf(line, sizeof line, "step %lld: valid loss %.4f  ppl %.2f", (long long)c.step, evaluation.loss,
+                std::exp(evaluation.loss));
+  progress_.note(line);
+  return gain;
+}
+
+void Trainer::save_checkpoint() {
+  checkpoints_.wait();  // before there are two copies of everything
+  say_trouble();
+  communicator_.agree([&] {
+    if (metrics_) metrics_->file().sync();  // the checkpoint must not outlive the lines before it
+  });
+  const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
+  Snapshot snapshot = take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_,
+                                    tokenizer, leads() ? run_->path() : "");
+  if (leads()) checkpoints_.write(std::move(snapshot), config_.checkpoint.keep, config_.checkpoint.keep_best);
+  last_checkpoint_time_ = communicator_.size() == 1 ? engine::now() : clock_;
+  saved_step_ = state_.counters.step;
+}
+
+/// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
+void Trainer::save_last_checkpoint() {
+  progress_.finish();
+  checkpoints_.wait();
+  say_trouble();
+  saved_step_ = communicator_.from_root(saved_step_);  // rank 0 knows whether its writer failed
+  if (!newest_saved()) save_checkpoint();
+  checkpoints_.wait();
+  communicator_.agree([&] {
+    const std::string error = checkpoints_.take_error();
+    check(error.empty(), error);
+  });
+}
+
+/// A disk that does not take what it is given is no reason to stop: there may be room by the next time.
+void Trainer::say_trouble() {
+  if (const std::string error = checkpoints_.take_error(); !error.empty()) {
+    saved_step_ = -1;
+    progress_.note("warning: " + error + "; training goes on, the next checkpoint is the next attempt");
+  }
+  if (!metrics_) return;
+  const std::string& trouble = metrics_->file().trouble();
+  if (!trouble.empty() && !metrics_wait_)
+    progress_.note("warning: " + trouble + "; the lines wait in memory until there is room");
+  metrics_wait_ = !trouble.empty();
+}
+
+void Trainer::note_failure(const std::string& path, const std::string& message) const {
+  try {
+    engine::write_file(path, engine::join_text("step ", state_.counters.step + 1, ": ", message, "\n"));
+  } catch (const engine::Error&) {  // the disk may be what failed
+  }
+}
+
+/// Distributions of every learned gain and scale, for TensorBoard.
+void Trainer::log_histograms() {
+  for (const engine::Parameter* p : model_->parameters().all()) {
+    const nn::ParameterGroup group = model_->parameters().group(*p);
+    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
+      tensorboard_->histogram("gains/" + p->name, state_.counters.step, p->value.to_vector());
+  }
+}
+
+/// What the model writes at this point of the run.
+void Trainer::log_sample() {
+  const int64_t step = state_.counters.step;
+  if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
+  if (!model_->config().causal() || !leads()) return;
+  const std::string text = sample_text(*model_, *data_.tokenizer, {});
+  const Json record = {{"step", step},
+                       {"tokens", state_.counters.tokens},
+                       {"seconds", state_.counters.seconds},
+                       {"sample", text}};
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+}
+
+/// What holds for all of the run, for its first line.
+Json Trainer::constants() const {
+  return {{"parameters", models::parameter_count(model_->config())},
+          {"flops_per_token", flops_per_token_},
+          {"peak_flops", peak_flops_},
+          {"kernels", kernels_in_use()},
+          {"mfu_formula", kMfuFormula}};
+}
+
+double Trainer::mfu_of(double tokens_per_second) const {
+  return peak_flops_ > 0 ? tokens_per_second * flops_per_token_ / peak_flops_ : 0;
+}
+
+void Trainer::log_update(const UpdateResult& result) {
+  const RunCounters& c = state_.counters;
+  const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
+  const Json layers = watched ? statistics_->after_update() : Json();
+  if (watched) shards_->deal_values();
+  if (!leads()) return;
+  const double elapsed = engine::now() - last_log_time_;
+  const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;
+  progress_.update({.step = c.step,
+                    .total_steps = config_.budget.steps,
+                    .done = done(),
+                    .loss = result.loss,
+                    .tokens_per_second = speed,
+                    .mfu = mfu_of(speed),
+                    .elapsed = engine::now() - session_start_,
+                    .done_at_start = done_at_start_});
+  if (c.step % config_.log.every != 0 && !watched && !spent()) return;
+  Json record = {{"step", c.step},
+                 {"tokens", c.tokens},
+                 {"seconds", c.seconds},
+                 {"loss", result.loss},
+                 {"ppl", std::exp(result.loss)},
+                 {"lr", result.lr},
+                 {"grad_norm", result.norm},
+                 {"loss_scale", scaler_ ? scaler_->scale() : 1},
+                 {"applied", result.applied},
+                 {"tokens_per_second", speed},
+                 {"mfu", mfu_of(speed)},
+                 {"peak_memory", engine::memory_statistics(engine::Device::cpu).peak}};
+  if (metrics_->empty()) record.update(constants());
+  if (watched) record.update(layers);
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
+  if (tensorboard_ && watched) log_histograms();
+  last_log_time_ = engine::now();
+  last_log_tokens_ = c.tokens;
+}
+
+}  // namespace train
