@@ -54,6 +54,7 @@ ModelConfig with_vocabulary(Json json, int64_t vocabulary) {
 
 /// A row, and one to validate on, must fit into the text.
 int64_t fitting_context(int64_t context, const TextFacts& facts) {
+  if (facts.most_context > 0) context = std::min(context, facts.most_context);
   while (context > 16 && (context * 8 > facts.tokens || context > facts.valid_tokens)) context /= 2;
   return context;
 }

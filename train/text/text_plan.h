@@ -30,6 +30,7 @@ struct TextFacts {
   models::Objective objective = models::Objective::clm;
   double seconds = 0;                   // budget.seconds; 0: the default
   double updates = 0, most_tokens = 0;  // budget.steps and budget.tokens, where given
+  int64_t most_context = 0;             // positions of a row that the user's settings leave; 0: any
   double peak_flops = 0;                // of multiply-adds, on all ranks
   double memory = 0;                    // bytes that a rank may use; 0: not known
   int64_t ranks = 1;                    // that share an update

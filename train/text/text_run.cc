@@ -199,6 +199,15 @@ models::Objective objective_of(const Json& given, const std::optional<models::Mo
   return masked ? models::Objective::mlm : models::Objective::clm;
 }
 
+/// The most positions that the user's own settings leave for a row; 0: any.
+int64_t most_context(const Json& given) {
+  int64_t most = 0;
+  for (const char* section : {"model", "data"})
+    if (const Json value = at_path(given, section, "context"); value.is_number_integer() && value.get<int64_t>() > 0)
+      most = most > 0 ? std::min(most, value.get<int64_t>()) : value.get<int64_t>();
+  return most;
+}
+
 }  // namespace
 
 Json make_text_run(const TextRequest& request) {
@@ -246,6 +255,7 @@ Json make_text_run(const TextRequest& request) {
                   .seconds = budget("seconds"),
                   .updates = budget("steps"),
                   .most_tokens = budget("tokens"),
+                  .most_context = most_context(given),
                   .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
                   .memory = engine::available_memory() / double(request.ranks_here),
                   .ranks = request.ranks};

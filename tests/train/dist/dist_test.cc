@@ -182,8 +182,10 @@ TEST_CASE("mpirun: a text alone: rank 0 makes its tokens, and the numbers are th
     CHECK(engine::file_exists(job.run(std::to_string(ranks)) + "/sample.txt"));
   }
   job.check_equal("1", "2");
-  const int code = job.train_on(2, "2", "--resume --set budget.steps=8");  // as the run that it is now
-  INFO(job.output);
+  Started program(launcher() + "-np 2 " BINARY_DIR "/normlab train --resume --set budget.steps=8 --out " + job.run("2"),
+                  job.log());  // the run says what it is: neither --text nor --config
+  const int code = program.wait();
+  INFO(program.output());
   REQUIRE(code == 0);
   CHECK(series(job.run("2"), "loss").size() == 8);
 

@@ -89,6 +89,15 @@ TEST_CASE("text plan: every plan is a valid config within the stated bounds") {
     }
 }
 
+TEST_CASE("text plan: rows are no longer than the positions that were asked for") {
+  TextFacts f = facts(1e7, 300, 80);
+  REQUIRE(parsed(f).data.context > 16);
+  for (const int64_t most : {16, 24, 1 << 20}) {
+    f.most_context = most;
+    CHECK(parsed(f).data.context == (most <= 24 ? most : parsed(facts(1e7, 300, 80)).data.context));
+  }
+}
+
 TEST_CASE("text plan: a model that is given is not chosen, and its rate is a tenth") {
   Json section = {{"vocab_size", 4096},    {"objective", "clm"},   {"context", 64},
                   {"layers", 1},           {"width", 64},          {"heads", 2},
