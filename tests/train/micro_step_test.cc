@@ -34,7 +34,7 @@ TEST_CASE("a replayed micro-step is the step, bit for bit") {
   same_as_recorded(clm, DType::f32);
   same_as_recorded(mlm, DType::f32);
 }
-TEST_CASE("steps on the sphere, of experts, of an adaptive vocabulary and of classifiers are recorded too") {
+TEST_CASE("steps on the sphere, of experts, of an adaptive vocabulary and of classifiers are recorded too", "[medium]") {
   UpdateOptions o = recorded_options;
   o.head_dropout = 0.1;
   same_as_recorded({.norms = "ngpt"}, DType::f32, o);

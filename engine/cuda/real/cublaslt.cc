@@ -1,6 +1,8 @@
 // Read first: cublaslt.h.
 #include "engine/cuda/real/cublaslt.h"
 
+#include <utility>
+
 #include "engine/base/check.h"
 #include "engine/cuda/real/cublaslt_functions.h"
 
@@ -49,39 +51,51 @@ Products::Products(Runtime& runtime) : runtime_(runtime) {
 }
 
 Products::~Products() {
-  for (auto& [key, plan] : plans_) {
-    lt_.product_destroy(plan.product);
-    for (const Handle m : {plan.a, plan.b, plan.c}) lt_.matrix_destroy(m);
-  }
+  for (auto& [key, plan] : plans_) destroy(plan);
   if (handle_) lt_.destroy(handle_);
   if (workspace_) runtime_.release(workspace_);
 }
 
+void Products::destroy(const Plan& plan) {
+  if (plan.product) lt_.product_destroy(plan.product);
+  for (const Handle m : {plan.a, plan.b, plan.c})
+    if (m) lt_.matrix_destroy(m);
+}
+
 Products::Plan Products::make_plan(const Gemm& g, uint32_t alignment) {
   Plan plan;
+  try {
+    fill_plan(plan, g, alignment);
+  } catch (...) {
+    destroy(plan);
+    throw;
+  }
+  return plan;
+}
+
+void Products::fill_plan(Plan& plan, const Gemm& g, uint32_t alignment) {
   const bool f64 = g.c_dtype == DType::f64;
   expect(lt_.product_create(&plan.product, f64 ? kCompute64 : kCompute32, f64 ? kReal64 : kReal32),
          "describing a product");
-  const auto matrix = [&](DType dtype, int64_t rows, int64_t columns, int64_t stride, int64_t distance) {
-    Handle m = nullptr;
+  const auto matrix = [&](Handle& m, DType dtype, int64_t rows, int64_t columns, int64_t stride,
+                          int64_t distance) {
     expect(lt_.matrix_create(&m, type_of(dtype), uint64_t(rows), uint64_t(columns), stride),
            "describing a matrix");
     const int32_t count = int32_t(g.batch);
     expect(lt_.matrix_set(m, kBatchCount, &count, sizeof count), "describing a batch");
     expect(lt_.matrix_set(m, kBatchOffset, &distance, sizeof distance), "describing a batch");
-    return m;
   };
   // cuBLASLt's A is our b, its B our a: stored row by row, each reads as its transpose column by column.
-  const auto operand = [&](const GemmOperand& x, int64_t rows, int64_t columns, int64_t distance,
+  const auto operand = [&](Handle& m, const GemmOperand& x, int64_t rows, int64_t columns, int64_t distance,
                            int attribute) {
     const int32_t transposed = x.transposed;
     expect(lt_.product_set(plan.product, attribute, &transposed, sizeof transposed), "describing a product");
-    return x.transposed ? matrix(x.dtype, rows, columns, x.stride, distance)
-                        : matrix(x.dtype, columns, rows, x.stride, distance);
+    if (!x.transposed) std::swap(rows, columns);
+    matrix(m, x.dtype, rows, columns, x.stride, distance);
   };
-  plan.a = operand(g.b, g.k, g.n, g.b_batch, kTransposeA);
-  plan.b = operand(g.a, g.m, g.k, g.a_batch, kTransposeB);
-  plan.c = matrix(g.c_dtype, g.n, g.m, g.c_stride, g.c_batch);
+  operand(plan.a, g.b, g.k, g.n, g.b_batch, kTransposeA);
+  operand(plan.b, g.a, g.m, g.k, g.a_batch, kTransposeB);
+  matrix(plan.c, g.c_dtype, g.n, g.m, g.c_stride, g.c_batch);
 
   Handle preference = nullptr;
   expect(lt_.preference_create(&preference), "stating a preference");
@@ -103,7 +117,6 @@ Products::Plan Products::make_plan(const Gemm& g, uint32_t alignment) {
         "device cuda: cuBLASLt has no algorithm for a product [", g.m, ", ", g.k, "] x [", g.k, ", ", g.n,
         "] of ", g.a.dtype, " into ", g.c_dtype, " (status ", status, ")");
   plan.algorithm = found.algorithm, plan.workspace = found.workspace;
-  return plan;
 }
 
 void Products::multiply(const Gemm& g) {

@@ -88,6 +88,8 @@ class Products {
     size_t workspace = 0;
   };
   Plan make_plan(const Gemm& gemm, uint32_t alignment);
+  void fill_plan(Plan& plan, const Gemm& gemm, uint32_t alignment);
+  void destroy(const Plan& plan);
   void expect(int status, const char* what) const;
 
   Runtime& runtime_;

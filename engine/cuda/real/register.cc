@@ -83,7 +83,13 @@ void register_device() {
                     {.allocate =
                          [](size_t bytes, Contents contents) {
                            void* block = runtime().allocate(bytes);
-                           if (block && contents == Contents::zeros) runtime().fill(block, 0, bytes);
+                           if (!block || contents != Contents::zeros) return block;
+                           try {
+                             runtime().fill(block, 0, bytes);
+                           } catch (...) {
+                             runtime().release(block);
+                             throw;
+                           }
                            return block;
                          },
                      .release = [](void* block, size_t) { runtime().release(block); },
