@@ -21,7 +21,7 @@ HfArchitecture hf_llama() {
                           c.longest_row = c.longest_row > 0 ? std::min(c.longest_row, longest) : longest;
                           c.context = std::min(c.context, c.longest_row);
                         },
-                        {},
+                        [](const C& c) { return c.longest_row > 0 ? engine::Json(c.longest_row) : engine::Json(); },
                         Keep::yes};
   return {
       .model_type = "llama",
