@@ -148,7 +148,7 @@ void read_hf_rope(C& c, const HfValue& v, bool partial) {
 
 Json hf_rope_parameters(const C& c) {
   Json json = c.rope_scaling      ? to_json(*c.rope_scaling)
-              : c.longest_row > 0 ? Json{{"kind", "dynamic"}, {"factor", 1.0}}
+              : c.longest_row > 0 && c.longest_row == c.context ? Json{{"kind", "dynamic"}, {"factor", 1.0}}
                                   : Json{{"kind", "default"}};
   const auto rename = [&](const char* ours, const char* theirs) {
     if (!json.contains(ours)) return;
