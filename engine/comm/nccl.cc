@@ -9,12 +9,11 @@
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
+#include "engine/comm/nccl_functions.h"
 #include "engine/core/side_queue.h"
 
 namespace engine {
 namespace {
-
-constexpr int kBytes = 0;  // ncclInt8
 
 template <class F>
 void find(void* library, const std::string& path, F*& function, const char* name) {
@@ -28,7 +27,8 @@ void expect(const Nccl& nccl, int result, const char* what) {
 
 class NcclTransport final : public Transport {
  public:
-  NcclTransport(std::shared_ptr<const Nccl> nccl, const Place& place, const Nccl::Id& id) : nccl_(std::move(nccl)) {
+  NcclTransport(std::shared_ptr<const Nccl> nccl, const Place& place, const Nccl::Id& id)
+      : nccl_(std::move(nccl)) {
     place_ = place;
     expect(*nccl_, nccl_->join(&communicator_, place.size, id, place.rank), "joining the other ranks");
   }
@@ -58,7 +58,8 @@ class NcclTransport final : public Transport {
   }
   void broadcast(char* bytes, int64_t count, int root) override {
     if (count > 0)
-      expect(*nccl_, nccl_->broadcast(bytes, bytes, size_t(count), kBytes, root, communicator_, stream_), "a broadcast");
+      expect(*nccl_, nccl_->broadcast(bytes, bytes, size_t(count), kNcclBytes, root, communicator_, stream_),
+             "a broadcast");
   }
   void finish() override { expect(*nccl_, nccl_->leave(communicator_), "leaving the other ranks"); }
   void abort(int) override {}  // the launcher's transport ends the processes
@@ -71,10 +72,13 @@ class NcclTransport final : public Transport {
     expect(*nccl_, nccl_->group_end(), "a group");
   }
   void put(const char* from, int64_t count, int rank) {
-    if (count > 0) expect(*nccl_, nccl_->send(from, size_t(count), kBytes, rank, communicator_, stream_), "sending");
+    if (count > 0)
+      expect(*nccl_, nccl_->send(from, size_t(count), kNcclBytes, rank, communicator_, stream_), "sending");
   }
   void take(char* to, int64_t count, int rank) {
-    if (count > 0) expect(*nccl_, nccl_->receive(to, size_t(count), kBytes, rank, communicator_, stream_), "receiving");
+    if (count > 0)
+      expect(*nccl_, nccl_->receive(to, size_t(count), kNcclBytes, rank, communicator_, stream_),
+             "receiving");
   }
 
   std::shared_ptr<const Nccl> nccl_;
@@ -97,18 +101,12 @@ std::shared_ptr<const Nccl> find_nccl() {
   void* const library = ::dlopen(nccl->path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* const why = ::dlerror();
-    fail("no NCCL: tried ", nccl->path, " (", why ? why : "no reason given", "); NORMLAB_NCCL names another one");
+    fail("no NCCL: tried ", nccl->path, " (", why ? why : "no reason given",
+         "); NORMLAB_NCCL names another one");
   }
-  find(library, nccl->path, nccl->version, "ncclGetVersion");
-  find(library, nccl->path, nccl->unique_id, "ncclGetUniqueId");
-  find(library, nccl->path, nccl->join, "ncclCommInitRank");
-  find(library, nccl->path, nccl->leave, "ncclCommDestroy");
-  find(library, nccl->path, nccl->group_begin, "ncclGroupStart");
-  find(library, nccl->path, nccl->group_end, "ncclGroupEnd");
-  find(library, nccl->path, nccl->send, "ncclSend");
-  find(library, nccl->path, nccl->receive, "ncclRecv");
-  find(library, nccl->path, nccl->broadcast, "ncclBroadcast");
-  find(library, nccl->path, nccl->error_text, "ncclGetErrorString");
+#define ENGINE_FIND(member, symbol) find(library, nccl->path, nccl->member, #symbol);
+  ENGINE_NCCL_FUNCTIONS(ENGINE_FIND)
+#undef ENGINE_FIND
   return nccl;
 }
 
@@ -118,7 +116,8 @@ Nccl::Id new_nccl_id(const Nccl& nccl) {
   return id;
 }
 
-std::unique_ptr<Transport> open_nccl(std::shared_ptr<const Nccl> nccl, const Place& place, const Nccl::Id& id) {
+std::unique_ptr<Transport> open_nccl(std::shared_ptr<const Nccl> nccl, const Place& place,
+                                     const Nccl::Id& id) {
   return std::make_unique<NcclTransport>(std::move(nccl), place, id);
 }
 

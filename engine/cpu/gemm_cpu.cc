@@ -145,14 +145,6 @@ struct Product {
     }
   };
 
-  template <class F>
-  void each(int64_t tasks, F&& f) const {
-    if (parallel)
-      parallel_for(tasks, f);
-    else
-      for (int64_t i = 0; i < tasks; ++i) f(i);
-  }
-
   int64_t steps() const { return pieces(g.k, M::kDepth); }
   bool direct() const { return !g.finish && g.c_dtype == dtype_of<C>(); }
 
@@ -183,7 +175,7 @@ struct Product {
   Panels shared_panels() const { return {shared, 0, by_rows ? col_panels() : row_panels()}; }
   void pack_shared() const {
     const Panels to = shared_panels();
-    each(pieces(to.count, kPackPanels), [&](int64_t task) {
+    run_tasks(parallel, pieces(to.count, kPackPanels), [&](int64_t task) {
       const Range r = {task * kPackPanels, smaller((task + 1) * kPackPanels, to.count)};
       by_rows ? pack_b(r, to) : pack_a(r, to);
     });
@@ -236,7 +228,7 @@ struct Product {
     const int64_t count = pieces(strip, by_rows ? kJobRows / kRows : kJobCols / kCols<C>);
     const int64_t tiles = pieces(across, by_rows ? kTileCols / kCols<C> : kTileRows / kRows);
     GemmJobs jobs(count, tiles);
-    each(smaller(thread_count(), jobs.most_threads()), [&](int64_t) {
+    run_tasks(parallel, smaller(thread_count(), jobs.most_threads()), [&](int64_t) {
       Panels own = {};
       for (int64_t first, job = -1, at = -1; jobs.take(job, first);) {
         const Range r = share(job, count, strip);

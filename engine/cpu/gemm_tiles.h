@@ -91,7 +91,7 @@ class TileProduct {
     for (row0 = 0; row0 < g.m; row0 += most_rows) {
       rows = smaller(most_rows, g.m - row0);
       if (g.a.transposed)
-        each(pieces(rows, kTilePanel), [&](int64_t i) {
+        run_tasks(parallel, pieces(rows, kTilePanel), [&](int64_t i) {
           pack_a(i, {0, steps}, shared + i * steps * kTileStep);
         });
       for (col0 = 0; col0 < g.n; col0 += most_cols) {
@@ -107,14 +107,6 @@ class TileProduct {
   static constexpr int64_t kMostWidth = 12, kGroupPanels = 16;  // of sums that wait for the next block of k
   static constexpr int64_t kSliceSteps = 12;
   static constexpr int64_t kSharedSteps = 8192;  // 16 MiB of A packed at a time
-
-  template <class F>
-  void each(int64_t tasks, F&& f) const {
-    if (parallel)
-      parallel_for(tasks, f);
-    else
-      for (int64_t i = 0; i < tasks; ++i) f(i);
-  }
 
   void pack_a(int64_t panel, Range k, uint32_t* to) const {
     const int64_t row = row0 + panel * kTilePanel, first = k.begin * kTileDepth;
@@ -198,7 +190,7 @@ class TileProduct {
     const int64_t groups = blocks_k > 1 ? pieces(row_panels, kGroupPanels) : row_panels;
     const int64_t turn = blocks_k > 1 ? 1 : GemmJobs::kTurn;
     GemmJobs jobs(count, groups, turn);
-    each(smaller(thread_count(), jobs.most_threads()), [&](int64_t) {
+    run_tasks(parallel, smaller(thread_count(), jobs.most_threads()), [&](int64_t) {
       const TileUse<Emulated> tiles;
       uint32_t* packed_b = nullptr;
       for (int64_t first, job = -1, at = -1; jobs.take(job, first);) {

@@ -36,6 +36,13 @@ __attribute__((always_inline)) inline void parallel_for(int64_t tasks, F&& f) {
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 
+/// parallel_for, or a loop on the calling thread.
+template <class F>
+__attribute__((always_inline)) inline void run_tasks(bool parallel, int64_t tasks, F&& f) {
+  if (parallel) return parallel_for(tasks, f);
+  for (int64_t task = 0; task < tasks; ++task) f(task);
+}
+
 /// Calls f(begin, end) for consecutive pieces of [0, n) of at most `grain` items. Small n stays on the
 /// calling thread.
 template <class F>

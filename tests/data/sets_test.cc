@@ -1,12 +1,7 @@
 // Sets of files that belong together, shards and corpora: a set that was stopped, or of which a file was lost
 // or put in another one's place, is refused where it is used; what killed commands leave, the same command
 // mends.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <csignal>
-#include <functional>
 #include <set>
 
 #include "data/corpus.h"
@@ -17,6 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
+#include "killed.h"
 #include "temporary_folder.h"
 
 using namespace data;
@@ -70,23 +66,6 @@ struct Sets {
 };
 
 void copy(const std::string& from, const std::string& to) { engine::write_file(to, engine::read_file(from)); }
-
-/// Forks `work` and kills it after `delay` microseconds; whether it was still at work then.
-bool killed(const std::function<void()>& work, useconds_t delay) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    try {
-      work();
-    } catch (const engine::Error&) {
-    }
-    ::_exit(0);
-  }
-  ::usleep(delay);
-  ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFSIGNALED(status);
-}
 
 std::vector<Document> stories(int count) {
   std::vector<Document> out;
@@ -199,7 +178,7 @@ TEST_CASE("prepare that is killed at any moment is mended by the same prepare", 
   const auto force = [&](const std::string& input) { sets.make(input, "set", Existing::replace); };
   int kills = 0;
   for (useconds_t delay = 0; delay < 60; ++delay) {
-    kills += killed([&] { force("b"); }, delay * 400);
+    kills += killed(delay * 400, [&] { force("b"); });
     try {  // the old set, the new one, or a refusal
       const int64_t tokens = TokenStream::open(sets.folder / "set/train")->size();
       CHECK((tokens == TokenStream::open(sets.folder / "other/train")->size()));
@@ -247,7 +226,7 @@ TEST_CASE("a corpus whose command is killed at any moment is whole, or refused",
   int kills = 0;
   for (useconds_t delay = 0; delay < 80; ++delay) {
     const std::string out = folder / (delay % 2 == 0 ? "old" : "new" + std::to_string(delay));
-    kills += killed([&] { build_corpus(out, delay); }, delay * 150);
+    kills += killed(delay * 150, [&] { build_corpus(out, delay); });
     if (engine::is_directory(out)) CHECK(corpus_is_whole_or_refused(out));
   }
   CHECK(kills > 5);

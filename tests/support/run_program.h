@@ -1,4 +1,4 @@
-// Runs the normlab binary as a user does, and says how it ended.
+// Runs the normlab binary, or any line of shell, as a user does, and says how it ended.
 #pragma once
 
 #include <sys/wait.h>
@@ -17,10 +17,9 @@ struct ProgramEnd {
   }
 };
 
-/// `normlab ARGUMENTS` through sh, `before` in front of it: a pipe, or limits such as "ulimit -f 8;".
-inline ProgramEnd run_normlab(const std::string& arguments, const std::string& before = "") {
-  const std::string command = "{ " + before + " " BINARY_DIR "/normlab " + arguments + "; } 2>&1";
-  FILE* pipe = ::popen(command.c_str(), "r");
+/// A command line through sh.
+inline ProgramEnd run_shell(const std::string& command) {
+  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "r");
   ProgramEnd end;
   char buffer[4096];
   for (size_t n; pipe != nullptr && (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
@@ -29,4 +28,9 @@ inline ProgramEnd run_normlab(const std::string& arguments, const std::string& b
   const int status = ::pclose(pipe);
   end.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return end;
+}
+
+/// `normlab ARGUMENTS`, `before` in front of it: a pipe, or limits such as "ulimit -f 8;".
+inline ProgramEnd run_normlab(const std::string& arguments, const std::string& before = "") {
+  return run_shell(before + " " BINARY_DIR "/normlab " + arguments);
 }

@@ -180,12 +180,8 @@ TEST_CASE("custom code: transformers computes what we do, for every preset", "[m
     folders += " '" + make_case(tmp / "", variant.name, checked(config)) + "'";
   }
   const std::string command = "HF_HUB_OFFLINE=1 HF_MODULES_CACHE='" + (tmp / "modules") + "' " + python +
-                              " " + SOURCE_DIR "/tests/train/custom_code.py" + folders + " 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  char block[4096];
-  for (size_t n; (n = fread(block, 1, sizeof block, pipe)) > 0;) text.append(block, n);
-  INFO(text);
-  CHECK(pclose(pipe) == 0);
+                              " " + SOURCE_DIR "/tests/train/custom_code.py" + folders;
+  const ProgramEnd end = run_shell(command);
+  INFO(end.output);
+  CHECK(end.code == 0);
 }

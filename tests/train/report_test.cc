@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 #include "train/metrics.h"
 
@@ -52,16 +53,6 @@ std::string number_of(const RunReport& run, const std::string& label) {
   for (const auto& [name, text] : run.numbers)
     if (name == label) return text;
   return "";
-}
-
-std::string run_shell(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string out;
-  char buffer[65536];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) out.append(buffer, n);
-  pclose(pipe);
-  return out;
 }
 
 }  // namespace
@@ -183,7 +174,7 @@ TEST_CASE("report: differences of configurations, best run, no network") {
 
 TEST_CASE("report: the browser draws every curve and prints no error", "[medium]") {
   const std::string browser =
-      run_shell("command -v chromium chromium-browser google-chrome | head -n1 | tr -d '\\n'");
+      run_shell("command -v chromium chromium-browser google-chrome | head -n1 | tr -d '\\n'").output;
   if (browser.empty()) {
     WARN("SKIPPED: no chromium here to open the report in");
     return;
@@ -191,9 +182,9 @@ TEST_CASE("report: the browser draws every curve and prints no error", "[medium]
   TemporaryFolder folder;
   make_run(folder / "a <b>", 1.5);
   make_run(folder / "b", 1.25);
-  const std::string command = std::string(BINARY_DIR) + "/normlab report '" + folder.path + "/a <b>' " +
-                              folder.path + "/b --out " + folder.path + "/report.html 2>&1";
-  CHECK_THAT(run_shell(command), Contains("report.html: 2 runs"));
+  const ProgramEnd made =
+      run_normlab("report '" + folder.path + "/a <b>' " + folder / "b" + " --out " + folder / "report.html");
+  CHECK_THAT(made.output, Contains("report.html: 2 runs"));
   std::string page = engine::read_file(folder / "report.html");
   // A probe that works the page's controls and then counts, for each visible chart, canvas pixels that have a
   // colour.
@@ -217,7 +208,8 @@ TEST_CASE("report: the browser draws every curve and prints no error", "[medium]
       run_shell("HOME=" + folder.path + " timeout 120 " + browser +
                 " --headless --no-sandbox --disable-gpu --window-size=1300,2400 --virtual-time-budget=5000"
                 " --enable-logging=stderr --dump-dom file://" +
-                folder.path + "/probed.html 2>" + folder.path + "/log");
+                folder.path + "/probed.html 2>" + folder.path + "/log")
+          .output;
   const std::string log = engine::read_file(folder / "log");
   INFO(log.substr(0, 4000));
   CHECK_THAT(log, !Contains("CONSOLE"));

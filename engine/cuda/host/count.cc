@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <unordered_map>
+#include <vector>
 
 #include "engine/cuda/host/block.h"
 #include "engine/cuda/host/device_memory.h"
@@ -13,6 +13,7 @@ namespace engine::standin {
 namespace {
 
 constexpr unsigned kSector = 32;
+constexpr uint32_t kAllLanes = 0xffffffff;
 
 // One instruction of a warp: the lanes that have come to it so far.
 struct Instruction {
@@ -22,11 +23,54 @@ struct Instruction {
   Space space{};
 };
 
+// What the lanes of a warp do at one place in the code, time after time: a lane's nth access there and the
+// other lanes' nth are one instruction.
+struct Passes {
+  std::vector<Instruction> open;      // of passes `first` and on
+  uint32_t first = 0, completed = 0;  // of `open`: how many have all 32 lanes
+};
+
+// Numbers for the places that a launch meets, in the order of meeting.
+class Sites {
+ public:
+  Sites() : slots_(256) {}
+  size_t size() const { return size_; }
+  uint32_t number(uint64_t key) {
+    size_t i = slot(key);
+    while (slots_[i].key != key && slots_[i].key != 0) i = (i + 1) % slots_.size();
+    if (slots_[i].key == key) return slots_[i].number;
+    slots_[i] = {key, uint32_t(size_++)};
+    const uint32_t given = slots_[i].number;
+    if (size_ * 2 > slots_.size()) grow();
+    return given;
+  }
+  void clear() { *this = Sites(); }
+
+ private:
+  struct Slot {
+    uint64_t key = 0;  // never an instruction's
+    uint32_t number = 0;
+  };
+  size_t slot(uint64_t key) const { return size_t(key * 0x9E3779B97F4A7C15ull >> 32) % slots_.size(); }
+  void grow() {
+    std::vector<Slot> old(slots_.size() * 2);
+    old.swap(slots_);
+    for (const Slot& s : old) {
+      if (s.key == 0) continue;
+      size_t i = slot(s.key);
+      while (slots_[i].key != 0) i = (i + 1) % slots_.size();
+      slots_[i] = s;
+    }
+  }
+  std::vector<Slot> slots_;
+  size_t size_ = 0;
+};
+
 // What a worker's running block has not finished yet, and what its blocks have done.
 struct Counting {
-  std::vector<std::unordered_map<uint64_t, Instruction>>
-      open;  // by warp; key: site and how often a lane has passed it
-  std::vector<std::unordered_map<uint64_t, uint32_t>> passed;  // by thread: site -> times
+  Sites sites;                                // of the launch
+  std::vector<std::vector<Passes>> open;      // by site and warp
+  std::vector<std::vector<uint32_t>> passed;  // by site and thread: times
   Traffic done;
 };
 thread_local Counting counting;
@@ -42,7 +86,7 @@ uint64_t sectors_of(const Instruction& in) {
     if (in.lanes >> i & 1)
       for (uint64_t s = in.address[i] / kSector; s <= (in.address[i] + in.size - 1) / kSector; ++s)
         sectors[n++] = s;
-  std::sort(sectors, sectors + n);
+  if (!std::is_sorted(sectors, sectors + n)) std::sort(sectors, sectors + n);
   return uint64_t(std::unique(sectors, sectors + n) - sectors);
 }
 
@@ -145,17 +189,21 @@ void reset_traffic() {
 void count_access(Space space, uint64_t address, unsigned size, const void* site) {
   const Lane& lane = this_lane();
   Counting& c = counting;
-  if (c.passed.size() < this_block().lanes.size()) c.passed.resize(this_block().lanes.size());
-  if (c.open.size() < this_block().warps.size()) c.open.resize(this_block().warps.size());
-  const uint64_t where = uint64_t(reinterpret_cast<uintptr_t>(site)) * 4 + uint64_t(space);
-  const uint64_t key = where * 0x9E3779B97F4A7C15ull ^ c.passed[lane.thread][where]++;
-  auto& open = c.open[lane.warp];
-  Instruction& in = open[key];
-  in.address[lane.lane] = address, in.lanes |= 1u << lane.lane, in.size = uint8_t(size), in.space = space;
-  if (in.lanes == 0xffffffffu) {
-    finish(in);
-    open.erase(key);
+  const uint32_t number = c.sites.number(uint64_t(reinterpret_cast<uintptr_t>(site)) * 4 + uint64_t(space));
+  if (number == c.open.size()) {
+    c.open.emplace_back(this_block().warps.size());
+    c.passed.emplace_back(this_block().lanes.size());
   }
+  Passes& passes = c.open[number][lane.warp];
+  const size_t i = c.passed[number][lane.thread]++ - passes.first;
+  if (i >= passes.open.size()) passes.open.resize(i + 1);
+  Instruction& in = passes.open[i];
+  in.address[lane.lane] = address, in.lanes |= 1u << lane.lane, in.size = uint8_t(size), in.space = space;
+  if (in.lanes != kAllLanes) return;
+  finish(in);
+  if (++passes.completed < passes.open.size()) return;
+  passes.first += passes.completed, passes.completed = 0;
+  passes.open.clear();
 }
 
 void count_sectors(const Allocation& block, uint64_t offset, unsigned size, bool write) {
@@ -174,11 +222,14 @@ void count_sectors(const Allocation& block, uint64_t offset, unsigned size, bool
 void count_matrix(uint64_t flop) { counting.done.matrix_flop += flop; }
 
 void count_block_end() {
-  for (auto& open : counting.open) {
-    for (const auto& [key, in] : open) finish(in);
-    open.clear();
-  }
-  for (auto& passed : counting.passed) passed.clear();
+  for (auto& warps : counting.open)
+    for (Passes& passes : warps) {
+      for (const Instruction& in : passes.open)
+        if (in.lanes != 0 && in.lanes != kAllLanes) finish(in);
+      passes.open.clear();
+      passes.first = passes.completed = 0;
+    }
+  for (auto& passed : counting.passed) std::fill(passed.begin(), passed.end(), 0);
 }
 
 void count_launch_begin(const Where& launched) {
@@ -190,6 +241,8 @@ void count_worker_end() {
   const std::lock_guard guard(mutex);
   launches.back().traffic.add(counting.done);
   counting.done = {};
+  counting.sites.clear();
+  counting.open.clear(), counting.passed.clear();
 }
 
 }  // namespace engine::standin

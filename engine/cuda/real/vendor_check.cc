@@ -4,8 +4,8 @@
 #include <cuda.h>
 
 #include <cstddef>
-#include <type_traits>
 
+#include "engine/base/same_signature.h"
 #include "engine/cuda/real/cublaslt.h"
 #include "engine/cuda/real/cublaslt_functions.h"
 #include "engine/cuda/real/driver_functions.h"
@@ -13,23 +13,12 @@
 namespace engine::cuda {
 namespace {
 
-// Passed alike: both pointers, or both numbers (an enumeration is one) of one size.
-template <class A, class B>
-constexpr bool alike = sizeof(A) == sizeof(B) && std::is_pointer_v<A> == std::is_pointer_v<B>;
-
-template <class F, class G>
-struct Same : std::false_type {};
-template <class R, class... A, class S, class... B>
-requires(sizeof...(A) == sizeof...(B)) struct Same<R (*)(A...), S (*)(B...)>
-    : std::bool_constant<alike<R, S> && (alike<A, B> && ...)> {
-};
-
 #define ENGINE_SAME(member, symbol) \
-  static_assert(Same<decltype(Driver::member), decltype(&::symbol)>::value, #symbol);
+  static_assert(SameSignature<decltype(Driver::member), decltype(&::symbol)>::value, #symbol);
 ENGINE_DRIVER_FUNCTIONS(ENGINE_SAME)
 #undef ENGINE_SAME
 #define ENGINE_SAME(member, symbol) \
-  static_assert(Same<decltype(CublasLt::member), decltype(&::symbol)>::value, #symbol);
+  static_assert(SameSignature<decltype(CublasLt::member), decltype(&::symbol)>::value, #symbol);
 ENGINE_CUBLASLT_FUNCTIONS(ENGINE_SAME)
 #undef ENGINE_SAME
 

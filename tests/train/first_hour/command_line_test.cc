@@ -22,18 +22,7 @@ using engine::Json;
 
 namespace {
 
-std::string shell(const std::string& command, int* code = nullptr) {
-  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string out;
-  char block[4096];
-  for (size_t n; (n = fread(block, 1, sizeof block, pipe)) > 0;) out.append(block, n);
-  const int status = ::pclose(pipe);
-  if (code != nullptr) *code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
-}
-
-bool has_program(const std::string& name) { return !shell("command -v " + name + " || true").empty(); }
+bool has_program(const std::string& name) { return run_shell("command -v " + name).code == 0; }
 
 }  // namespace
 
@@ -175,18 +164,17 @@ TEST_CASE("completion: the shells accept the scripts and complete with them") {
   const TemporaryFolder folder;
   const std::string binary = BINARY_DIR "/normlab";
   for (const char* name : {"bash", "zsh", "fish"}) {
-    int code = -1;
-    shell(binary + " completion " + name + " > " + folder / name, &code);
-    CHECK(code == 0);
+    CHECK(run_shell(binary + " completion " + name + " > " + folder / name).code == 0);
     if (!has_program(name)) continue;
-    const std::string said = shell(std::string(name) + " -n " + folder / name, &code);
-    INFO(name << ": " << said);
-    CHECK(code == 0);
+    const ProgramEnd end = run_shell(std::string(name) + " -n " + folder / name);
+    INFO(name << ": " << end.output);
+    CHECK(end.code == 0);
   }
   CHECK(run_normlab("completion csh").code == 2);
   if (has_program("fish")) {
     const auto offered = [&](const std::string& line) {
-      return shell("fish --no-config -c \"source " + folder / "fish" + "; complete -C '" + line + "'\"");
+      return run_shell("fish --no-config -c \"source " + folder / "fish" + "; complete -C '" + line + "'\"")
+          .output;
     };
     CHECK(offered("normlab tr") == "train\tpretrain a causal or masked language model\n");
     CHECK(offered("normlab train --dry").starts_with("--dry-run\t"));
@@ -198,11 +186,10 @@ TEST_CASE("completion: the shells accept the scripts and complete with them") {
     CHECK_THAT(offered("normlab report train --"), !Contains("--dry-run"));  // a run of that name
   }
   if (has_program("zsh") && has_program("python3")) {
-    int code = -1;
-    const std::string said =
-        shell("python3 " SOURCE_DIR "/tests/train/first_hour/zsh_completion.py " + folder / "zsh", &code);
-    INFO(said);
-    CHECK(code == 0);
+    const ProgramEnd end =
+        run_shell("python3 " SOURCE_DIR "/tests/train/first_hour/zsh_completion.py " + folder / "zsh");
+    INFO(end.output);
+    CHECK(end.code == 0);
   }
   if (!has_program("bash")) return;
   const auto complete = [&](const std::string& words) {
@@ -210,7 +197,7 @@ TEST_CASE("completion: the shells accept the scripts and complete with them") {
                        "source " + folder / "bash" + "\nCOMP_WORDS=(" + words +
                            ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\ncompopt() { :; }\n_normlab\n"
                            "echo \"${COMPREPLY[@]}\"\n");
-    return shell("bash " + folder / "run.sh");
+    return run_shell("bash " + folder / "run.sh").output;
   };
   CHECK(complete("normlab tr") == "train\n");
   CHECK(complete("normlab train --dry") == "--dry-run\n");
@@ -233,9 +220,7 @@ TEST_CASE("man pages: one for each command, in roff that man accepts") {
   }
   CHECK(run_normlab("help train --man").output == engine::read_file(folder / "man1/normlab-train.1"));
   if (!has_program("groff")) return;
-  int code = -1;
-  const std::string said =
-      shell("groff -man -ww -Tutf8 " + folder / "man1/normlab-train.1 >/dev/null", &code);
-  CHECK(code == 0);
-  CHECK(said.empty());
+  const ProgramEnd end = run_shell("groff -man -ww -Tutf8 " + folder / "man1/normlab-train.1 >/dev/null");
+  CHECK(end.code == 0);
+  CHECK(end.output.empty());
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/base/file.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 
 using Catch::Matchers::Contains;
@@ -12,22 +13,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string shell(const std::string& command, int* code) {
-  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string out;
-  char block[4096];
-  for (size_t n; (n = fread(block, 1, sizeof block, pipe)) > 0;) out.append(block, n);
-  const int status = ::pclose(pipe);
-  *code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
-}
 std::string succeed(const std::string& command) {
-  int code = -1;
-  const std::string out = shell(command, &code);
-  INFO(command << "\n" << out);
-  REQUIRE(code == 0);
-  return out;
+  const ProgramEnd end = run_shell(command);
+  INFO(command << "\n" << end.output);
+  REQUIRE(end.code == 0);
+  return end.output;
 }
 
 }  // namespace
@@ -67,9 +57,7 @@ TEST_CASE("cmake --install: the program, its pages, its libraries; a project out
 }
 
 TEST_CASE("cpack: Debian packages with what they need, which run from where they are unpacked", "[medium]") {
-  int code = -1;
-  shell("command -v dpkg-deb dpkg-shlibdeps", &code);
-  if (code != 0) {
+  if (run_shell("command -v dpkg-deb dpkg-shlibdeps").code != 0) {
     WARN("SKIPPED: no dpkg here");
     return;
   }

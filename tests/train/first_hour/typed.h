@@ -3,13 +3,13 @@
 #pragma once
 
 #include <catch2/catch.hpp>
-#include <cstdio>
 #include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "engine/base/file.h"
+#include "run_program.h"
 
 inline std::string page(const std::string& path) {
   return engine::read_file(std::string(SOURCE_DIR) + "/" + path);
@@ -65,14 +65,9 @@ inline std::vector<Typed> typed_in(const Block& block) {
 }
 
 inline std::string run_in(const std::string& folder, const std::string& command, int* code) {
-  const std::string whole = "cd '" + folder + "' && PATH=" BINARY_DIR ":$PATH bash -c '" +
-                            std::regex_replace(command, std::regex("'"), "'\\''") + "' 2>&1";
-  FILE* pipe = ::popen(whole.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string out;
-  char block[4096];
-  for (size_t n; (n = fread(block, 1, sizeof block, pipe)) > 0;) out.append(block, n);
-  const int status = ::pclose(pipe);
-  *code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
+  const std::string quoted = std::regex_replace(command, std::regex("'"), "'\\''");
+  const ProgramEnd end =
+      run_shell("cd '" + folder + "' && PATH=" BINARY_DIR ":$PATH bash -c '" + quoted + "'");
+  *code = end.code;
+  return end.output;
 }

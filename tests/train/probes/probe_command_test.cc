@@ -35,8 +35,8 @@ TEST_CASE("metrics have gradients from before clipping") {
   ProbeJob job;
   for (const char* clip : {"0", "1e-3"})
     REQUIRE(run_normlab("train --config " + job.config_file() +
-                       " --set log.layers=1 --set log.every=1 --set budget.steps=1" +
-                       " --set optim.clip=" + clip + " --out " + (job.folder / ("clip" + std::string(clip))))
+                        " --set log.layers=1 --set log.every=1 --set budget.steps=1" +
+                        " --set optim.clip=" + clip + " --out " + (job.folder / ("clip" + std::string(clip))))
                 .code == 0);
   const auto first = [&](const std::string& run) {
     return read_metrics(job.folder / (run + "/metrics.jsonl"))[0];
@@ -52,11 +52,11 @@ TEST_CASE("probe gradients over training is what metrics record, by update, wind
   ProbeJob job;
   const std::string config = job.config_file();
   REQUIRE(run_normlab("train --config " + config +
-                     " --set log.layers=1 --set seed=2 --set budget.steps=6 --out " + (job.folder / "run"))
+                      " --set log.layers=1 --set seed=2 --set budget.steps=6 --out " + (job.folder / "run"))
               .code == 0);
   const Json out =
       json_of(run_normlab("probe gradients --json --config " + config +
-                         " --steps 6 --seeds 2 --window 3..6 --at 1,5 --relative-to pre_ln normformer"));
+                          " --steps 6 --seeds 2 --window 3..6 --at 1,5 --relative-to pre_ln normformer"));
   CHECK(out["command"] == "probe gradients");
   REQUIRE(out["results"].size() == 4);
   CHECK(out["results"][0]["placement"] == "pre_ln");
@@ -90,7 +90,7 @@ TEST_CASE("static probes read a run, and gains every checkpoint of it") {
   ProbeJob job;
   const std::string run = job.folder / "run";
   REQUIRE(run_normlab("train --config " + job.config_file() +
-                     " --set budget.steps=6 --set checkpoint.every=2 --set checkpoint.keep=9 --out " + run)
+                      " --set budget.steps=6 --set checkpoint.every=2 --set checkpoint.keep=9 --out " + run)
               .code == 0);
   const Json gains = json_of(run_normlab("probe gains --json --all-checkpoints --model " + run));
   REQUIRE(gains["results"].size() == 3);
@@ -107,7 +107,7 @@ TEST_CASE("static probes read a run, and gains every checkpoint of it") {
   for (const Json& relative : attention["results"][0]["relative"])
     CHECK((relative.get<double>() > 0 && relative.get<double>() <= 1));
   CHECK_THAT(run_normlab("probe attention --rows 4" + rows).output, Contains("logit_max"));
-  for (const std::string probe :
+  for (const std::string& probe :
        {"attention --rows 4" + rows, "gradients --rows 4" + rows, "gains --all-checkpoints --model " + run}) {
     const std::string page = job.folder / "page.html";
     std::filesystem::remove(page);
