@@ -215,7 +215,7 @@ TEST_CASE("rows hold whole units, cut only units that are longer than a row") {
   }
 }
 
-TEST_CASE("padding is never selected; the draw serves inputs and labels alike") {
+TEST_CASE("padding is never selected, the draw serves inputs and labels alike") {
   std::vector<int32_t> ids(1000, 20);
   auto tokens = TokenStream::of(ids, 64, 2, std::vector<uint32_t>(100, 10));
   auto rows =

@@ -102,7 +102,7 @@ TEST_CASE("the set of a shard's name") {
     CHECK(set_of_shard(name) == "");
 }
 
-TEST_CASE("a whole set opens; its shards one by one too; sets without a record as well") {
+TEST_CASE("a whole set opens, its shards one by one too, sets without a record as well") {
   const Sets sets;
   CHECK(TokenStream::open(sets.folder / "set/train")->size() ==
         TokenStream::open(sets.folder / "set")->size());

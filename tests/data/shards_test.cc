@@ -111,7 +111,7 @@ TEST_CASE("nothing appears under the final name before commit") {
   CHECK(folder.files() == 0);
 }
 
-TEST_CASE("a shard that is written to while it is open is noticed; one that is replaced stays whole") {
+TEST_CASE("a shard that is written to while it is open is noticed, one that is replaced stays whole") {
   const TemporaryFolder folder;
   const std::string path = folder / "a.bin";
   const auto tokens = random_tokens(100, 50, 2);

@@ -138,7 +138,7 @@ TEST_CASE("lines come whole, and the last one may lack its end") {
       Contains("longer than 1000"));
 }
 
-TEST_CASE("separator lines end documents; other text is kept byte for byte") {
+TEST_CASE("separator lines end documents, other text is kept byte for byte") {
   const TemporaryFolder folder;
   const auto read = [&](const std::string& bytes) {
     engine::write_file(folder / "a.txt", bytes);
@@ -252,7 +252,7 @@ TEST_CASE("what is not text is told by its bytes") {
   }
 }
 
-TEST_CASE("links are followed; one that leads nowhere or in a circle is named") {
+TEST_CASE("links are followed, one that leads nowhere or in a circle is named") {
   const TemporaryFolder folder;
   namespace fs = std::filesystem;
   engine::make_directories(folder / "in");

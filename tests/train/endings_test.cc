@@ -104,7 +104,8 @@ TEST_CASE("a slow disk does not make a run hold two snapshots") {
   const int64_t four = peak("four", 1);
   int64_t snapshot = 0;
   for (const std::string file : {"model", "optimizer"})
-    snapshot += int64_t(engine::file_size(job.run("one") + "/checkpoints/step-00000004/" + file + ".safetensors"));
+    snapshot +=
+        int64_t(engine::file_size(job.run("one") + "/checkpoints/step-00000004/" + file + ".safetensors"));
   CHECK(four < one + snapshot / 2);
 }
 
@@ -206,7 +207,7 @@ TEST_CASE("a full disk under the metrics alone leaves a checkpoint") {
   CHECK(shell.steps("run") == std::vector<int64_t>{300});
 }
 
-TEST_CASE("damaged lines of metrics are left out with the file kept; the others stay") {
+TEST_CASE("damaged lines of metrics are left out with the file kept, the others stay") {
   const TemporaryFolder folder;
   const std::string path = folder / "metrics.jsonl", zeros(20, '\0');
   const std::string text =

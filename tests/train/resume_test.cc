@@ -56,7 +56,7 @@ TEST_CASE("resume: another activation ends it before anything is written") {
   CHECK(engine::read_file(job.run("run") + "/metrics.jsonl") == before);
 }
 
-TEST_CASE("resume: each training key that alters losses is said; what nobody needs to hear is not") {
+TEST_CASE("resume: each training key that alters losses is said, what nobody needs to hear is not") {
   Job job;
   TrainConfig config = parse_config(job.config, "test");
   const Json same = settings_json(config, 1);
@@ -106,7 +106,7 @@ TEST_CASE("resume: each training key that alters losses is said; what nobody nee
 }
 
 TEST_CASE(
-    "resume: without the average training goes on from the raw weights; with a new one from the weights") {
+    "resume: without the average training goes on from the raw weights, with a new one from the weights") {
   Job job;
   job.set("budget.steps", 8).train("plain");
   Job cut;
@@ -123,7 +123,7 @@ TEST_CASE(
   CHECK(losses(cut, "run") == losses(job, "plain"));
 }
 
-TEST_CASE("resume: a run may change its precision; f16 begins with its first loss scale") {
+TEST_CASE("resume: a run may change its precision, f16 begins with its first loss scale") {
   Job job;
   job.set("budget.steps", 4).set("loss_scale.init", 64).train("run");
   for (const char* precision : {"bf16", "f16", "f32", "f16"}) {

@@ -56,7 +56,7 @@ TEST_CASE("checkpoints: written whole, listed by step, verified") {
   CHECK(list_checkpoints(run / "none").empty());
 }
 
-TEST_CASE("checkpoints: without commit nothing is left; a step saved twice is replaced") {
+TEST_CASE("checkpoints: without commit nothing is left, a step saved twice is replaced") {
   TemporaryFolder run;
   {
     CheckpointWriter writer(run.path, 5);

@@ -151,7 +151,7 @@ TEST_CASE("data that changes under a run ends it with one line and a checkpoint 
   CHECK(process.train("run", {"--resume", "--set", "budget.steps=" + std::to_string(step + 3)}) == 0);
 }
 
-TEST_CASE("Ctrl-C in a validation ends it at once; the run that goes on makes up for it", "[medium]") {
+TEST_CASE("Ctrl-C in a validation ends it at once, the run that goes on makes up for it", "[medium]") {
   Job job;
   write_shard(job.folder / "long.bin", learnable_tokens(1'000'000, 16, 3), 16);
   job.set("eval.every", 12).set("data.valid", job.folder / "long.bin").set("checkpoint.every", 0);

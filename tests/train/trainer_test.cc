@@ -158,7 +158,7 @@ TEST_CASE("micro-batches add up to a batch") {
   }
 }
 
-TEST_CASE("budgets end a run; the first that is spent counts") {
+TEST_CASE("budgets end a run, the first that is spent counts") {
   Job job;
   job.config["budget"] = Json::object();
   job.set("schedule.steps", 0);

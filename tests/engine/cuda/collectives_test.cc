@@ -170,7 +170,7 @@ TEST_CASE("__syncwarp orders shared memory within a warp") {
   });
 }
 
-TEST_CASE("warp_sum adds in one order; warp_max lets NaN win") {
+TEST_CASE("warp_sum adds in one order, warp_max lets NaN win") {
   struct Args {
     float *sum, *max, *max_nan;
   };

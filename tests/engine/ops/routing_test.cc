@@ -11,7 +11,7 @@ namespace {
 std::vector<double> ids(const Tensor& t) { return t.to_vector(); }
 }  // namespace
 
-TEST_CASE("slots are ordered by expert, then token; ties go to the lower index") {
+TEST_CASE("slots are ordered by expert, then token, ties go to the lower index") {
   const Tensor p = Tensor::from({.2, .5, .3,   // experts 1, 2
                                  .4, .2, .4,   // 0, 2
                                  .3, .3, .3},  // 0, 1: a tie of all three

@@ -22,7 +22,7 @@ std::string succeed(const std::string& command) {
 
 }  // namespace
 
-TEST_CASE("cmake --install: the program, its pages, its libraries; a project outside the tree builds on them",
+TEST_CASE("cmake --install: the program, its pages, its libraries, a project outside the tree builds on them",
           "[medium]") {
   const TemporaryFolder folder;
   const std::string prefix = folder / "usr";

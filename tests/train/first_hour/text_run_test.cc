@@ -73,7 +73,7 @@ TEST_CASE("train --text: one command from a text to a tested model and a sample"
              Contains("bits a byte"));
 }
 
-TEST_CASE("train --text: JSONL, gzip, a split folder and several files; --json and --quiet") {
+TEST_CASE("train --text: JSONL, gzip, a split folder and several files, --json and --quiet") {
   const TemporaryFolder folder;
   std::string jsonl;
   for (int i = 0; i < 40; ++i) jsonl += Json{{"body", sentences(20, uint64_t(i))}}.dump() + "\n";
@@ -194,7 +194,8 @@ TEST_CASE("train --from: a Hugging Face folder gives its weights, its tokenizer 
   const TemporaryFolder folder;
   write_file(folder / "t.txt", sentences(800, 1));
   const std::string run = folder / "run", hf = folder / "hf";
-  succeed("train --text " + folder / "t.txt --set budget.steps=60 threads=1 model.positions=learned model.bias=true " +
+  succeed("train --text " +
+          folder / "t.txt --set budget.steps=60 threads=1 model.positions=learned model.bias=true " +
           "model.norms=pre_ln --out " + run);
   succeed("convert --from normlab --to hf " + run + " " + hf);
   succeed("train --from " + hf + " --text " + folder / "t.txt" + few_steps + " --out " + folder / "on");
@@ -203,8 +204,9 @@ TEST_CASE("train --from: a Hugging Face folder gives its weights, its tokenizer 
   const double fresh = train::read_metrics(run + "/metrics.jsonl")[0]["loss"].get<double>();
   CHECK(began < fresh - 1);
   // Shards of another tokenizer are no data for it.
-  const ProgramEnd other = run_normlab("train --from " + hf + " --set data.train=" + run + "/tokens/train" +
-                                       " data.tokenizer=" + run + "/tokenizer budget.steps=1 --out " + folder / "x");
+  const ProgramEnd other =
+      run_normlab("train --from " + hf + " --set data.train=" + run + "/tokens/train" +
+                  " data.tokenizer=" + run + "/tokenizer budget.steps=1 --out " + folder / "x");
   INFO(other.output);
   CHECK(other.code == 0);  // the same tokenizer by another name is
 }
