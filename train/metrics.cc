@@ -3,6 +3,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
 
 namespace train {
@@ -82,8 +83,10 @@ void MetricsLog::write(const Json& record) {
 
 std::vector<Json> read_metrics(const std::string& path) {
   std::vector<Json> out;
+  check(engine::file_size(path) <= max_file, path, ": larger than the limit of ", max_file, " bytes");
+  // A run that goes on from an older checkpoint may cut the file meanwhile.
   for_each_line(
-      engine::read_file(path, max_file), path,
+      engine::read_file_start(path, max_file), path,
       [&](const std::string& line, const std::string& what) { out.push_back(parse_record(line, what)); });
   return out;
 }

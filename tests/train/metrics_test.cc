@@ -1,10 +1,12 @@
 // metrics.jsonl, TensorBoard records and the progress line.
 #include "train/metrics.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
@@ -107,6 +109,22 @@ TEST_CASE("tensorboard: framing, file version, session start, scalars") {
   CHECK_THAT(all[2], Contains("layers/grad_norm/3") && !Contains("note"));
   CHECK_THAT(all[3], Contains("valid/loss"));
   CHECK_THROWS_WITH(EventWriter("/dev/null/x", 0), Contains("/dev/null/x"));
+}
+
+TEST_CASE("metrics: are read while a run begins them anew") {
+  TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  std::atomic<int> begun = 0;
+  std::thread run([&] {
+    for (int i = 0; i < 300; ++i) {
+      MetricsLog log(path, 0);
+      for (int step = 1; step <= 100; ++step) log.write({{"step", step}, {"loss", 1.0}});
+      ++begun;
+    }
+  });
+  while (begun == 0) std::this_thread::yield();
+  while (begun < 300) CHECK_NOTHROW(read_metrics(path));
+  run.join();
 }
 
 TEST_CASE("progress: the line, the bar, the time that is left") {

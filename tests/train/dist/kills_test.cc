@@ -24,9 +24,7 @@ void kill_and_resume(int kills, uint64_t seed) {
   for (int kill = 0; kill < kills; ++kill) {
     const int ranks = numbers[kill % 4];
     const std::string zero = " --set parallel.zero=" + std::to_string(kill % 2);
-    const size_t before = engine::file_exists(job.run("cut") + "/metrics.jsonl")
-                              ? read_metrics(job.run("cut") + "/metrics.jsonl").size()
-                              : 0;
+    const size_t before = lines_so_far(job.run("cut"));
     Started program(launcher() + "-np " + std::to_string(ranks) + " " + job.command(ranks, "cut", "--resume" + zero),
                     job.log());
     // Two of three times not before it has got further, so that the test ends; else also in the start.

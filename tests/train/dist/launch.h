@@ -135,10 +135,15 @@ inline std::vector<pid_t> processes_with(const std::string& word) {
   return found;
 }
 
+/// How many lines the run has logged by now.
+inline size_t lines_so_far(const std::string& run) {
+  const std::string path = run + "/metrics.jsonl";
+  return engine::file_exists(path) ? read_metrics(path).size() : 0;
+}
+
 /// Waits until the run has logged `lines` lines, or its program has ended.
 inline void wait_for_lines(Started& program, const std::string& run, size_t lines) {
-  const std::string path = run + "/metrics.jsonl";
-  while (program.running() && (!engine::file_exists(path) || read_metrics(path).size() < lines)) ::usleep(2000);
+  while (program.running() && lines_so_far(run) < lines) ::usleep(2000);
 }
 
 /// Waits until the run is writing a checkpoint, or its program has ended.
