@@ -4,9 +4,15 @@
    page.py RESULTS PAGE     rewrites what stands between the page's two marks
    page.py --thin FILE      a probe's JSON without most of its updates, for keeping
 
+   Beside PAGE, in its folder figures/, an SVG of each part.
+
 A claim of a paper "holds" or "does not hold" where `normlab compare` says better or worse (a Holm-corrected p below 0.05 of at
-least three seeds), else it is "not resolved". Nothing here chooses among results."""
+least three seeds), or, of a probe, where the 95 % interval over its seeds lies wholly on one side; else it is "not resolved".
+Nothing here chooses among results."""
 import json, math, os, re, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "figures"))
+import chart  # noqa: E402
 
 BEGIN, END = "<!-- results: written by docs/study/page.py -->", "<!-- end of results -->"
 TABLE5 = "NormFormer, Table 5"
@@ -96,35 +102,123 @@ def mean(values):
     return sum(values) / len(values) if values else None
 
 
+STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]  # 97.5 % of Student's t, 1 to 10 degrees of freedom
+
+
+def interval(values):
+    """(mean, low, high): 95 % of Student's t; nothing of fewer than three values, or where one is missing."""
+    if len(values) < 3 or any(v is None or not math.isfinite(v) for v in values): return None
+    n, m = len(values), sum(values) / len(values)
+    half = STUDENT[min(n - 2, 9)] * math.sqrt(sum((v - m) ** 2 for v in values) / (n - 1) / n)
+    return m, m - half, m + half
+
+
+def judged(intervals, above):
+    """Do all of these intervals of logarithms lie above (below) zero?"""
+    right, wrong = [], []
+    for i in intervals:
+        if i is None: return "not resolved"
+        (_, low, high) = i if above else (i[0], -i[2], -i[1])
+        right.append(low > 0), wrong.append(high < 0)
+    return "holds" if all(right) else "does not hold" if any(wrong) else "not resolved"
+
+
+def times(i):
+    """An interval of logarithms as factors."""
+    return "–" if i is None else "%.3g [%.3g, %.3g]" % tuple(math.exp(v) for v in i)
+
+
+def claim_table(rows):
+    return table(["claim", "where", "here", "factor [95 %]", "seeds"], rows)
+
+
 def gradients(result):
-    """Means over seeds of the window's mean |gradient| of W2, in the layers that the figure shows."""
+    """Means over seeds of the window's mean |gradient| of W2, in the layers that the paper's figure shows."""
     shown, rows = (0, 1, 6, 10, 11), []
-    for placement, windows in by_placement(result, lambda r: r["window"]).items():
-        ratios = [w["ratio_first_last"] for w in windows]
-        rows.append([f"`{placement}`"] + [number(mean([w["w2_grad"][l] for w in windows]), "%.3g") for l in shown if l < len(windows[0]["w2_grad"])] +
-                    [", ".join(number(r, "%.3g") for r in ratios)])
+    windows = by_placement(result, lambda r: r["window"])
+    logs = {p: [math.log(w["ratio_first_last"]) for w in of] for p, of in windows.items()}
+    for placement, of in windows.items():
+        rows.append([f"`{placement}`"] + [number(mean([w["w2_grad"][l] for w in of]), "%.3g") for l in shown if l < len(of[0]["w2_grad"])] +
+                    [", ".join(number(math.exp(r), "%.3g") for r in logs[placement])])
     window = result["results"][0]["window"]
-    return f"Mean absolute gradient of W2 over updates {window['first']} to {window['last']}, mean of the seeds; first layer over last, by seed.\n\n" + \
-        table(["placement"] + [f"layer {l}" for l in shown] + ["first / last"], rows)
+    said = f"Mean absolute gradient of W2 over updates {window['first']} to {window['last']}, mean of the seeds; first layer over last, by seed.\n\n"
+    head = ["placement"] + [f"layer {l}" for l in shown if l < result["results"][0]["layers"]] + ["first / last"]
+    found = []
+    for placement, above, text in (("post_ln", False, "Post-LN's gradients grow with depth (first / last below 1)"),
+                                   ("pre_ln", True, "Pre-LN's shrink with depth (first / last above 1)")):
+        if placement in logs:
+            i = interval(logs[placement])
+            found.append([text, "NormFormer, Figure 3", f"**{judged([i], above)}**", times(i), str(len(logs[placement]))])
+    if "pre_ln" in logs and "normformer" in logs:
+        i = interval([n - p for n, p in zip(logs["normformer"], logs["pre_ln"])])
+        found.append(["NormFormer's shrink less than Pre-LN's", "NormFormer, Figure 3", f"**{judged([i], False)}**", times(i), str(len(logs["pre_ln"]))])
+    return said + table(head, rows) + "\n\n" + claim_table(found)
+
+
+PARAMETERS = {"attn.qkv.weight": "q, k, v", "attn.out.weight": "attention's output", "ffn.up.weight": "W1", "ffn.down.weight": "W2"}
+
+
+def relative_ratios(result):
+    """{placement: [[{parameter: ratio} of each layer] of each seed]}"""
+    return by_placement(result, lambda r: (r.get("relative") or {}).get("ratios"))
 
 
 def relative(result):
     """Gradient norms over loss, as a share of the baseline's, mean of the seeds."""
-    shown, rows = {"attn.qkv.weight": "q, k, v", "attn.out.weight": "attention's output", "ffn.up.weight": "W1", "ffn.down.weight": "W2"}, []
-    for placement, seeds in by_placement(result, lambda r: (r.get("relative") or {}).get("ratios")).items():
-        for layer in range(len(seeds[0])):
-            rows.append([f"`{placement}`", str(layer)] + [number(mean([s[layer].get(k) for s in seeds]), "%.2f") for k in shown])
-    return table(["placement", "layer"] + list(shown.values()), rows)
+    rows, found = [], []
+    for placement, seeds in relative_ratios(result).items():
+        layers = range(len(seeds[0]))
+        for layer in layers:
+            rows.append([f"`{placement}`", str(layer)] + [number(mean([s[layer].get(k) for s in seeds]), "%.2f") for k in PARAMETERS])
+        for text, parameters, chosen, above in (
+                ("the gradients of attention's matrices are smaller than Pre-LN's in every layer", list(PARAMETERS)[:2], layers, False),
+                ("those of the feed-forward matrices are larger in the later half of the layers", list(PARAMETERS)[2:], layers[len(layers) // 2:], True)):
+            logs = [interval([math.log(s[l][k]) for s in seeds]) for k in parameters for l in chosen]
+            means = [math.exp(i[0]) for i in logs if i]
+            span = "%.2f to %.2f by layer" % (min(means), max(means)) if means else "–"
+            found.append([text, "NormFormer, Figure 7", f"**{judged(logs, above)}**", span, str(len(seeds))])
+    return claim_table(found) + "\n\n<details markdown=\"1\"><summary>By layer</summary>\n\n" + \
+        table(["placement", "layer"] + list(PARAMETERS.values()), rows) + "\n\n</details>"
 
 
 def stability(result):
     rows = [[f"`{r['placement']}`", number(r["median_lr"], "%.3g"), ", ".join(number(s["lr"], "%.3g") for s in r["runs"]), str(r["censored"])]
             for r in result["results"]]
-    return table(["placement", "median rate", "by seed", "never broke"], rows)
+    rates = {r["placement"]: [math.log(s["lr"]) if s["lr"] else None for s in r["runs"]] for r in result["results"]}
+    found = []
+    for placement, base, above, text in (("normformer", "pre_ln", True, "NormFormer's training breaks at a higher rate than Pre-LN's"),
+                                         ("normformer+r", "normformer", False, "residual scales take some of that away")):
+        if placement in rates and base in rates:
+            i = interval([None if None in pair else pair[0] - pair[1] for pair in zip(rates[placement], rates[base])])
+            found.append([text, "NormFormer, Figure 5", f"**{judged([i], above)}**", times(i), str(len(rates[placement]))])
+    return table(["placement", "median rate", "by seed", "never broke"], rows) + "\n\n" + claim_table(found)
 
 
-def section(part, result):
-    head = f"### {TITLES[part]}\n\n"
+def picture(part, result):
+    """The part's figure, or None: what its tables say, drawn."""
+    title = TITLES[part]
+    if result["command"] == "compare":
+        found = [(p["placement"], p["difference"]["mean"], *p["difference"]["ci95"]) for p in result["placements"]
+                 if (p["difference"] or {}).get("ci95")]
+        base = next(p["placement"] for p in result["placements"] if not p["difference"])
+        return chart.intervals(f"Loss less that of {base}: {title}", found, name_width=190) if found else None
+    if part == "figure5":
+        rows = [(r["placement"], [s["lr"] for s in r["runs"] if s["lr"]]) for r in result["results"]]
+        return chart.bars(title, [(p, sorted(of)[len(of) // 2], ", ".join("%.3g" % v for v in of)) for p, of in rows if of], "median, and each seed")
+    if part == "figure7":
+        series = [(f"{name}" if len(relative_ratios(result)) == 1 else f"{placement} {name}",
+                   [(l, mean([s[l][k] for s in seeds])) for l in range(len(seeds[0]))])
+                  for placement, seeds in relative_ratios(result).items() for k, name in PARAMETERS.items()]
+        return chart.lines(title, series, "layer", "gradient norm over loss, share of Pre-LN's", x_ticks=range(result["results"][0]["layers"]),
+                           marks=[(1, "Pre-LN")], points=True)
+    series = [(placement, [(l, mean([w["w2_grad"][l] for w in of])) for l in range(len(of[0]["w2_grad"]))])
+              for placement, of in by_placement(result, lambda r: r["window"]).items()]
+    return chart.lines(title, series, "layer", "mean |gradient| of the second feed-forward matrix", y_low=0,
+                       x_ticks=range(result["results"][0]["layers"]), points=True)
+
+
+def section(part, result, drawn):
+    head = f"### {TITLES[part]}\n\n" + (f"![{TITLES[part]}](figures/study-{part}.svg)\n\n" if drawn else "")
     if result["command"] == "compare":
         return head + compare(result) + ("\n\n" + claims(result, CLAIMS[part]) if part in CLAIMS else "")
     if part == "figure5": return head + stability(result)
@@ -139,19 +233,30 @@ def thin(value, keep=50):
     return {k: thin(v, keep) for k, v in value.items()} if isinstance(value, dict) else value
 
 
+def replace(path, text):
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path + ".part", "w", encoding="utf8") as f: f.write(text)
+    os.replace(path + ".part", path)
+
+
 def main(argv):
     if argv[0] == "--thin":
         json.dump(thin(json.load(open(argv[1], encoding="utf8"))), sys.stdout, separators=(",", ":"))
         return
     folder, page = argv
     parts = [p for p in TITLES if os.path.exists(f"{folder}/{p}.json")]
-    text = "\n\n".join(section(p, json.load(open(f"{folder}/{p}.json", encoding="utf8"))) for p in parts)
+    texts = []
+    for p in parts:
+        with open(f"{folder}/{p}.json", encoding="utf8") as f: result = json.load(f)
+        svg = picture(p, result)
+        if svg: replace(os.path.join(os.path.dirname(page), "figures", f"study-{p}.svg"), svg)
+        texts.append(section(p, result, svg is not None))
+    text = "\n\n".join(texts)
     with open(page, encoding="utf8") as f: before = f.read()
     if BEGIN not in before or END not in before: sys.exit(f"{page}: its marks are missing")
     if not parts: text = "No part has been run to its end on a machine of its own yet, so there are no numbers."
     after = re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: f"{BEGIN}\n\n{text}\n\n{END}", before, flags=re.S)
-    with open(page + ".part", "w", encoding="utf8") as f: f.write(after)
-    os.replace(page + ".part", page)
+    replace(page, after)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-// The study's page: every part has a title and a place, claims are judged by the rule that the page states, and the page that
-// is kept is the one that its results give.
+// The study's page: every part has a title and a place, claims are judged by the rule that the page states,
+// and the page that is kept is the one that its results give.
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <sstream>
 
 #include "engine/base/file.h"
@@ -60,14 +61,53 @@ TEST_CASE("claims hold, do not hold or are not resolved, as the verdicts say") {
   const std::string page = engine::read_file(tmp / "page.md");
   CHECK_THAT(line_of(page, "all of NormFormer is better"), Contains("**holds**"));
   CHECK_THAT(line_of(page, "inside the feed-forward"), Contains("**does not hold**"));
-  CHECK_THAT(line_of(page, "head scales help"), Contains("**not resolved**") && Contains("[+0.0500, +0.1500]"));
+  CHECK_THAT(line_of(page, "head scales help"),
+             Contains("**not resolved**") && Contains("[+0.0500, +0.1500]"));
   CHECK(line_of(page, "residual scales help").empty());  // it was not run
   CHECK_THAT(page, Contains("at the edge of those tried: `pre_ln`") && Contains("4.00 hours"));
   CHECK_THAT(page, Contains("# 12. What small scale shows"));
 }
 
+TEST_CASE("claims about gradients and breaking rates are judged by intervals over seeds") {
+  TemporaryFolder tmp;
+  const auto seeds = [](const char* name, std::vector<double> ratios) {
+    Json runs = Json::array();
+    for (const double ratio : ratios)
+      runs.push_back(
+          {{"placement", name},
+           {"layers", 2},
+           {"window",
+            {{"first", 951}, {"last", 1000}, {"w2_grad", {ratio, 1}}, {"ratio_first_last", ratio}}}});
+    return runs;
+  };
+  Json results = seeds("pre_ln", {4.0, 5.0, 6.0});
+  for (const Json& run : seeds("post_ln", {0.5, 1.5, 0.7})) results.push_back(run);
+  for (const Json& run : seeds("normformer", {4.1, 5.1, 6.1})) results.push_back(run);
+  engine::write_file(tmp / "figure3.json", Json{{"command", "probe gradients"}, {"results", results}}.dump());
+  const auto broke = [](const char* name, const Json& rates) {
+    Json runs = Json::array();
+    for (const Json& rate : rates) runs.push_back({{"lr", rate}});
+    return Json{{"placement", name}, {"median_lr", 0.1}, {"runs", runs}, {"censored", 0}};
+  };
+  const Json stability = {broke("pre_ln", {0.1, 0.11, 0.1}), broke("normformer", {0.2, 0.2, 0.21}),
+                          broke("normformer+r", {0.15, nullptr, 0.16})};
+  engine::write_file(tmp / "figure5.json",
+                     Json{{"command", "probe stability"}, {"results", stability}}.dump());
+  engine::write_file(tmp / "page.md", engine::read_file(kPage));
+  if (!make_page(tmp.path, tmp / "page.md")) return;
+  const std::string page = engine::read_file(tmp / "page.md");
+  CHECK_THAT(line_of(page, "Pre-LN's shrink with depth"), Contains("**holds**"));
+  CHECK_THAT(line_of(page, "Post-LN's gradients grow"), Contains("**not resolved**"));
+  CHECK_THAT(line_of(page, "shrink less than Pre-LN's"), Contains("**does not hold**"));
+  CHECK_THAT(line_of(page, "breaks at a higher rate"), Contains("**holds**"));
+  CHECK_THAT(line_of(page, "residual scales take"), Contains("**not resolved**"));  // a run did not break
+  CHECK_THAT(engine::read_file(tmp / "figures/study-figure3.svg"),
+             Contains("<svg") && Contains("normformer"));
+}
+
 TEST_CASE("every part of the study has a title, and the page is that of its results") {
-  const std::string parts = engine::read_file(kStudy + "parts.mk"), script = engine::read_file(kStudy + "page.py");
+  const std::string parts = engine::read_file(kStudy + "parts.mk"),
+                    script = engine::read_file(kStudy + "page.py");
   const size_t begin = parts.find("STUDY_PARTS :=");
   REQUIRE(begin != std::string::npos);
   std::istringstream words(parts.substr(begin + 14, parts.find(".PHONY") - begin - 14));
@@ -84,4 +124,9 @@ TEST_CASE("every part of the study has a title, and the page is that of its resu
   engine::write_file(tmp / "page.md", engine::read_file(kPage));
   if (!make_page(kStudy, tmp / "page.md")) return;
   CHECK(engine::read_file(tmp / "page.md") == engine::read_file(kPage));
+  for (const auto& entry : std::filesystem::directory_iterator(tmp / "figures")) {
+    const std::string name = entry.path().filename().string();
+    INFO(name);
+    CHECK(engine::read_file(entry.path().string()) == engine::read_file(SOURCE_DIR "/docs/figures/" + name));
+  }
 }
