@@ -1,7 +1,9 @@
 // Read first: linear_kernels.h, activation_cuda.h. Products go to the backend's gemm, in the type that they
-// are formed in, and what surrounds them is one pass behind it. A product that nothing surrounds goes
-// straight where it is wanted.
+// are formed in, and what surrounds them is one pass behind it. A product that nothing surrounds, or a bias
+// alone, goes straight where it is wanted.
+#include "engine/cuda/biased_product.h"
 #include "engine/cuda/team.h"
+#include "engine/kernel/copy.h"
 #include "engine/ops/activation_cuda.h"
 #include "engine/ops/linear_kernels.h"
 
@@ -127,6 +129,27 @@ __global__ void __launch_bounds__(kThreads, 1) finish_input_kernel(FinishInput f
   if (a.h) store_n(global(static_cast<T*>(a.h)) + (at.row * a.k + at.column), h, false);
 }
 
+// ---- y = x W^T + b, where cuBLASLt adds the bias -------------------------------------------------------------
+bool takes_bias(const LinearForward& a) {
+  const bool one_dtype = a.x.dtype == a.weight.dtype && a.x.dtype != DType::f64;
+  return one_dtype && (a.dtype == a.x.dtype || a.dtype == DType::f32) && a.k > 0 && !a.wide;
+}
+
+/// It takes a bias of y's dtype: in 16 bits a rounded one, as PyTorch's autocast does.
+void multiply_with_bias(const Gemm& g, const void* bias) {
+  if (g.c_dtype == DType::f32) return biased_gemm(g, bias);
+  const Scratch rounded(size_t(g.n * size_of(g.c_dtype)));
+  copy({.from = bias,
+        .to = rounded.as<void>(),
+        .from_dtype = DType::f32,
+        .to_dtype = g.c_dtype,
+        .rank = 1,
+        .size = {g.n},
+        .from_stride = {1},
+        .to_stride = {1}});
+  biased_gemm(g, rounded.as<void>());
+}
+
 }  // namespace
 
 void linear_forward(const LinearForward& a) {
@@ -141,7 +164,10 @@ void linear_forward(const LinearForward& a) {
          .c_dtype = a.dtype,
          .wide = a.wide};
   g.b.transposed = true;
-  if (!a.bias && !a.residual && !a.pre && a.activation == Activation::identity) return gemm(g);
+  if (!a.residual && !a.pre && a.activation == Activation::identity) {
+    if (!a.bias) return gemm(g);
+    if (takes_bias(a)) return multiply_with_bias(g, a.bias);
+  }
   g.c_dtype = compute_dtype(a.dtype);
   const Scratch product(size_t(a.m * a.n * size_of(g.c_dtype)));
   g.c = product.as<void>();

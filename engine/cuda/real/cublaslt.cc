@@ -62,10 +62,10 @@ void Products::destroy(const Plan& plan) {
     if (m) lt_.matrix_destroy(m);
 }
 
-Products::Plan Products::make_plan(const Gemm& g, uint32_t alignment) {
+Products::Plan Products::make_plan(const Gemm& g, const void* bias, uint32_t alignment) {
   Plan plan;
   try {
-    fill_plan(plan, g, alignment);
+    fill_plan(plan, g, bias, alignment);
   } catch (...) {
     destroy(plan);
     throw;
@@ -73,7 +73,11 @@ Products::Plan Products::make_plan(const Gemm& g, uint32_t alignment) {
   return plan;
 }
 
-void Products::fill_plan(Plan& plan, const Gemm& g, uint32_t alignment) {
+void Products::set_bias(const Plan& plan, const void* bias) {
+  expect(lt_.product_set(plan.product, kBiasPointer, &bias, sizeof bias), "naming a bias");
+}
+
+void Products::fill_plan(Plan& plan, const Gemm& g, const void* bias, uint32_t alignment) {
   const bool f64 = g.c_dtype == DType::f64;
   expect(lt_.product_create(&plan.product, f64 ? kCompute64 : kCompute32, f64 ? kReal64 : kReal32),
          "describing a product");
@@ -96,6 +100,11 @@ void Products::fill_plan(Plan& plan, const Gemm& g, uint32_t alignment) {
   operand(plan.a, g.b, g.k, g.n, g.b_batch, kTransposeA);
   operand(plan.b, g.a, g.m, g.k, g.a_batch, kTransposeB);
   matrix(plan.c, g.c_dtype, g.n, g.m, g.c_stride, g.c_batch);
+  if (bias) {
+    const int32_t epilogue = kAddBias;
+    expect(lt_.product_set(plan.product, kEpilogue, &epilogue, sizeof epilogue), "describing a product");
+    set_bias(plan, bias);  // heuristics look at its alignment
+  }
 
   Handle preference = nullptr;
   expect(lt_.preference_create(&preference), "stating a preference");
@@ -119,11 +128,11 @@ void Products::fill_plan(Plan& plan, const Gemm& g, uint32_t alignment) {
   plan.algorithm = found.algorithm, plan.workspace = found.workspace;
 }
 
-void Products::multiply(const Gemm& g) {
+void Products::multiply(const Gemm& g, const void* bias) {
   check(g.a.dtype == g.b.dtype, "device cuda: a product of ", g.a.dtype, " and ", g.b.dtype);
   runtime_.enter();
   const uint64_t element = uint64_t(size_of(g.a.dtype)), result = uint64_t(size_of(g.c_dtype));
-  const uint32_t alignment = alignment_of({address(g.a.data), address(g.b.data), address(g.c),
+  const uint32_t alignment = alignment_of({address(g.a.data), address(g.b.data), address(g.c), address(bias),
                                            uint64_t(g.a.stride) * element, uint64_t(g.b.stride) * element,
                                            uint64_t(g.c_stride) * result, uint64_t(g.a_batch) * element,
                                            uint64_t(g.b_batch) * element, uint64_t(g.c_batch) * result});
@@ -138,10 +147,11 @@ void Products::multiply(const Gemm& g) {
                 g.b_batch,
                 g.c_batch,
                 int(g.a.dtype) * 8 + int(g.c_dtype),
-                int(alignment) * 4 + g.a.transposed * 2 + g.b.transposed};
+                int(alignment) * 8 + (bias != nullptr) * 4 + g.a.transposed * 2 + g.b.transposed};
   auto at = plans_.find(key);
-  if (at == plans_.end()) at = plans_.emplace(key, make_plan(g, alignment)).first;
+  if (at == plans_.end()) at = plans_.emplace(key, make_plan(g, bias, alignment)).first;
   const Plan& plan = at->second;
+  if (bias) set_bias(plan, bias);
   const double one64 = 1, beta64 = g.accumulate;
   const float one32 = 1, beta32 = g.accumulate;
   const bool f64 = g.c_dtype == DType::f64;

@@ -25,7 +25,10 @@ enum : int {
   kCompute32 = 68,
   kCompute64 = 70,  // cublasComputeType_t
   kTransposeA = 3,
-  kTransposeB = 4,  // attributes of a product
+  kTransposeB = 4,
+  kEpilogue = 7,
+  kBiasPointer = 8,  // attributes of a product
+  kAddBias = 4,      // an epilogue
   kBatchCount = 5,
   kBatchOffset = 6,  // of a matrix
   kPreferWorkspace = 1,
@@ -74,8 +77,9 @@ class Products {
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
-  /// c = op(a) op(b), or c +=; a and b of one dtype, k > 0. Error: cuBLASLt has no algorithm.
-  void multiply(const Gemm& gemm);
+  /// c = op(a) op(b), or c +=; a and b of one dtype, k > 0; `bias` as biased_product.h says, or none. Error:
+  /// cuBLASLt has no algorithm.
+  void multiply(const Gemm& gemm, const void* bias = nullptr);
   /// Products that were looked up so far.
   size_t planned() const { return plans_.size(); }
 
@@ -87,8 +91,9 @@ class Products {
     LtAlgorithm algorithm{};
     size_t workspace = 0;
   };
-  Plan make_plan(const Gemm& gemm, uint32_t alignment);
-  void fill_plan(Plan& plan, const Gemm& gemm, uint32_t alignment);
+  Plan make_plan(const Gemm& gemm, const void* bias, uint32_t alignment);
+  void fill_plan(Plan& plan, const Gemm& gemm, const void* bias, uint32_t alignment);
+  void set_bias(const Plan& plan, const void* bias);
   void destroy(const Plan& plan);
   void expect(int status, const char* what) const;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/core/allocator.h"
+#include "engine/cuda/biased_product.h"
 #include "engine/cuda/real/cublaslt.h"
 #include "engine/cuda/real/register.h"
 #include "engine/kernel/copy.h"
@@ -96,6 +97,10 @@ void gemm(const Gemm& g) {
   product.c_dtype = size_of(compute) == 2 ? DType::f32 : compute, product.accumulate = false;
   products().multiply(product);
   result.store(g.c, g.c_dtype, g.c_stride, g.c_batch, g.accumulate);
+}
+
+void biased_gemm(const Gemm& g, const void* bias) {
+  if (g.m * g.n > 0) products().multiply(g, bias);
 }
 
 }  // namespace engine::cuda

@@ -209,7 +209,8 @@ void Runtime::synchronize() {
   expect(driver_.context_synchronize(), "waiting for the device");
 }
 
-// ------------------------------------------------------------------------------------------------ the second stream
+// ------------------------------------------------------------------------------------------------ the second
+// stream
 
 Handle Runtime::begin_side() {
   check(!capturing_ && !on_side_, "device cuda: a collective inside a recorded step, or inside another one");

@@ -32,6 +32,9 @@ static_assert(int(kCompute32) == CUBLAS_COMPUTE_32F && int(kCompute64) == CUBLAS
 static_assert(CUBLAS_OP_N == 0 && CUBLAS_OP_T == 1);
 static_assert(int(kTransposeA) == CUBLASLT_MATMUL_DESC_TRANSA &&
               int(kTransposeB) == CUBLASLT_MATMUL_DESC_TRANSB);
+static_assert(int(kEpilogue) == CUBLASLT_MATMUL_DESC_EPILOGUE &&
+              int(kBiasPointer) == CUBLASLT_MATMUL_DESC_BIAS_POINTER &&
+              int(kAddBias) == CUBLASLT_EPILOGUE_BIAS);
 static_assert(int(kBatchCount) == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT &&
               int(kBatchOffset) == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
 static_assert(int(kPreferWorkspace) == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES &&

@@ -22,7 +22,8 @@ FakeDevice& device() {
 
 struct Product {
   int compute, scale;
-  int32_t transpose_a = 0, transpose_b = 0;
+  int32_t transpose_a = 0, transpose_b = 0, epilogue = 1;
+  const void* bias = nullptr;
 };
 struct Matrix {
   int type;
@@ -78,6 +79,8 @@ int cublasLtMatmulDescSetAttribute(void* product, int attribute, const void* val
   auto* p = static_cast<Product*>(product);
   if (attribute == 3) return set(p->transpose_a, value, bytes);
   if (attribute == 4) return set(p->transpose_b, value, bytes);
+  if (attribute == 7) return set(p->epilogue, value, bytes);
+  if (attribute == 8) return set(p->bias, value, bytes);
   return 7;
 }
 int cublasLtMatrixLayoutCreate(void** matrix, int type, uint64_t rows, uint64_t columns, int64_t stride) {
@@ -107,8 +110,10 @@ int cublasLtMatmulPreferenceSetAttribute(void*, int attribute, const void* value
   if (attribute >= 5 && attribute <= 8) return set(device().alignment, value, bytes);
   return 7;
 }
-int cublasLtMatmulAlgoGetHeuristic(void*, void*, void*, void*, void*, void*, void*, int, void* found,
+int cublasLtMatmulAlgoGetHeuristic(void*, void* product, void*, void*, void*, void*, void*, int, void* found,
                                    int* count) {
+  const auto& p = *static_cast<Product*>(product);
+  if ((p.epilogue == 4) != (p.bias != nullptr)) return 7;
   ++device().heuristics;
   std::memset(found, 0, 64 + 8 + 4 + 4 + 16);
   *count = device().no_algorithm ? 0 : 1;
@@ -140,6 +145,7 @@ int cublasLtMatmul(void*, void* product, const void* alpha, const void* a, void*
                  (p.transpose_b ? element(b, B, batch, j, l) : element(b, B, batch, l, j));
         sum *= scalar(alpha);
         if (scalar(beta) != 0) sum += scalar(beta) * element(c, C, batch, i, j);
+        if (p.epilogue == 4) sum += element(p.bias, Matrix{C.type, C.rows, 1, int64_t(C.rows)}, 0, i, 0);
         set_element(d, C, batch, i, j, sum);
       }
   ++device().products;

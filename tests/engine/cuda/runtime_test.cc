@@ -9,13 +9,14 @@
 #include "engine/core/graph.h"
 #include "engine/core/side_queue.h"
 #include "engine/core/tensor.h"
+#include "engine/cuda/biased_product.h"
 #include "engine/cuda/real/cublaslt.h"
 #include "engine/cuda/real/register.h"
 #include "fake_device.h"
 
 using namespace engine;
-using cuda::Handle;
 using Catch::Matchers::Contains;
+using cuda::Handle;
 
 namespace {
 
@@ -252,6 +253,50 @@ TEST_CASE("cuda: a recorded step is replayed with its memory") {
   const StepGraph again(Device::cuda, step);  // a failed recording is over
   again.replay();
   CHECK(fake().graphs == 0);
+}
+
+TEST_CASE("cuda: cuBLASLt adds the bias that each product names") {
+  const Device_ device;
+  const int64_t m = 3, n = 5, k = 4;
+  Rng rng{4};
+  const auto draw = [&](int64_t rows, int64_t columns, DType dtype) {
+    std::vector<double> v(size_t(rows * columns));
+    for (double& x : v) x = double(rng.below(9)) - 4;  // sums are exact
+    return Tensor::from(v, {rows, columns}, dtype);
+  };
+  const std::pair<DType, DType> kinds[] = {{DType::f32, DType::f32},
+                                           {DType::bf16, DType::bf16},
+                                           {DType::bf16, DType::f32},
+                                           {DType::f16, DType::f16}};
+  for (const auto& [dtype, result] : kinds) {
+    const Tensor x = draw(m, k, dtype), w = draw(n, k, dtype),
+                 y = Tensor::zeros({m, n}, result, Device::cuda);
+    const Tensor x_there = x.to(Device::cuda), w_there = w.to(Device::cuda);
+    const Gemm g{.a = {x_there.raw(), k, dtype, false},
+                 .b = {w_there.raw(), k, dtype, true},
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .c = y.raw(),
+                 .c_stride = n,
+                 .c_dtype = result};
+    const size_t planned = cuda::products().planned();
+    for (int turn = 0; turn < 2; ++turn) {  // the second with another bias and the same plan
+      const Tensor bias = draw(1, n, result);
+      cuda::biased_gemm(g, bias.to(Device::cuda).raw());
+      const std::vector<double> xs = x.to_vector(), ws = w.to_vector(), bs = bias.to_vector(),
+                                ys = y.to_vector();
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = bs[size_t(j)];
+          for (int64_t l = 0; l < k; ++l) sum += xs[size_t(i * k + l)] * ws[size_t(j * k + l)];
+          CHECK(ys[size_t(i * n + j)] == sum);
+        }
+    }
+    CHECK(cuda::products().planned() == planned + 1);
+    cuda::products().multiply(g);  // without: another plan
+    CHECK(cuda::products().planned() == planned + 2);
+  }
 }
 
 TEST_CASE("cuda: cuBLASLt is asked for the product that was meant") {
