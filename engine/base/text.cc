@@ -36,9 +36,12 @@ std::string near_word(std::string_view word, const std::vector<std::string>& can
   const std::string_view head = word.substr(0, 64);
   const std::string nearest = nearest_word(head, candidates);
   if (nearest.empty()) return {};
-  if (head.size() > 2)
+  if (head.size() > 2) {
+    const std::string* begun = nullptr;  // the shortest that begins so: "norms" for "norm", not "norm_eps"
     for (const std::string& candidate : candidates)
-      if (candidate.starts_with(head)) return candidate;
+      if (candidate.starts_with(head) && (!begun || candidate.size() < begun->size())) begun = &candidate;
+    if (begun) return *begun;
+  }
   const size_t most = 1 + std::max(head.size(), nearest.size()) / 4;
   return size_t(edit_distance(head, nearest)) <= most && head.size() > 1 ? nearest : "";
 }

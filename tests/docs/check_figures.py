@@ -31,7 +31,7 @@ def wrong_figure(name, svg, pages):
     shown = [text for text in pages.values() if "figures/%s)" % name in text]
     if not shown:
         bad.append("%s: no page shows it" % name)
-    command = "docs/figures/make.py %s" % name[:-len(".svg")]
+    command = "docs/study/page.py docs/study" if name.startswith("study-") else "docs/figures/make.py %s" % name[:-len(".svg")]
     if not any(command in text or "--svg %s" % name in text for text in shown):
         bad.append("%s: its page does not say `%s`" % (name, command))
     return bad

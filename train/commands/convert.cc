@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string_view>
 
 #include "data/tokenizer.h"
@@ -32,7 +33,9 @@ using models::ModelFormat;
 /// In lines of at most 100 characters.
 std::string architecture_names() {
   std::string text, line;
+  std::set<std::string_view> named;  // a model with and without a classifier's head has one name
   for (const models::HfArchitecture& architecture : models::hf_architectures()) {
+    if (!named.insert(architecture.model_type).second) continue;
     if (line.size() + architecture.model_type.size() > 96) text += line + ",\n", line.clear();
     line += (line.empty() ? "" : ", ") + architecture.model_type;
   }

@@ -149,12 +149,13 @@ TextPlan plan_text(const TextFacts& facts, const ModelConfig* fixed) {
         ": the largest that reads ", kTokensPerParameter, " tokens a matrix parameter in ",
         engine::human_seconds(reading.seconds), " and in ", kMostReadings, " readings of the text");
   say("batch: ", all_rows, " rows of ", context, ", about ", updates, " updates of ", all_rows * context,
-      " tokens; rate ", engine::json_text(Json(rate)),
-      " at its peak");
+      " tokens; rate ", engine::json_text(Json(rate)), " at its peak");
   say("budget: ", engine::human_seconds(tokens / reading.speed), " of training, about ",
       engine::human_count(tokens), " tokens at ", engine::human_count(reading.speed), " a second: the text ",
       std::round(10 * readings) / 10, " times", readings > kFewReadings ? ", hence dropout 0.1" : "",
-      " (budget.seconds=1h makes it longer)");
+      facts.updates > 0 || facts.most_tokens > 0 ? ""
+      : readings > 0.99 * kMostReadings          ? " (budget.epochs=100 makes it longer)"
+                                                 : " (budget.seconds=1h makes it longer)");
   return plan;
 }
 

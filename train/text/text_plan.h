@@ -8,7 +8,9 @@
 //   size        the largest rung of a ladder that reads 8 tokens a matrix parameter in that time, at the
 //               speed that expectation.h foresees, reading the text 30 times at most, and that fits into
 //               memory
-//   budget      that time, or 30 readings of the text, whichever is over first; dropout 0.1 above 4 readings
+//   budget      that time, or 30 readings of the text, whichever is over first (budget.steps, tokens or
+//   epochs
+//               as given replace both); dropout 0.1 above 4 readings
 //   batch       so that there are about 2,000 updates of 512 to 32,768 tokens
 //   rate        3e-3 up to width 192, then falling as 1 / width; warm-up over a fiftieth of the updates
 //   the rest    20 validations, checkpoints every minute, 20 records by layer, 5 samples

@@ -184,9 +184,9 @@ void merge(Json& base, const Json& patch) {
   }
 }
 
-/// Any of the budgets is given: then the rules add none of their own.
+/// A budget of work is given: then the rules add none of their own. (To one of time they add the readings.)
 bool has_budget(const Json& given) {
-  for (const char* key : {"steps", "tokens", "epochs", "seconds"})
+  for (const char* key : {"steps", "tokens", "epochs"})
     if (const Json value = at_path(given, "budget", key); value.is_number() && value.get<double>() > 0)
       return true;
   return false;
@@ -203,7 +203,8 @@ models::Objective objective_of(const Json& given, const std::optional<models::Mo
 int64_t most_context(const Json& given) {
   int64_t most = 0;
   for (const char* section : {"model", "data"})
-    if (const Json value = at_path(given, section, "context"); value.is_number_integer() && value.get<int64_t>() > 0)
+    if (const Json value = at_path(given, section, "context");
+        value.is_number_integer() && value.get<int64_t>() > 0)
       most = most > 0 ? std::min(most, value.get<int64_t>()) : value.get<int64_t>();
   return most;
 }
@@ -246,19 +247,20 @@ Json make_text_run(const TextRequest& request) {
     const Json value = at_path(given, "budget", key);
     return value.is_number() ? value.get<double>() : 0;
   };
-  TextFacts facts{.bytes = training.bytes,
-                  .documents = training.documents,
-                  .tokens = shards.train,
-                  .valid_tokens = shards.valid,
-                  .vocabulary = int64_t(tokenizer->vocab_size()),
-                  .objective = objective,
-                  .seconds = budget("seconds"),
-                  .updates = budget("steps"),
-                  .most_tokens = budget("tokens"),
-                  .most_context = most_context(given),
-                  .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
-                  .memory = engine::available_memory() / double(request.ranks_here),
-                  .ranks = request.ranks};
+  TextFacts facts{
+      .bytes = training.bytes,
+      .documents = training.documents,
+      .tokens = shards.train,
+      .valid_tokens = shards.valid,
+      .vocabulary = int64_t(tokenizer->vocab_size()),
+      .objective = objective,
+      .seconds = budget("seconds"),
+      .updates = budget("steps"),
+      .most_tokens = budget("tokens"),
+      .most_context = most_context(given),
+      .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
+      .memory = engine::available_memory() / double(request.ranks_here),
+      .ranks = request.ranks};
   TextPlan plan = plan_text(facts, source ? &*source : nullptr);
   if (has_budget(given)) plan.config.erase("budget");
   for (const std::string& reason : plan.reasons) log_info(reason);

@@ -27,6 +27,7 @@ TEST_CASE("check joins its parts into one message") {
 TEST_CASE("nearest_word finds the spelling that was meant") {
   CHECK(nearest_word("norfmormer", {"pre_ln", "normformer", "hybridnorm"}) == "normformer");
   CHECK(nearest_word("x", {}) == "");
+  CHECK(near_word("norm", {"norm_eps", "norms", "nor"}) == "norms");
   CHECK(edit_distance("ab", "ba") == 1);
 }
 

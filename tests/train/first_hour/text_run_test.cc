@@ -167,6 +167,10 @@ TEST_CASE("train --dry-run: says time before memory, checks what a run checks, a
   refused(" --set model.positions=learned data.context=2000", "learned positions");
   refused(" --set budget.epochs=0 budget.steps=0 budget.seconds=0 budget.tokens=-1",
           "--set budget.tokens=-1");
+  // An hour for a text that is read 30 times before: the plan and the time that is foreseen agree.
+  const ProgramEnd hour = succeed(text + " --set budget.seconds=1h");
+  CHECK_THAT(hour.output, Contains("the text 30 times") && Contains("budget.epochs=100 makes it longer"));
+  CHECK_THAT(hour.output.substr(hour.output.find("\ntime: ")), !Contains("1:00:00"));
   succeed("train --text " + folder / "t.txt" + few_steps + " --out " + folder / "run");
   refused("", "already holds a run");
   CHECK(run_normlab("train --dry-run --resume --out " + folder / "run --set data.train=/nowhere").code == 2);
