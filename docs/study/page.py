@@ -3,6 +3,7 @@
 
    page.py RESULTS PAGE     rewrites what stands between the page's two marks
    page.py --thin FILE      a probe's JSON without most of its updates, for keeping
+   page.py --join FILE...   the gains of several models, one a seed, that the page shows
 
    Beside PAGE, in its folder figures/, an SVG of each part.
 
@@ -21,7 +22,8 @@ TITLES = {
     "table5-low-rate": "Table 5, rate 1e-3", "table5-high-rate": "Table 5, rate 3e-3", "table5-warmup": "Table 5, twelve times the warm-up",
     "table5-clip": "Table 5, gradients clipped at 0.1", "table5-gpt3": "Table 5, longer rows and dropout (GPT-3's setting)",
     "table4-bpe": "Pre-LN and NormFormer, 6 layers, byte pairs",
-    "figure3": "Figure 3: gradients of W2 by layer, 12 layers", "figure7": "Figure 7: gradients relative to Pre-LN's",
+    "figure3": "Figure 3: gradients of W2 by layer, 12 layers", "figure4": "Figures 4 and 6: gains by layer, 12 layers",
+    "figure7": "Figure 7: gradients relative to Pre-LN's",
     "figure5": "Figure 5: the rate at which training breaks, f16",
     "hybrid-6-own": "HybridNorm and others, 6 layers, each with its own initial values",
     "hybrid-6-same": "HybridNorm and others, 6 layers, one initialisation",
@@ -181,6 +183,29 @@ def relative(result):
         table(["placement", "layer"] + list(PARAMETERS.values()), rows) + "\n\n</details>"
 
 
+GAINS = {"attn.out_norm.weight": "norm on attention's output", "attn.head_gain": "head gains", "ffn.mid_norm.weight": "norm inside the feed-forward",
+         "ffn.res_scale": "residual scale"}
+
+
+def gain_means(result):
+    """{gain: [[mean in each layer] of each seed]}"""
+    return {name: [[g["mean"] for g in r["gains"] if g["name"] == name] for r in result["results"]] for name in GAINS}
+
+
+def gains(result):
+    means = gain_means(result)
+    rows = [[label] + [number(mean([s[l] for s in means[name]]), "%.3f") for l in range(result["results"][0]["layers"])] for name, label in GAINS.items()]
+    seeds, half = str(len(result["results"])), result["results"][0]["layers"] // 2
+    below = [interval([math.log(s[l]) for s in means["attn.out_norm.weight"]]) for l in range(2 * half)]
+    found = [["the norm on attention's output ends with gains below 1 in every layer", "NormFormer, Figure 4", f"**{judged(below, False)}**",
+              "%.3f to %.3f by layer" % (min(math.exp(i[0]) for i in below), max(math.exp(i[0]) for i in below)), seeds]]
+    for name, early, text, source in (("ffn.mid_norm.weight", True, "the gains inside the feed-forward are smaller in the earlier half of the layers", "NormFormer, Figure 4"),
+                                      ("ffn.res_scale", False, "residual scales are smaller in the later half", "NormFormer, Figure 6")):
+        i = interval([math.log(mean(s[:half]) / mean(s[half:])) for s in means[name]])
+        found.append([text, source, f"**{judged([i], not early)}**", times(i) + ", earlier over later", seeds])
+    return claim_table(found) + "\n\n" + table(["mean gain in layer"] + [str(l) for l in range(2 * half)], rows)
+
+
 def stability(result):
     rows = [[f"`{r['placement']}`", number(r["median_lr"], "%.3g"), ", ".join(number(s["lr"], "%.3g") for s in r["runs"]), str(r["censored"])]
             for r in result["results"]]
@@ -205,6 +230,10 @@ def picture(part, result):
     if part == "figure5":
         rows = [(r["placement"], [s["lr"] for s in r["runs"] if s["lr"]]) for r in result["results"]]
         return chart.bars(title, [(p, sorted(of)[len(of) // 2], ", ".join("%.3g" % v for v in of)) for p, of in rows if of], "median, and each seed")
+    if part == "figure4":
+        series = [(label, [(l, mean([s[l] for s in gain_means(result)[name]])) for l in range(result["results"][0]["layers"])]) for name, label in GAINS.items()]
+        return chart.lines(title, series, "layer", "mean of the layer's gains", x_ticks=range(result["results"][0]["layers"]), marks=[(1, "at the start")],
+                           points=True, width=740)
     if part == "figure7":
         series = [(f"{name}" if len(relative_ratios(result)) == 1 else f"{placement} {name}",
                    [(l, mean([s[l][k] for s in seeds])) for l in range(len(seeds[0]))])
@@ -221,7 +250,7 @@ def section(part, result, drawn):
     head = f"### {TITLES[part]}\n\n" + (f"![{TITLES[part]}](figures/study-{part}.svg)\n\n" if drawn else "")
     if result["command"] == "compare":
         return head + compare(result) + ("\n\n" + claims(result, CLAIMS[part]) if part in CLAIMS else "")
-    if part == "figure5": return head + stability(result)
+    if part in ("figure4", "figure5"): return head + (gains if part == "figure4" else stability)(result)
     return head + (relative(result) if part == "figure7" else gradients(result))
 
 
@@ -243,6 +272,13 @@ def main(argv):
     if argv[0] == "--thin":
         json.dump(thin(json.load(open(argv[1], encoding="utf8"))), sys.stdout, separators=(",", ":"))
         return
+    if argv[0] == "--join":
+        results = []
+        for path in argv[1:]:
+            with open(path, encoding="utf8") as f: results += json.load(f)["results"]
+        for r in results: r["gains"] = [g for g in r["gains"] if g["name"] in GAINS]
+        json.dump({"command": "probe gains", "results": results}, sys.stdout, separators=(",", ":"))
+        return
     folder, page = argv
     parts = [p for p in TITLES if os.path.exists(f"{folder}/{p}.json")]
     texts = []
@@ -260,5 +296,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3: sys.exit(__doc__)
+    if len(sys.argv) < 3 or (len(sys.argv) > 3 and sys.argv[1] != "--join"): sys.exit(__doc__)
     main(sys.argv[1:])

@@ -35,9 +35,11 @@ study_table5-gpt3 = $(study_table5) --set optim.lr=3e-3 --set model.context=128 
   --set dropout.attention=0.1
 # 3. Table 4's ends with byte pairs and six layers.
 study_table4-bpe = compare pre_ln normformer normformer+r --config docs/configs/study-bpe.json $(study_tuned)
-# 4. Figures 3, 5 and 7 at twelve layers, Figure 5 in f16 with the loss scaler. (Figure 4's gains are in the runs of 1.)
+# 4. Figures 3, 4, 5, 6 and 7 at twelve layers, Figure 5 in f16 with the loss scaler. Figures 4 and 6 are the gains that three
+# trained models end with.
 study_figure3 = probe gradients post_ln pre_ln normformer --config docs/configs/study-figures.json --steps $(STUDY_STEPS) \
   --seeds 3 --window $(STUDY_WINDOW)
+study_figure4 = train --config docs/configs/study-figures.json --set model.norms=normformer+r --set budget.steps=$(STUDY_STEPS)
 study_figure7 = probe gradients normformer --relative-to pre_ln --config docs/configs/study-figures.json \
   --steps $(STUDY_STEPS) --seeds 3 --window $(STUDY_WINDOW)
 study_figure5 = probe stability pre_ln normformer normformer+r --config docs/configs/study-figures.json --seeds 3 \
@@ -51,7 +53,7 @@ study_hybrid-16-same = $(study_hybrid-16-own) --same-init megatron
 study_mlm = compare pre_ln normformer normformer+r --config docs/configs/study-mlm.json $(study_tuned)
 
 STUDY_PARTS := table4-char table5-low-rate table5-high-rate table5-warmup table5-clip table5-gpt3 table4-bpe figure3 \
-  figure7 figure5 hybrid-6-own hybrid-6-same hybrid-16-own hybrid-16-same mlm
+  figure4 figure7 figure5 hybrid-6-own hybrid-6-same hybrid-16-own hybrid-16-same mlm
 .PHONY: study $(STUDY_PARTS:%=study-%)
 study: build $(STUDY_PARTS:%=$(STUDY_RESULTS)/%.json)
 	python3 docs/study/page.py $(STUDY_RESULTS) $(STUDY_PAGE)
@@ -75,9 +77,21 @@ study/mlm/tokens/done: study/corpus/manifest.json
 	@$(NORMLAB) prepare --tokenizer study/mlm/tokenizer --input study/corpus --units line --out study/mlm/tokens
 	@touch $@
 
+STUDY_GAINS := 1 2 3
+$(STUDY_RESULTS)/figure4.json: | study/char/tokens/done
+	$(say) 'figure4: $(study_figure4) $(STUDY_SET), seeds $(STUDY_GAINS)'
+	@mkdir -p $(STUDY_RESULTS) $(STUDY_WORK)
+	@for seed in $(STUDY_GAINS); do run=$(STUDY_WORK)/figure4-$$seed; \
+	  if [ ! -e $$run.json ]; then \
+	    resume=; [ -d $$run ] && resume=--resume; \
+	    timeout --foreground -s INT $(STUDY_LIMIT) $(NORMLAB) $(study_figure4) --set seed=$$seed $(STUDY_SET) --out $$run $$resume && \
+	    $(NORMLAB) probe gains --model $$run --json > $$run.json.part && mv $$run.json.part $$run.json || exit 1; fi; done
+	@python3 docs/study/page.py --join $(STUDY_GAINS:%=$(STUDY_WORK)/figure4-%.json) > $@.part
+	@mv $@.part $@
+
 # A comparison keeps its work and goes on with it; a probe is one piece.
 .PRECIOUS: study/corpus/manifest.json study/char/tokens/done study/bpe/tokens/done study/mlm/tokens/done
-$(STUDY_PARTS:%=$(STUDY_RESULTS)/%.json): $(STUDY_RESULTS)/%.json: | study/char/tokens/done study/bpe/tokens/done study/mlm/tokens/done
+$(patsubst %,$(STUDY_RESULTS)/%.json,$(filter-out figure4,$(STUDY_PARTS))): $(STUDY_RESULTS)/%.json: | study/char/tokens/done study/bpe/tokens/done study/mlm/tokens/done
 	$(say) "$*: $(study_$*) $(STUDY_SET)"
 	@mkdir -p $(STUDY_RESULTS) $(STUDY_WORK)
 	@if [ '$(firstword $(study_$*))' = compare ]; then \
