@@ -127,7 +127,7 @@ def judged(intervals, above):
 
 def times(i):
     """An interval of logarithms as factors."""
-    return "–" if i is None else "%.3g [%.3g, %.3g]" % tuple(math.exp(v) for v in i)
+    return "–" if i is None else ("%.4f [%.4f, %.4f]" if abs(i[0]) < 0.1 else "%.3g [%.3g, %.3g]") % tuple(math.exp(v) for v in i)
 
 
 def claim_table(rows):
@@ -183,7 +183,7 @@ def relative(result):
         table(["placement", "layer"] + list(PARAMETERS.values()), rows) + "\n\n</details>"
 
 
-GAINS = {"attn.out_norm.weight": "norm on attention's output", "attn.head_gain": "head gains", "ffn.mid_norm.weight": "norm inside the feed-forward",
+GAINS = {"attn.out_norm.weight": "attention's output", "attn.head_gain": "head gains", "ffn.mid_norm.weight": "inside feed-forward",
          "ffn.res_scale": "residual scale"}
 
 

@@ -2,7 +2,7 @@
 # Builds normlab and the tests that a GPU is asked, and lays them with the libraries that they need into a folder, for a
 # machine that has a driver and CUDA's libraries and nothing of ours: no compiler is used there, nothing is fetched.
 #
-#   tests/gpu/bundle.sh [FOLDER]        default gpu-bundle; about 20 MB, then: FOLDER/run_all.sh on that machine
+#   tests/gpu/bundle.sh [FOLDER]        default gpu-bundle; about 85 MB with the reference models, then: FOLDER/run_all.sh on that machine
 #
 # ARCHS=90a   compute capabilities to build for, with semicolons (H100; A100: 80)
 # CUDA=host   no GPU: the same folder with the stand-in, to try the scripts
