@@ -21,6 +21,7 @@ TITLES = {
     "table4-char": "Table 4's ablation, 4 layers, characters",
     "table5-low-rate": "Table 5, rate 1e-3", "table5-high-rate": "Table 5, rate 3e-3", "table5-warmup": "Table 5, twelve times the warm-up",
     "table5-clip": "Table 5, gradients clipped at 0.1", "table5-gpt3": "Table 5, longer rows and dropout (GPT-3's setting)",
+    "table5-low-rate-small": "Table 5's rate 1e-3, GPT-3's initial values", "table5-high-rate-small": "Table 5's rate 3e-3, GPT-3's initial values",
     "table4-bpe": "Pre-LN and NormFormer, 6 layers, byte pairs",
     "figure3": "Figure 3: gradients of W2 by layer, 12 layers", "figure4": "Figures 4 and 6: gains by layer, 12 layers",
     "figure7": "Figure 7: gradients relative to Pre-LN's",
@@ -45,7 +46,7 @@ CLAIMS = {
         ("normformer_no_headscale", WORSE, "head scales help", "NormFormer, Table 4"),
         ("normformer", WORSE, "residual scales help", "NormFormer, Table 4")],
     **{"table5-" + s: [("normformer+r", BETTER, "NormFormer is better than Pre-LN in this setting", TABLE5)]
-       for s in ("low-rate", "high-rate", "warmup", "clip", "gpt3")},
+       for s in ("low-rate", "high-rate", "warmup", "clip", "gpt3", "low-rate-small", "high-rate-small")},
     "table4-bpe": [("normformer", BETTER, "NormFormer is better than Pre-LN", "NormFormer, Table 2"),
                    ("normformer+r", BETTER, "with residual scales it is better than Pre-LN", "NormFormer, Table 2")],
     **{f"hybrid-{l}-{i}": HYBRID for l in (6, 16) for i in ("own", "same")},

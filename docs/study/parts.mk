@@ -33,6 +33,9 @@ study_table5-warmup = $(study_table5) --set optim.lr=3e-3 --set schedule.warmup=
 study_table5-clip = $(study_table5) --set optim.lr=3e-3 --set optim.clip=0.1
 study_table5-gpt3 = $(study_table5) --set optim.lr=3e-3 --set model.context=128 --set dropout.residual=0.1 \
   --set dropout.attention=0.1
+# The same at two rates with GPT-3's initial values, whose embeddings are 0.02 and not 1 wide.
+study_table5-low-rate-small = $(study_table5) --set optim.lr=1e-3 --set init=gpt3 --set model.embed_scale=1
+study_table5-high-rate-small = $(study_table5) --set optim.lr=3e-3 --set init=gpt3 --set model.embed_scale=1
 # 3. Table 4's ends with byte pairs and six layers.
 study_table4-bpe = compare pre_ln normformer normformer+r --config docs/configs/study-bpe.json $(study_tuned)
 # 4. Figures 3, 4, 5, 6 and 7 at twelve layers, Figure 5 in f16 with the loss scaler. Figures 4 and 6 are the gains that three
@@ -52,7 +55,8 @@ study_hybrid-16-same = $(study_hybrid-16-own) --same-init megatron
 # 6. A masked LM.
 study_mlm = compare pre_ln normformer normformer+r --config docs/configs/study-mlm.json $(study_tuned)
 
-STUDY_PARTS := table4-char table5-low-rate table5-high-rate table5-warmup table5-clip table5-gpt3 table4-bpe figure3 \
+STUDY_PARTS := table4-char table5-low-rate table5-high-rate table5-warmup table5-clip table5-gpt3 \
+  table5-low-rate-small table5-high-rate-small table4-bpe figure3 \
   figure4 figure7 figure5 hybrid-6-own hybrid-6-same hybrid-16-own hybrid-16-same mlm
 .PHONY: study $(STUDY_PARTS:%=study-%)
 study: build $(STUDY_PARTS:%=$(STUDY_RESULTS)/%.json)
