@@ -114,7 +114,7 @@ void release(Device device, void* block, size_t bytes) {
   const std::lock_guard lock(p.mutex);
   if (const auto owner = p.reserved.find(block); owner != p.reserved.end()) {
     if (!owner->second->recorded_) owner->second->free_blocks_[size].push_back(block);
-    --owner->second->taken_;
+    owner->second->held_.erase(block);
     return;
   }
   p.statistics.in_use -= int64_t(size);
@@ -125,10 +125,10 @@ void release(Device device, void* block, size_t bytes) {
 
 // Under the pool's lock.
 void* ReservedMemory::take(size_t size) {
-  ++taken_;
   if (recorded_) {
     check(place_ < sequence_.size() && sequence_[place_].size == size,
           "a step asks for other memory than when it was recorded");
+    held_.insert(sequence_[place_].block);
     return sequence_[place_++].block;
   }
   Pool& p = pool(device_);
@@ -140,6 +140,7 @@ void* ReservedMemory::take(size_t size) {
     if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
   }
   sequence_.push_back({size, block});
+  held_.insert(block);
   return block;
 }
 
@@ -160,6 +161,7 @@ ReservedMemory::~ReservedMemory() {
   for (const Block& b : sequence_) blocks[b.block] = b.size;
   for (const auto& [block, size] : blocks) {
     p.reserved.erase(block);
+    if (held_.count(block)) continue;  // its holder's from now on
     p.statistics.in_use -= int64_t(size);
     p.free_blocks[size].push_back(block);
     p.statistics.cached += int64_t(size);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "engine/core/memory.h"
@@ -48,7 +49,7 @@ class ReservedMemory {
     Scope& operator=(const Scope&) = delete;
   };
   /// Blocks that are handed out now.
-  int64_t taken() const { return taken_; }
+  int64_t taken() const { return int64_t(held_.size()); }
 
  private:
   friend void* allocate(Device, size_t, Contents);
@@ -64,7 +65,7 @@ class ReservedMemory {
   std::map<size_t, std::vector<void*>> free_blocks_;  // of the first recording
   size_t place_ = 0;                                  // in `sequence_`
   bool recorded_ = false;
-  int64_t taken_ = 0;
+  std::set<void*> held_;  // by tensors, now
 };
 
 MemoryStatistics memory_statistics(Device device);

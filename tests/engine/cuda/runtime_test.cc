@@ -249,7 +249,16 @@ TEST_CASE("cuda: a recorded step is replayed with its memory") {
   Tensor kept;
   CHECK_THROWS_WITH(StepGraph(Device::cuda, [&] { kept = a.like({2}, DType::f64); }),
                     Contains("keeps 1 blocks of memory"));
+  {
+    // What is kept is its holder's alone: no other tensor gets that memory.
+    const Tensor one = a.like({2}, DType::f64), two = a.like({2}, DType::f64);
+    CHECK((one.raw() != kept.raw() && two.raw() != kept.raw() && one.raw() != two.raw()));
+  }
   kept = {};
+  {
+    const Tensor one = a.like({2}, DType::f64), two = a.like({2}, DType::f64);
+    CHECK(one.raw() != two.raw());
+  }
   const StepGraph again(Device::cuda, step);  // a failed recording is over
   again.replay();
   CHECK(fake().graphs == 0);
