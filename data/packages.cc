@@ -17,6 +17,7 @@
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
+#include "engine/base/temporary.h"
 
 namespace data {
 namespace {
@@ -109,22 +110,22 @@ UnpackedPackages fetch_packages(const std::vector<std::string>& packages, const 
   const std::string folder = cache + "/" + name, list = folder + "/packages.txt";
   if (!engine::file_exists(list)) {
     engine::log_info("fetching ", name, " to ", folder);
-    // packages.txt is written last: a folder without it is one that was not finished.
-    engine::make_directories(folder);
-    const engine::FolderLock lock(folder);
-    for (const std::string& left : engine::list_folder(folder)) engine::remove_tree(folder + "/" + left);
-    engine::make_directories(folder + "/root");
+    // Unpacked beside its place and moved there whole: a folder with packages.txt is complete.
+    engine::BuildFolder build(folder);
+    const std::string building = build.path();
+    engine::make_directories(building + "/root");
     std::vector<std::string> get{"apt-get", "download", "-q"};
     for (const auto& package : packages) get.push_back(resolve(package));
-    run_program(get, folder);
+    run_program(get, building);
     std::string versions;
-    for (const auto& file : files_below(folder)) {
+    for (const auto& file : files_below(building)) {
       if (!file.ends_with(".deb")) continue;
-      run_program({"dpkg", "-x", file, folder + "/root"});
+      run_program({"dpkg", "-x", file, building + "/root"});
       versions += run_program({"dpkg-deb", "-W", "--showformat=${Package} ${Version}\\n", file});
       engine::remove_file(file);
     }
-    engine::write_file(list, versions);
+    engine::write_file(building + "/packages.txt", versions);
+    build.commit();
   }
   UnpackedPackages out{.root = folder + "/root"};
   std::istringstream lines(engine::read_file(list));

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -40,30 +41,39 @@ void remove_what_the_killed_left(const std::string& folder) {
     if (is_temporary_name(name)) remove_unowned(folder + "/" + name);
 }
 
-/// A new file of this name, locked; none if there is one, or if another program removed it before the lock
-/// was held, because it took the file for nobody's.
-Temporary try_name(const std::string& name, const std::string& path) {
-  const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  check(fd >= 0 || errno == EEXIST, path, ": cannot create a file in its folder (", std::strerror(errno),
-        ")");
-  if (fd < 0) return {};
-  while (::flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+/// `make` gives an open descriptor of a new file or folder, or -1 and errno.
+template <class Make>
+Temporary make_temporary(const std::string& path, const char* kind, const Make& make) {
+  remove_what_the_killed_left(folder_of(path));
+  for (int number = 0;; ++number) {
+    const std::string name = temporary_name(path, number);
+    const int fd = make(name.c_str());
+    if (fd < 0 && errno == EEXIST) continue;
+    check(fd >= 0, path, ": cannot create a ", kind, " in its folder (", std::strerror(errno), ")");
+    // Until the lock is held another program may take it for nobody's and remove it: then the next name.
+    while (::flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    struct stat info {};
+    if (::fstat(fd, &info) == 0 && info.st_nlink > 0) return {name, fd};
+    ::close(fd);
   }
-  struct stat info {};
-  if (::fstat(fd, &info) == 0 && info.st_nlink > 0) return {name, fd};
-  ::close(fd);
-  return {};
 }
 
 }  // namespace
 
 Temporary temporary_file(const std::string& path) {
-  remove_what_the_killed_left(folder_of(path));
-  Temporary made;
-  for (int number = 0; made.fd < 0; ++number) made = try_name(temporary_name(path, number), path);
+  Temporary made = make_temporary(path, "file", [](const char* name) {
+    return ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  });
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0 && S_ISREG(old.st_mode)) ::fchmod(made.fd, old.st_mode & 0777);
   return made;
+}
+
+Temporary temporary_folder(const std::string& path) {
+  return make_temporary(path, "folder", [](const char* name) {
+    return ::mkdir(name, 0777) == 0 ? ::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  });
 }
 
 bool is_temporary_name(const std::string& name) {
@@ -74,6 +84,23 @@ bool is_temporary_name(const std::string& name) {
   return dash != std::string::npos && dash > 0 && dash + 1 < numbers.size() &&
          numbers.find_first_not_of("0123456789", dash + 1) == std::string::npos &&
          numbers.find_first_not_of("0123456789") == dash;
+}
+
+BuildFolder::BuildFolder(std::string path) : place_(std::move(path)) {
+  make_directories(folder_of(place_));
+  temporary_ = temporary_folder(place_);
+}
+
+BuildFolder::~BuildFolder() {
+  if (temporary_.fd < 0) return;
+  remove_tree(temporary_.name);
+  ::close(temporary_.fd);
+}
+
+void BuildFolder::commit() {
+  remove_tree(place_);
+  move_path(temporary_.name, place_);
+  ::close(std::exchange(temporary_.fd, -1));
 }
 
 }  // namespace engine

@@ -89,7 +89,7 @@ TEST_CASE(
   const TemporaryFolder folder;
   in_a_killed_child([&] {
     (new AtomicFile(folder / "a"))->write("half");
-    (new AtomicFile(folder / "b"))->write("half");
+    make_directories((new BuildFolder(folder / "b"))->path() + "/deep/er");
   });
   CHECK(list_folder(folder.path).size() == 2);
   for (const std::string& name : list_folder(folder.path)) CHECK(is_temporary_name(name));
@@ -129,6 +129,21 @@ TEST_CASE("new files have the permissions that the user asked for, replaced ones
   CHECK(mode_of(folder / "secret") == 0600);
   CHECK(mode_of(folder / "below") == 0700);
   CHECK(mode_of(folder / "open") == 0644);
+}
+
+TEST_CASE("a built folder appears whole or not at all") {
+  const TemporaryFolder folder;
+  {
+    const BuildFolder dropped(folder / "place");
+    write_file(dropped.path() + "/x", "1");
+  }
+  CHECK(list_folder(folder.path).empty());
+  make_directories(folder / "place/old");
+  BuildFolder kept(folder / "place");
+  write_file(kept.path() + "/x", "2");
+  kept.commit();
+  CHECK(list_folder(folder.path) == std::vector<std::string>{"place"});
+  CHECK(list_folder(folder / "place") == std::vector<std::string>{"x"});
 }
 
 TEST_CASE("a wait for a silent pipe ends when the program is to stop") {
