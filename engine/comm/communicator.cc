@@ -20,8 +20,7 @@ constexpr int kLastWords = 5;  // seconds that ending all ranks may take
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------------- the
-// thread
+// -------------------------------------------------------------------------------- the thread
 
 Communicator::Communicator(const std::function<std::unique_ptr<Transport>()>& open) {
   thread_ = start_thread([this, open] { run(open); });

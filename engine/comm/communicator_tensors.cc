@@ -107,8 +107,7 @@ int64_t Communicator::start_all_gather(const Tensor& values, std::span<const int
   return start(std::move(job));
 }
 
-// ------------------------------------------------------------------------------------------------- on a
-// device
+// -------------------------------------------------------------------------------- on a device
 
 int64_t Communicator::start_on_device(Job job, const std::vector<std::function<void(Transport&)>>& moves,
                                       std::vector<Tensor> held) {
