@@ -34,7 +34,6 @@ struct Passes {
 class Sites {
  public:
   Sites() : slots_(256) {}
-  size_t size() const { return size_; }
   uint32_t number(uint64_t key) {
     size_t i = slot(key);
     while (slots_[i].key != key && slots_[i].key != 0) i = (i + 1) % slots_.size();
