@@ -290,9 +290,12 @@ TEST_CASE("cuda: cuBLASLt adds the bias that each product names") {
                  .c_stride = n,
                  .c_dtype = result};
     const size_t planned = cuda::products().planned();
-    for (int turn = 0; turn < 2; ++turn) {  // the second with another bias and the same plan
-      const Tensor bias = draw(1, n, result);
-      cuda::biased_gemm(g, bias.to(Device::cuda).raw());
+    // Both lie on the device at once: the second product has the same plan and another pointer.
+    const Tensor biases[] = {draw(1, n, result), draw(1, n, result)};
+    const Tensor there[] = {biases[0].to(Device::cuda), biases[1].to(Device::cuda)};
+    for (int turn = 0; turn < 2; ++turn) {
+      const Tensor& bias = biases[turn];
+      cuda::biased_gemm(g, there[turn].raw());
       const std::vector<double> xs = x.to_vector(), ws = w.to_vector(), bs = bias.to_vector(),
                                 ys = y.to_vector();
       for (int64_t i = 0; i < m; ++i)
