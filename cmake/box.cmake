@@ -8,8 +8,7 @@
 # namespace renamed too, so that no template is shared between levels (the linker would keep one copy for all).
 #
 # CUDA: FOLDER/*_cuda.cu are compiled for the stand-in (engine/cuda/host), unless ENGINE_CUDA is off: as C++, which CMake
-# does not do to a .cu file, so a file of one #include is written for each. With ENGINE_CUDA=on nvcc compiles them too; a
-# spilled register or a stack frame is an error. (CMake 3.25 drops CUDA_STANDARD 20, so the flag is given by hand.)
+# does not do to a .cu file, so a file of one #include is written for each. With ENGINE_CUDA=on nvcc compiles them too. (CMake 3.25 drops CUDA_STANDARD 20, so the flag is given by hand.)
 set(flags_base "")
 set(flags_avx2 -mavx2 -mfma -mf16c -mtune=generic)
 set(flags_avx512 -march=x86-64-v4 -mtune=generic)
@@ -32,7 +31,7 @@ endfunction()
 function(cuda_options target)
   target_compile_definitions(${target} PRIVATE ENGINE_GPU=cuda ${cuda_definitions})
   target_compile_options(${target} PRIVATE -std=c++20 --expt-relaxed-constexpr
-    "SHELL:-Xptxas -warn-spills,-warn-lmem-usage,-Werror")
+    "$<$<BOOL:${NORMLAB_CUDA_STRICT}>:SHELL:-Xptxas -warn-spills,-warn-lmem-usage,-Werror>")
 endfunction()
 
 function(box name folder)

@@ -2,6 +2,7 @@
 option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(NORMLAB_TSAN "ThreadSanitizer; without oneDNN, whose threads it cannot see into" OFF)
 option(NORMLAB_FUZZ "libFuzzer programs of tests/fuzz instead of the tests (needs clang)" OFF)
+option(NORMLAB_CUDA_STRICT "a kernel that spills registers or has a stack frame does not compile" OFF)
 option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
 
 set(NORMLAB_MPI auto CACHE STRING "the MPI plug-in for runs on several processes: auto (where MPI is), on or off")
@@ -20,7 +21,7 @@ set(NORMLAB_ISA_LEVELS "${default_levels}" CACHE STRING "CPU kernel levels to bu
 
 # CUDA kernels: `on` compiles them by nvcc for the cards of ENGINE_CUDA_ARCHS and for the stand-in (engine/cuda/host), which
 # runs them on any processor; `host` for the stand-in alone; `off` leaves them out. `auto` is `on`, for the cards that
-# this machine has, where it has one and nvcc, else `host`. A program built with `on` needs neither driver nor CUDA to
+# this machine has, where it has one of 8.0 or later and nvcc, else `host`. A program built with `on` needs neither driver nor CUDA to
 # start and to compute on the CPU.
 if(NORMLAB_FUZZ)
   set(default_cuda off)
@@ -48,9 +49,16 @@ if(ENGINE_CUDA STREQUAL "auto")
   if(cards)
     check_language(CUDA)
     if(CMAKE_CUDA_COMPILER)
-      set(ENGINE_CUDA on)
       string(REPLACE "." "" cards "${cards}")
-      string(REGEX REPLACE "[ \n]+" ";" default_archs "${cards}")
+      string(REGEX REPLACE "[ \n]+" ";" cards "${cards}")
+      list(FILTER cards INCLUDE REGEX "^([89]|1[0-9])[0-9]$")  # the kernels need what 8.0 brought
+    else()
+      message(STATUS "CUDA kernels: there is a GPU and no nvcc; set CMAKE_CUDA_COMPILER to it, as /usr/local/cuda/bin/nvcc")
+      set(cards "")
+    endif()
+    if(cards)
+      set(ENGINE_CUDA on)
+      set(default_archs "${cards}")
       list(TRANSFORM default_archs REPLACE "^90$" "90a")
       list(REMOVE_DUPLICATES default_archs)
     endif()

@@ -221,7 +221,7 @@ void check_format(const Json& json, const std::string& what) {
 
 }  // namespace
 
-ModelConfig model_config_from_json(const Json& json, const std::string& what) {
+static ModelConfig config_of_file(const Json& json, const std::string& what) {
   engine::check_keys(json, key_names({"format", "version"}), what);
   for (const char* key : {"format", "version"})
     engine::check(json.contains(key), what, ": key \"", key, "\" is missing");
@@ -231,6 +231,16 @@ ModelConfig model_config_from_json(const Json& json, const std::string& what) {
   read_keys(c, json, what);
   keep_written_activation(c, json, what);
   return checked(c);
+}
+
+ModelConfig model_config_from_json(const Json& json, const std::string& what) {
+  try {
+    return config_of_file(json, what);
+  } catch (const engine::Error& e) {  // rules between keys, and the norms' text, name no file
+    const std::string text = e.what();
+    if (text.starts_with(what)) throw;
+    engine::fail(what, ": ", text);
+  }
 }
 
 ModelConfig read_model_config(const std::string& path) {

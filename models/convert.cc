@@ -74,6 +74,7 @@ PortableModel read_hf(const std::string& folder, const TensorProgress& progress)
 
 PortableModel read_normlab(const std::string& folder, const TensorProgress& progress) {
   check(engine::is_directory(folder), folder, ": not a model directory");
+  check(!is_hf_directory(folder), folder, ": a Hugging Face model, not one of NormLab's: --from hf");
   const engine::Safetensors file(folder);
   PortableModel model = read_tensors(read_model_config(folder + "/config.json"), file, folder, progress);
   model.kept = kept_of(file, folder);

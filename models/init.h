@@ -1,17 +1,18 @@
 // Initial values: one table of rules by name, and Admin's profiling pass.
 //
-//   fairseq   embeddings N(0, d^-1/2); q, k, v uniform +-sqrt(1.5/d) (Xavier, gain 1/sqrt 2), their biases
-//   +-1/sqrt(d);
-//             out Xavier, bias 0; up, gate, down uniform +-1/sqrt(fan in), biases too
-//             facebookresearch/fairseq
-//   bert gpt2 N(0, 0.02), biases 0                                       Devlin et al. 2018; Radford et al.
-//   2019 gpt3      the same, attention and feed-forward outputs / sqrt(2L)     Brown et al. 2020; nanoGPT
-//   megatron  truncated N(0, 1/sqrt(2.5 d)) at 3 sigma, outputs / sqrt(2L), untied head N(0, 1/sqrt d)
-//   2503.04598 normal    megatron's sigma for every matrix, without the depth factor 2503.04598 depth inputs
-//   1/sqrt(d); out 1/sqrt(2d(l+1)), down 1/sqrt(2f(l+1)), truncated at 3 sigma            2503.04598 deepnorm
-//   Xavier; v, out, up, gate, down times (8L)^-1/4                                               2203.00555
-//   subln     fairseq; v, out, up, gate, down times sqrt(ln 2L) 2210.06423 admin     fairseq; then
-//   admin_profile() sets the residual scales                                       2004.08249
+// clang-format off
+//   fairseq    embeddings N(0, d^-1/2); q, k, v uniform +-sqrt(1.5/d) (Xavier, gain 1/sqrt 2), biases +-1/sqrt(d);
+//              out Xavier, bias 0; up, gate, down uniform +-1/sqrt(fan in), biases too     facebookresearch/fairseq
+//   bert gpt2  N(0, 0.02), biases 0                             Devlin et al. 2018; Radford et al. 2019
+//   gpt3       the same; attention's and feed-forward's outputs / sqrt(2L)     Brown et al. 2020; nanoGPT
+//   megatron   N(0, 1/sqrt(2.5 d)) truncated at 3 sigma; outputs / sqrt(2L); untied head N(0, 1/sqrt d)   2503.04598
+//   normal     megatron's sigma for every matrix, without the depth factor                2503.04598
+//   depth      inputs 1/sqrt(d); out 1/sqrt(2d(l+1)), down 1/sqrt(2f(l+1)), truncated at 3 sigma      2503.04598
+//   deepnorm   Xavier; v, out, up, gate, down times (8L)^-1/4                              2203.00555
+//   subln      fairseq; v, out, up, gate, down times sqrt(ln 2L)                           2210.06423
+//   admin      fairseq; then admin_profile() sets the residual scales                      2004.08249
+//   ngpt       N(0, 1/sqrt(d)), rows made unit vectors                                     2410.01131
+// clang-format on
 // Norms, gains and scales start at the constants of the parameter list. Each parameter draws from its own
 // Philox stream, keyed by seed and name: a model's values do not depend on the order or presence of other
 // parameters.

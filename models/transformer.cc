@@ -141,7 +141,8 @@ Tensor Transformer::embed(const InputRows& tokens, const nn::Context& context) c
   const int64_t T = tokens.shape[1], past = tokens_before(context);
   const int64_t first = config_.position_offset + past;
   check(config_.longest_row == 0 || past + T <= config_.longest_row, "the sequence has ", past + T,
-        " tokens; this model's rows have at most ", config_.longest_row, " (its angles change beyond)");
+        " tokens; this model's rows have at most ", config_.longest_row,
+        " (its angles or its window change beyond)");
   Tensor x = config_.adaptive ? adaptive_embedding(config_, *parameters_, tokens, dtype)
              : embed_projection_.weight
                  ? embed_projection_(engine::embedding(tokens.words, use_value(*tokens_), config_.embed_scale,

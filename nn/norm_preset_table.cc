@@ -346,7 +346,8 @@ const std::vector<NormPreset>& plain_presets() {
        {"qk_l2"},
        kinds,
        "Henry et al. 2020, Query-Key Normalization for Transformers, arXiv 2010.04245",
-       "pre_ln with q / |q| and k / |k| times a learned gain",
+       "pre_ln with q / |q| and k / |k|, each times a learned vector that starts at 1 (the paper: one "
+       "learned factor of the scores in place of 1 / sqrt d)",
        "attn{in=ln q=l2.head k=l2.head} ffn{in=ln} final=ln",
        "",
        ""},

@@ -133,8 +133,9 @@ engine::Json to_json(const NormSpec& spec) {
 LayerSpan layer_span(const LayerRule& rule, int64_t layers) {
   const int64_t low = resolve_bound(rule.low, layers);
   const int64_t high = rule.high ? resolve_bound(*rule.high, layers) : low + 1;
-  engine::check(0 <= low && low <= high && high <= layers, "norms: rule \"", print_range(rule),
-                ":\" names layers ", low, "..", high, ", outside the model's 0..", layers);
+  engine::check(low <= high, "norms: rule \"", print_range(rule), ":\" ends before it begins");
+  engine::check(0 <= low && high <= layers, "norms: rule \"", print_range(rule), ":\" names layers ", low,
+                "..", high, ", outside the model's 0..", layers);
   return {low, high};
 }
 

@@ -52,7 +52,8 @@ enum class HeadGain { none, inner, outer };
 /// Where the residual is taken from: the stream, or the branch's normed input.
 enum class Skip { raw, norm };
 
-/// In the order in which the data meets them; the text prints them in this order too.
+/// Norms in the order in which the data meets them, then gains and factors; the text prints them in this
+/// order.
 struct AttnSlots {
   Norm in, q, k, v, ctx, out, post;
   HeadGain gain = HeadGain::none;

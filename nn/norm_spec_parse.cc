@@ -115,6 +115,7 @@ class Cursor {
     at_ = last;
     bound.percent = at_ < text_.size() && text_[at_] == '%';
     at_ += bound.percent;
+    if (bound.percent && std::abs(bound.value) > 100) error(first, "more than 100 % of the layers");
     return bound;
   }
 

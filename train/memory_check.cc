@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "engine/core/block_size.h"
+#include "engine/core/graph.h"
 #include "models/activation_peak.h"
 #include "models/flops.h"
 
@@ -49,6 +50,10 @@ RunPlan plan_for(const Setting& s) {
                 .activation_dropout = s.config.dropout.activation > 0,
                 .recompute = s.config.activation_checkpointing,
                 .scored = s.model.objective == models::Objective::mlm ? s.config.data.mask_probability : 1});
+  // On a device that records steps, the first batch of each shape is computed beside the memory of the
+  // recorded ones.
+  const bool shapes_vary = s.model.objective == models::Objective::mlm || s.model.adaptive;
+  if (shapes_vary && engine::graphs_of(s.config.device)) plan.activations *= 2;
   for (double* bytes : {&plan.parameters, &plan.gradients}) *bytes = block(*bytes);
   plan.moments = 2 * block(plan.moments / 2);
   const OptimConfig& o = s.config.optim;

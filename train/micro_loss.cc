@@ -7,6 +7,10 @@ namespace train {
 
 using engine::Tensor;
 
+double scored_share(const MicroBatch& batch) {
+  return double(batch.scored) / double(batch.tokens.shape.numel());
+}
+
 MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, const UpdateOptions& options,
                      bool checkpointing, engine::Rng& rng, double scale,
                      const engine::ScalarsInMemory* memory) {
@@ -14,9 +18,6 @@ MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, 
   context.dropout = options.dropout;
   context.rng = &rng;
   context.checkpointing = checkpointing;
-  const auto scaled = [&](const Tensor& x) {
-    return memory ? engine::mul(x, engine::cast(memory->loss_scale(), x.dtype())) : engine::affine(x, scale);
-  };
   std::vector<Tensor> auxiliary;
   const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute, &auxiliary);
   const Tensor nats = model.loss(hidden, batch.labels,
@@ -26,8 +27,15 @@ MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, 
                                   .dropout = options.head_dropout,
                                   .rng = &rng});
   // A language model's loss scales its gradients itself, where they are formed (engine/ops/loss.h).
-  Tensor total = model.config().objective == models::Objective::classify ? scaled(nats) : nats;
-  for (const Tensor& term : auxiliary) total = engine::add(total, scaled(term));
+  const auto times = [&](const Tensor& x, double factor, const Tensor& in_memory) {
+    return memory ? engine::mul(x, engine::cast(in_memory, x.dtype())) : engine::affine(x, factor);
+  };
+  Tensor total = nats;
+  if (model.config().objective == models::Objective::classify)
+    total = times(nats, scale, memory ? memory->loss_scale() : Tensor());
+  for (const Tensor& term : auxiliary)
+    total = engine::add(
+        total, times(term, scale * scored_share(batch), memory ? memory->auxiliary_scale() : Tensor()));
   return {nats.detach(), total};
 }
 

@@ -7,10 +7,13 @@
 namespace train {
 
 /// Summed over scored positions; `total` also has the loss scale, where the model's own loss does not take it
-/// in, and auxiliary losses.
+/// in, and auxiliary losses. Those are sums over all tokens: they are weighed by the share that is scored, so
+/// that the mean that an update takes over scored positions is a mean over tokens for them.
 struct MicroLoss {
   engine::Tensor nats, total;
 };
+/// The share of the batch's tokens that are scored.
+double scored_share(const MicroBatch& batch);
 /// `scale`: the loss scale, or, with `memory`, where it stands. `rng` must live until the loss has been
 /// differentiated: checkpointed layers draw again.
 MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, const UpdateOptions& options,

@@ -13,7 +13,7 @@ using models::InputRows, models::Targets;
 
 namespace {
 
-constexpr size_t kRecorded = 16;  // shapes that are recorded; each holds its memory
+constexpr size_t kRecorded = 16;  // shapes that are recorded
 constexpr int64_t kFilled =
     64;  // rows whose number is another one in every batch are filled up to a multiple
 
@@ -82,7 +82,10 @@ void fill_up(MicroBatch& batch, const models::ModelConfig& config) {
 
 MicroSteps::MicroSteps(models::Transformer& model, const engine::ScalarsInMemory& scalars,
                        const UpdateOptions& options)
-    : model_(model), scalars_(scalars), options_(options) {}
+    : model_(model),
+      scalars_(scalars),
+      options_(options),
+      memory_(std::make_shared<engine::ReservedMemory>(scalars.device())) {}
 
 MicroSteps::Key MicroSteps::key_of(MicroBatch& batch, bool first) {
   Key key = {first};
@@ -103,7 +106,7 @@ void MicroSteps::step(const MicroBatch& batch) const {
   scalars_.nats().copy_from(sums.nats, true);
 }
 
-void MicroSteps::run(const MicroBatch& micro_batch, uint64_t dropout_seed, bool first) {
+void MicroSteps::run(const MicroBatch& micro_batch, uint64_t dropout_seed, bool first, double loss_scale) {
   MicroBatch batch = micro_batch;
   fill_up(batch, model_.config());
   const auto there = [&](MicroBatch b) {
@@ -111,6 +114,8 @@ void MicroSteps::run(const MicroBatch& micro_batch, uint64_t dropout_seed, bool 
     return b;
   };
   scalars_.set(&engine::StepScalars::dropout_seed, dropout_seed);
+  if (model_.config().experts > 0)
+    scalars_.set(&engine::StepScalars::auxiliary_scale, loss_scale * scored_share(micro_batch));
   const Key key = key_of(batch, first);
   if (recorded_.size() == kRecorded && !recorded_.contains(key)) return step(there(batch));
   Recorded& r = recorded_[key];
@@ -134,7 +139,8 @@ void MicroSteps::run(const MicroBatch& micro_batch, uint64_t dropout_seed, bool 
     for (size_t i = 0; i < written.size(); ++i) parameters.all()[i]->grad_written = written[i];
   };
   if (!r.graph) {
-    r.graph = std::make_unique<engine::StepGraph>(scalars_.device(), [&] { step(r.batch); });
+    r.graph = std::make_unique<engine::StepGraph>(
+        scalars_.device(), [&] { step(r.batch); }, memory_);
     for (const engine::Parameter* p : parameters.all()) r.written.push_back(p->grad_written);
   } else if (options_.check_graphs) {
     const std::string stale = r.graph->difference([&] { step(r.batch); });

@@ -23,8 +23,8 @@ class MicroSteps {
              const UpdateOptions& options);
 
   /// Adds the batch's gradients to the arena and its loss to scalars.nats. `first`: no gradient has been
-  /// written since clear_gradients().
-  void run(const MicroBatch& batch, uint64_t dropout_seed, bool first);
+  /// written since clear_gradients(). `loss_scale`: the number that scalars.loss_scale has.
+  void run(const MicroBatch& batch, uint64_t dropout_seed, bool first, double loss_scale);
 
   /// Steps that were replayed so far.
   int64_t replays() const { return replays_; }
@@ -43,6 +43,7 @@ class MicroSteps {
   models::Transformer& model_;
   const engine::ScalarsInMemory& scalars_;
   const UpdateOptions& options_;
+  std::shared_ptr<engine::ReservedMemory> memory_;  // of all recordings: replays come one after another
   std::map<Key, Recorded> recorded_;
   int64_t replays_ = 0;
 };

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <iterator>
 #include <mutex>
@@ -16,9 +18,11 @@ constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 struct sigaction old_actions[std::size(kSignals)];
 std::mutex guards_mutex;
 int guards = 0;  // ranks that are threads have one each
-volatile std::sig_atomic_t silent = 0;
+std::atomic<bool> silent{false};  // until one who speaks has a guard
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 void on_signal(int signal) {
+  const int kept = errno;  // of what was interrupted
   if (engine::stop_requested()) {
     if (signal == SIGINT || signal == SIGTERM) _exit(130);
     return;
@@ -27,14 +31,15 @@ void on_signal(int signal) {
   if (silent) return;
   const char text[] = "\nstopping at the next safe point; once more to stop at once\n";
   [[maybe_unused]] const ssize_t n = write(2, text, sizeof text - 1);
+  errno = kept;
 }
 
 }  // namespace
 
 SignalGuard::SignalGuard(bool speaks) {
   const std::lock_guard lock(guards_mutex);
+  if (guards == 0 || speaks) silent = !speaks;
   if (guards++ > 0) return;
-  silent = !speaks;
   engine::clear_stop();
   struct sigaction action {};
   action.sa_handler = on_signal;

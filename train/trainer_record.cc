@@ -47,7 +47,7 @@ bool Trainer::validate() {
   c.last_loss = evaluation.loss;
   c.validated_at = c.step;
   saved_step_ = -1;  // a checkpoint of this step, if there is one, does not have the loss yet
-  const bool gain = !c.best_loss || evaluation.loss < *c.best_loss;
+  const bool gain = std::isfinite(evaluation.loss) && (!c.best_loss || evaluation.loss < *c.best_loss);
   c.evaluations_without_gain = gain ? 0 : c.evaluations_without_gain + 1;
   if (gain) c.best_loss = evaluation.loss;
   const Json record = {{"step", c.step},

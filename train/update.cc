@@ -55,7 +55,7 @@ void Update::differentiate(std::span<const MicroBatch> batches, int64_t first, c
       const double start = engine::now();
       double middle = start;
       if (micro_steps_) {
-        micro_steps_->run(batches[i], rng_of(i, first).seed, first_written);
+        micro_steps_->run(batches[i], rng_of(i, first).seed, first_written, loss_scale());
       } else {
         engine::Rng rng = rng_of(i, first);
         engine::Tape tape;

@@ -288,6 +288,8 @@ def main(argv):
         svg = picture(p, result)
         if svg: replace(os.path.join(os.path.dirname(page), "figures", f"study-{p}.svg"), svg)
         texts.append(section(p, result, svg is not None))
+    missing = [f"`{p}`" for p in TITLES if p not in parts]
+    if missing: texts.append(f"Not run yet: {', '.join(missing)}.")
     text = "\n\n".join(texts)
     with open(page, encoding="utf8") as f: before = f.read()
     if BEGIN not in before or END not in before: sys.exit(f"{page}: its marks are missing")

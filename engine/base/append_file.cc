@@ -52,7 +52,10 @@ void AppendFile::write_waiting() {
   waiting_.erase(0, done);
 }
 
-void AppendFile::sync() { ::fdatasync(fd_); }
+void AppendFile::sync() {
+  check(::fdatasync(fd_) == 0 || errno == EINVAL, path_, ": cannot flush to disk (", std::strerror(errno),
+        ")");
+}
 
 void AppendFile::finish() {
   write_waiting();

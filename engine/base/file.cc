@@ -153,7 +153,8 @@ void AtomicFile::commit() {
         ": cannot move the finished file into place (", std::strerror(errno), ")");
   ::close(std::exchange(temporary_.fd, -1));
   const Descriptor folder{::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (folder.fd >= 0) ::fsync(folder.fd);
+  const bool flushed = folder.fd < 0 || ::fsync(folder.fd) == 0 || errno == EINVAL;  // not all systems can
+  check(flushed, path_, ": cannot flush its folder to disk (", std::strerror(errno), ")");
 }
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {

@@ -18,7 +18,7 @@ namespace {
 template <class AnyJson>
 class Builder : public nlohmann::json_sax<AnyJson> {
  public:
-  explicit Builder(const std::string& what) : what_(what) {}
+  Builder(const std::string& what, size_t longest_array) : what_(what), longest_array_(longest_array) {}
   AnyJson take() { return std::move(root_); }
 
   bool null() override { return put(nullptr), true; }
@@ -50,6 +50,7 @@ class Builder : public nlohmann::json_sax<AnyJson> {
     if (open_.empty()) return &(root_ = std::move(value));
     if (open_.back()->is_array()) {
       auto& array = open_.back()->template get_ref<typename AnyJson::array_t&>();
+      check(array.size() < longest_array_, what_, ": an array of more than ", longest_array_, " items");
       return &array.emplace_back(std::move(value));
     }
     return &(*slot_ = std::move(value));
@@ -62,21 +63,24 @@ class Builder : public nlohmann::json_sax<AnyJson> {
 
   static constexpr size_t kMostLevels = 64;
   const std::string& what_;
+  const size_t longest_array_;
   AnyJson root_;
   std::vector<AnyJson*> open_;  // the containers around the next value
   AnyJson* slot_ = nullptr;     // where the value of the newest key goes
 };
 
 template <class AnyJson>
-AnyJson parse(const std::string& text, const std::string& what) {
-  Builder<AnyJson> builder(what);
+AnyJson parse(const std::string& text, const std::string& what, size_t longest_array = SIZE_MAX) {
+  Builder<AnyJson> builder(what, longest_array);
   AnyJson::sax_parse(text, &builder);
   return builder.take();
 }
 
 }  // namespace
 
-Json parse_json(const std::string& text, const std::string& what) { return parse<Json>(text, what); }
+Json parse_json(const std::string& text, const std::string& what, size_t longest_array) {
+  return parse<Json>(text, what, longest_array);
+}
 SortedJson parse_sorted_json(const std::string& text, const std::string& what) {
   return parse<SortedJson>(text, what);
 }

@@ -11,8 +11,9 @@ namespace engine {
 
 using Json = nlohmann::basic_json<OrderedObject>;  // keys keep their order, so that files we write diff well
 
-/// Parses text; `what` names it in errors ("config.json"). Refuses nesting deeper than 64 and duplicate keys.
-Json parse_json(const std::string& text, const std::string& what);
+/// Parses text; `what` names it in errors ("config.json"). Refuses nesting deeper than 64, duplicate keys,
+/// and arrays of more than `longest_array` items (where none is long, a hostile text costs no memory).
+Json parse_json(const std::string& text, const std::string& what, size_t longest_array = SIZE_MAX);
 /// The same with keys in sorted order.
 using SortedJson = nlohmann::json;
 SortedJson parse_sorted_json(const std::string& text, const std::string& what);

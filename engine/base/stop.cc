@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 #include "engine/base/check.h"
@@ -13,14 +13,15 @@
 namespace engine {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
+std::atomic<bool> flag{false};  // set by signal handlers, read by all threads
+static_assert(std::atomic<bool>::is_always_lock_free);
 constexpr int kLookEvery = 100;  // milliseconds: a signal between the look and the wait is seen that late
 
 }  // namespace
 
-void request_stop() noexcept { flag = 1; }
-void clear_stop() noexcept { flag = 0; }
-bool stop_requested() noexcept { return flag != 0; }
+void request_stop() noexcept { flag = true; }
+void clear_stop() noexcept { flag = false; }
+bool stop_requested() noexcept { return flag; }
 
 void check_stop() {
   if (stop_requested()) throw Stopped{};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -98,8 +99,12 @@ BuildFolder::~BuildFolder() {
 }
 
 void BuildFolder::commit() {
-  remove_tree(place_);
-  move_path(temporary_.name, place_);
+  check(::syncfs(temporary_.fd) == 0, place_, ": cannot flush to disk (", std::strerror(errno), ")");
+  // What is there goes when the new one is in its place, where the file system can exchange two names.
+  const bool exchanged =
+      ::renameat2(AT_FDCWD, temporary_.name.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) == 0;
+  remove_tree(exchanged ? temporary_.name : place_);
+  if (!exchanged) move_path(temporary_.name, place_);
   ::close(std::exchange(temporary_.fd, -1));
 }
 

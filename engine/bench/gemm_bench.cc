@@ -2,9 +2,12 @@
 #include "engine/bench/gemm_bench.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
+#include <thread>
 
 #include "engine/base/clock.h"
+#include "engine/base/philox.h"
 #include "engine/bench/gemm_peers.h"
 #include "engine/core/tensor.h"
 #include "engine/cpu/parallel.h"
@@ -17,23 +20,37 @@ struct Layer {
   const char* name;
   int64_t in, out, count;
 };
-constexpr int64_t kTokens = 1024;
+// As many as fill the device, and its time far above that of a launch.
+int64_t tokens_of(Device device) { return device == Device::cuda ? 16384 : 1024; }
 constexpr Layer kLayers[] = {
     {"qkv", 768, 2304, 12}, {"proj", 768, 768, 12},  {"fc", 768, 3072, 12},
     {"fc2", 3072, 768, 12}, {"head", 768, 50304, 1},
 };
 
-// The three products of a layer at kTokens tokens, with gradients and results in f32 as peers give them.
+// Random numbers, some of them again and again: a GPU multiplies equal ones at less power, and faster.
+Tensor random_numbers(const Shape& shape, DType dtype, Device device) {
+  Rng rng{1};
+  std::vector<double> drawn(size_t(1) << 16);
+  for (double& x : drawn) x = 0.01 * rng.normal();
+  const Tensor some = Tensor::from(drawn, {int64_t(drawn.size())}, dtype).to(device);
+  const Tensor all = some.like(shape, dtype);
+  for (int64_t at = 0; at < all.bytes(); at += some.bytes())
+    memory_of(device).copy(static_cast<char*>(all.raw()) + at, some.raw(),
+                           size_t(std::min(some.bytes(), all.bytes() - at)), Transfer::within);
+  return all;
+}
+
+// The three products of a layer, with gradients and results in f32 as peers give them.
 struct Operands {
   Operands(const Layer& l, DType dtype, Device device)
       : layer(l),
-        x(Tensor::full({kTokens, l.in}, 0.01, dtype, device)),
-        w(Tensor::full({l.out, l.in}, 0.01, dtype, device)),
-        y(Tensor::full({kTokens, l.out}, 0.01, dtype, device)),
-        result(Tensor::zeros({std::max(kTokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32, device)) {
-  }
+        tokens(tokens_of(device)),
+        x(random_numbers({tokens, l.in}, dtype, device)),
+        w(random_numbers({l.out, l.in}, dtype, device)),
+        y(random_numbers({tokens, l.out}, dtype, device)),
+        result(Tensor::zeros({std::max(tokens * std::max(l.in, l.out), l.in * l.out)}, DType::f32, device)) {}
 
-  double flops() const { return 2.0 * double(kTokens * layer.in * layer.out); }
+  double flops() const { return 2.0 * double(tokens * layer.in * layer.out); }
   std::vector<std::pair<const char*, Gemm>> products() const {
     const auto rows = [](const Tensor& t, bool transposed) {
       return GemmOperand{t.raw(), t.size(1), t.dtype(), transposed};
@@ -42,12 +59,13 @@ struct Operands {
       return Gemm{
           .a = a, .b = b, .m = m, .n = n, .k = k, .c = result.raw(), .c_stride = n, .accumulate = accumulate};
     };
-    return {{"y = x W^T", product(rows(x, false), rows(w, true), kTokens, layer.out, layer.in, false)},
-            {"dx = dy W", product(rows(y, false), rows(w, false), kTokens, layer.in, layer.out, false)},
-            {"dW += dy^T x", product(rows(y, true), rows(x, false), layer.out, layer.in, kTokens, true)}};
+    return {{"y = x W^T", product(rows(x, false), rows(w, true), tokens, layer.out, layer.in, false)},
+            {"dx = dy W", product(rows(y, false), rows(w, false), tokens, layer.in, layer.out, false)},
+            {"dW += dy^T x", product(rows(y, true), rows(x, false), layer.out, layer.in, tokens, true)}};
   }
 
   Layer layer;
+  int64_t tokens;
   Tensor x, w, y, result;
 };
 
@@ -58,19 +76,26 @@ struct Product {
 };
 
 /// Best seconds of every product in each way. A round runs one way after the other, each through all
-/// products: a library's idle threads wait actively for a moment, beside whoever comes next.
+/// products, with a pause before each: a library's idle threads wait actively for a moment, and would take a
+/// processor from whoever comes next.
 std::vector<std::vector<double>> best_times(const std::vector<Product>& products,
                                             const std::vector<std::function<void(const Gemm&)>>& ways,
                                             int repeats, const std::function<void()>& between,
-                                            void (*wait)()) {
+                                            Device device) {
+  const int calls = device == Device::cuda ? 10 : 1;  // between two waits, which take as long as a product
   std::vector<std::vector<double>> best(ways.size(), std::vector<double>(products.size(), 1e30));
   for (int round = -1; round < repeats; ++round)  // the first touches memory and is not counted
-    for (size_t w = 0; w < ways.size(); ++w)
+    for (size_t w = 0; w < ways.size(); ++w) {
+      if (ways.size() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       for (size_t p = 0; p < products.size(); ++p) {
-        const double t = seconds_of([&] { ways[w](products[p].gemm), wait(); });
-        if (round >= 0) best[w][p] = std::min(best[w][p], t);
+        const double t = seconds_of([&] {
+          for (int i = 0; i < calls; ++i) ways[w](products[p].gemm);
+          memory_of(device).synchronize();
+        });
+        if (round >= 0) best[w][p] = std::min(best[w][p], t / calls);
         if (round >= 0 && w == 0) between();
       }
+    }
   return best;
 }
 
@@ -134,7 +159,7 @@ std::vector<BenchResult> bench_gemm(int repeats, Device device) {
     const auto peak = [&] {
       if (device == Device::cpu) ceiling = std::max(ceiling, multiply_add_peak(dtype));
     };
-    const auto best = best_times(products, ways, repeats, peak, memory_of(device).synchronize);
+    const auto best = best_times(products, ways, repeats, peak, device);
     if (device != Device::cpu)
       for (size_t p = 0; p < products.size(); ++p)
         ceiling = std::max(ceiling, products[p].flops / best[0][p] * 1e-9);

@@ -207,6 +207,7 @@ void add_attention_cases(std::vector<OpCase>& cases) {
       with_window(1, {"window of one", 1, 70, 70, 1, 1, 3, true}),
       with_window(40, {"window, everything", 1, 67, 140, 4, 2, 5, true, true, 2, 0.3, 0.9}),
       with_window(2, {"window, rows without a key", 2, 9, 12, 2, 2, 4, true, true, 0, 0, 0, true}),
+      with_window(4, {"window, keys that no query sees", 1, 2, 80, 1, 1, 32, true}),
       with_window(9, {"window, one query, key mask", 2, 1, 70, 3, 3, 17, true, true}),
       with_window(3, {"window, one query without a key", 2, 1, 12, 2, 1, 4, true, true, 0, 0, 0, true}),
   };

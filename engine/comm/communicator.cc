@@ -33,10 +33,17 @@ Communicator::Communicator(const std::function<std::unique_ptr<Transport>()>& op
     thread_.join();
     std::rethrow_exception(open_error_);
   }
-  hosts_ = gather(place_.host);
+  try {
+    hosts_ = gather(place_.host);
+  } catch (...) {
+    end();
+    throw;
+  }
 }
 
-Communicator::~Communicator() {
+Communicator::~Communicator() { end(); }
+
+void Communicator::end() {
   if (!thread_.joinable()) return;
   if (!finished_) abort(1);
   {

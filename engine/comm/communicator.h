@@ -134,6 +134,7 @@ class Communicator {
     bool done = false;
     std::exception_ptr error;
   };
+  void end();  // of the thread
   int64_t start(Job job);
   void run(const std::function<std::unique_ptr<Transport>()>& open);
   void compare(const Job& job);

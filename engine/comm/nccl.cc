@@ -1,25 +1,18 @@
 // Read first: nccl.h.
 #include "engine/comm/nccl.h"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <cstring>
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/base/shared_library.h"
 #include "engine/base/text.h"
 #include "engine/comm/nccl_functions.h"
 #include "engine/core/side_queue.h"
 
 namespace engine {
 namespace {
-
-template <class F>
-void find(void* library, const std::string& path, F*& function, const char* name) {
-  function = reinterpret_cast<F*>(::dlsym(library, name));
-  check(function != nullptr, path, " has no ", name, ": it is another version than this program needs");
-}
 
 void expect(const Nccl& nccl, int result, const char* what) {
   check(result == 0, "NCCL: ", what, ": ", result == 0 ? "" : nccl.error_text(result));
@@ -97,14 +90,14 @@ std::string version_text(const Nccl& nccl) {
 std::shared_ptr<const Nccl> find_nccl() {
   const char* const named = std::getenv("NORMLAB_NCCL");
   const auto nccl = std::make_shared<Nccl>();
-  nccl->path = named ? named : "libnccl.so.2";
-  void* const library = ::dlopen(nccl->path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* const why = ::dlerror();
-    fail("no NCCL: tried ", nccl->path, " (", why ? why : "no reason given",
-         "); NORMLAB_NCCL names another one");
+  const SharedLibrary* library = nullptr;  // never closed: threads of its own may outlive all communicators
+  try {
+    library = new SharedLibrary({named ? named : "libnccl.so.2"});
+  } catch (const Error& e) {
+    fail("no NCCL: ", e.what(), "; NORMLAB_NCCL names another one");
   }
-#define ENGINE_FIND(member, symbol) find(library, nccl->path, nccl->member, #symbol);
+  nccl->path = library->path();
+#define ENGINE_FIND(member, symbol) library->find(nccl->member, #symbol);
   ENGINE_NCCL_FUNCTIONS(ENGINE_FIND)
 #undef ENGINE_FIND
   return nccl;
@@ -127,6 +120,9 @@ void carry_by_nccl(Communicator& ranks, Device device) {
   std::shared_ptr<const Nccl> nccl;
   std::string refusal;
   try {
+    const SideQueue& queue = *side_queue_of(device);
+    const int sharers = queue.sharers ? queue.sharers() : 1;
+    check(sharers == 1, sharers, " ranks share a GPU, which NCCL refuses");
     nccl = find_nccl();
   } catch (const Error& e) {
     refusal = e.what();

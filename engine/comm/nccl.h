@@ -35,7 +35,7 @@ struct Nccl {
   std::string path;  // where it was found
 };
 
-/// NORMLAB_NCCL, or libnccl.so.2 as the system finds it. Error: it is not there, or lacks a function.
+/// NORMLAB_NCCL, or libnccl.so.2 where shared_library.h looks. Error: it is not there, or lacks a function.
 std::shared_ptr<const Nccl> find_nccl();
 
 /// What rank 0 makes and tells the others before all open their transports.
@@ -46,8 +46,9 @@ Nccl::Id new_nccl_id(const Nccl& nccl);
 std::unique_ptr<Transport> open_nccl(std::shared_ptr<const Nccl> nccl, const Place& place,
                                      const Nccl::Id& id);
 
-/// Lets the ranks' tensors on `device` travel by NCCL, where all ranks have it; else a warning with the first
-/// one's reason, and they travel through the host's memory as before. All ranks take part.
+/// Lets the ranks' tensors on `device` travel by NCCL, where all ranks have it and a card of their own; else
+/// a warning with the first one's reason, and they travel through the host's memory as before. All ranks take
+/// part.
 void carry_by_nccl(Communicator& ranks, Device device);
 
 }  // namespace engine

@@ -1,6 +1,7 @@
 // Read first: allocator.h.
 #include "engine/core/allocator.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -23,7 +24,7 @@ namespace {
 struct Pool {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> free_blocks;  // by rounded size
-  std::map<void*, ReservedMemory*> reserved;         // blocks that belong to somebody
+  std::map<void*, ReservedMemory*> reserved;         // blocks of recorded steps
   MemoryStatistics statistics;
 };
 
@@ -34,7 +35,7 @@ Pool& pool(Device device) {
 }
 
 std::atomic<bool> poisoning{false};
-thread_local ReservedMemory* reserving = nullptr;
+thread_local RecordedBlocks* reserving = nullptr;
 Renew renewals[kDevices] = {};
 
 void drop_cache(const DeviceMemory& memory, Pool& p) {
@@ -87,7 +88,7 @@ void* allocate(Device device, size_t bytes, Contents contents) {
   Pool& p = pool(device);
   std::unique_lock lock(p.mutex);
   void* block = nullptr;
-  if (reserving && reserving->device_ == device) {
+  if (reserving && reserving->memory_->device_ == device) {
     block = reserving->take(size);
     lock.unlock();
     if (contents == Contents::zeros) memory.fill(block, 0, size);
@@ -113,7 +114,7 @@ void release(Device device, void* block, size_t bytes) {
   Pool& p = pool(device);
   const std::lock_guard lock(p.mutex);
   if (const auto owner = p.reserved.find(block); owner != p.reserved.end()) {
-    if (!owner->second->recorded_) owner->second->free_blocks_[size].push_back(block);
+    owner->second->free_blocks_[size].insert(block);
     owner->second->held_.erase(block);
     return;
   }
@@ -124,32 +125,40 @@ void release(Device device, void* block, size_t bytes) {
 }
 
 // Under the pool's lock.
-void* ReservedMemory::take(size_t size) {
-  if (recorded_) {
-    check(place_ < sequence_.size() && sequence_[place_].size == size,
-          "a step asks for other memory than when it was recorded");
-    held_.insert(sequence_[place_].block);
-    return sequence_[place_++].block;
-  }
-  Pool& p = pool(device_);
-  void* block = reuse(free_blocks_, size);
-  if (!block) {
-    block = fresh(device_, p, size, Contents::any);
-    p.reserved[block] = this;
-    p.statistics.in_use += int64_t(size);
-    if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
-  }
-  sequence_.push_back({size, block});
-  held_.insert(block);
+void* RecordedBlocks::take(size_t size) {
+  if (!recorded_) sequence_.push_back({size, take_new(size)});
+  const bool same = place_ < sequence_.size() && sequence_[place_].size == size;
+  void* block = same ? sequence_[place_++].block : nullptr;
+  check(same && memory_->held_.insert(block).second,
+        "a step asks for other memory than when it was recorded");
+  memory_->free_blocks_[size].erase(block);
   return block;
 }
 
-ReservedMemory::Scope::Scope(ReservedMemory& memory) {
-  check(!reserving, "a step is recorded inside another one");
-  memory.place_ = 0;
-  reserving = &memory;
+void* RecordedBlocks::take_new(size_t size) {
+  if (const auto& free = memory_->free_blocks_[size]; !free.empty()) return *free.begin();
+  Pool& p = pool(memory_->device_);
+  void* block = fresh(memory_->device_, p, size, Contents::any);
+  p.reserved[block] = memory_.get();
+  memory_->sizes_[block] = size;
+  p.statistics.in_use += int64_t(size);
+  p.statistics.peak = std::max(p.statistics.peak, p.statistics.in_use);
+  return block;
 }
-ReservedMemory::Scope::~Scope() {
+
+int64_t RecordedBlocks::taken() const {
+  std::set<void*> kept;
+  for (const Block& b : sequence_)
+    if (memory_->held_.contains(b.block)) kept.insert(b.block);
+  return int64_t(kept.size());
+}
+
+RecordedBlocks::Scope::Scope(RecordedBlocks& blocks) {
+  check(!reserving, "a step is recorded inside another one");
+  blocks.place_ = 0;
+  reserving = &blocks;
+}
+RecordedBlocks::Scope::~Scope() {
   reserving->recorded_ = true;
   reserving = nullptr;
 }
@@ -157,11 +166,9 @@ ReservedMemory::Scope::~Scope() {
 ReservedMemory::~ReservedMemory() {
   Pool& p = pool(device_);
   const std::lock_guard lock(p.mutex);
-  std::map<void*, size_t> blocks;
-  for (const Block& b : sequence_) blocks[b.block] = b.size;
-  for (const auto& [block, size] : blocks) {
+  for (const auto& [block, size] : sizes_) {
     p.reserved.erase(block);
-    if (held_.count(block)) continue;  // its holder's from now on
+    if (held_.contains(block)) continue;
     p.statistics.in_use -= int64_t(size);
     p.free_blocks[size].push_back(block);
     p.statistics.cached += int64_t(size);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -30,42 +31,60 @@ void set_poisoning(bool on);
 /// Fills memory so when poisoning is on.
 void poison(Device device, void* block, size_t bytes);
 
-/// Memory of one recorded step (graph.h), kept from everybody else: a replay writes to the addresses of its
-/// recording. Every recording is handed the same blocks in the same order.
+/// Memory of recorded steps (graph.h), kept from everybody else: a replay writes to the addresses of its
+/// recording. Steps that are replayed one after another may share it, since none keeps a block: what one
+/// leaves there the next overwrites.
 class ReservedMemory {
  public:
   explicit ReservedMemory(Device device) : device_(device) {}
-  /// Gives every block back for reuse.
+  /// Gives every block back for reuse; one that somebody still holds is the holder's from then on.
   ~ReservedMemory();
   ReservedMemory(const ReservedMemory&) = delete;
   ReservedMemory& operator=(const ReservedMemory&) = delete;
 
+ private:
+  friend class RecordedBlocks;
+  friend void* allocate(Device, size_t, Contents);
+  friend void release(Device, void*, size_t);
+
+  Device device_;
+  std::map<void*, size_t> sizes_;                  // of all its blocks
+  std::map<size_t, std::set<void*>> free_blocks_;  // by size
+  std::set<void*> held_;                           // by tensors, now
+};
+
+/// The blocks that one step was handed while it was recorded. Every further recording of it is handed the
+/// same ones in the same order.
+class RecordedBlocks {
+ public:
+  explicit RecordedBlocks(std::shared_ptr<ReservedMemory> memory) : memory_(std::move(memory)) {}
+  RecordedBlocks(const RecordedBlocks&) = delete;
+  RecordedBlocks& operator=(const RecordedBlocks&) = delete;
+
   /// While it lives, this thread's allocate() on the device takes blocks from here. Not nested.
   class Scope {
    public:
-    explicit Scope(ReservedMemory& memory);
+    explicit Scope(RecordedBlocks& blocks);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
   };
-  /// Blocks that are handed out now.
-  int64_t taken() const { return int64_t(held_.size()); }
+  /// Blocks of these that are handed out now.
+  int64_t taken() const;
 
  private:
   friend void* allocate(Device, size_t, Contents);
-  friend void release(Device, void*, size_t);
   struct Block {
     size_t size;
     void* block;
   };
   void* take(size_t size);
+  void* take_new(size_t size);
 
-  Device device_;
-  std::vector<Block> sequence_;                       // what was handed out, in order
-  std::map<size_t, std::vector<void*>> free_blocks_;  // of the first recording
-  size_t place_ = 0;                                  // in `sequence_`
+  std::shared_ptr<ReservedMemory> memory_;
+  std::vector<Block> sequence_;  // what was handed out, in order
+  size_t place_ = 0;             // in `sequence_`
   bool recorded_ = false;
-  std::set<void*> held_;  // by tensors, now
 };
 
 MemoryStatistics memory_statistics(Device device);

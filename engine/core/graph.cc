@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "engine/base/check.h"
 
@@ -29,8 +30,13 @@ const DeviceGraphs* graphs_of(Device device) {
 }
 void set_device_graphs(Device device, const DeviceGraphs& graphs) { table()[size_t(device)] = graphs; }
 
-StepGraph::StepGraph(Device device, const std::function<void()>& step)
-    : graphs_(required(device)), memory_(device), graph_(record(step)) {}
+StepGraph::StepGraph(Device device, const std::function<void()>& step, std::shared_ptr<ReservedMemory> memory)
+    : graphs_(required(device)),
+      memory_(memory ? std::move(memory) : std::make_shared<ReservedMemory>(device)) {
+  trim_memory(
+      device);  // what is cached could not serve the step; giving it back while recording could end it
+  graph_ = record(step);
+}
 
 StepGraph::~StepGraph() { graphs_.destroy(graph_); }
 
@@ -52,7 +58,7 @@ std::string StepGraph::difference(const std::function<void()>& step) {
 void* StepGraph::record(const std::function<void()>& step) {
   graphs_.begin();
   try {
-    const ReservedMemory::Scope scope(memory_);
+    const RecordedBlocks::Scope scope(memory_);
     step();
     check(memory_.taken() == 0, "a recorded step keeps ", memory_.taken(),
           " blocks of memory that it took: every replay would overwrite them");

@@ -3,10 +3,11 @@
 // On a GPU a replay is one call where the step was hundreds. What a replay should see anew must lie in memory
 // whose address stays: a number that is a kernel's argument keeps the value of the recording, and so does a
 // copy from the host, which is therefore refused while recording (memory.h). The memory that the step asks
-// for while it is recorded stays reserved for it (allocator.h).
+// for while it is recorded stays reserved (allocator.h): for it, or for all steps that share it.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "engine/core/allocator.h"
@@ -30,9 +31,11 @@ void set_device_graphs(Device device, const DeviceGraphs& graphs);
 
 class StepGraph {
  public:
-  /// Records what `step` asks of the device; none of it is done. Error: the device cannot, the step reads or
-  /// writes the host's memory, or keeps memory that it took.
-  StepGraph(Device device, const std::function<void()>& step);
+  /// Records what `step` asks of the device; none of it is done. `memory`, where given: of several graphs of
+  /// which no two are replayed at a time. Error: the device cannot, the step reads or writes the host's
+  /// memory, or keeps memory that it took.
+  StepGraph(Device device, const std::function<void()>& step,
+            std::shared_ptr<ReservedMemory> memory = nullptr);
   ~StepGraph();
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
@@ -46,7 +49,7 @@ class StepGraph {
   void* record(const std::function<void()>& step);
 
   const DeviceGraphs& graphs_;
-  ReservedMemory memory_;
+  RecordedBlocks memory_;
   void* graph_ = nullptr;
 };
 

@@ -118,9 +118,10 @@ Tensor Tensor::from_ids(const std::vector<int32_t>& ids, const Shape& shape) {
 }
 
 bool Tensor::is_contiguous() const {
+  if (numel_ == 0) return true;
   int64_t expected = 1;
   for (int axis = rank() - 1; axis >= 0; --axis) {
-    if (shape_[axis] != 1 && strides_[axis] != expected) return numel_ == 0;
+    if (shape_[axis] != 1 && strides_[axis] != expected) return false;
     expected *= shape_[axis];
   }
   return true;

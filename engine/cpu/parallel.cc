@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -60,15 +62,11 @@ class Pool {
     joined_.fetch_and(~kClosed);  // from here on workers may join
     generation_.fetch_add(1);
     if (sleeping_.load() > 0) generation_.notify_all();
-    const struct Close {  // also when a task throws: nobody may be left with its context
-      std::atomic<uint32_t>& joined;
-      ~Close() {
-        joined.fetch_or(kClosed);
-        for (int spins = 0; joined.load(std::memory_order_acquire) != kClosed; ++spins)
-          spins < kSpins ? pause() : void(sched_yield());
-      }
-    } close{joined_};
     take_tasks(job_);
+    joined_.fetch_or(kClosed);
+    for (int spins = 0; joined_.load(std::memory_order_acquire) != kClosed; ++spins)
+      spins < kSpins ? pause() : void(sched_yield());
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));  // nobody is left with its context
   }
 
  private:
@@ -81,8 +79,14 @@ class Pool {
   static constexpr uint32_t kClosed = uint32_t(1) << 31;
 
   void take_tasks(const Job& job) {
-    for (int64_t task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < job.tasks;)
-      job.function(job.context, task);
+    try {
+      for (int64_t task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < job.tasks;)
+        job.function(job.context, task);
+    } catch (...) {                                       // memory for a kernel's panels has run out, say
+      next_.store(job.tasks, std::memory_order_relaxed);  // the others stop too
+      const std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
   }
 
   void work(int index);
@@ -103,6 +107,8 @@ class Pool {
   alignas(64) std::atomic<uint32_t> joined_{kClosed};  // workers in the job, and whether it is closed to more
   alignas(64) std::atomic<uint32_t> generation_{0};    // of jobs
   std::atomic<int> sleeping_{0};
+  std::mutex error_mutex_;
+  std::exception_ptr error_;  // the first of the job at work
 };
 
 thread_local bool inside_task = false;

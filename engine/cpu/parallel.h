@@ -21,8 +21,8 @@ namespace detail {
 void parallel_run(int64_t tasks, void (*run)(void* context, int64_t task), void* context);
 }
 
-/// Calls f(task) for every task in [0, tasks), in any order, on all threads; returns when all are done. f
-/// must not throw.
+/// Calls f(task) for every task in [0, tasks), in any order, on all threads; returns when all are done. What
+/// f throws first ends the job, and is thrown here.
 template <class F>
 __attribute__((always_inline)) inline void parallel_for(int64_t tasks, F&& f) {
   using Function = std::remove_reference_t<F>;

@@ -186,7 +186,8 @@ void launch(void (*kernel)(Args), dim3 grid, int threads, const Stream& stream, 
   if (bytes > kWithoutAsking)
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
   kernel<<<grid, threads, bytes, stream.handle>>>(args);
-  check_launch(int(cudaGetLastError()));
+  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) [[unlikely]]
+    refuse_launch(int(error), cudaGetErrorString(error));
 }
 
 }  // namespace engine::ENGINE_GPU

@@ -113,8 +113,9 @@ void Safetensors::add_file(const std::string& path) {
   check(header <= kMaxHeader && header <= map.size() - 8, path, ": header length ", header,
         " exceeds the file (", map.size(), " bytes) or the limit of ", kMaxHeader);
   const uint64_t data_size = map.size() - 8 - header;
-  const Json json =
-      parse_json(std::string(reinterpret_cast<const char*>(map.data()) + 8, header), path + ": header");
+  constexpr size_t kLongest = 64;  // of a header's arrays, which are shapes
+  const Json json = parse_json(std::string(reinterpret_cast<const char*>(map.data()) + 8, header),
+                               path + ": header", kLongest);
   check(json.is_object(), path, ": header is not a JSON object");
 
   const size_t first = entries_.size();

@@ -26,7 +26,8 @@ bool supported(Isa level) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #if defined(ENGINE_HAS_avx2)
-  if (level == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (level == Isa::avx2)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 #endif
 #if defined(ENGINE_HAS_avx512)
   if (level == Isa::avx512)

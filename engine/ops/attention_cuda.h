@@ -16,11 +16,9 @@ struct Visible {
   bool blind;      // the mask leaves it none: it sees its own position
 };
 
-/// `row` counts (batch entry, head, query).
-GPU_INLINE Visible visible_of(const AttentionShape& s, int64_t row) {
+GPU_INLINE Visible visible_of(const AttentionShape& s, int64_t batch, int64_t head, int64_t query) {
   Visible v;
-  v.query = int(row % s.queries), v.head = int(row / s.queries % s.heads),
-  v.batch = int(row / s.queries / s.heads);
+  v.query = int(query), v.head = int(head), v.batch = int(batch);
   v.position = int(s.keys - s.queries) + v.query;
   v.end = s.causal ? v.position + 1 : int(s.keys);
   v.begin = int(first_key_of(s, v.position));
@@ -34,6 +32,10 @@ GPU_INLINE Visible visible_of(const AttentionShape& s, int64_t row) {
     }
   }
   return v;
+}
+/// `row` counts (batch entry, head, query).
+GPU_INLINE Visible visible_of(const AttentionShape& s, int64_t row) {
+  return visible_of(s, row / s.queries / s.heads, row / s.queries % s.heads, row % s.queries);
 }
 /// No query from here on sees the key.
 GPU_INLINE int64_t end_of_queries(const AttentionShape& s, int64_t key) {

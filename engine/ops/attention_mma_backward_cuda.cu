@@ -49,6 +49,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
   const int64_t last = kExtras ? end_of_queries(s, k0 + kTileRows - 1) : s.queries;
   fetch(shared.k, row_of<T>(a.k, batch, 0, kv_head, D), a.k.row_stride, k0, s.keys);
   fetch(shared.v, row_of<T>(a.v, batch, 0, kv_head, D), a.v.row_stride, k0, s.keys);
+  cp_async_commit();  // not left to the loop, which takes no turn where a window shows these keys to no query
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     const float gain = gain_of<T>(a.gain, head);
@@ -84,7 +85,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) key_fragments_kernel(BackwardP
           if (key >= s.keys || query >= s.queries || (s.causal && key > shift + query)) p[n][e] = 0;
           float kept = gain;
           if (kExtras && p[n][e] != 0 && (s.key_mask || s.dropout > 0 || s.window > 0)) {
-            const Visible v = visible_of(s, (batch * s.heads + head) * s.queries + query);
+            const Visible v = visible_of(s, batch, head, query);
             if (!sees(s, v, key)) p[n][e] = 0;
             kept *= weight_factor<float>(s, v, key);
           }
@@ -133,6 +134,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
   const int64_t begin = kExtras ? first_key_of(s, shift + q0) / kKeys * kKeys : 0;
   fetch(shared.q, row_of<T>(a.q, batch, 0, head, D), a.q.row_stride, q0, s.queries);
   fetch(shared.dout, dout_of<T>(a, batch, head), s.heads * D, q0, s.queries);
+  cp_async_commit();
   Visible rows[2];
   float lse[2], sums[2];
 #pragma unroll
@@ -185,6 +187,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) query_fragments_kernel(Backwar
     }
   }
   if (!a.dq.data) return;
+  cp_async_wait<0>();
   __syncthreads();
   const float factor[2] = {float(s.scale), float(s.scale)};
   const auto out = global(static_cast<T*>(a.dq.data)) + (batch * s.queries * a.dq.row_stride + head * D);

@@ -105,11 +105,18 @@ void backward(const BinaryBackward& args) {
           g = dy / b();
         else {
           const auto divisor = b();
-          g = -dy * a() / (divisor * divisor);
+          g = -dy * (a() / divisor / divisor);  // their product could overflow
         }
         break;
     }
     store_any(args.g, args.g_dtype, i, values, n, args.accumulate);
+  });
+}
+
+template <class C>
+void square_roots(const C* x, C* y, int64_t n) {
+  each_packet<C>(n, [&](auto lane, int64_t i) {
+    simd::pstoreu(y + i, exact_sqrt(simd::ploadu<decltype(lane)>(x + i)));
   });
 }
 
@@ -126,7 +133,7 @@ void unary(const UnaryForward& args) {
         case UnaryOp::affine: y = factor * x + offset; break;
         case UnaryOp::exp: y = x.exp(); break;
         case UnaryOp::log: y = x.log(); break;
-        case UnaryOp::sqrt: y = x.sqrt(); break;
+        case UnaryOp::sqrt: square_roots(x.data(), values, n); break;
         case UnaryOp::square: y = x * x; break;
         case UnaryOp::abs: y = x.abs(); break;
         case UnaryOp::softcap: y = factor * (x * inverse).tanh(); break;
@@ -152,7 +159,10 @@ void unary_back(const UnaryBackward& args) {
         case UnaryOp::affine: dx = factor * dy; break;
         case UnaryOp::exp: dx = x().exp() * dy; break;
         case UnaryOp::log: dx = dy / x(); break;
-        case UnaryOp::sqrt: dx = C(0.5) * dy / x().sqrt(); break;
+        case UnaryOp::sqrt:
+          square_roots(x().data(), e_buffer, n);
+          dx = C(0.5) * dy / e;
+          break;
         case UnaryOp::square: dx = C(2) * x() * dy; break;
         case UnaryOp::abs: dx = (x() < C(0)).select(-dy, dy); break;
         case UnaryOp::softcap:

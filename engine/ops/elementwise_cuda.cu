@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kThreads, 1) binary_back_kernel(Plan<BinaryBac
     if (args.of_a)
       g = dy / b;
     else
-      g = -dy * load_any<C>(args.a, args.a_dtype, at_a) / (b * b);
+      g = -dy * (load_any<C>(args.a, args.a_dtype, at_a) / b / b);
   }
   store_any(args.g, args.g_dtype, i, g, args.accumulate);
 }

@@ -39,7 +39,7 @@ void backward(const HeadScaleBackward& a) {
       for (int64_t h = 0; h < a.heads; ++h) {
         const T* x = static_cast<const T*>(a.x) + r * a.x_stride + h * a.n;
         const T* dy = static_cast<const T*>(a.dy) + (r * a.heads + h) * a.n;
-        T* dx = static_cast<T*>(a.dx) + r * a.dx_stride + h * a.n;
+        T* dx = a.dx ? static_cast<T*>(a.dx) + r * a.dx_stride + h * a.n : nullptr;
         each_chunk(0, a.n, [&](int64_t i, int64_t m) {
           const C* g = load(dy + i, m, dy_buffer);
           if (a.dgain) sums[h] += (in(g, m) * in(load(x + i, m, x_buffer), m)).sum();

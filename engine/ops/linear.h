@@ -25,13 +25,13 @@ struct LinearOptions {
   DType dtype = DType::u8;  // u8: x's
 };
 
-/// x [..., in], weight [out, in] of x's dtype, bias [out] (may be undefined) in x's compute dtype. Output
-/// [..., out]. Errors name both shapes: linear: weight [768, 3072] needs input last dim 3072, got [8, 128,
-/// 768].
 /// Whether so many elements between two ops are few enough to be kept in f32 in a 16-bit model, where row ops
 /// on them are done in double anyway (engine/kernel/wide.h).
 bool keeps_wide(Device device, int64_t elements);
 
+/// x [..., in], weight [out, in] of x's dtype, bias [out] (may be undefined) in x's compute dtype. Output
+/// [..., out]. Errors name both shapes: linear: weight [768, 3072] needs input last dim 3072, got [8, 128,
+/// 768].
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const LinearOptions& options = {});
 

@@ -86,7 +86,8 @@ struct LinearCrossEntropyNode : NodeOf<LinearCrossEntropyNode> {
 /// Rows of a chunk, in chunks of nearly one size. Each chunk reads the weight and adds to its gradient, so
 /// that its f32 logits may take as much memory as the weight does, or 64 MiB.
 int64_t rows_per_chunk(int64_t rows, int64_t classes, int64_t width) {
-  const int64_t most = std::max(width, (int64_t(1) << 24) / classes), chunks = (rows + most - 1) / most;
+  const int64_t most = std::max<int64_t>({1, width, (int64_t(1) << 24) / classes}),
+                chunks = (rows + most - 1) / most;
   return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
 }
 

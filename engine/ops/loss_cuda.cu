@@ -91,16 +91,22 @@ __global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
   }
   double loss_scale = a.loss_scale;
   if (a.scale_memory) loss_scale = global(a.scale_memory)[0];
-  C top = -C(INFINITY);
+  // In one pass, because a row of logits is larger than what a block's share of the cache keeps: sums are of
+  // exp(z - mine), and are brought down where a larger logit comes.
+  constexpr C kLowest = -C(INFINITY);
+  C mine = kLowest;
   double sum = 0;
   for (int64_t i = team.rank; i < a.vocabulary; i += kTeamBlock) {
     const C z = capped_logit(a, row, i);
-    top = z > top ? z : top;
+    if (z > mine) {
+      const C down = std::exp(mine - z);
+      sum *= double(down);
+      mine = z;
+    }
+    if (z != kLowest) sum += double(std::exp(z - mine));
   }
-  top = team.max(top);
-  for (int64_t i = team.rank; i < a.vocabulary; i += kTeamBlock)
-    sum += double(std::exp(capped_logit(a, row, i) - top));
-  sum = team.sum(sum);
+  const C top = team.max(mine), down = std::exp(mine - top);
+  sum = team.sum(sum * double(down));
   if (team.rank == 0)
     global(a.losses)[team.row] = std::log(sum) + (double(top) - double(capped_logit(a, row, label)));
   if (!a.gradient) return;
@@ -108,16 +114,23 @@ __global__ void __launch_bounds__(kTeamBlock, 1) score_kernel(ScoreChunk a) {
       global(static_cast<T*>(a.logits)) + team.row * a.classes * int64_t(sizeof(C) / sizeof(T));
   const C cap = C(a.softcap), scale = C(loss_scale);
   const double factor = loss_scale / sum;
-  for (int64_t begin = 0; begin < a.classes; begin += kTeamBlock) {
-    const int64_t i = begin + team.rank;
-    C dz = 0;
-    if (i < a.vocabulary) {
-      const C z = capped_logit(a, row, i), slope = cap > 0 ? 1 - (z / cap) * (z / cap) : C(1);
-      dz = C(factor * double(std::exp(z - top))) * slope;
-      if (i == label) dz -= scale * slope;
-    }
+  const auto gradient_at = [&](int64_t i) {
+    if (i >= a.vocabulary) return C(0);
+    const C z = capped_logit(a, row, i), slope = cap > 0 ? 1 - (z / cap) * (z / cap) : C(1);
+    const C dz = C(factor * double(std::exp(z - top))) * slope;
+    return i == label ? dz - scale * slope : dz;
+  };
+  // A thread's eight logits are read before the block meets and overwritten after it: results, at most as
+  // wide, end before the next ones.
+  constexpr int kAtOnce = 8;
+  for (int64_t begin = team.rank; begin < a.classes + team.rank; begin += kTeamBlock * kAtOnce) {
+    C dz[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) dz[j] = gradient_at(begin + j * kTeamBlock);
     __syncthreads();
-    if (i < a.classes) gradient[i] = as_stored<T>(dz);
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j)
+      if (const int64_t i = begin + j * kTeamBlock; i < a.classes) gradient[i] = as_stored<T>(dz[j]);
   }
 }
 

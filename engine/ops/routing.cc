@@ -141,6 +141,7 @@ Tensor gather_rows(const Tensor& x, const RowIndex& rows) {
     kernel::gather_rows(in.device(), {in.raw(), rows.ids.data<int32_t>(), nullptr, y.raw(), m, in.size(1),
                                       in.dtype(), in.dtype(), 1, false});
   if (Tape* tape = recording({&in})) {
+    check(rows.order.defined(), "gather_rows: an index without the order of sums has no gradient");
     auto& node = tape->record<GatherNode>({&in}, {&y});
     node.order = rows.order, node.starts = rows.starts, node.n = x.size(0), node.d = x.size(1);
   }
@@ -155,6 +156,7 @@ Tensor scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& weights, 
 
 Tensor scatter_rows(const Tensor& x, const RowIndex& rows, const Tensor& weights) {
   check_scatter(x, rows.ids, weights);
+  check(rows.order.defined(), "scatter_rows: needs an index with the order of sums");
   const Tensor in = contiguous(x), w = contiguous(weights);
   Tensor y = x.like({rows.rows, x.size(1)}, x.dtype());
   if (y.numel() > 0)

@@ -6,7 +6,8 @@
 namespace engine {
 
 static_assert(offsetof(StepScalars, loss_scale) == 8 && offsetof(StepScalars, nats) == 16 &&
-              offsetof(StepScalars, scored) == 24 && sizeof(StepScalars) % 8 == 0);
+              offsetof(StepScalars, scored) == 24 && offsetof(StepScalars, auxiliary_scale) == 32 &&
+              sizeof(StepScalars) % 8 == 0);
 
 ScalarsInMemory::ScalarsInMemory(Device device, const StepScalars& values)
     : memory_(Tensor::empty({int64_t(sizeof(StepScalars) / 8)}, DType::f64, device)) {

@@ -23,10 +23,11 @@ class ScalarsInMemory {
   /// All of them. Waits for the device.
   StepScalars read() const;
 
-  /// f64 tensors on the same memory: nats [], {nats, scored} [2], loss_scale [].
+  /// f64 tensors on the same memory: nats [], {nats, scored} [2], loss_scale [], auxiliary_scale [].
   Tensor nats() const { return memory_.slice(0, 2, 3).reshape({}); }
   Tensor sums() const { return memory_.slice(0, 2, 4); }
   Tensor loss_scale() const { return memory_.slice(0, 1, 2).reshape({}); }
+  Tensor auxiliary_scale() const { return memory_.slice(0, 4, 5).reshape({}); }
 
  private:
   Tensor memory_;  // f64, an element a member

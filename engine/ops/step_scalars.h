@@ -17,6 +17,9 @@ struct StepScalars {
   double loss_scale = 1;
   // Summed over micro-batches, then over ranks.
   double nats = 0, scored = 0;
+  // Before a micro-batch, of a model with routers: the loss scale times the share of its tokens that are
+  // scored.
+  double auxiliary_scale = 1;
   // Formed from the gradients: their norm times `unclipped`, the factor that makes them those of the mean
   // loss and clips them, the same without clipping, and 1 unless the norm is infinite or not a number (0).
   double norm = 0, factor = 1, unclipped = 1, finite = 1;

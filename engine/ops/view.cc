@@ -164,6 +164,7 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
 std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes) {
   std::vector<int64_t> bounds = {0};
   for (int64_t size : sizes) bounds.push_back(bounds.back() + size);
+  check(-x.rank() <= axis && axis < x.rank(), "split: axis ", axis, " of ", x.shape());
   check(bounds.back() == x.size(axis), "split: sizes add up to ", bounds.back(), ", axis ", axis, " of ",
         x.shape(), " has ", x.size(axis));
   return parts_of(x, axis, bounds);

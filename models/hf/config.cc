@@ -35,7 +35,9 @@ const std::vector<std::string>& ignored_everywhere() {
       "max_sequence_length", "max_seq_length", "model_max_length", "unsloth_fixed", "unsloth_version",
       "transformers.js_config", "auto_map", "custom_pipelines", "neftune_noise_alpha", "use_flash_attn",
       "use_flash_attention_2", "tokenizer_name", "vocab_file", "language", "languages", "name", "license",
-      "pad_token", "bos_token", "eos_token"};
+      "pad_token", "bos_token", "eos_token",
+      // Means something beside cross-attention or where attention looks both ways: BERT has a row for it.
+      "is_decoder"};
   return names;
 }
 
@@ -175,9 +177,33 @@ HfConfig read_hf_config(const Json& json, const std::string& what) {
   read_keys(out.architecture->keys, json, what, out);
   for (const auto& [key, value] : json.items())
     if (key != "architectures" && harmless(*out.architecture, key, value)) out.kept[key] = value;
-  out.config = checked(out.config);
+  try {
+    out.config = checked(out.config);
+  } catch (const engine::Error& e) {  // a rule between keys, which names no file
+    engine::fail(what, ": ", e.what());
+  }
   return out;
 }
+
+namespace {
+
+/// Takes out again what the file that the model came from did without, where nothing needs it: two keys may
+/// say one thing.
+void drop_needless(const HfArchitecture& architecture, const ModelConfig& wanted, const Json& kept,
+                   Json& json) {
+  if (kept.value("model_type", Json()) != architecture.model_type) return;
+  for (const HfKey& key : architecture.keys) {
+    if (key.keep == Keep::no || kept.contains(key.name) || !json.contains(key.name)) continue;
+    Json without = json;
+    without.erase(key.name);
+    try {
+      if (differences(wanted, essence(read_hf_config(without, "").config)).empty()) json = without;
+    } catch (const engine::Error&) {  // it is needed
+    }
+  }
+}
+
+}  // namespace
 
 HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
   const ModelConfig wanted = checked(essence(config));
@@ -199,6 +225,7 @@ HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
     }
     if (differing.empty()) {
       add_kept(architecture, kept, written.json);
+      drop_needless(architecture, wanted, kept, written.json);
       check(differences(wanted, essence(read_hf_config(written.json, "kept keys").config)).empty(),
             "the kept Hugging Face keys contradict the model");
       return written;

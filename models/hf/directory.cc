@@ -122,6 +122,9 @@ Tensor HfDirectory::load(const MappedTensor& mapped) const {
     parts.push_back(file_.load(name));
     check(engine::is_float(parts.back().dtype()), folder_, ": tensor \"", name,
           "\" must be floating, the file has ", parts.back().dtype());
+    check(parts.back().dtype() == parts[0].dtype(), folder_, ": tensors \"",
+          file_name_.at(mapped.parts[0].name), "\" (", parts[0].dtype(), ") and \"", name, "\" (",
+          parts.back().dtype(), ") are one here and need one element type");
   }
   return join_parts(mapped, parts);
 }

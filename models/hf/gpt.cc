@@ -1,6 +1,7 @@
 // GPT-2 (Radford et al. 2019), GPT-Neo (Black et al. 2021, doi 10.5281/zenodo.5297715) and XGLM (Lin et al.
 // 2021, arXiv 2112.10668: fairseq's language model with sinusoidal positions) as transformers stores them.
 // Read first: architecture.h.
+#include <algorithm>
 #include <cmath>
 
 #include "engine/base/check.h"
@@ -116,6 +117,23 @@ HfKey attention_types() {
           },
           Keep::yes};
 }
+/// The same as a list of words, which counts where both stand.
+HfKey attention_layers() {
+  return {"attention_layers",
+          Json(),
+          [](C& c, const HfValue& v) {
+            if (v.value.is_null()) return;
+            engine::check(v.value.is_array() && int64_t(v.value.size()) == c.layers, v.what, ": expected ",
+                          c.layers, " words");
+            for (int64_t layer = 0; layer < c.layers; ++layer) {
+              const bool local = std::count(c.window_layers.begin(), c.window_layers.end(), layer) > 0;
+              engine::check(v.value[size_t(layer)] == (local ? "local" : "global"), v.what,
+                            " contradicts attention_types at layer ", layer);
+            }
+          },
+          {},
+          Keep::yes};
+}
 HfKey window_size() {
   return {"window_size", Json(256),
           [](C& c, const HfValue& v) {
@@ -150,12 +168,12 @@ HfArchitecture hf_gpt_neo() {
                hf_size("num_heads", &C::heads), neo_inner_width(),
                hf_activation("activation_function", plain_activations(), "gelu_new"),
                hf_number("layer_norm_epsilon", &C::norm_eps, 1e-5),
-               hf_flag("tie_word_embeddings", &C::tied, true), attention_types(), window_size(),
-               hf_alias("num_hidden_layers", &C::layers, "num_layers"),
+               hf_flag("tie_word_embeddings", &C::tied, true), attention_types(), attention_layers(),
+               window_size(), hf_alias("num_hidden_layers", &C::layers, "num_layers"),
                hf_alias("num_attention_heads", &C::heads, "num_heads")},
-      .ignored = {"attention_layers", "attention_dropout", "embed_dropout", "resid_dropout",
-                  "gradient_checkpointing", "summary_activation", "summary_first_dropout",
-                  "summary_proj_to_labels", "summary_type", "summary_use_proj"},
+      .ignored = {"attention_dropout", "embed_dropout", "resid_dropout", "gradient_checkpointing",
+                  "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+                  "summary_use_proj"},
       .names = {{"embed.tokens.weight", {"transformer.wte.weight"}},
                 {"embed.positions.weight", {"transformer.wpe.weight"}},
                 {"layers.{N}.attn.in_norm.*", {layer + "ln_1.*"}},

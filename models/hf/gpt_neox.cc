@@ -91,7 +91,7 @@ HfArchitecture hf_gpt_neox() {
                hf_flag("tie_word_embeddings", &C::tied, false),
                hf_activation("hidden_act", plain_activations(), "gelu"), parallel_residual(),
                attention_bias(), hf_number("rotary_emb_base", &C::rope_theta, 1e4), rotary_share(),
-               parameters(), scaling(), hf_only("is_decoder", false, "there is no cross-attention")},
+               parameters(), scaling()},
       .ignored = {"attention_dropout", "hidden_dropout"},
       .names = {{"embed.tokens.weight", {"gpt_neox.embed_in.weight"}},
                 {"layers.{N}.attn.in_norm.*", {layer + "input_layernorm.*"}},

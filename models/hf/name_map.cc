@@ -109,9 +109,6 @@ const DroppedRow* find_dropped(const std::vector<DroppedRow>& rows, const std::s
 }
 
 Tensor join_parts(const MappedTensor& mapped, const std::vector<Tensor>& parts) {
-  for (const Tensor& part : parts)
-    check(part.dtype() == parts[0].dtype(), "tensor \"", mapped.name,
-          "\" joins parts of different element types: ", parts[0].dtype(), " and ", part.dtype());
   if (mapped.layout == Layout::same) return parts[0];
   const Tensor joined = Tensor::empty(mapped.shape, parts[0].dtype());
   for (size_t i = 0; i < mapped.rows.size(); ++i)

@@ -32,15 +32,16 @@ class RopeObject {
     check(json != nullptr, name(key), " is missing");
     return engine::json_number(*json, name(key));
   }
-  /// The context that the model was trained on: by default the one that it has.
+  /// The context that the model was trained on: by default the one that it has. Beside the object it counts
+  /// before the object's own, as in transformers.
   int64_t original_context(const C& c) {
-    if (const Json* json = find("original_max_position_embeddings"))
-      return engine::json_int(*json, name("original_max_position_embeddings"), 1, int64_t(1) << 26);
-    // Phi-3 has it beside the object.
-    if (value_.all.contains("original_max_position_embeddings"))
-      return engine::json_int(value_.all["original_max_position_embeddings"],
-                              "original_max_position_embeddings", 1, int64_t(1) << 26);
-    return longest_context(c);
+    const char* const key = "original_max_position_embeddings";
+    const Json* json = find(key);
+    const bool beside = value_.all.contains(key) && !value_.all[key].is_null();
+    if (beside) json = &value_.all[key];
+    return json ? engine::json_int(*json, beside ? value_.what + " beside " + key : name(key), 1,
+                                   int64_t(1) << 26)
+                : longest_context(c);
   }
   int64_t longest_context(const C& c) const {
     const Json& all = value_.all;
@@ -184,7 +185,8 @@ std::vector<HfKey> hf_rope_keys(double theta) {
                            return json;
                          },
                          Keep::yes};
-  return {base, parameters, scaling};
+  const HfKey original = {"original_max_position_embeddings", Json(), {}, {}, Keep::yes};
+  return {base, parameters, scaling, original};
 }
 
 }  // namespace models

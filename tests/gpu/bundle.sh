@@ -2,7 +2,7 @@
 # Builds normlab and the tests that a GPU is asked, and lays them with the libraries that they need into a folder, for a
 # machine that has a driver and CUDA's libraries and nothing of ours: no compiler is used there, nothing is fetched.
 #
-#   tests/gpu/bundle.sh [FOLDER]        default gpu-bundle; about 85 MB with the reference models, then: FOLDER/run_all.sh on that machine
+#   tests/gpu/bundle.sh [FOLDER]        default gpu-bundle, and FOLDER.tar.xz of it; on that machine: tar xf, FOLDER/run_all.sh
 #
 # ARCHS=90a   compute capabilities to build for, with semicolons (H100; A100: 80)
 # CUDA=host   no GPU: the same folder with the stand-in, to try the scripts
@@ -14,7 +14,8 @@ build=${BUILD:-$root/build-gpu}
 shared=${NORMLAB_SHARED:-$root/../shared}
 
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DENGINE_CUDA="${CUDA:-on}" \
-  -DENGINE_CUDA_ARCHS="${ARCHS:-90a}" -DNORMLAB_ONEDNN=OFF >"$build.log" 2>&1 || { tail -n 20 "$build.log" >&2; exit 1; }
+  -DENGINE_CUDA_ARCHS="${ARCHS:-90a}" -DNORMLAB_ONEDNN=OFF -DNORMLAB_CUDA_STRICT=ON \
+  -DCMAKE_BUILD_RPATH='$ORIGIN/lib' -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >"$build.log" 2>&1 || { tail -n 20 "$build.log" >&2; exit 1; }
 ninja -C "$build" normlab test_gpu
 
 rm -rf "$out"
@@ -41,4 +42,5 @@ fi
   objdump -T "$out/normlab" "$out/test_gpu" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/^/needs /'
 } >"$out/about.txt"
 cat "$out/about.txt"
-du -sh "$out" | cut -f1 | sed "s|\$| in $out|"
+tar -C "$(dirname "$out")" -c "$(basename "$out")" | xz -T0 >"$out.tar.xz"
+du -sh "$out" "$out.tar.xz"

@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
 # All that is to be learned from a GPU in half an hour, what tells most first. Run it in the folder that bundle.sh made.
 #
-#   ./run_all.sh [PART...]      parts: correct train speed profile; default: all, in this order
+#   ./run_all.sh [PART...]      parts: correct train speed roberta profile; default: all, in this order
 #
-# Exit 2 where the device cannot be had. Every step has a time limit and goes on to the next whatever happens. Its output is kept in $RESULTS (default: results),
-# with results.json; a short table comes last. NORMLAB_DEVICE=cuda-host tries the script on the stand-in, with small work.
+# Exit 2 where the device cannot be had. Every step has a time limit (a part's add up to less than ten minutes) and goes on to the next whatever
+# happens. Its output is kept in $RESULTS (default: results), with results.json, and as one file in $ARCHIVE (default: results.tgz); a short table
+# comes last. NORMLAB_DEVICE=cuda-host tries the script on the stand-in, with small work.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
-export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export NORMLAB_SHARED=$PWD/shared
 export NORMLAB_DEVICE=${NORMLAB_DEVICE:-cuda}
-results=${RESULTS:-$PWD/results}
+results=$(realpath -m "${RESULTS:-results}")
+archive=$(realpath -m "${ARCHIVE:-results.tgz}")
 mkdir -p "$results"
-parts=${*:-correct train speed profile}
+export NORMLAB_TEST_FOLDER=$results
+# cuBLASLt and NCCL where only PyTorch has brought them.
+if [ -z "${NORMLAB_CUDA_PATH:-}" ] && command -v python3 >/dev/null; then
+  NORMLAB_CUDA_PATH=$(python3 -c 'import glob, site; print(":".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null)
+  export NORMLAB_CUDA_PATH
+fi
+parts=${*:-correct train speed roberta profile}
 host=$([ "$NORMLAB_DEVICE" = cuda-host ] && echo yes || echo no)
 summary=()
 json=()
@@ -34,9 +41,20 @@ step() {
 }
 has() { command -v "$1" >/dev/null; }
 wants() { [[ " $parts " == *" $1 "* ]]; }
+# training_steps NAME WORK...
+training_steps() {
+  local name=$1 precision norms
+  shift
+  for precision in bf16 f16; do
+    for norms in pre_ln normformer hybridnorm; do
+      step "step-$name-$norms-$precision" 40 ./normlab bench step "$@" --device cuda --precision $precision \
+        --norms $norms --steps 20 --json
+    done
+  done
+}
 
 cat about.txt
-if [ $host = no ] && ! said=$(timeout 120 ./normlab bench gemm --device cuda --repeats 1 2>&1); then
+if [ $host = no ] && ! said=$(timeout 60 ./normlab bench gemm --device cuda --repeats 1 2>&1); then
   printf '%s\n' "$said" | tail -n 3
   echo "run_all.sh: nothing to learn here; NORMLAB_DEVICE=cuda-host ./run_all.sh tries the steps on the stand-in"
   exit 2
@@ -44,36 +62,29 @@ fi
 has nvidia-smi && nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader
 
 if wants correct; then
-  step fragments 60 ./test_gpu "gpu: fragments"
-  step same-bits 60 ./test_gpu "gpu: what must be the CPU's bits"
-  step op-table 240 ./test_gpu "gpu: every row of the op table"
+  step fragments 30 ./test_gpu -w NoTests "gpu: fragments"
+  step same-bits 30 ./test_gpu -w NoTests "gpu: what must be the CPU's bits"
+  step op-table 200 ./test_gpu -w NoTests "gpu: every row of the op table"
   [ $host = no ] && step product-peaks 60 ./normlab bench gemm --device cuda --repeats 20
-  step reference-models 180 ./test_gpu "gpu: reference models*"
+  step reference-models 180 ./test_gpu -w NoTests "gpu: reference models*"
 fi
 if wants train; then
-  step replay-is-the-step 90 ./test_gpu "gpu: a replayed micro-step*"
-  step trainings 120 ./test_gpu "gpu: trainings of two layers*"
+  step replay-is-the-step 60 ./test_gpu -w NoTests "gpu: a replayed micro-step*"
+  step trainings 100 ./test_gpu -w NoTests "gpu: trainings of two layers*"
   if [ $host = no ] && has compute-sanitizer; then
     for tool in memcheck racecheck initcheck synccheck; do
-      NORMLAB_ROWS="[3" step "sanitizer-$tool" 75 compute-sanitizer --tool $tool --error-exitcode 9 ./test_gpu \
-        "gpu: every row of the op table"
+      NORMLAB_ROWS="[3" step "sanitizer-$tool" 60 compute-sanitizer --tool $tool --error-exitcode 9 ./test_gpu \
+        -w NoTests "gpu: every row of the op table"
     done
   fi
   # All of them take the stand-in a quarter of an hour; its own tests have them in another folder.
-  [ $host = yes ] && NORMLAB_ROWS=softmax step gradcheck 120 ./test_gpu "gpu: gradients of every row*"
-  [ $host = no ] && step gradcheck 120 ./test_gpu "gpu: gradients of every row*"
+  [ $host = yes ] && NORMLAB_ROWS=softmax step gradcheck 120 ./test_gpu -w NoTests "gpu: gradients of every row*"
+  [ $host = no ] && step gradcheck 120 ./test_gpu -w NoTests "gpu: gradients of every row*"
 fi
 if wants speed; then
   if [ $host = no ]; then
     step bench-ops 90 ./normlab bench ops --device cuda --json
-    for precision in bf16 f16; do
-      for norms in pre_ln normformer hybridnorm; do
-        step "step-gpt-$norms-$precision" 40 ./normlab bench step gpt-b16 --device cuda --precision $precision \
-          --norms $norms --steps 20 --json
-        step "step-roberta-$norms-$precision" 40 ./normlab bench step roberta --batch 32 --device cuda \
-          --precision $precision --norms $norms --steps 20 --json
-      done
-    done
+    training_steps gpt gpt-b16
     has python3 && python3 -c 'import torch' 2>/dev/null &&
       step torch-twin 180 python3 torch_step.py --rows 16 --length 1024 --modes eager,compile
   else
@@ -82,6 +93,7 @@ if wants speed; then
     step step-tiny 60 ./normlab bench step tiny --device cuda-host --steps 2 --json
   fi
 fi
+wants roberta && [ $host = no ] && training_steps roberta roberta --batch 32
 if wants profile && [ $host = no ] && has ncu; then
   for op in softmax layer_norm adamw; do
     step "ncu-$op" 90 ncu --set basic --launch-count 6 ./normlab bench ops $op --device cuda --repeats 1
@@ -93,6 +105,7 @@ fi
   (IFS=,; printf '%s' "${json[*]}")
   printf ']}\n'
 } >"$results/results.json"
+tar -C "$results" -czf "$archive" .
 printf '\n'
 printf '%s\n' "${summary[@]}"
 ! printf '%s' "${json[*]}" | grep -q '"code": [^0]'

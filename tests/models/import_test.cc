@@ -339,6 +339,24 @@ TEST_CASE("hf: the rotary base is read where transformers reads it", "[hf]") {
   CHECK(theta(R"({"rope_scaling": {}, "rope_parameters": {"rope_theta": 7e5}})") == 7e5);
 }
 
+TEST_CASE("hf: the context that scaled angles began with, inside the object or beside it", "[hf]") {
+  const auto original = [](const char* keys) {
+    Json config = small_config("llama");
+    config.update(parse_json(keys, "test"));
+    return read_hf_config(config, "").config.rope_scaling->original_context;
+  };
+  CHECK(original(R"({"rope_scaling": {"type": "yarn", "factor": 2.0}})") == 6);
+  CHECK(original(
+            R"({"rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 3}})") ==
+        3);
+  CHECK(original(R"({"original_max_position_embeddings": 4,
+      "rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 3}})") == 4);
+  CHECK(
+      original(
+          R"({"original_max_position_embeddings": null, "rope_scaling": {"type": "yarn", "factor": 2.0}})") ==
+      6);
+}
+
 TEST_CASE("hf: windows, and the layers that have them, are read where transformers reads them", "[hf]") {
   const auto windows = [](const char* kind, const char* keys) {
     Json config = small_config(kind);
@@ -376,7 +394,16 @@ TEST_CASE("hf: a window that transformers' mask does not have limits the rows", 
   const HfConfig limited = read_hf_config(config, "");
   CHECK(limited.config.longest_row == 4);
   CHECK(limited.config.context == 4);
-  CHECK(write_hf_config(limited.config, limited.kept).json["sliding_window"] == 4);
+  const Json back = write_hf_config(limited.config, limited.kept).json;
+  CHECK(back["sliding_window"] == 4);
+  CHECK_FALSE(back.contains("rope_parameters"));  // another way to say it, which the file did not take
+  Json dynamic = small_config("llama");
+  dynamic["rope_scaling"] = {{"type", "dynamic"}, {"factor", 4.0}};
+  const HfConfig growing = read_hf_config(dynamic, "");
+  CHECK(growing.config.longest_row == 6);
+  const Json returned = write_hf_config(growing.config, growing.kept).json;
+  CHECK(returned["rope_scaling"] == dynamic["rope_scaling"]);
+  CHECK_FALSE(returned.contains("sliding_window"));
   Transformer model(limited.config, nn::Precision::of(DType::f32));
   const auto read = [&](int64_t n) {
     return model.hidden({Tensor::zeros({1, n}, DType::i32), {}, {}}, model.context());
@@ -505,6 +532,10 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("bert", R"({"position_embedding_type": "relative_key"})"), Contains("relative_key"));
   CHECK_THAT(key_refusal("roberta", R"({"pad_token_id": null})"), Contains("pad_token_id"));
   CHECK_THAT(key_refusal("xglm", R"({"pad_token_id": 4})"), Contains("pad_token_id 4"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_layers": ["global", "global"]})"),
+             Contains("attention_layers contradicts attention_types at layer 1"));
+  CHECK(key_refusal("gpt_neo", R"({"attention_layers": ["global", "local"]})") == "accepted");
+  CHECK(key_refusal("llama", R"({"is_decoder": true})") == "accepted");
   CHECK_THAT(key_refusal("gpt2", R"({"model_type": "bloom"})"), Contains("bloom") && Contains("olmoe"));
   CHECK_THAT(key_refusal("gpt2", R"({"n_layer": 4000})"), Contains("4000 layers"));
   CHECK_THAT(key_refusal("gpt2", R"({"n_head": 3})"), Contains("heads 3 must divide width 8"));

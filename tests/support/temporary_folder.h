@@ -1,4 +1,5 @@
-// A fresh folder under the build tree that goes away with its owner.
+// A fresh folder that goes away with its owner: in the build tree, or where NORMLAB_TEST_FOLDER says, for a
+// machine that has none.
 #pragma once
 
 #include <unistd.h>
@@ -6,12 +7,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 
 struct TemporaryFolder {
   TemporaryFolder() {
-    std::string pattern = BINARY_DIR "/test-XXXXXX";
-    path = ::mkdtemp(pattern.data());
+    const char* set = std::getenv("NORMLAB_TEST_FOLDER");
+    std::string pattern = std::string(set ? set : BINARY_DIR) + "/test-XXXXXX";
+    if (!::mkdtemp(pattern.data())) throw std::runtime_error("cannot make " + pattern);
+    path = pattern;
   }
   ~TemporaryFolder() {
     std::error_code ignored;

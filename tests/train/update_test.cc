@@ -6,6 +6,7 @@
 
 #include "engine/comm/rank_threads.h"
 #include "models/init.h"
+#include "train/micro_loss.h"
 
 using namespace train;
 using engine::Tensor;
@@ -139,4 +140,20 @@ TEST_CASE("update: a number that is not finite is found where it arose") {
   const Update::Gradients broken = rank.update.gradients(batches, 0);
   CHECK_FALSE(broken.finite());
   CHECK_THAT(rank.update.find_bad_number(batches, 0), Catch::Contains("layer 1 ffn"));
+}
+
+TEST_CASE("update: auxiliary losses weigh the same whatever the share of positions that are scored") {
+  models::ModelConfig config = tiny_config("pre_rms");
+  config.experts = 4, config.experts_per_token = 2, config.bias.ffn = false;
+  models::Transformer model(models::checked(config), nn::Precision::of(engine::DType::f64));
+  models::initialise(model, "", 1);
+  const auto auxiliary = [&](int64_t unscored) {  // of a mean over scored positions
+    const MicroBatch batch = random_batch(5, 3, unscored);
+    engine::Rng rng{1};
+    const MicroLoss loss = micro_loss(model, batch, {}, false, rng, 1);
+    return (loss.total.item() - loss.nats.item()) / double(batch.scored);
+  };
+  const double all = auxiliary(0);
+  CHECK(all > 0);
+  CHECK(auxiliary(6) == Approx(all).epsilon(1e-12));
 }

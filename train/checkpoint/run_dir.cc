@@ -22,7 +22,8 @@ RunDir::RunDir(const std::string& path, RunStart start) : path_(path) {
   lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   check(lock_ >= 0, path, ": cannot write into the folder (", std::strerror(errno), ")");
   // The kernel drops the lock with the process, however that ends: a killed run leaves nothing to clean up.
-  const bool locked = ::flock(lock_, LOCK_EX | LOCK_NB) == 0;
+  // A file system without locks lets everybody in.
+  const bool locked = ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
   if (locked) clean_checkpoints(path_);
   const bool free_for = start == RunStart::resume || !holds_run();
   if (locked && free_for) return;
@@ -48,7 +49,7 @@ bool RunDir::holds_run() const {
 bool RunDir::in_use(const std::string& path) {
   const int lock = ::open((path + "/.lock").c_str(), O_RDWR | O_CLOEXEC);
   if (lock < 0) return false;
-  const bool free = ::flock(lock, LOCK_EX | LOCK_NB) == 0;
+  const bool free = ::flock(lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
   ::close(lock);
   return !free;
 }

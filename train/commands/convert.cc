@@ -69,7 +69,15 @@ ModelFormat format_of(const std::string& name) {
 /// yet.
 void name_special_tokens(models::PortableModel& model, const std::string& folder) {
   if (!data::has_tokenizer(folder)) return;
-  const auto tokenizer = data::load_tokenizer(folder);
+  std::unique_ptr<const data::Tokenizer> tokenizer;
+  try {
+    tokenizer = data::load_tokenizer(folder);
+  } catch (const engine::Error& e) {
+    engine::log_warning(
+        e.what(),
+        "; the tokenizer's files are copied as they are, and which tokens begin and end a text is not said");
+    return;
+  }
   const data::TokenizerKind kind = tokenizer->kind();
   const bool ours = kind == data::TokenizerKind::byte || kind == data::TokenizerKind::character ||
                     kind == data::TokenizerKind::word;  // which transformers does not read

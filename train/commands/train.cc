@@ -114,7 +114,7 @@ ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry) {
   models::check_init(run.model, c.init);
   engine::require_device(c.device);
   const auto available = engine::memory_of(c.device).available;
-  const double bytes = (available ? double(available()) : engine::available_memory()) / place.local_size;
+  const double bytes = available ? double(available()) : engine::available_memory() / place.local_size;
   try {
     run.memory = check_memory(c, run.model, c.data.context, bytes, place.size);
   } catch (const engine::Error& e) {

@@ -2,15 +2,13 @@
 // the text and the machine. Plain arithmetic; text_run.h reads the text and uses it.
 //
 //   vocabulary  a power of two near a token for each 768 bytes, from 512 to 16384 (masked models: 288, which
-//   leaves the
-//               unigram plateau sooner)
+//               leaves the unigram plateau sooner)
 //   time        budget.seconds as given, else five minutes
 //   size        the largest rung of a ladder that reads 8 tokens a matrix parameter in that time, at the
 //               speed that expectation.h foresees, reading the text 30 times at most, and that fits into
 //               memory
 //   budget      that time, or 30 readings of the text, whichever is over first (budget.steps, tokens or
-//   epochs
-//               as given replace both); dropout 0.1 above 4 readings
+//               epochs as given replace both); dropout 0.1 above 4 readings
 //   batch       so that there are about 2,000 updates of 512 to 32,768 tokens
 //   rate        3e-3 up to width 192, then falling as 1 / width; warm-up over a fiftieth of the updates
 //   the rest    20 validations, checkpoints every minute, 20 records by layer, 5 samples

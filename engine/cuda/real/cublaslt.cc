@@ -31,6 +31,9 @@ uint64_t address(const void* p) { return uint64_t(reinterpret_cast<uintptr_t>(p)
 }  // namespace
 
 void Products::expect(int status, const char* what) const {
+  // A fault of a kernel before it shows here too, without saying what it was: the driver tells (DeviceError).
+  if ((status == kExecutionFailed || status == kInternalError) && !runtime_.capturing())
+    runtime_.synchronize();
   check(status == 0, "device cuda: cuBLASLt: ", what, " failed with status ", status);
 }
 

@@ -35,6 +35,8 @@ enum : int {
   kPreferReductions = 3,     // of a preference
   kPreferAlignmentA = 5,     // B, C and D follow
   kReduceInComputeType = 2,  // a reduction scheme
+  kExecutionFailed = 13,
+  kInternalError = 14,  // cublasStatus_t
 };
 
 /// An algorithm, as cuBLASLt describes it, and what its heuristics say of it.

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/cuda/real/library.h"
+#include "engine/base/shared_library.h"
 
 namespace engine::cuda {
 

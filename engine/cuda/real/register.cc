@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "engine/base/check.h"
 #include "engine/core/allocator.h"
@@ -23,7 +24,9 @@ namespace {
 // What is open, or why it cannot be opened. Never destroyed: tensors in static storage may outlive it.
 struct Opened {
   std::mutex mutex;
-  Options options{.architectures = ENGINE_CUDA_ARCHITECTURES, .version = ENGINE_CUDA_VERSION};
+  Options options{.cublaslt = {"libcublasLt.so." + std::to_string((ENGINE_CUDA_VERSION) / 1000)},
+                  .architectures = ENGINE_CUDA_ARCHITECTURES,
+                  .version = ENGINE_CUDA_VERSION};
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<Products> products;
   std::string refusal;
@@ -105,7 +108,8 @@ void register_device() {
                      .available = [] { return runtime().available(); }});
   set_side_queue(Device::cuda, {.begin = [] { return runtime().begin_side(); },
                                 .end = [] { return runtime().end_side(); },
-                                .done = [](int64_t place) { return runtime().side_done(place); }});
+                                .done = [](int64_t place) { return runtime().side_done(place); },
+                                .sharers = [] { return runtime().sharers(); }});
   set_device_graphs(Device::cuda, {.begin = [] { runtime().begin_capture(); },
                                    .end = [] { return runtime().end_capture(); },
                                    .abandon = [] { runtime().abandon_capture(); },
@@ -114,9 +118,8 @@ void register_device() {
                                    .difference = nullptr});
 }
 
-void check_launch(int error) {
-  if (error != 0) [[unlikely]]
-    runtime().expect(error, "a launch");
+void refuse_launch(int error, const char* text) {
+  runtime().expect(error, join_text("a launch (", text, ")").c_str());
 }
 
 }  // namespace engine::cuda

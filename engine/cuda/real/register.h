@@ -13,7 +13,8 @@ Products& products();
 /// Fills core's tables for Device::cuda. In a build with nvcc's kernels this happens before main().
 void register_device();
 
-/// What a launch by cudart answered, whose numbers are the driver's. Error, DeviceError: Runtime::expect().
-void check_launch(int error);
+/// After a launch that cudart refused. Most of its numbers are the driver's, which has no words for the
+/// others. Error, DeviceError: Runtime::expect().
+void refuse_launch(int error, const char* text);
 
 }  // namespace engine::cuda

@@ -14,7 +14,9 @@
 namespace engine::cuda {
 namespace {
 
-constexpr size_t kSlot = size_t(1) << 20, kSlots = 8;  // of pinned memory
+// Of pinned memory: a micro-step's batch is a dozen small copies, and those of the step before may not be
+// done.
+constexpr size_t kSlot = size_t(256) << 10, kSlots = 32;
 constexpr unsigned kNonBlocking = 1, kWithoutTiming = 2, kPortable = 1;
 constexpr int kRelaxed = 2;  // a recording forbids nothing to the thread, such as memory for its first run
 
@@ -82,7 +84,9 @@ void Runtime::open() {
                      version_text(options_.version), ": a newer driver is needed"));
   expect(driver_.device_count(&count), "counting devices");
   if (count == 0) refuse("the driver finds no GPU");
-  expect(driver_.device_get(&device_, device_place() % count), "opening a device");
+  const DevicePlace place = device_place();
+  expect(driver_.device_get(&device_, place.place % count), "opening a device");
+  sharers_ = place.sharers(count);
   char name[256] = "";
   expect(driver_.device_name(name, sizeof name, device_), "asking for the device's name");
   name_ = name;
@@ -90,7 +94,7 @@ void Runtime::open() {
   expect(driver_.device_attribute(&minor, kMinor, device_), "asking for the device's capability");
   std::istringstream all(options_.architectures);
   bool runs = false;
-  for (std::string one; std::getline(all, one, ';');) runs = runs || runs_on(one, major, minor);
+  for (std::string one; std::getline(all, one, ',');) runs = runs || runs_on(one, major, minor);
   if (!runs)
     refuse(join_text("the ", name_, " has compute capability ", major, ".", minor,
                      ", this build has kernels for ", options_.architectures,
@@ -144,7 +148,7 @@ size_t Runtime::available() const {
   enter();
   size_t free = 0, total = 0;
   expect(driver_.memory_info(&free, &total), "asking for free memory");
-  return free;
+  return free / size_t(sharers_);
 }
 
 void Runtime::fill(void* to, int byte, size_t bytes) {

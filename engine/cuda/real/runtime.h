@@ -19,7 +19,7 @@ namespace engine::cuda {
 struct Options {
   std::vector<std::string> driver = {"libcuda.so.1"};
   std::vector<std::string> cublaslt = {"libcublasLt.so.13"};
-  std::string architectures;  // "80;86;90a": compute capabilities as nvcc names them
+  std::string architectures;  // "80,86,90a": compute capabilities as nvcc names them
   int version = 13000;        // of CUDA, 1000 major + 10 minor
 };
 
@@ -39,10 +39,14 @@ class Runtime {
   const std::string& device_name() const { return name_; }
   const Options& options() const { return options_; }
   Handle stream() const { return stream_; }
+  /// Processes of this machine that take the same device, this one included.
+  int sharers() const { return sharers_; }
+  bool capturing() const { return capturing_; }
 
   /// Null when the device has no more.
   void* allocate(size_t bytes);
   void release(void* block);
+  /// Bytes that are free, by how many processes of this machine share the device.
   size_t available() const;
 
   // In order with the stream's work; DeviceError: the device is lost.
@@ -85,7 +89,7 @@ class Runtime {
   Options options_;
   SharedLibrary library_;
   Driver driver_{};
-  int device_ = 0;
+  int device_ = 0, sharers_ = 1;
   std::string name_;
   Handle context_ = nullptr, stream_ = nullptr;
   std::vector<Slot> slots_;

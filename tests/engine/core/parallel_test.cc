@@ -75,6 +75,30 @@ TEST_CASE("parallel_for: a task that throws on the calling thread leaves the poo
   CHECK(thrown);
 }
 
+TEST_CASE("parallel_for: what a task throws on any thread is thrown where the loop was called") {
+  const ThreadCount keep;
+  cpu::set_thread_count(3);
+  const auto caller = std::this_thread::get_id();
+  int thrown = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> met = 0;  // on threads of the pool
+    try {
+      cpu::parallel_for(1000, [&](int64_t) {
+        if (std::this_thread::get_id() == caller) return std::this_thread::yield();
+        ++met;
+        throw std::runtime_error("task");
+      });
+      CHECK(met == 0);
+    } catch (const std::runtime_error& e) {
+      CHECK(std::string(e.what()) == "task");
+      CHECK(met > 0);
+      ++thrown;
+    }
+    CHECK(wrong_tasks(40) == 0);
+  }
+  CHECK(thrown > 0);
+}
+
 TEST_CASE("parallel_for: numbers too small for a full mantissa are zero on every thread, and only inside") {
   const ThreadCount keep;
   volatile float tiny = 1e-39f, small = 1e-20f;

@@ -122,6 +122,7 @@ int cublasLtMatmulAlgoGetHeuristic(void*, void* product, void*, void*, void*, vo
 int cublasLtMatmul(void*, void* product, const void* alpha, const void* a, void* a_matrix, const void* b,
                    void* b_matrix, const void* beta, const void* c, void* c_matrix, void* d, void* d_matrix,
                    const void*, void*, size_t, void*) {
+  if (device().product_result != 0) return device().product_result;
   const auto& p = *static_cast<Product*>(product);
   const auto &A = *static_cast<Matrix*>(a_matrix), &B = *static_cast<Matrix*>(b_matrix),
              &C = *static_cast<Matrix*>(c_matrix);

@@ -21,4 +21,5 @@ struct FakeDevice {
   int heuristics = 0, products = 0;
   uint32_t alignment = 0, reductions = 0;
   bool no_algorithm = false;
+  int product_result = 0;  // what a product answers; nothing is formed unless 0
 };

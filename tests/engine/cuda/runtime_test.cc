@@ -21,7 +21,7 @@ using cuda::Handle;
 namespace {
 
 const cuda::Options fakes = {
-    .driver = {FAKE_CUDA}, .cublaslt = {FAKE_CUBLASLT}, .architectures = "80;90a", .version = 13000};
+    .driver = {FAKE_CUDA}, .cublaslt = {FAKE_CUBLASLT}, .architectures = "80,90a", .version = 13000};
 
 FakeDevice& fake() {
   static auto* found = static_cast<FakeDevice*>(dlsym(dlopen(FAKE_CUDA, RTLD_NOW), "fake_device"));
@@ -96,7 +96,7 @@ TEST_CASE("cuda: why there is no device, in one line with what to do") {
   CHECK_THAT(refusal([](FakeDevice& d) { d.major = 7, d.minor = 5; }),
              Contains("Fake GPU has compute capability 7.5") && Contains("below 8.0"));
   CHECK_THAT(refusal([](FakeDevice& d) { d.major = 12, d.minor = 1; }),
-             Contains("kernels for 80;90a: build with -DENGINE_CUDA_ARCHS=121"));
+             Contains("kernels for 80,90a: build with -DENGINE_CUDA_ARCHS=121"));
   CHECK_THAT(refusal([](FakeDevice& d) { d.failing = "cuDevicePrimaryCtxRetain", d.failing_result = 2; }),
              Contains("opening the device: CUDA_ERROR_OTHER"));
   missing = fakes;
@@ -111,8 +111,8 @@ TEST_CASE("cuda: NORMLAB_CUDA_PATH names folders to look in first") {
   const std::string path = FAKE_CUDA;
   const size_t slash = path.rfind('/');
   setenv("NORMLAB_CUDA_PATH", ("/nowhere:" + path.substr(0, slash)).c_str(), 1);
-  CHECK(cuda::SharedLibrary({path.substr(slash + 1)}).path() == path);
-  CHECK_THROWS_WITH(cuda::SharedLibrary({"libno.so"}), Contains("tried /nowhere/libno.so, "));
+  CHECK(SharedLibrary({path.substr(slash + 1)}).path() == path);
+  CHECK_THROWS_WITH(SharedLibrary({"libno.so"}), Contains("tried /nowhere/libno.so, "));
   unsetenv("NORMLAB_CUDA_PATH");
 }
 
@@ -164,8 +164,9 @@ TEST_CASE("cuda: out of memory and a lost device are errors of their own") {
   fake().failing = "cuMemsetD8Async", fake().failing_result = 1;
   CHECK_THROWS_WITH(Tensor::zeros({2}, DType::f32, Device::cuda),
                     Contains("filling memory: CUDA_ERROR_OTHER"));
-  CHECK_THROWS_AS(cuda::check_launch(719), DeviceError);
-  CHECK_NOTHROW(cuda::check_launch(0));
+  CHECK_THROWS_AS(cuda::refuse_launch(719, "unspecified launch failure"), DeviceError);
+  CHECK_THROWS_WITH(cuda::refuse_launch(98, "invalid device function"),
+                    Contains("a launch (invalid device function)"));
 }
 
 TEST_CASE("cuda: the side queue is a stream of its own, whose events are used again") {
@@ -206,13 +207,16 @@ TEST_CASE("cuda: the side queue is a stream of its own, whose events are used ag
 
 TEST_CASE("cuda: ranks of one machine take one device each, in turn") {
   for (const auto& [place, device] : {std::pair{0, 0}, {1, 1}, {2, 0}}) {
-    set_device_place(place);
+    set_device_place({.place = place, .processes = 3});
     const Device_ cuda;
     fake().devices = 2;
     require_device(Device::cuda);
     CHECK(fake().opened == device);
+    const int sharers = device == 0 ? 2 : 1;  // 0 and 2 share the first
+    CHECK(side_queue_of(Device::cuda)->sharers() == sharers);
+    CHECK(memory_of(Device::cuda).available() == (fake().capacity - fake().used) / size_t(sharers));
   }
-  set_device_place(0);
+  set_device_place({});
 }
 
 TEST_CASE("cuda: a recorded step is replayed with its memory") {
@@ -262,6 +266,45 @@ TEST_CASE("cuda: a recorded step is replayed with its memory") {
   const StepGraph again(Device::cuda, step);  // a failed recording is over
   again.replay();
   CHECK(fake().graphs == 0);
+}
+
+TEST_CASE("cuda: recorded steps that share memory use the same blocks, and each is replayed with its own") {
+  const Device_ device;
+  const Tensor a = Tensor::from({1, 2}, {2}).to(Device::cuda), b = a.like({2}, DType::f64, Contents::zeros);
+  const auto& memory = memory_of(Device::cuda);
+  std::vector<void*> between;
+  const auto step = [&] {
+    const Tensor passing = a.like({2}, DType::f64);
+    between.push_back(passing.raw());
+    memory.copy(passing.raw(), a.raw(), 16, Transfer::within);
+    memory.copy(b.raw(), passing.raw(), 16, Transfer::within);
+  };
+  const auto shared = std::make_shared<ReservedMemory>(Device::cuda);
+  {
+    const StepGraph first(Device::cuda, step, shared), second(Device::cuda, step, shared);
+    StepGraph apart(Device::cuda, step);
+    CHECK(between[0] == between[1]);
+    CHECK(between[0] != between[2]);
+    CHECK(apart.difference(step).empty());
+    CHECK(between[3] == between[2]);  // recorded again, with its own
+    second.replay();
+    CHECK(b.to_vector() == std::vector<double>{1, 2});
+  }
+  // The memory outlives the graphs, and nobody else is handed it.
+  const Tensor other = a.like({2}, DType::f64);
+  CHECK(other.raw() != between[0]);
+}
+
+TEST_CASE("cuda: a fault that a product comes upon is the driver's, with its name") {
+  const Device_ device;
+  const Tensor x = Tensor::zeros({4, 4}, DType::f32, Device::cuda);
+  const GemmOperand rows{x.raw(), 4, DType::f32, false};
+  const Gemm g{
+      .a = rows, .b = rows, .m = 4, .n = 4, .k = 4, .c = x.raw(), .c_stride = 4, .c_dtype = DType::f32};
+  fake().product_result = 13;
+  CHECK_THROWS_WITH(cuda::products().multiply(g), "device cuda: cuBLASLt: a product failed with status 13");
+  fake().failing = "cuCtxSynchronize", fake().failing_result = 700;
+  CHECK_THROWS_AS(cuda::products().multiply(g), DeviceError);
 }
 
 TEST_CASE("cuda: cuBLASLt adds the bias that each product names") {

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 
 #include "engine/ops/reduce.h"
 
@@ -99,6 +100,32 @@ TEST_CASE("dropout with probability 0 returns its input") {
   const Tensor x = zeros({4});
   CHECK(dropout(x, 0, rng).raw() == x.raw());
   CHECK(rng.offset == 3);
+}
+
+TEST_CASE("a square root is the correctly rounded one wherever its element stands") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const double x : {0.0, 2.0, 3.0, 1e30, infinity}) {
+      const Tensor y = sqrt(Tensor::full({37}, x, dtype));  // packets and what is left
+      const double expected = dtype == DType::f32 ? double(std::sqrt(float(x))) : std::sqrt(x);
+      INFO(dtype << " " << x);
+      CHECK(y.to_vector() == std::vector<double>(37, expected));
+    }
+}
+
+TEST_CASE("the gradient of a quotient by its divisor overflows only where it is that large") {
+  for (const double size : {1e-20, 1e20}) {
+    Tensor a = Tensor::full({3}, size, DType::f32), b = Tensor::full({3}, size, DType::f32);
+    Tape tape;
+    Tensor y;
+    {
+      const TapeScope scope(tape);
+      tape.watch(b);
+      y = sum_all(div(a, b));
+    }
+    tape.backward(y);
+    for (const double g : tape.gradient(b).to_vector()) CHECK(g == Approx(-1 / size));
+  }
 }
 
 TEST_CASE("elementwise ops refuse what they cannot take") {

@@ -44,6 +44,18 @@ TEST_CASE("routing refuses what it cannot take") {
   CHECK_THROWS_WITH(gather_rows(p, one), "gather_rows: ids must be i32, got f32");
   CHECK_THROWS_WITH(gather_rows(p, Tensor::from_ids({0, 2}, {2})),
                     "gather_rows: id 2 at position 1 is outside the rows of 2");
+  const RowIndex plain = index_rows("test", Tensor::from_ids({0, 1}, {2}), 2, "the rows", Sums::no);
+  CHECK_NOTHROW(gather_rows(p, plain));
+  {
+    Tape tape;
+    const TapeScope scope(tape);
+    Tensor tracked = p.detach();
+    tape.watch(tracked);
+    CHECK_THROWS_WITH(gather_rows(tracked, plain),
+                      "gather_rows: an index without the order of sums has no gradient");
+  }
+  CHECK_THROWS_WITH(scatter_rows(p, plain, Tensor::zeros({2}, DType::f32)),
+                    Catch::Matchers::Contains("with the order of sums"));
   const Tensor two = Tensor::from_ids({0, 5}, {2}), weights = Tensor::zeros({2}, DType::f32);
   CHECK_THROWS_WITH(scatter_rows(one, two, weights, 3),
                     "scatter_rows: needs a floating input [m, d], got f32 [1]");

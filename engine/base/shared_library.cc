@@ -1,5 +1,5 @@
-// Read first: library.h.
-#include "engine/cuda/real/library.h"
+// Read first: shared_library.h.
+#include "engine/base/shared_library.h"
 
 #include <dlfcn.h>
 
@@ -9,7 +9,7 @@
 
 #include "engine/base/check.h"
 
-namespace engine::cuda {
+namespace engine {
 namespace {
 
 std::vector<std::string> places(const std::vector<std::string>& names) {
@@ -65,4 +65,4 @@ void* SharedLibrary::symbol(const char* name) const {
   return found;
 }
 
-}  // namespace engine::cuda
+}  // namespace engine

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace engine::cuda {
+namespace engine {
 
 class SharedLibrary {
  public:
@@ -18,6 +18,7 @@ class SharedLibrary {
   SharedLibrary(SharedLibrary&& other) noexcept;
   SharedLibrary& operator=(SharedLibrary&& other) noexcept;
 
+  /// As it was found.
   const std::string& path() const { return path_; }
   /// Error: the library has no such function; it is older than what this program was written for.
   template <class F>
@@ -32,4 +33,4 @@ class SharedLibrary {
   std::string path_;
 };
 
-}  // namespace engine::cuda
+}  // namespace engine
