@@ -230,7 +230,7 @@ TEST_CASE("norm spec: layer rules", "[norm_spec]") {
   CHECK_THROWS_WITH(span("3", 3), Contains("rule \"3:\" names layers 3..4, outside the model's 0..3"));
   CHECK_THROWS_WITH(span("-4", 3), Contains("outside"));
   CHECK_THROWS_WITH(span("2..1", 3), Contains("ends before it begins"));
-  CHECK_THROWS_WITH(span("0%..101%", 3), Contains("column 9: more than 100 % of the layers"));
+  CHECK_THROWS_WITH(span("0%..101%", 3), Contains("column 13: more than 100 % of the layers"));
   CHECK_THROWS_WITH(resolve_layers(parse_norm_spec("attn{branch=shared(0)} ffn{branch=shared}"), 2),
                     Contains("layer 0 shares one branch scale, but attn{} starts it at 0 and ffn{} at 1"));
 }

@@ -126,7 +126,7 @@ TEST_CASE("cuda: tensors go to the device and back, in pieces where they are lar
     const uint64_t waits = host_waits(Device::cuda);
     CHECK(there.to_vector() == values);
     CHECK(host_waits(Device::cuda) == waits + 1);
-    CHECK(fake().copies - copies == (n * 4 + (1 << 20) - 1) / (1 << 20));
+    CHECK(fake().copies - copies == (n * 4 + (1 << 18) - 1) / (1 << 18));
   }
   CHECK(Tensor::zeros({7}, DType::f64, Device::cuda).to_vector() == std::vector<double>(7, 0));
   const uint64_t waits = host_waits(Device::cuda);
@@ -282,11 +282,9 @@ TEST_CASE("cuda: recorded steps that share memory use the same blocks, and each 
   const auto shared = std::make_shared<ReservedMemory>(Device::cuda);
   {
     const StepGraph first(Device::cuda, step, shared), second(Device::cuda, step, shared);
-    StepGraph apart(Device::cuda, step);
+    const StepGraph apart(Device::cuda, step);
     CHECK(between[0] == between[1]);
     CHECK(between[0] != between[2]);
-    CHECK(apart.difference(step).empty());
-    CHECK(between[3] == between[2]);  // recorded again, with its own
     second.replay();
     CHECK(b.to_vector() == std::vector<double>{1, 2});
   }

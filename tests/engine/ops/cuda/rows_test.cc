@@ -304,10 +304,10 @@ TEST_CASE("cuda: every optimizer, every dtype of parameters and gradients") {
       Twin p(t.p, n), g(t.g, n), first(c, n), second(c, n), low(t.low, n);
       p.normal(1), g.normal(2), first.normal(3, 0.1),
           second.fill([](int64_t i) { return 0.01 * double(i % 5); });
-      // StepScalars: seed, loss_scale, nats, scored, norm, factor, unclipped, finite, lr, size, root_scale,
+      // StepScalars: seed, loss_scale, nats, scored, auxiliary_scale, norm, factor, unclipped, finite, lr, size, root_scale,
       // buffer_to_p, gradient_to_p, buffer_keep.
-      constexpr double numbers[] = {0, 1, 0, 1, 1, 0.7, 1, 1, 0.01, 0.01, 1.2, 0.8, 0.02, 0.9};
-      Twin scalars(DType::f64, 14);
+      constexpr double numbers[] = {0, 1, 0, 1, 1, 1, 0.7, 1, 1, 0.01, 0.01, 1.2, 0.8, 0.02, 0.9};
+      Twin scalars(DType::f64, 15);
       scalars.fill([&](int64_t i) { return numbers[i]; });
       const auto flat = [&](auto on, bool moments) {
         FlatStep step{.parameters = on(p),
