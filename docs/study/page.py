@@ -76,7 +76,7 @@ def compare(result):
     env = result["environment"]
     edges = [p for p, edge in result.get("edge", {}).items() if edge]
     said = [f"{len(result['seeds'])} seeds, paired; {result['budget']} updates; rates {'tuned for each placement' if result['tuned'] else 'not tuned'}.",
-            f"The runs of the table took {seconds / 3600:.2f} hours of training together (commit {env['commit']}, {env['threads']} threads)."]
+            f"The runs of the table took {seconds / 3600:.2f} hours of training together (commit {env['commit']}, {env['threads']} thread{'' if env['threads'] == 1 else 's'})."]
     if edges: said.append("The best rate lies at the edge of those tried: " + ", ".join(f"`{p}`" for p in edges) + ".")
     return " ".join(said) + "\n\n" + table(["placement", "initial values", "rate", "loss", "difference [95 %]", "p (Holm)", "verdict", "failed"], rows)
 
@@ -255,6 +255,17 @@ def section(part, result, drawn):
     return head + (relative(result) if part == "figure7" else gradients(result))
 
 
+def all_claims(parts, texts):
+    """The claims of all sections in one table, in their order."""
+    rows = []
+    for part, text in zip(parts, texts):
+        for claims_of in re.findall(r"^\| claim \|.*\n\|[-|]+\n((?:\|.*\n?)+)", text, flags=re.M):
+            rows += [line.strip("| ").split(" | ") + [f"`{part}`"] for line in claims_of.strip().split("\n")]
+    words = [row[2].strip("*") for row in rows]
+    count = ", ".join(f"{words.count(w)} {w}" for w in ("holds", "does not hold", "not resolved")).replace("holds,", "hold,").replace("does not hold", "do not hold")
+    return f"### All claims\n\n{len(rows)} claims: {count}. A difference is that of the placement whose table names the claim, less its baseline: of `table4-char` what it costs to take a thing away.\n\n" + table(["claim", "where", "here", "difference or factor [95 %]", "seeds", "part"], rows)
+
+
 def thin(value, keep=50):
     """Lists over updates become every 50th entry and the last."""
     if isinstance(value, list):
@@ -288,6 +299,7 @@ def main(argv):
         svg = picture(p, result)
         if svg: replace(os.path.join(os.path.dirname(page), "figures", f"study-{p}.svg"), svg)
         texts.append(section(p, result, svg is not None))
+    if any("| claim |" in t for t in texts): texts.insert(0, all_claims(parts, texts))
     missing = [f"`{p}`" for p in TITLES if p not in parts]
     if missing: texts.append(f"Not run yet: {', '.join(missing)}.")
     text = "\n\n".join(texts)
