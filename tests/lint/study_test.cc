@@ -60,7 +60,7 @@ TEST_CASE("claims hold, do not hold or are not resolved, as the verdicts say") {
   if (!make_page(tmp.path, tmp / "page.md")) return;
   const std::string page = engine::read_file(tmp / "page.md");
   CHECK_THAT(line_of(page, "all of NormFormer is better"), Contains("**holds**"));
-  CHECK_THAT(line_of(page, "inside the feed-forward"), Contains("**does not hold**"));
+  CHECK_THAT(line_of(page, "inside the feed-forward layer helps"), Contains("**does not hold**"));
   CHECK_THAT(line_of(page, "head scales help"),
              Contains("**not resolved**") && Contains("[+0.0500, +0.1500]"));
   CHECK(line_of(page, "residual scales help").empty());  // it was not run
