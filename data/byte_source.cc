@@ -27,7 +27,8 @@ constexpr size_t kPiece = size_t(1) << 20;
 class PlainSource : public ByteSource {
  public:
   PlainSource(std::string path, int fd, Pipes pipes) : path_(std::move(path)), file_{fd} {
-    check(::fstat(fd, &opened_) == 0, path_, ": ", std::strerror(errno));
+    const bool known = ::fstat(fd, &opened_) == 0;
+    check(known, path_, ": ", std::strerror(errno));
     check(!S_ISDIR(opened_.st_mode), path_, ": is a folder");
     check(S_ISREG(opened_.st_mode) || pipes == Pipes::allowed, path_, ": not a regular file");
   }

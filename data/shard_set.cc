@@ -109,6 +109,9 @@ void ShardSet::load_record() {
     check(progress || same, path, ": ", options_.name, " was made from something else (\"", key,
           "\" differs); choose another folder, or --force");
   }
+  for (const Json& file : record_["source"].value("files", Json::array()))
+    check(file.contains("bytes"), path, ": ", options_.name, " was made from ", file.value("path", "-"),
+          ", a stream, of which nobody can tell whether it is the same; choose another folder, or --force");
   for (const Json& shard : old["shards"])
     if (!take_over(shard, path)) break;  // it and those behind it are made again
   finished_ = old["finished"].get<bool>() && shards() > 0 && shards() == old["shards"].size();

@@ -87,7 +87,8 @@ int token_bytes_for(int64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
 
 ShardReader::ShardReader(const std::string& path, Verify verify) : file_(path), info_(read_header(file_)) {
   struct stat now {};
-  check(::stat(path.c_str(), &now) == 0, path, ": ", std::strerror(errno));
+  const bool found = ::stat(path.c_str(), &now) == 0;
+  check(found, path, ": ", std::strerror(errno));
   inode_ = now.st_ino;
   modified_ns_ = int64_t(now.st_mtim.tv_sec) * 1'000'000'000 + now.st_mtim.tv_nsec;
   if (verify == Verify::all) verify_all();

@@ -53,8 +53,8 @@ void AppendFile::write_waiting() {
 }
 
 void AppendFile::sync() {
-  check(::fdatasync(fd_) == 0 || errno == EINVAL, path_, ": cannot flush to disk (", std::strerror(errno),
-        ")");
+  const bool flushed = ::fdatasync(fd_) == 0 || errno == EINVAL;
+  check(flushed, path_, ": cannot flush to disk (", std::strerror(errno), ")");
 }
 
 void AppendFile::finish() {

@@ -144,13 +144,14 @@ void AtomicFile::write_at(uint64_t offset, const void* data, size_t bytes) {
 }
 
 void AtomicFile::flush() {
-  check(::fsync(temporary_.fd) == 0, path_, ": cannot flush to disk (", std::strerror(errno), ")");
+  const bool flushed = ::fsync(temporary_.fd) == 0;  // first: a call's arguments are evaluated in any order
+  check(flushed, path_, ": cannot flush to disk (", std::strerror(errno), ")");
 }
 
 void AtomicFile::commit() {
   flush();
-  check(::rename(temporary_.name.c_str(), path_.c_str()) == 0, path_,
-        ": cannot move the finished file into place (", std::strerror(errno), ")");
+  const bool moved = ::rename(temporary_.name.c_str(), path_.c_str()) == 0;
+  check(moved, path_, ": cannot move the finished file into place (", std::strerror(errno), ")");
   ::close(std::exchange(temporary_.fd, -1));
   const Descriptor folder{::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   const bool flushed = folder.fd < 0 || ::fsync(folder.fd) == 0 || errno == EINVAL;  // not all systems can

@@ -49,7 +49,8 @@ bool is_link(const std::string& path) {
 
 uint64_t file_size(const std::string& path) {
   struct stat info {};
-  check(::stat(path.c_str(), &info) == 0, path, ": ", std::strerror(errno));
+  const bool found = ::stat(path.c_str(), &info) == 0;
+  check(found, path, ": ", std::strerror(errno));
   check(S_ISREG(info.st_mode), path, ": not a regular file");
   return uint64_t(info.st_size);
 }
@@ -76,8 +77,8 @@ std::string resolved_path(const std::string& path) {
 }
 
 void move_path(const std::string& from, const std::string& to) {
-  check(::rename(from.c_str(), to.c_str()) == 0, to, ": cannot move ", from, " there (", std::strerror(errno),
-        ")");
+  const bool moved = ::rename(from.c_str(), to.c_str()) == 0;
+  check(moved, to, ": cannot move ", from, " there (", std::strerror(errno), ")");
 }
 
 void remove_file(const std::string& path) noexcept { ::unlink(path.c_str()); }

@@ -99,7 +99,8 @@ BuildFolder::~BuildFolder() {
 }
 
 void BuildFolder::commit() {
-  check(::syncfs(temporary_.fd) == 0, place_, ": cannot flush to disk (", std::strerror(errno), ")");
+  const bool flushed = ::syncfs(temporary_.fd) == 0;
+  check(flushed, place_, ": cannot flush to disk (", std::strerror(errno), ")");
   // What is there goes when the new one is in its place, where the file system can exchange two names.
   const bool exchanged =
       ::renameat2(AT_FDCWD, temporary_.name.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) == 0;

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -19,6 +21,7 @@
 #include <immintrin.h>
 #endif
 
+#include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/thread.h"
 
@@ -26,13 +29,17 @@ namespace engine::cpu {
 namespace {
 
 int default_threads() {
-  for (const char* name : {"NORMLAB_THREADS", "OMP_NUM_THREADS"}) {
-    if (const char* text = std::getenv(name)) {
-      const int n = std::atoi(text);
-      if (n > 0) return std::min(n, 1024);
-    }
+  if (const char* text = std::getenv("NORMLAB_THREADS"); text && *text) {
+    int n = 0;
+    const char* const end = text + std::strlen(text);
+    const auto [last, status] = std::from_chars(text, end, n);
+    check(status == std::errc() && last == end && n >= 1 && n <= 1024, "NORMLAB_THREADS=", text,
+          ": expected a number from 1 to 1024");
+    return n;
   }
-  return available_processors();
+  const char* const theirs = std::getenv("OMP_NUM_THREADS");  // may be a list: its first number counts
+  const int n = theirs ? std::atoi(theirs) : 0;
+  return n > 0 ? std::min(n, 1024) : available_processors();
 }
 
 std::atomic<int> threads_in_use{0};

@@ -77,6 +77,15 @@ TEST_CASE("convert: a run, whose tokenizer says which token ends a text") {
   CHECK(config["pad_token_id"].is_null());
   CHECK(tokenizer["eos_token"] == "<|endoftext|>");
   CHECK(tokenizer["model_max_length"] == 8);
+
+  const std::string kept = engine::read_file(tmp / "run/config.json");  // without it the run could not go on
+  const ProgramEnd onto = convert("--from normlab --to hf " + (tmp / "run") + " " + (tmp / "run"));
+  CHECK(onto.code == 2);
+  CHECK(onto.output.find("IN and OUT are the same folder") != std::string::npos);
+  const ProgramEnd other = convert("--from hf --to normlab " + out + " " + (tmp / "run"));
+  CHECK(other.code == 2);
+  CHECK(other.output.find("a run stands there") != std::string::npos);
+  CHECK(engine::read_file(tmp / "run/config.json") == kept);
 }
 
 TEST_CASE("inspect: a Hugging Face folder shows what it becomes") {

@@ -118,8 +118,13 @@ engine::TensorProgress bar(const std::string& what) {
 
 int cmd_convert(int argc, char** argv) {
   const Arguments args(usage(), argc, argv);
-  const std::string in = resolve_model(args.positional(0)), out = args.positional(1);
-  engine::check(!engine::same_file(in, out), out, ": IN and OUT are the same folder");
+  const std::string named = args.positional(0), in = resolve_model(named), out = args.positional(1);
+  engine::check(!engine::same_file(in, out) && !engine::same_file(named, out), out,
+                ": IN and OUT are the same folder");
+  for (const char* part :
+       {"metrics.jsonl", "checkpoints", "checkpoint.json"})  // its config.json would be lost
+    engine::check(!engine::file_exists(out + "/" + part), out, ": a run stands there (", part,
+                  "); give another OUT");
   double weights = 0;  // bytes
   for (const std::string& name : engine::list_folder(in))
     if (name.ends_with(".safetensors")) weights += double(engine::file_size(in + "/" + name));
