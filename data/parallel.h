@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/base/stop.h"
 #include "engine/base/thread.h"
 
 namespace data {
@@ -22,13 +23,13 @@ inline int default_threads() { return std::max(1, int(std::thread::hardware_conc
 
 /// Calls work(i) for i in [0, pieces) on up to `threads` threads (0: default_threads()). The first exception,
 /// in order of i among those thrown, is rethrown here after all threads have stopped; no new pieces start
-/// after one.
+/// after one, nor when the program is asked to stop (engine::Stopped).
 template <class Work>
 void parallel_pieces(size_t pieces, int threads, const Work& work) {
   if (threads <= 0) threads = default_threads();
   threads = int(std::min<size_t>(size_t(threads), pieces));
   if (threads <= 1) {
-    for (size_t i = 0; i < pieces; ++i) work(i);
+    for (size_t i = 0; i < pieces; ++i) engine::check_stop(), work(i);
     return;
   }
   std::atomic<size_t> next{0};
@@ -38,6 +39,7 @@ void parallel_pieces(size_t pieces, int threads, const Work& work) {
   const auto loop = [&] {
     for (size_t i; (i = next.fetch_add(1)) < pieces;) {
       try {
+        engine::check_stop();
         work(i);
       } catch (...) {
         next.store(pieces);

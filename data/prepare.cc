@@ -16,8 +16,9 @@
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
-#include "engine/base/text.h"
 #include "engine/base/folder.h"
+#include "engine/base/stop.h"
+#include "engine/base/text.h"
 
 namespace data {
 namespace {
@@ -138,7 +139,10 @@ Json with_checksums(Json source) {
     engine::InputFile in(json_string(file["path"], "path"));
     std::vector<char> block(size_t(1) << 20);
     uint32_t crc = 0;
-    while (const size_t n = in.read(block.data(), block.size())) crc = engine::crc32c(block.data(), n, crc);
+    while (const size_t n = in.read(block.data(), block.size())) {
+      engine::check_stop();
+      crc = engine::crc32c(block.data(), n, crc);
+    }
     file["crc32c"] = crc;
   }
   return source;

@@ -8,6 +8,7 @@
 #include "data/tokenizer.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
+#include "engine/base/stop.h"
 
 namespace data {
 namespace {
@@ -183,6 +184,7 @@ void ShardSet::add(std::span<const TokenId> tokens, std::span<const uint32_t> un
 }
 
 void ShardSet::end_shard(int64_t token_in_piece) {
+  engine::check_stop();
   flush();
   if (shards() == 0) save_record();  // a shard without a record could be anybody's
   const ShardInfo info = writer_->commit();

@@ -121,7 +121,10 @@ void read_class_names(ModelConfig& c, const Json& json, const std::string& what)
 
 void read_norms(ModelConfig& c, const Json& json, const std::string& what) {
   if (json.is_object()) return void(c.norms = nn::norm_spec_from_json(json));
-  set_norms(c, engine::json_string(json, what));
+  const std::string text = engine::json_string(json, what);
+  engine::check(text.find_first_not_of(" \t\r\n") != text.npos,
+                "norms: an empty text; \"attn{} ffn{}\" is a model without norms");
+  set_norms(c, text);
 }
 
 /// In the order in which they are written. norms stands last: a preset's text depends on the sizes before it.

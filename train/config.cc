@@ -75,6 +75,9 @@ Json write_field(const Field& field) {
                     field.value);
 }
 
+/// Whether numbers may have the units of times behind them.
+bool is_time(const std::string& path) { return path.ends_with("seconds") || path == "parallel.timeout"; }
+
 /// "optim" of "optim.lr"; "" of "seed".
 std::string section_of(const std::string& path) {
   const size_t dot = path.find('.');
@@ -198,6 +201,8 @@ void check_together(const TrainConfig& c, const std::string& what) {
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,
         ": loss_scale.memory_efficient needs precision f16");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
+  check(c.loss_scale.min < c.loss_scale.init, what, ": loss_scale.min ", c.loss_scale.min,
+        " is not below loss_scale.init ", c.loss_scale.init);
   check(c.eval.every == 0 || !c.data.valid.empty(), what,
         ": eval.every needs data to validate on: set data.valid (or eval.every=0)");
   check(c.eval.patience == 0 || (c.eval.every > 0 && !c.data.valid.empty()), what,
@@ -206,8 +211,8 @@ void check_together(const TrainConfig& c, const std::string& what) {
 
 }  // namespace
 
-TrainConfig parse_config(const Json& json, const std::string& what,
-                         const std::vector<std::string>& overrides) {
+TrainConfig parse_config(const Json& json, const std::string& what, const std::vector<std::string>& overrides,
+                         Rules rules) {
   std::map<std::string, std::string> blamed;  // path -> the override that set it
   for (const std::string& text : overrides) blamed[text.substr(0, text.find('='))] = "--set " + text;
   TrainConfig config;
@@ -235,7 +240,7 @@ TrainConfig parse_config(const Json& json, const std::string& what,
           value.type_name());
     for (const auto& [inner, inner_value] : value.items()) read(key + "." + inner, inner_value);
   }
-  check_together(config, what);
+  if (rules == Rules::all) check_together(config, what);
   return config;
 }
 
@@ -255,7 +260,7 @@ void apply_override(Json& json, const std::string& text) {
   Json value = raw;
   const bool in_list = !in_model && std::holds_alternative<std::array<double, 2>*>(field->value);
   const std::optional<double> number =
-      in_model || holds_text ? std::nullopt : number_with_unit(raw, path.ends_with("seconds"));
+      in_model || holds_text ? std::nullopt : number_with_unit(raw, is_time(path));
   if (number) {
     value = *number == std::floor(*number) && std::abs(*number) < 1e15 ? Json(int64_t(*number)) : Json(*number);
   } else if (Json::accept(raw)) {
@@ -264,9 +269,12 @@ void apply_override(Json& json, const std::string& text) {
   } else if (in_list && Json::accept("[" + raw + "]")) {
     value = engine::parse_json("[" + raw + "]", "--set " + path);
   } else {
-    check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not a ",
-          in_list ? "list of two numbers, such as 0.9,0.95"
-          : path.ends_with("seconds") ? "time, such as 90, 10m or 1h" : "JSON value, such as 0.1, 20 or 10k");
+    const bool is_switch = !in_model && std::holds_alternative<bool*>(field->value);
+    check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not ",
+          is_switch       ? "true or false"
+          : in_list       ? "a list of two numbers, such as 0.9,0.95"
+          : is_time(path) ? "a time, such as 90, 10m or 1h"
+                          : "a JSON value, such as 0.1, 20 or 10k");
   }
   if (in_model && std::count(path.begin(), path.end(), '.') == 1)
     models::check_model_key(path.substr(path.find('.') + 1), value, "--set " + text);
@@ -330,7 +338,8 @@ std::vector<std::pair<std::string, std::string>> config_key_docs() {
 }
 
 std::string config_help() {
-  return "Keys of the config file and of --set KEY=VALUE (10k, 2M; times as 90, 10m, 1h):\n\n" +
+  return "Keys of the config file and of --set KEY=VALUE (there numbers may be 10k or 2M, times 90, 10m or "
+         "1h):\n\n" +
          two_columns(config_key_docs());
 }
 

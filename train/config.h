@@ -161,8 +161,10 @@ std::vector<Field> config_fields(TrainConfig& config);
 /// Reads a config; `what` names the source in errors. Unknown keys are errors that name the nearest valid
 /// one.
 /// `overrides`: "a.b=c" that were applied to `json`; an error in one of their values blames the override.
+/// Rules::single_keys leaves out what concerns several keys: of a config that is not whole yet.
+enum class Rules { all, single_keys };
 TrainConfig parse_config(const engine::Json& json, const std::string& what,
-                         const std::vector<std::string>& overrides = {});
+                         const std::vector<std::string>& overrides = {}, Rules rules = Rules::all);
 /// Reads a config file ("" for none) and applies overrides "a.b=c" in order. Every value is checked once, at
 /// the end.
 TrainConfig load_config(const std::string& path, const std::vector<std::string>& overrides);

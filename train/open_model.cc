@@ -3,6 +3,7 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
+#include "engine/base/log.h"
 #include "models/hf/architecture.h"
 #include "models/hf/import.h"
 #include "train/checkpoint/checkpoint_dir.h"
@@ -32,6 +33,13 @@ models::ModelConfig config_of_model(const std::string& folder) {
   return models::model_config_from_json(json, path);
 }
 
+void warn_of_other_tokenizer(const data::Tokenizer& tokenizer, const std::string& named,
+                             const std::string& model) {
+  if (!data::has_tokenizer(model) || data::load_tokenizer(model)->hash() == tokenizer.hash()) return;
+  engine::log_warning(named, ": not the tokenizer of ", model,
+                      ", whose weights know each number as another token unless the two vocabularies agree");
+}
+
 OpenModel open_model(const std::string& path, const nn::Precision& precision, const std::string& tokenizer,
                      nn::Gradients gradients) {
   OpenModel open;
@@ -39,6 +47,7 @@ OpenModel open_model(const std::string& path, const nn::Precision& precision, co
   open.model = models::load_any(open.folder, precision, gradients).model;
   if (!tokenizer.empty()) {
     open.tokenizer = data::load_tokenizer(tokenizer);
+    warn_of_other_tokenizer(*open.tokenizer, tokenizer, open.folder);
   } else if (data::has_tokenizer(open.folder)) {
     open.tokenizer = data::load_tokenizer(open.folder);
   }

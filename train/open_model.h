@@ -22,6 +22,11 @@ struct OpenModel {
 /// The architecture of a model directory, of ours or of Hugging Face's, without its weights.
 models::ModelConfig config_of_model(const std::string& folder);
 
+/// One line when `tokenizer`, read from `named`, differs from the one that lies beside the weights in
+/// `model`.
+void warn_of_other_tokenizer(const data::Tokenizer& tokenizer, const std::string& named,
+                             const std::string& model);
+
 /// `tokenizer`: a folder or file to use in place of the model's own; "" for its own.
 OpenModel open_model(const std::string& path, const nn::Precision& precision,
                      const std::string& tokenizer = "", nn::Gradients gradients = nn::Gradients::none);

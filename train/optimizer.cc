@@ -107,7 +107,10 @@ engine::NamedTensors Optimizer::moments() const {
 void Optimizer::check_file(const engine::Safetensors& file) const {
   for (const auto& [name, tensor] : {std::pair{"first_moment", first_}, std::pair{"second_moment", second_}})
     check(tensor.defined() == (file.find(name) != nullptr), file.path(), ": ", name,
-          tensor.defined() ? " is missing" : " is there", ": written by another optimizer than optim.name");
+          tensor.defined() ? " is missing" : " is there",
+          ": written by an optimizer that keeps other moments than this optim.name, with which a run cannot "
+          "go on "
+          "(train --from RUN --out OTHER begins anew with its weights)");
 }
 
 void Optimizer::set_counters(const std::vector<double>& counters) {

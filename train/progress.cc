@@ -55,14 +55,18 @@ double eta_seconds(const ProgressState& s) {
   return here > 0 ? s.elapsed * std::max(0.0, 1 - s.done) / here : std::numeric_limits<double>::quiet_NaN();
 }
 
+std::string loss_text(double loss, bool with_perplexity) {
+  if (std::isnan(loss)) return "loss nan";  // of either sign
+  const double perplexity = std::exp(loss);
+  return "loss " + format("%.4f", loss) +
+         (with_perplexity ? "  ppl " + format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) : "");
+}
+
 std::string progress_line(const ProgressState& s) {
   const std::string mfu = s.mfu > 0 ? "  MFU " + format("%.0f%%", 100 * s.mfu) : "";
-  const double perplexity = std::exp(s.loss);
   return "step " + std::to_string(s.step) + (s.total_steps > 0 ? "/" + std::to_string(s.total_steps) : "") +
-         "  loss " + format("%.4f", s.loss) +
-         (s.perplexity ? "  ppl " + format(perplexity < 1000 ? "%.2f" : "%.4g", perplexity) : "") + "  " +
-         engine::human_count(s.tokens_per_second) + " tok/s" + mfu + "  ETA " +
-         engine::human_seconds(eta_seconds(s));
+         "  " + loss_text(s.loss, s.perplexity) + "  " + engine::human_count(s.tokens_per_second) + " tok/s" +
+         mfu + "  ETA " + engine::human_seconds(eta_seconds(s));
 }
 
 std::string progress_bar(const ProgressState& state, int width, bool unicode) {

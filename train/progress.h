@@ -23,6 +23,8 @@ struct ProgressState {
 /// Seconds left if the run goes on as it went; NaN while nothing is done.
 double eta_seconds(const ProgressState& state);
 
+/// "loss 1.9230  ppl 6.84".
+std::string loss_text(double loss, bool with_perplexity = true);
 /// The line without a bar, and with one that fills `width` columns; `unicode` chooses the bar's characters. A
 /// bar in fewer than 100 columns leaves MFU out.
 std::string progress_line(const ProgressState& state);

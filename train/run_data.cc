@@ -40,6 +40,17 @@ std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const Run
   return data::clm_blocks(tokens, run.context);
 }
 
+/// Error unless a validation has anything to score: a masked LM's draw, the same each time, may choose
+/// nothing.
+void check_scored(const data::ValidationBatches& batches, int64_t limit, const std::string& path) {
+  const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
+  for (int64_t i = 0; i < count; ++i)
+    if (batches.at(i).scored > 0) return;
+  engine::fail(path,
+               ": none of the positions that a validation reads is scored; more text, eval.batches or "
+               "data.mask_probability is needed");
+}
+
 }  // namespace
 
 std::shared_ptr<const data::TokenStream> open_tokens(const std::string& path, const Tokenizer* tokenizer) {
@@ -109,9 +120,11 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
       .seed = uint64_t(config.seed),
       .order = config.data.order == RowOrder::file ? data::Order::sequential : data::Order::shuffled};
   run.training = data::make_batches(make_rows(config, run, open(config.data.train), true), options);
-  if (!config.data.valid.empty())
+  if (!config.data.valid.empty()) {
     run.validation = std::make_unique<data::ValidationBatches>(
         make_rows(config, run, open(config.data.valid), false), config.data.batch);
+    check_scored(*run.validation, config.eval.batches, config.data.valid);
+  }
   return run;
 }
 

@@ -88,7 +88,7 @@ Trainer::UpdateResult Trainer::update() {
   c.tokens += config_.data.accumulate * config_.data.batch * data_.context * communicator_.size();
   if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
     watch_ended_ = true;
-    return {gradients.loss, gradients.norm, lr, false};
+    return {gradients.loss, gradients.norm, lr, false, gradients.scored > 0};
   }
   const bool broken = !scaler_ && !gradients.finite();
   if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
@@ -105,7 +105,7 @@ Trainer::UpdateResult Trainer::update() {
   const bool alone = communicator_.size() == 1;
   clock_ = alone ? engine::now() : agreement.clock;
   c.seconds = alone ? seconds_before_ + clock_ - session_start_ - paused_ : agreement.seconds;
-  return {gradients.loss, gradients.norm, lr, applied};
+  return {gradients.loss, gradients.norm, lr, applied, gradients.scored > 0};
 }
 
 /// An error is for the others to know before anybody ends; with one rank it ends the run here.
@@ -212,12 +212,14 @@ RunEnd Trainer::run_to_end() {
     const UpdateResult result = update();
     if (watch_ended_) break;
     log_update(result);
+    if (result.scored) last_update_loss_ = result.loss;
     const double before = engine::now();
     const bool best = validation_due() && validate() && config_.checkpoint.keep_best > 0;
     const bool by_step = config_.checkpoint.every > 0 && c.step % config_.checkpoint.every == 0;
     const bool by_clock =
         config_.checkpoint.seconds > 0 && clock_ - last_checkpoint_time_ >= config_.checkpoint.seconds;
-    if ((best || by_step || by_clock) && !spent()) save_checkpoint();
+    // Weights that give no number are not kept in place of others: the loss scaler may yet give up.
+    if ((best || by_step || by_clock) && !spent() && std::isfinite(last_update_loss_)) save_checkpoint();
     log_sample();
     say_trouble();
     const double pause = engine::now() - before;
@@ -234,12 +236,28 @@ RunEnd Trainer::run_to_end() {
     validate();
     if (c.validated_at != c.step) end = RunEnd::interrupted;
   }
+  if (end != RunEnd::interrupted && !watch_ended_) check_outcome();
   save_last_checkpoint();
   communicator_.agree([&] {
     if (metrics_) metrics_->file().finish();
     if (tensorboard_) tensorboard_->file().finish();
   });
   return end;
+}
+
+/// What a run has come to must be a model. (f16 alone can get here without: its scaler bears some updates.)
+void Trainer::check_outcome() {
+  const RunCounters& c = state_.counters;
+  const bool validated = c.validated_at == c.step && c.last_loss;
+  if (std::isfinite(validated ? *c.last_loss : last_update_loss_)) return;
+  progress_.finish();
+  checkpoints_.wait();
+  communicator_.agree([&] {
+    throw Failure(
+        engine::join_text("step ", c.step, ": ", validated ? "the loss on validation data" : "the loss",
+                          " is not a number at the run's end. Lower optim.lr, or use precision bf16 or f32",
+                          newest_saved() ? "" : "; this state is not saved, checkpoints are intact"));
+  });
 }
 
 bool Trainer::validation_due() const {

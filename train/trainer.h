@@ -69,6 +69,7 @@ class Trainer {
     double norm = 0;  // of the mean gradient, before clipping
     double lr = 0;
     bool applied = false;
+    bool scored = true;  // any position; without one there is nothing to learn from
   };
 
   bool leads() const { return communicator_.rank() == 0; }
@@ -83,6 +84,7 @@ class Trainer {
   void check_weights();
   void watch_layers(double factor);
   [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
+  void check_outcome();
   bool validation_due() const;
   /// Of the weights that people will use; nothing when a signal cut it off.
   std::optional<Evaluation> evaluate_average();
@@ -128,6 +130,7 @@ class Trainer {
   bool stop_ = false;                      // some rank was asked to end
   bool newest_saved() const { return saved_step_ == state_.counters.step; }
   double seconds_before_ = 0, paused_ = 0;  // of training before this session; of it, not spent training
+  double last_update_loss_ = 0;             // of an update that scored a position
   double clock_ = 0;                        // rank 0's, as of the last update
   double session_start_ = 0, done_at_start_ = 0, last_log_time_ = 0, last_checkpoint_time_ = 0,
          flops_per_token_ = 0, peak_flops_ = 0;

@@ -57,10 +57,7 @@ bool Trainer::validate() {
                        {"valid_ppl", std::exp(evaluation.loss)}};
   if (metrics_) metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
-  char line[128];
-  std::snprintf(line, sizeof line, "step %lld: valid loss %.4f  ppl %.2f", (long long)c.step, evaluation.loss,
-                std::exp(evaluation.loss));
-  progress_.note(line);
+  progress_.note(engine::join_text("step ", c.step, ": valid ", loss_text(evaluation.loss)));
   return gain;
 }
 
@@ -107,7 +104,8 @@ void Trainer::say_trouble() {
 
 void Trainer::note_failure(const std::string& path, const std::string& message) const {
   try {
-    engine::write_file(path, engine::join_text("step ", state_.counters.step + 1, ": ", message, "\n"));
+    const std::string step = engine::join_text("step ", state_.counters.step + 1, ": ");
+    engine::write_file(path, (message.starts_with("step ") ? "" : step) + message + "\n");
   } catch (const engine::Error&) {  // the disk may be what failed
   }
 }

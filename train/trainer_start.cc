@@ -10,6 +10,7 @@
 #include "models/init.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/checkpoint/resume.h"
+#include "train/open_model.h"
 #include "train/trainer.h"
 
 namespace train {
@@ -132,6 +133,7 @@ void Trainer::set_first_weights() {
                      "`from` gives weights to their own model");
     for (engine::Parameter* p : model_->parameters().all())
       p->value.copy_from(source.model->parameters()[p->name].value);
+    if (leads() && data_.tokenizer) warn_of_other_tokenizer(*data_.tokenizer, config_.data.tokenizer, folder);
     if (leads()) engine::log_info("starting from the weights of ", folder);
     return;
   }

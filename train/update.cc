@@ -106,8 +106,11 @@ Update::Gradients Update::gradients(std::span<const MicroBatch> batches, int64_t
     g.unclipped = formed.unclipped, g.norm = formed.norm, g.factor = formed.factor;
   }
   g.scored = g.agreement.scored;
-  engine::check(g.scored > 0, "micro-batch ", first - communicator.rank(),
-                " of the run and those of its update: no position is scored");
+  if (g.scored == 0) {
+    g.loss = g.norm = g.factor = g.unclipped = 0;
+    g.event = ScaleEvent::skip;
+    return g;
+  }
   g.loss = g.agreement.nats / double(g.scored);
   g.event = scaler_ ? scaler_->observe(g.norm) : ScaleEvent::apply;
   return g;

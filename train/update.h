@@ -79,7 +79,9 @@ class Update {
   /// Fills the gradient arena from this rank's micro-batches, whose first is number `first` of the run and
   /// whose next ones follow at a distance of the number of ranks; every rank has as many. `mine`: what this
   /// rank tells the others; with a trouble in it the micro-batches are not looked at. One rank's errors are
-  /// thrown, those of one of several are in the agreement. Error: nothing is scored on any rank.
+  /// thrown, those of one of several are in the agreement. An update in which no rank scores a position (a
+  /// masked LM whose draw has chosen none) is to be skipped; its loss and norm are 0, and the scaler does not
+  /// see it.
   Gradients gradients(std::span<const MicroBatch> batches, int64_t first, const RankWord& mine = {});
 
   /// The optimizer's step with these gradients, and what belongs to it: nGPT's normalization, the moving

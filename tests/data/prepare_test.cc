@@ -440,6 +440,9 @@ TEST_CASE("a named pipe is read as the file that goes through it, and waited for
   prepare(*tokenizer, {pipe}, {.folder = folder / "b"});
   writer.join();
   CHECK(tokens_of(folder / "a/train") == tokens_of(folder / "b/train"));
+  // What comes next through it may be anything: the set that is there is not taken for it.
+  CHECK_THROWS_WITH(prepare(*tokenizer, {pipe}, {.folder = folder / "b"}),
+                    Contains("a stream, of which nobody can tell whether it is the same"));
   // Where a pipe would be read twice, or is not a text that a person named, it is refused at once.
   CHECK_THROWS_WITH(
       prepare(*tokenizer, {pipe}, {.folder = folder / "c", .form = PrepareForm::raw, .valid = 0.1}),

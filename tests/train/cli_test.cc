@@ -70,7 +70,12 @@ TEST_CASE("arguments: mistakes are named") {
                     Contains("outside"));
   CHECK_THROWS_WITH(parse({"a", "--steps", "nan"}).number("steps", 1, 9), Contains("outside"));
   CHECK_THROWS_WITH(parse({"a", "--steps", "1x"}).number("steps", 1, 9), Contains("expected a number"));
-  CHECK_THROWS_WITH(parse({"a", "--steps", ""}).number("steps", 1, 9), Contains("expected a number"));
+  CHECK(parse({"a", "--steps", "1e3"}).integer("steps", 1, 1000) == 1000);
+  CHECK_THROWS_WITH(parse({"a", "--steps", "1e4"}).integer("steps", 1, 1000), Contains("outside"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "1e-3"}).integer("steps", 1, 9), Contains("expected an integer"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", ""}), "--steps is empty; it needs a value: --steps N");
+  CHECK_THROWS_WITH(parse({"a", "--out="}), "--out is empty; it needs a value: --out FILE");
+  CHECK_THROWS_WITH(parse({"a", ""}), Contains("an argument is empty"));
   CHECK_THROWS_WITH(parse({}), "RUN is missing (run folders); see normlab sample --help");
 }
 

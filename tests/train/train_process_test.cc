@@ -201,6 +201,20 @@ TEST_CASE("a run whose numbers are beyond repair ends with one readable line and
   CHECK_FALSE(engine::file_exists(job.run("run") + "/failure.txt"));
 }
 
+TEST_CASE("an f16 run that ends with weights that give no number is no finished run") {
+  Job job;
+  job.set("precision", "f16").set("checkpoint.every", 2).set("checkpoint.keep", 100).set("budget.steps", 20);
+  job.set("optim.clip", 0).set("schedule.steps", 0);
+  Process process(job);
+  // The scaler bears an overflow of the forward pass 20 times; the budget ends before.
+  CHECK(process.train("run", {"--set", "optim.lr=1e5"}) == 1);
+  CHECK_THAT(process.output(), Contains("is not a number at the run's end") && !Contains("-nan"));
+  CHECK_THAT(engine::read_file(job.run("run") + "/failure.txt"),
+             Contains("step 20: the loss on validation data"));
+  const std::vector<CheckpointInfo> kept = list_checkpoints(job.run("run"));
+  CHECK((kept.empty() || kept.back().step < 10));  // none since the loss was none
+}
+
 TEST_CASE("a run keeps the config with everything that was resolved") {
   Job job;
   job.config["model"].erase("vocab_size");

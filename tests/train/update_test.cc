@@ -128,7 +128,17 @@ TEST_CASE("update: a micro-batch in which nothing is scored changes nothing but 
   const MicroBatch batch = random_batch(1, 3, 0);
   const MicroBatch empty = random_batch(2, 3, kLength);
   CHECK(Rank(options).gradients({empty, batch, empty}, 3) == Rank(options).gradients({batch}, 4));
-  CHECK_THROWS_WITH(Rank(options).gradients({empty, empty}, 3), Catch::Contains("no position is scored"));
+}
+
+TEST_CASE("update: one in which nothing is scored is to be skipped") {
+  Rank rank({});
+  const MicroBatch empty[] = {random_batch(2, 3, kLength), random_batch(3, 3, kLength)};
+  const Update::Gradients none = rank.update.gradients(empty, 3);
+  CHECK(none.scored == 0);
+  CHECK(none.event == ScaleEvent::skip);
+  CHECK(none.loss == 0);
+  CHECK(none.norm == 0);
+  CHECK(none.finite());
 }
 
 TEST_CASE("update: a number that is not finite is found where it arose") {

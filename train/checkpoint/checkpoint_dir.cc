@@ -221,6 +221,10 @@ std::string resolve_model(const std::string& path) {
   check(engine::is_directory(path), path, ": no such folder");
   if (!engine::is_directory(checkpoints_folder(path))) {
     if (engine::file_exists(path + "/" + manifest_name)) verify_checkpoint(path);
+    bool weights = false;
+    for (const std::string& name : engine::list_folder(path))
+      weights = weights || name.ends_with(".safetensors") || name.ends_with(".bin");
+    check(weights || !engine::file_exists(path + "/metrics.jsonl"), path, ": the run has no checkpoint yet");
     return path;
   }
   const std::vector<CheckpointInfo> all = list_checkpoints(path);

@@ -105,6 +105,8 @@ void check_positionals(const Usage& usage, const std::vector<std::string>& given
     most = endless || most == SIZE_MAX ? SIZE_MAX : most + 1;
     unused -= unused > 0;
   }
+  check(std::find(given.begin(), given.end(), "") == given.end(), "an argument is empty; see ", usage.program,
+        " --help");
   check(given.size() <= most, "unexpected argument \"", given.size() > most ? given[most] : "", "\"; see ",
         usage.program, " --help");
 }
@@ -217,6 +219,8 @@ int Arguments::parse_flag(int i, int argc, char** argv) {
     check(i + 1 < argc && std::strncmp(argv[i + 1], "--", 2) != 0, name, " needs a value: ", flag_text(flag));
     value = argv[++i];
   }
+  // Only a text may be empty: an empty path means another place to each function that gets it.
+  check(!value.empty() || flag.value == "TEXT", name, " is empty; it needs a value: ", flag_text(flag));
   const std::vector<std::string> words = closed_list(flag.value);
   check(words.empty() || std::find(words.begin(), words.end(), value) != words.end(), name, ": \"", value,
         "\" is not ", engine::one_of(words));
@@ -272,6 +276,13 @@ int64_t parse_integer(const std::string& text, const std::string& what, int64_t 
     check(*number >= double(low) && *number <= double(high) && std::abs(*number) < 9e18, what, ": ", text,
           " is outside [", low, ", ", high, "]");
     return int64_t(*number);
+  }
+  if (const double number = std::strtod(text.c_str(), &end);  // 1e6
+      text.find_first_of("eE") != std::string::npos && text.find_first_of("xX") == std::string::npos &&
+      end == text.data() + text.size() && !std::isspace(uint8_t(text[0])) && number == std::floor(number)) {
+    check(number >= double(low) && number <= double(high) && std::abs(number) < 9e15, what, ": ", text,
+          " is outside [", low, ", ", high, "]");
+    return int64_t(number);
   }
   errno = 0;
   const long long value = std::strtoll(text.c_str(), &end, 10);

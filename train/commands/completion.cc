@@ -76,7 +76,9 @@ std::string bash_script(const CommandPage& root) {
           values += head + "COMPREPLY=($(compgen -W \"" + join(closed_list(flag.value)) +
                     "\" -- \"$cur\")); return ;;\n";
           break;
-        case Values::files: values += head + "COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"; break;
+        case Values::files:
+          values += head + "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n";
+          break;
         case Values::keys:
           values +=
               head + "compopt -o nospace; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")); return ;;\n";
@@ -108,7 +110,7 @@ std::string bash_script(const CommandPage& root) {
          words +
          "  esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-         "  [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+         "  [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
          "}\n"
          "complete -o filenames -F _normlab normlab\n";
 }

@@ -10,6 +10,7 @@
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
 #include "train/evaluation/count_progress.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/task_report.h"
@@ -161,7 +162,7 @@ int eval_task(int argc, char** argv) {
   run.questions.resize(run.items.size());
   if (name == "hellaswag")
     run.form = data::read_records(file)[0].find({"query"}) ? "cleaned file" : "raw file, cleaned here";
-  const std::string out = args.text("out");
+  const std::string out = output_file(args, "out", {file});
   std::optional<engine::AtomicFile> lines;  // opened first: a path that cannot be written shows at once
   if (!out.empty()) lines.emplace(out);
   const bool answered =

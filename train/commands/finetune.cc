@@ -278,6 +278,9 @@ int cmd_finetune(int argc, char** argv) {
     check(answers.empty(), "--predict needs all runs: it goes without --only");
   }
   const std::vector<TestSet> tests = answers.empty() ? std::vector<TestSet>() : test_sets(request, answers);
+  for (const TestSet& set : tests)
+    check(!engine::file_exists(set.answers) || !engine::same_file(set.answers, set.rows), "--predict ",
+          answers, ": the file of the rows themselves; name another for the answers");
   const FineTuneSetup setup = open_setup(request);
   if (args.on("dry-run")) {
     print_plan(setup);

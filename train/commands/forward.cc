@@ -10,6 +10,7 @@
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
 
 namespace train {
 namespace {
@@ -35,6 +36,7 @@ const Usage usage = {
 int cmd_forward(int argc, char** argv) {
   const Arguments args(usage, argc, argv);
   const nn::Precision precision = precision_of(args);
+  const std::string out = output_file(args, "out", {args.text("tokens")});
   const bool grads = args.on("grads");
   models::LoadedModel loaded = models::load_any(resolve_model(args.text("model")), precision,
                                                 grads ? nn::Gradients::allocated : nn::Gradients::none);
@@ -45,12 +47,12 @@ int cmd_forward(int argc, char** argv) {
       *loaded.model, batch, grads ? models::WithGradients::yes : models::WithGradients::no);
   loaded.rename_gradients(result.gradients);
   const engine::NamedTensors tensors = models::output_tensors(result, precision.compute);
-  engine::write_safetensors(args.text("out"), tensors);
+  engine::write_safetensors(out, tensors);
   if (args.on("json")) {
     engine::Json names = engine::Json::array();
     for (const auto& [name, tensor] : tensors) names.push_back(name);
-    const engine::Json out = {{"out", args.text("out")}, {"tensors", names}};
-    std::printf("%s\n", engine::json_text(out, 1).c_str());
+    const engine::Json json = {{"out", out}, {"tensors", names}};
+    std::printf("%s\n", engine::json_text(json, 1).c_str());
   }
   return 0;
 }

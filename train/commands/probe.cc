@@ -8,8 +8,9 @@
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
-#include "train/commands/probe.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
+#include "train/commands/probe.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/probes/probe_page.h"
 #include "train/probes/probe_report.h"
@@ -46,7 +47,7 @@ ProbeRows rows_of(const Arguments& args, const OpenModel& open) {
 }
 
 void write_probe_page(const Arguments& args, const std::string& command, const Json& results) {
-  if (args.given("out")) engine::write_file(args.text("out"), probe_page(command, results));
+  if (args.given("out")) engine::write_file(output_file(args, "out"), probe_page(command, results));
 }
 
 Json placement_json(const models::ModelConfig& config) {
@@ -92,6 +93,7 @@ const Usage gains_usage = {
 
 int probe_attention(int argc, char** argv) {
   const Arguments args(attention_usage, argc, argv);
+  output_file(args, "out");  // refused before the work, not after it
   const double start = engine::now();
   apply_threads(args);
   const OpenModel open = open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"));
@@ -120,6 +122,7 @@ std::vector<std::string> folders_of(const Arguments& args) {
 
 int probe_gains(int argc, char** argv) {
   const Arguments args(gains_usage, argc, argv);
+  output_file(args, "out");  // refused before the work, not after it
   const double start = engine::now();
   Json results = Json::array();
   std::string model;

@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "nn/norm_presets.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
 #include "train/commands/probe.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
@@ -247,6 +248,7 @@ int training_gradients(const Arguments& args) {
 
 int probe_gradients(int argc, char** argv) {
   const Arguments args(gradients_usage, argc, argv);
+  output_file(args, "out");  // refused before the work, not after it
   apply_threads(args);
   return args.given("config") ? training_gradients(args) : saved_model_gradients(args);
 }
@@ -346,6 +348,7 @@ void print_ramp(const Json& result) {
 
 int probe_stability(int argc, char** argv) {
   const Arguments args(stability_usage, argc, argv);
+  output_file(args, "out");  // refused before the work, not after it
   const double start = engine::now();
   const WatchedConfig base{args.text("config"), args.values("set")};
   const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};

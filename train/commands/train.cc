@@ -140,26 +140,72 @@ void complete_from(Json& json) {
     data["sampler"] = "mlm";
 }
 
+constexpr const char* kPlaces[] = {"tokenizer", "train", "valid"};  // keys of data that are folders
+
+/// json[section][key] where that is a text, else "".
+std::string text_at(const Json& json, const char* section, const char* key) {
+  if (!json.contains(section) || !json[section].is_object() || !json[section].contains(key)) return "";
+  const Json& value = json[section][key];
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+bool holds_data(const std::string& path) {
+  return engine::file_exists(path) || engine::file_exists(path + ".json");  // a tokenizer; a set of shards
+}
+
+/// A run on --text has its data in its own folder, which may have moved, or is named from another place.
+void find_moved_data(Json& json, const std::string& run) {
+  for (const char* key : kPlaces) {
+    const std::string path = text_at(json, "data", key);
+    if (path.empty() || holds_data(path)) continue;
+    for (const char* own : {"/tokenizer", "/tokens/train", "/tokens/valid", "/tokens/test"})
+      if (path.ends_with(own) && holds_data(run + own)) json["data"][key] = run + own;
+  }
+}
+
+/// Error: a folder of the run's config is not there.
+void check_places(const Json& json, const std::string& run) {
+  for (const char* key : kPlaces) {
+    const std::string path = text_at(json, "data", key);
+    check(path.empty() || holds_data(path), run, "/config.json: data.", key, ": ", path, ": not there",
+          path.starts_with('/') ? "" : " (the path begins where the run was started)", "; --set data.", key,
+          "=PATH names another place");
+  }
+}
+
+/// Error: weights of another model than those that the run's checkpoints come from.
+void check_same_start(const Json& json, const std::string& run) {
+  if (list_checkpoints(run).empty()) return;
+  const auto from = [](const Json& config) { return text_at({{"config", config}}, "config", "from"); };
+  const std::string before = from(read_config_json(run + "/config.json")), now = from(json);
+  check(now == before, "from: the run in ", run, " began from ", before.empty() ? "initial values" : before,
+        ", not from ", now.empty() ? "initial values" : now,
+        "; other weights are another run, with another --out");
+}
+
 /// The config file. Where it is the run's own, rank 0 alone reads it: other machines need not see the folder.
-Json config_file(const Arguments& args, engine::Communicator& ranks) {
+Json config_file(const Arguments& args, engine::Communicator& ranks, bool from_text) {
   std::string path = args.text("config");
-  const bool own = path.empty() && args.on("resume");
+  const bool own = path.empty() && args.on("resume") && !from_text;
   if (own) path = args.text("out") + "/config.json";
   Json json;
   ranks.agree([&] {
     if (!own || ranks.rank() == 0) json = read_config_json(path);
+    if (own && ranks.rank() == 0) find_moved_data(json, args.text("out"));
   });
   if (!own || ranks.size() == 1) return json;
   return engine::parse_json(ranks.from_root(ranks.rank() == 0 ? engine::json_text(json) : ""), path);
 }
 
 /// What the command line says of the config: the file, --from and --set.
-Json given_json(const Arguments& args, Json json) {
-  if (args.given("text") && json.contains("data") && json["data"].is_object())
-    for (const char* key : {"tokenizer", "train", "valid"})
-      json["data"].erase(key);  // those are made of the text
+Json given_json(const Arguments& args, Json json, bool from_text) {
+  if (from_text && json.contains("data") && json["data"].is_object())
+    for (const char* key : kPlaces) json["data"].erase(key);  // those are made of the text
   if (args.given("from")) json["from"] = args.text("from");
   for (const std::string& text : args.values("set")) apply_override(json, text);
+  for (const char* key : {"train", "valid"})
+    check(!from_text || !json.contains("data") || !json["data"].is_object() || !json["data"].contains(key),
+          "--set data.", key, ": --text makes the data; leave out one of them");
   return json;
 }
 
@@ -267,15 +313,20 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   ranks.agree([&] {
     check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
   });
-  Json given = config_file(args, ranks);
   // The folder is rank 0's alone.
   const bool goes_on = ranks.from_root(int64_t(resume && engine::file_exists(out + "/config.json"))) != 0;
   const bool from_text = args.given("text") && !goes_on;
+  Json given = config_file(args, ranks, from_text);
   std::optional<PassingFolder> passing;
   std::optional<RunDir> run;
   std::optional<ResolvedRun> kept;
   ranks.agree([&] {
-    given = given_json(args, std::move(given));
+    given = given_json(args, std::move(given), from_text);
+    if (from_text)  // what is wrong shows before a text is read
+      parse_config(given, args.given("config") ? args.text("config") : "--text", args.values("set"),
+                   Rules::single_keys);
+    if (goes_on && leads) check_same_start(given, out);
+    if (goes_on && leads && !args.given("config")) check_places(given, out);
     if (dry) {
       if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
       if (from_text) passing.emplace();

@@ -6,10 +6,11 @@
 //   time        budget.seconds as given, else five minutes
 //   size        the largest rung of a ladder that reads 8 tokens a matrix parameter in that time, at the
 //               speed that expectation.h foresees, reading the text 30 times at most, and that fits into
-//               memory
+//               memory. Sizes that are given stand in every rung; a preset has all of them
 //   budget      that time, or 30 readings of the text, whichever is over first (budget.steps, tokens or
 //               epochs as given replace both); dropout 0.1 above 4 readings
-//   batch       so that there are about 2,000 updates of 512 to 32,768 tokens
+//   batch       so that there are about 2,000 updates of 512 to 32,768 tokens, where data.batch and
+//               data.accumulate leave a choice
 //   rate        3e-3 up to width 192, then falling as 1 / width; warm-up over a fiftieth of the updates
 //   the rest    20 validations, checkpoints every minute, 20 records by layer, 5 samples
 #pragma once
@@ -28,12 +29,15 @@ struct TextFacts {
   int64_t tokens = 0, valid_tokens = 0;  // in this tokenizer
   int64_t vocabulary = 0;
   models::Objective objective = models::Objective::clm;
-  double seconds = 0;                   // budget.seconds; 0: the default
-  double updates = 0, most_tokens = 0;  // budget.steps and budget.tokens, where given
-  int64_t most_context = 0;             // positions of a row that the user's settings leave; 0: any
-  double peak_flops = 0;                // of multiply-adds, on all ranks
-  double memory = 0;                    // bytes that a rank may use; 0: not known
-  int64_t ranks = 1;                    // that share an update
+  double seconds = 0;  // budget.seconds; 0: the default
+  /// budget.steps, budget.tokens, budget.epochs, optim.lr; 0: not given.
+  double updates = 0, most_tokens = 0, epochs = 0, rate = 0;
+  int64_t rows = 0, accumulate = 0;  // data.batch, data.accumulate; 0: not given
+  engine::Json model;                // what is given of the model section; null: nothing
+  int64_t most_context = 0;          // positions of a row that the user's settings leave; 0: any
+  double peak_flops = 0;             // of multiply-adds, on all ranks
+  double memory = 0;                 // bytes that a rank may use; 0: not known
+  int64_t ranks = 1;                 // that share an update
 };
 
 /// Least text that there is anything to learn from, in bytes and in tokens.

@@ -45,6 +45,10 @@ std::string text_at(const Json& json, const std::string& section, const std::str
   const Json value = at_path(json, section, key);
   return value.is_string() ? value.get<std::string>() : "";
 }
+double number_at(const Json& json, const std::string& section, const std::string& key) {
+  const Json value = at_path(json, section, key);
+  return value.is_number() ? value.get<double>() : 0;
+}
 
 data::ReadOptions read_options(const TextRequest& request) {
   return {request.field.empty() ? "text" : request.field, !request.field.empty()};
@@ -187,8 +191,7 @@ void merge(Json& base, const Json& patch) {
 /// A budget of work is given: then the rules add none of their own. (To one of time they add the readings.)
 bool has_budget(const Json& given) {
   for (const char* key : {"steps", "tokens", "epochs"})
-    if (const Json value = at_path(given, "budget", key); value.is_number() && value.get<double>() > 0)
-      return true;
+    if (number_at(given, "budget", key) > 0) return true;
   return false;
 }
 
@@ -243,20 +246,25 @@ Json make_text_run(const TextRequest& request) {
   if (const Json threads = at_path(Json{{"x", given}}, "x", "threads");
       threads.is_number_integer() && threads > 0)
     engine::cpu::set_thread_count(int(std::min<int64_t>(threads.get<int64_t>(), 4096)));
-  const auto budget = [&](const char* key) {
-    const Json value = at_path(given, "budget", key);
-    return value.is_number() ? value.get<double>() : 0;
+  const auto rows_at = [&](const char* key) {
+    const Json value = at_path(given, "data", key);
+    return value.is_number_integer() ? std::max<int64_t>(0, value.get<int64_t>()) : 0;
   };
-  TextFacts facts{
+  const TextFacts facts{
       .bytes = training.bytes,
       .documents = training.documents,
       .tokens = shards.train,
       .valid_tokens = shards.valid,
       .vocabulary = int64_t(tokenizer->vocab_size()),
       .objective = objective,
-      .seconds = budget("seconds"),
-      .updates = budget("steps"),
-      .most_tokens = budget("tokens"),
+      .seconds = number_at(given, "budget", "seconds"),
+      .updates = number_at(given, "budget", "steps"),
+      .most_tokens = number_at(given, "budget", "tokens"),
+      .epochs = number_at(given, "budget", "epochs"),
+      .rate = number_at(given, "optim", "lr"),
+      .rows = rows_at("batch"),
+      .accumulate = rows_at("accumulate"),
+      .model = given.value("model", Json()),
       .most_context = most_context(given),
       .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
       .memory = engine::available_memory() / double(request.ranks_here),
@@ -270,8 +278,6 @@ Json make_text_run(const TextRequest& request) {
   config["data"]["tokenizer"] = tokenizer_folder;
   config["data"]["train"] = tokens + "/train";
   config["data"]["valid"] = tokens + "/" + shards.held_out;
-  // Sizes by name bring all of them; the rules' own would override it.
-  if (!text_at(given, "model", "preset").empty()) config["model"] = given["model"];
   return config;
 }
 

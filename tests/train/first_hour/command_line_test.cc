@@ -107,6 +107,11 @@ TEST_CASE("values: units, lists, several words behind one flag") {
   CHECK_FALSE(number_with_unit("1h", false));
   CHECK_FALSE(number_with_unit("nank", false));
   CHECK(*number_with_unit("2d", true) == 172800);
+  CHECK(load_config("", {"parallel.timeout=10m"}).parallel.timeout == 600);
+  CHECK_THROWS_WITH(load_config("", {"log.tensorboard=yes"}), Contains("\"yes\" is not true or false"));
+  CHECK_THROWS_WITH(load_config("", {"model.norms= "}), Contains("a model without norms"));
+  CHECK_THROWS_WITH(load_config("", {"loss_scale.min=128"}), Contains("is not below loss_scale.init"));
+  CHECK_THROWS_WITH(load_config("", {"data.mask_probability=0"}), Contains("outside"));
   CHECK_THROWS_WITH(load_config("", {"budget.seconds=1w"}),
                     Contains("--set budget.seconds=1w") && Contains("1h"));
 }
@@ -158,6 +163,39 @@ TEST_CASE("presets: three lists, or one of them") {
   CHECK_THAT(all.output, Contains("normformer") && Contains("gpt-125m") && Contains("megatron"));
   CHECK_THAT(run_normlab("presets sizes").output, Contains("gpt-125m") && !Contains("megatron"));
   CHECK(run_normlab("presets banana").code == 2);
+}
+
+TEST_CASE("NORMLAB_THREADS: a number of threads, or one line") {
+  for (const char* bad : {"0", "-1", "two", "2x", "99999"})
+    for (const std::string command : {"bench gemm --repeats 1", "bench ops --repeats 1"}) {
+      ::setenv("NORMLAB_THREADS", bad, 1);
+      const ProgramEnd end = run_normlab(command);
+      ::unsetenv("NORMLAB_THREADS");
+      INFO(bad << ": " << end.output);
+      CHECK(end.code == 2);
+      CHECK_THAT(end.last_line(), Contains("NORMLAB_THREADS=" + std::string(bad)));
+    }
+}
+
+TEST_CASE("report --out and --svg: what runs and models live by is not written over") {
+  const TemporaryFolder folder;
+  engine::write_file(folder / "config.json", "{}");
+  engine::write_file(folder / "metrics.jsonl", "{\"step\":1,\"loss\":2}\n");
+  for (const char* name : {"config.json", "metrics.jsonl"})
+    for (const char* flag : {" --out ", " --svg "}) {
+      const std::string before = engine::read_file(folder / name);
+      const ProgramEnd end = run_normlab("report " + folder.path + flag + folder / name);
+      CHECK(end.code == 2);
+      CHECK_THAT(end.last_line(), Contains("part of a model, a run or a data set"));
+      CHECK(engine::read_file(folder / name) == before);
+    }
+  CHECK_THAT(run_normlab("report " + folder.path + " --out " + folder.path).last_line(),
+             Contains("a folder"));
+  CHECK_THAT(run_normlab("report " + folder.path + " --svg -").output, Contains("<svg"));
+  for (int i = 0; i < 2; ++i)  // a page in a page's place is what it is for
+    CHECK(run_normlab("report " + folder.path + " --out " + folder / "page.html").code == 0);
+  CHECK_THAT(run_normlab("generate --model " + folder.path + " --prompt x").last_line(),
+             Contains("has no checkpoint yet"));
 }
 
 TEST_CASE("completion: the shells accept the scripts and complete with them") {

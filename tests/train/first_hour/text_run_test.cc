@@ -6,6 +6,7 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 #include "engine/base/philox.h"
 #include "run_program.h"
@@ -112,9 +113,65 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   CHECK(config["model"]["objective"] == "mlm");
   CHECK(config["init"] == "megatron");
   CHECK_THAT(engine::read_file(folder / "m/sample.txt"), Contains("masked") && Contains("filled"));
+  // An update whose draw masks nothing is passed over.
+  succeed("train --text " +
+          folder /
+              "t.txt --set data.sampler=mlm data.context=16 data.batch=1 data.accumulate=1 "
+              "data.mask_probability=0.03 eval.batches=0 log.every=1" +
+          few_steps + " --out " + folder / "few");
+  const auto records = train::read_metrics(folder / "few/metrics.jsonl");
+  CHECK(std::any_of(records.begin(), records.end(),
+                    [](const Json& r) { return r.value("applied", true) == false; }));
   succeed("train --text " + folder / "t.txt --set model.preset=char-clm model.layers=1" + few_steps +
           " --out " + folder / "p");
   CHECK(config_of(folder / "p")["model"]["width"] == 128);
+}
+
+TEST_CASE("train --text: sizes, batch and budget that are given are those that the rest is planned for") {
+  const TemporaryFolder folder;
+  write_file(folder / "t.txt", sentences(800, 1));
+  const std::string text = "train --text " + folder / "t.txt --set threads=1 log.samples=0 ";
+  succeed(text + "model.width=48 model.layers=1 budget.epochs=4 data.batch=4 optim.lr=1e-5 --out " +
+          folder / "r");
+  const Json config = config_of(folder / "r");
+  CHECK(config["model"]["width"] == 48);
+  CHECK(config["model"]["ffn_width"] == 192);
+  CHECK(config["model"]["heads"] == 2);
+  CHECK(config["schedule"]["min_lr"].get<double>() < 1e-5);
+  const auto records = train::read_metrics(folder / "r/metrics.jsonl");
+  const int64_t updates = records.back()["step"].get<int64_t>(),
+                every = config["eval"]["every"].get<int64_t>();
+  CHECK(updates / every >= 15);  // of that budget, not of 30 readings
+  CHECK(updates / every <= 25);
+  const auto refused = [&](const std::string& more, const std::string& complaint) {
+    const ProgramEnd bad = run_normlab(text + more + " --out " + folder / "no");
+    CHECK(bad.code == 2);
+    CHECK_THAT(bad.last_line(), Contains(complaint));
+    CHECK_FALSE(engine::file_exists(folder / "no/tokens"));  // before the text is read
+  };
+  refused("data.train=x", "--text makes the data");
+  refused("loss_scale.min=-1", "--set loss_scale.min=-1");
+}
+
+TEST_CASE("train --text --resume: begins a run or goes on with it, wherever it has gone") {
+  const TemporaryFolder folder;
+  write_file(folder / "t.txt", sentences(800, 1));
+  const std::string text = "train --text " + folder / "t.txt --resume --set threads=1 log.samples=0 ";
+  succeed(text + "budget.steps=4 --out " + folder / "r");
+  CHECK_THAT(succeed(text + "budget.steps=6 --out " + folder / "r").output, Contains("resuming at step 4"));
+  engine::move_path(folder / "r", folder / "s");
+  CHECK_THAT(succeed("train --resume --set budget.steps=8 --out " + folder / "s").output,
+             Contains("resuming at step 6"));
+  CHECK(config_of(folder / "s")["data"]["train"] == folder / "s/tokens/train");
+  const auto refused = [&](const std::string& more, const std::string& complaint) {
+    const ProgramEnd bad = run_normlab("train --resume --out " + folder / "s --set " + more);
+    CHECK(bad.code == 2);
+    CHECK_THAT(bad.last_line(), Contains(complaint));
+  };
+  refused("data.valid=elsewhere",
+          "data.valid: elsewhere: not there (the path begins where the run was started)");
+  refused("from=" + folder / "s", "began from initial values");
+  refused("optim.name=sgd budget.steps=9", "keeps other moments than this optim.name");
 }
 
 TEST_CASE("train --from: other data and the weights of a run, whose tokenizer comes along") {
