@@ -230,7 +230,10 @@ void read_input(const Input& input, const Tokenizer& tokenizer, const PrepareOpt
       std::string text = read_all(
           *(any ? open_bytes : open_text)(input.path, options.valid > 0 ? Pipes::refused : Pipes::allowed),
           input.path, kMostRawBytes);
-      return encoder.add({take_part(std::move(text), input.part, options.valid), input.path});
+      std::string part = take_part(std::move(text), input.part, options.valid);
+      check(!part.empty() || input.part == Part::whole, input.path, ": --valid ", options.valid,
+            " leaves nothing to ", input.part == Part::head ? "train" : "validate", " on");
+      return encoder.add({std::move(part), input.path});
     }
     case PrepareForm::llmc:
     case PrepareForm::nanogpt:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "data/byte_source.h"
 #include "data/task_records.h"
@@ -46,12 +47,13 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 void remove_brackets(std::string& text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
-    const size_t close = text[at] == '[' ? text.find_first_of("]\n", at) : text.npos;
-    if (close != text.npos && text[close] == ']') {
-      at = close + 1;
-    } else {
+    if (text[at] != '[') {
       out += text[at++];
+      continue;
     }
+    const size_t end = std::min(text.find_first_of("]\n", at), text.size());
+    if (end == text.size() || text[end] == '\n') out.append(text, at, end - at);  // none of these is closed
+    at = end < text.size() && text[end] == ']' ? end + 1 : end;
   }
   text = std::move(out);
 }
@@ -91,7 +93,9 @@ LabelledChoices labelled_choices(const Json& value, const std::string& where) {
       out.labels.push_back(choice.text({"label"}));
     }
   }
-  check(out.texts.size() >= 2, where, ": expected a list of at least 2");
+  constexpr size_t most = 26;  // labels from A to Z; each choice is read behind the whole question
+  check(out.texts.size() >= 2 && out.texts.size() <= most, where, ": expected a list of 2 to ", most,
+        ", got ", out.texts.size());
   return out;
 }
 
@@ -214,13 +218,16 @@ Items read_piqa(const std::string& path, Protocol protocol) {
                               {" " + r.text({"sol1"}), " " + r.text({"sol2"})}),
                    r.answer({"label"}, 0, 1)});
   }
+  if (const std::string labels = labels_file(path); engine::file_exists(labels))
+    read_labels(path, labels, out);
+  return out;
+}
+
+std::string labels_file(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string name =
       file.filename().string();  // up to its endings, of which one may say how it is packed
-  const std::string labels =
-      (file.parent_path() / (name.substr(0, name.rfind(".json")) + "-labels.lst")).string();
-  if (engine::file_exists(labels)) read_labels(path, labels, out);
-  return out;
+  return (file.parent_path() / (name.substr(0, name.rfind(".json")) + "-labels.lst")).string();
 }
 
 /// The right answer comes last, behind the three distractors.
@@ -242,11 +249,12 @@ Items read_storycloze(const std::string& path, Protocol) {
   Items out;
   for (const Record& r : read_records(path)) {
     std::string context;
+    bool first = true;
     for (const Record::Names names : {Record::Names{"InputSentence1", "input_sentence_1"},
                                       {"InputSentence2", "input_sentence_2"},
                                       {"InputSentence3", "input_sentence_3"},
                                       {"InputSentence4", "input_sentence_4"}})
-      context += (context.empty() ? "" : " ") + r.text(names);
+      context += (std::exchange(first, false) ? "" : " ") + r.text(names);
     const int answer = r.answer({"AnswerRightEnding", "answer_right_ending"}, 1, 2);
     out.push_back({r.id({"InputStoryid", "InputStoryId", "story_id"}, out.size()),
                    choices_of(context, {" " + r.text({"RandomFifthSentenceQuiz1", "sentence_quiz1"}),

@@ -50,6 +50,9 @@ struct TaskOptions {
 /// validation set).
 std::string task_file(const std::string& task, const std::string& path, const std::string& variant = "");
 
+/// Where the labels of PIQA's items in `path` stand, if they have a file of their own.
+std::string labels_file(const std::string& path);
+
 std::vector<ChoiceItem> read_choice_task(const std::string& task, const std::string& path,
                                          const TaskOptions& options = {});
 

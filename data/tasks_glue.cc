@@ -11,6 +11,7 @@
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/folder.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
 
 namespace data {
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 using engine::Json;
 using Fields = std::vector<std::string>;
 
+const std::vector<std::string> kIndexNames = {"index", "id", "idx"};  // of a row's number
 constexpr char kNoMajority[] = "-";  // MNLI's gold label where no three annotators agreed
 
 /// How one task's files are laid out: a column or key is the first of its names that the file has.
@@ -102,7 +104,7 @@ Fields split_tabs(std::string line) {
 
 /// Where the fields of one file are; -1: not there.
 struct Columns {
-  int first = -1, second = -1, label = -1;
+  int first = -1, second = -1, label = -1, index = -1;
   size_t count = 0;
   bool header = true;
 };
@@ -114,7 +116,11 @@ Columns find_columns(const Layout& layout, const Fields& line, const std::string
         return int(found - line.begin());
     return -1;
   };
-  Columns out{column(layout.first), column(layout.second), column(layout.label), line.size()};
+  Columns out{.first = column(layout.first),
+              .second = column(layout.second),
+              .label = column(layout.label),
+              .index = column(kIndexNames),
+              .count = line.size()};
   // CoLA's train and dev files have no header: source, label, the author's mark, sentence.
   if (layout.task.name == "cola" && out.first < 0 && line.size() == 4) {
     out.first = 3, out.label = 1, out.header = false;
@@ -155,7 +161,7 @@ double json_label(const Layout& layout, const Json& label, const std::string& wh
       layout, layout.hub[size_t(engine::json_int(label, where, 0, int64_t(layout.hub.size()) - 1))], where);
 }
 
-std::vector<GlueItem> read_json(const Layout& layout, const std::string& path) {
+std::vector<GlueItem> read_json(const Layout& layout, const std::string& path, GlueLabels labels) {
   std::vector<GlueItem> out;
   for (const Record& r : read_records(path)) {
     const auto find = [&](const std::vector<std::string>& names) {
@@ -170,33 +176,45 @@ std::vector<GlueItem> read_json(const Layout& layout, const std::string& path) {
       check(found != nullptr, r.where, ": no key \"", names[0], "\": not a file of ", layout.task.name);
       return engine::json_string(*found, r.where + ": " + names[0]);
     };
-    const Json* label = find(layout.label);
+    const Json* label = labels == GlueLabels::wanted ? find(layout.label) : nullptr;
     if (label != nullptr && *label == kNoMajority) continue;
     out.push_back({text(layout.first), text(layout.second),
                    label == nullptr ? -1 : json_label(layout, *label, r.where + ": " + layout.label[0])});
+    if (const Json* index = find(kIndexNames);
+        index != nullptr && (index->is_number_integer() || index->is_string()))
+      out.back().index = index->is_string() ? index->get<std::string>() : engine::json_text(*index);
   }
   return out;
 }
 
-std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::string line) {
+std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::string line, GlueLabels labels) {
   const std::string& path = lines.path();
   if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
-  const Columns columns = find_columns(layout, split_tabs(line), path);
+  Columns columns = find_columns(layout, split_tabs(line), path);
+  if (labels == GlueLabels::ignored) columns.label = -1;
   std::vector<GlueItem> out;
+  int64_t skipped = 0;
   for (bool more = columns.header ? lines.next(line) : true; more; more = lines.next(line)) {
     if (line.empty()) continue;
     const std::string where = path + ":" + std::to_string(lines.line_number());
     check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
     const Fields fields = split_tabs(line);
-    if (fields.size() != columns.count && may_skip(layout.task.name)) continue;
+    if (fields.size() != columns.count && may_skip(layout.task.name) && labels == GlueLabels::wanted) {
+      ++skipped;
+      continue;
+    }
     check(fields.size() == columns.count, where, ": ", fields.size(), " fields, the first line has ",
           columns.count);
     if (columns.label >= 0 && fields[size_t(columns.label)] == kNoMajority) continue;
     GlueItem item{.first = fields[size_t(columns.first)]};
     if (columns.second >= 0) item.second = fields[size_t(columns.second)];
     if (columns.label >= 0) item.label = parse_label(layout, fields[size_t(columns.label)], where);
+    if (columns.index >= 0) item.index = fields[size_t(columns.index)];
     out.push_back(std::move(item));
   }
+  if (skipped > 0)
+    engine::log_warning(path, ": rows without the ", columns.count,
+                        " fields of the first line, left out: ", skipped);
   return out;
 }
 
@@ -246,13 +264,13 @@ std::string glue_file(const std::string& task, const std::string& folder, const 
   return "";
 }
 
-std::vector<GlueItem> read_glue(const std::string& task, const std::string& path) {
+std::vector<GlueItem> read_glue(const std::string& task, const std::string& path, GlueLabels labels) {
   const Layout& layout = find_layout(task);
   LineReader lines(path, size_t(16) << 20);
   std::string line;
   check(lines.next(line), path, ": the file is empty");
   const bool json = line.starts_with('{') || line.starts_with('[');
-  std::vector<GlueItem> out = json ? read_json(layout, path) : read_tsv(layout, lines, line);
+  std::vector<GlueItem> out = json ? read_json(layout, path, labels) : read_tsv(layout, lines, line, labels);
   check(!out.empty(), path, ": no items in it");
   return out;
 }

@@ -11,6 +11,7 @@ namespace data {
 struct GlueItem {
   std::string first, second;  // second: "" in tasks of one sentence
   double label = -1;          // the class, or the score (STS-B); -1: a test set
+  std::string index = {};     // the row's number as the file has it; "": it has none
 };
 
 enum class GlueMetric { accuracy, matthews, accuracy_and_f1, pearson_and_spearman };
@@ -29,7 +30,13 @@ const GlueTask& glue_task(const std::string& name);
 /// the names that GLUE and the tasks' authors use; "" when there is none.
 std::string glue_file(const std::string& task, const std::string& folder, const std::string& split);
 
-/// Reads one file. Rows of MNLI whose annotators did not agree ("-") are left out, as everybody does.
-std::vector<GlueItem> read_glue(const std::string& task, const std::string& path);
+/// ignored: of rows to answer. What their label column holds is not looked at, and no row is left out: their
+/// answers are told apart by number.
+enum class GlueLabels { wanted, ignored };
+
+/// Reads one file. Rows of MNLI whose annotators did not agree ("-") are left out, as everybody does; so are
+/// rows of QQP with another number of fields, with a warning that counts them.
+std::vector<GlueItem> read_glue(const std::string& task, const std::string& path,
+                                GlueLabels labels = GlueLabels::wanted);
 
 }  // namespace data

@@ -45,7 +45,8 @@ std::vector<std::string> shard_files(const std::string& path) {
     names = engine::list_folder(parent.empty() ? "." : parent);
   for (const std::string& name : names)
     if (folder ? name.ends_with(".bin") : set_of_shard(name) == set) out.push_back((parent / name).string());
-  check(!out.empty(), path, ": no token shard there (expected a shard, a folder of shards, or FOLDER/NAME)");
+  check(!out.empty(), path, engine::file_exists(path) ? ": " : ": no such file, and ",
+        "no token shard there (expected a shard, a folder of shards, or FOLDER/NAME)");
   if (folder) check_one_set(path, out);
   return out;
 }

@@ -163,6 +163,9 @@ TEST_CASE("HellaSwag's raw texts lose their brackets as in the harness") {
   CHECK(item.choices[3].continuation == " z");
   CHECK(item.label == -1);
   CHECK(context("[a]b", "[c", "]").choices[0].context == "b: ");
+  CHECK(context("[[", "[x [y\n[z]", "[").choices[0].context == "[[: [x [y\n [");
+  const std::string open(1'000'000, '[');  // in the time of one reading, not of one for each bracket
+  CHECK(context("a", open, "").choices[0].context.size() == open.size() + 3);
 }
 
 TEST_CASE("Hugging Face's copies of the tasks are read") {
@@ -267,6 +270,13 @@ TEST_CASE("ARC has three to five choices with letters or numbers") {
   CHECK(items[0].choices.size() == 3);
   CHECK(items[0].choices[2].context == "Question: Why?\nAnswer:");
   CHECK(items[0].label == 2);
+  engine::Json many = {{"id", "x"}, {"question", "Why?"}, {"answerKey", "Z"}};
+  for (int i = 0; i < 27; ++i) {
+    many["choices"]["text"].push_back("t");
+    many["choices"]["label"].push_back(std::to_string(i));
+  }
+  CHECK_THROWS_WITH(read_choice_task("arc", files.put("a.jsonl", many.dump())),
+                    Contains("a list of 2 to 26, got 27"));
 }
 
 TEST_CASE("StoryCloze is CSV with quotes") {
@@ -284,6 +294,8 @@ TEST_CASE("StoryCloze is CSV with quotes") {
   const auto read = [&](const std::string& body) {
     return read_choice_task("storycloze", files.put("a.csv", body));
   };
+  CHECK(read(header + "1,,B.,C.,D.,E,F,1")[0].choices[0].context ==
+        " B. C. D.");  // four are joined, also an empty one
   CHECK_THROWS_WITH(read(header + "1,\"A"), Contains("never closed"));
   CHECK_THROWS_WITH(read(header + "1,A"), Contains("2 fields"));
   CHECK_THROWS_WITH(read(header + "1,A,B,C,D,E,F,3"), Contains("got \"3\""));
@@ -343,6 +355,27 @@ TEST_CASE("Hugging Face's GLUE is read as JSON Lines, its numbers as its own cla
   CHECK(glue_file("mnli", files.path, "dev_mm") == "");
   files.put("validation_mismatched.jsonl", "x");
   CHECK(glue_file("mnli", files.path, "dev_mm") == files / "validation_mismatched.jsonl");
+}
+
+TEST_CASE("rows to answer keep their numbers, whatever their labels say, and none is left out") {
+  Files files;
+  const auto read = [&](const std::string& task, const std::string& text, GlueLabels labels) {
+    return read_glue(task, files.put("a.tsv", text), labels);
+  };
+  const std::string rows = "index\tsentence1\tsentence2\tlabel\n7\ta\tb\t-1\n5\tc\td\t?\n";
+  const auto items = read("rte", rows, GlueLabels::ignored);
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].index == "7");
+  CHECK(items[1].index == "5");
+  CHECK(items[1].label == -1);
+  CHECK_THROWS_WITH(read("rte", rows, GlueLabels::wanted), Contains("\"-1\" is not"));
+  const std::string qqp = "id\tquestion1\tquestion2\tis_duplicate\n0\ta\tb\t1\n1\tc\n2\td\te\t0\n";
+  CHECK(read("qqp", qqp, GlueLabels::wanted).size() == 2);
+  CHECK_THROWS_WITH(read("qqp", qqp, GlueLabels::ignored), Contains("a.tsv:3: 2 fields"));
+  const auto json =
+      read_glue("rte", files.put("a.jsonl", R"({"sentence1":"p","sentence2":"h","label":-1,"idx":9})"),
+                GlueLabels::ignored);
+  CHECK(json[0].index == "9");
 }
 
 TEST_CASE("rows of MNLI without a majority are left out") {

@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/compute_flags.h"
@@ -57,6 +58,8 @@ int64_t context_of(const Arguments& args, const models::ModelConfig& config) {
   const int64_t given = args.integer("context", 0, int64_t(1) << 31);
   check(config.positions != nn::Positions::learned || given <= config.context, "--context ", given,
         " is more than the model's ", config.context, " learned positions");
+  check(config.longest_row == 0 || given <= config.longest_row, "--context ", given, " is more than the ",
+        config.longest_row, " tokens that the model reads in a row");
   return given > 0 ? given : config.context;
 }
 
@@ -77,6 +80,7 @@ std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const s
   const TextStart start = text_start(open);
   std::vector<ScoreFamily> families;
   for (size_t i = 0; i < run.items.size(); ++i) {
+    engine::check_stop();
     ScoreFamily& family = families.emplace_back();
     ScoredQuestion& question = run.questions[i];
     question.label = run.items[i].label;
@@ -108,7 +112,6 @@ std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const s
 
 // False: stopped by a signal; what was scored is kept, the rest has no choices.
 bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamily>& families, int64_t batch) {
-  const SignalGuard signals;
   const size_t documents = run.items.size();
   double all = 0, done = 0;
   const auto work = [&](const ScoreFamily& family) {
@@ -127,7 +130,7 @@ bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamil
                                          for (const size_t i : indices)
                                            done += work(families[i]), finished += i < documents;
                                          progress.update(finished, done / all);
-                                         return !signals.raised();
+                                         return !engine::stop_requested();
                                        }});
   for (size_t i = 0; i < documents; ++i) {
     ScoredQuestion& question = run.questions[i];
@@ -141,7 +144,7 @@ bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamil
       if (neutral) question.choices[c].neutral = scores[documents + i][c].sum;
     }
   }
-  return !signals.raised();
+  return !engine::stop_requested();
 }
 
 }  // namespace
@@ -162,7 +165,8 @@ int eval_task(int argc, char** argv) {
   run.questions.resize(run.items.size());
   if (name == "hellaswag")
     run.form = data::read_records(file)[0].find({"query"}) ? "cleaned file" : "raw file, cleaned here";
-  const std::string out = output_file(args, "out", {file});
+  const std::string out = output_file(args, "out", {file, data::labels_file(file)});
+  const SignalGuard signals;
   std::optional<engine::AtomicFile> lines;  // opened first: a path that cannot be written shows at once
   if (!out.empty()) lines.emplace(out);
   const bool answered =
@@ -176,8 +180,13 @@ int eval_task(int argc, char** argv) {
   check(config.causal(), open.folder, ": the model is no causal one (its objective is ",
         models::objective_names[size_t(config.objective)], "); zero-shot tasks need one that continues text");
   run.context = context_of(args, config);
-  const std::vector<ScoreFamily> families = encode_all(run, open, file);
-  const bool finished = score_all(run, open, families, args.integer("batch", 1, 1 << 16));
+  const int64_t batch = args.integer("batch", 1, 1 << 16);
+  bool finished = false;
+  try {
+    finished = score_all(run, open, encode_all(run, open, file), batch);
+  } catch (const engine::Stopped&) {  // before anything was scored
+    for (ScoredQuestion& question : run.questions) question.choices.clear();
+  }
   if (lines) {
     lines->write(document_lines(run));
     lines->commit();

@@ -15,6 +15,7 @@
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
 #include "train/commands/value_list.h"
 #include "train/comparison/processes.h"
 #include "train/evaluation/json_numbers.h"
@@ -65,7 +66,7 @@ FineTuneRequest request_of(const Arguments& args) {
   FineTuneOptions o;
   o.task = args.text("task");
   o.recipe = args.text("recipe");
-  o.precision = args.text("precision");
+  if (args.given("precision")) o.precision = args.text("precision");
   if (args.given("select")) o.select = args.text("select");
   o.overrides = args.values("set");
   if (args.given("lr"))
@@ -129,6 +130,23 @@ FineTuneSetup open_setup(const FineTuneRequest& request) {
 
 // ------------------------------------------------------------------------------------------------- plan
 
+// Bytes of tensors at the longest rows.
+double memory_of(const FineTuneSetup& setup) {
+  const FineTuneRequest& r = setup.request;
+  const int64_t rows = int64_t(setup.data.train.rows.size());
+  TrainConfig config = run_config(r, rows, r.rates[0], r.seeds[0]);
+  config.data.batch = std::min(config.data.batch, rows);
+  return planned_memory(config, setup.source->config(), setup.data.train.longest());
+}
+
+void check_fits(const FineTuneSetup& setup, int64_t jobs) {
+  const double needed = memory_of(setup), available = engine::available_memory() / double(jobs);
+  check(available <= 0 || needed <= available, "a run needs ", engine::human_bytes(needed),
+        " of memory at rows of ", setup.data.train.longest(), " tokens, and has ",
+        engine::human_bytes(available),
+        ": lower --batch, --max-length or --jobs, or --set activation_checkpointing=true");
+}
+
 void print_plan(const FineTuneSetup& setup) {
   const FineTuneRequest& r = setup.request;
   const GlueRows &train = setup.data.train, &dev = setup.data.dev;
@@ -145,7 +163,7 @@ void print_plan(const FineTuneSetup& setup) {
   std::printf("chosen by %s; epoch: %s\n", r.select.c_str(),
               r.epoch_by.empty() ? "the last" : ("the best " + r.epoch_by).c_str());
   std::printf("memory: %s of tensors at the longest rows, of %s available\n",
-              engine::human_bytes(planned_memory(config, setup.source->config(), train.longest())).c_str(),
+              engine::human_bytes(memory_of(setup)).c_str(),
               engine::human_bytes(engine::available_memory()).c_str());
   std::printf("%s\n", engine::json_text(to_json(r), 1).c_str());
 }
@@ -156,7 +174,10 @@ bool train_here(const FineTuneSetup& setup, const std::vector<SweepRun>& runs, c
   const SignalGuard signals;
   for (const SweepRun& run : runs) {
     const std::string folder = out + "/" + run.name();
-    if (!finished_result(folder).is_null()) continue;
+    if (!run.result(out).is_null()) {
+      engine::remove_tree(folder + "/checkpoints");  // of a process that ended before it could
+      continue;
+    }
     engine::log_info(run.name());
     wait_until_free(folder);
     if (!FineTuneRun(setup, run.lr, run.seed, folder).run()) return false;
@@ -164,10 +185,10 @@ bool train_here(const FineTuneSetup& setup, const std::vector<SweepRun>& runs, c
   return true;
 }
 
-// Each run as a process of this program, with --only. One that dies without a result is begun once more, then it
-// has failed.
+// Each run as a process of this program, with --only. One that dies without a result is begun once more, then
+// its name is added to `died`. False: interrupted.
 bool train_in_processes(const FineTuneRequest& request, const Arguments& args, const std::string& out,
-                        int64_t jobs) {
+                        int64_t jobs, std::vector<std::string>& died) {
   const int64_t threads = std::max<int64_t>(1, engine::cpu::thread_count() / jobs);
   std::vector<std::string> common = {"finetune"};
   for (const char* flag : {"task", "model", "data", "out", "recipe", "lr", "seeds", "epochs", "batch", "max-length",
@@ -179,7 +200,7 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
     std::vector<ChildCommand> commands;
     for (const SweepRun& run : runs_of(request)) {
       const std::string folder = out + "/" + run.name();
-      if (!finished_result(folder).is_null()) continue;
+      if (!run.result(out).is_null()) continue;
       engine::make_directories(folder);
       wait_until_free(folder);
       commands.push_back({common, folder + "/log.txt"});
@@ -190,9 +211,9 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
     if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
   }
   for (const SweepRun& run : runs_of(request))
-    if (const std::string folder = out + "/" + run.name(); finished_result(folder).is_null()) {
-      engine::log_warning(folder, ": failed; ", folder, "/log.txt says why");
-      write_failure(request, run.lr, run.seed, folder, "its process ended without a result");
+    if (const std::string folder = out + "/" + run.name(); run.result(out).is_null()) {
+      engine::log_warning(folder, ": failed; ", folder, "/log.txt says why, --resume begins it again");
+      died.push_back(run.name());
     }
   return true;
 }
@@ -227,10 +248,13 @@ void print_results(const FineTuneRequest& request, const Json& result) {
   std::printf(", %lld seed%s\n", (long long)at["n"].get<int64_t>(), at["n"] == 1 ? "" : "s");
 }
 
-// The test rows and where their answers go: of MNLI two files.
+// Where test rows stand, where their answers go (of MNLI two files), and the rows once they are read.
 struct TestSet {
-  std::string rows, answers;
+  std::string file, answers;
+  GlueRows rows = {};
 };
+
+// Error: an answers' file would replace what it should not.
 std::vector<TestSet> test_sets(const FineTuneRequest& request, const std::string& answers) {
   const auto file = [&](const char* split) {
     const std::string path = data::glue_file(request.task.name, request.data, split);
@@ -243,19 +267,26 @@ std::vector<TestSet> test_sets(const FineTuneRequest& request, const std::string
     const size_t dot = answers.ends_with(".tsv") ? answers.size() - 4 : answers.size();
     out.push_back({file("test_mm"), answers.substr(0, dot) + "-mm" + answers.substr(dot)});
   }
+  std::vector<std::string> inputs;
+  for (const char* split : {"train", "dev", "dev_mm", "test", "test_mm"})
+    inputs.push_back(data::glue_file(request.task.name, request.data, split));
+  for (const TestSet& set : out) check_output("--predict " + set.answers, set.answers, inputs);
   return out;
 }
 
+void read_tests(const FineTuneSetup& setup, std::vector<TestSet>& sets) {
+  const RowRules rules = row_rules(setup.request, setup.source->config(), setup.data.form);
+  for (TestSet& set : sets)
+    set.rows = encode_glue(setup.request.task.name, set.file, *setup.tokenizer, setup.data.form, rules,
+                           setup.data.label_scale, /*labelled=*/false);
+}
+
 void predict(const FineTuneSetup& setup, const std::string& run, const std::vector<TestSet>& sets) {
-  const FineTuneRequest& request = setup.request;
   const auto model = models::load_any(run + "/model", setup.precision).model;
-  const RowRules rules = row_rules(request, model->config(), setup.data.form);
   for (const TestSet& set : sets) {
-    const GlueRows rows = encode_glue(request.task.name, set.rows, *setup.tokenizer, setup.data.form, rules,
-                                      setup.data.label_scale, /*labelled=*/false);
-    engine::write_file(set.answers,
-                       submission(request.task, setup.data, glue_outputs(*model, setup.data, rows)));
-    engine::log_info(set.answers, ": answers of ", run, " to ", rows.rows.size(), " rows");
+    engine::write_file(set.answers, submission(setup.request.task, setup.data, set.rows,
+                                               glue_outputs(*model, setup.data, set.rows)));
+    engine::log_info(set.answers, ": answers of ", run, " to ", set.rows.rows.size(), " rows");
   }
 }
 
@@ -277,34 +308,37 @@ int cmd_finetune(int argc, char** argv) {
           runs_of(request)[0].name(), " and the like");
     check(answers.empty(), "--predict needs all runs: it goes without --only");
   }
-  const std::vector<TestSet> tests = answers.empty() ? std::vector<TestSet>() : test_sets(request, answers);
-  for (const TestSet& set : tests)
-    check(!engine::file_exists(set.answers) || !engine::same_file(set.answers, set.rows), "--predict ",
-          answers, ": the file of the rows themselves; name another for the answers");
+  std::vector<TestSet> tests = answers.empty() ? std::vector<TestSet>() : test_sets(request, answers);
   const FineTuneSetup setup = open_setup(request);
+  read_tests(setup, tests);
   if (args.on("dry-run")) {
     print_plan(setup);
     return 0;
   }
-  bool finished = false;
+  check_fits(setup, jobs);
   if (args.given("only")) {
+    engine::make_directories(out);
     write_plan(request, out, /*resume=*/true);
-    finished = train_here(setup, runs, out);
-    return finished ? 0 : 130;
+    if (!train_here(setup, runs, out)) return 130;
+    const Json result = runs[0].result(out);
+    if (result["status"] == "failed") throw Failure(runs[0].name() + ": " + result.value("error", "failed"));
+    return 0;
   }
   const RunDir lock(out, RunStart::resume);
   write_plan(request, out, args.on("resume"));
-  finished = jobs > 1 ? train_in_processes(request, args, out, jobs) : train_here(setup, runs, out);
+  std::vector<std::string> died;
+  const bool finished =
+      jobs > 1 ? train_in_processes(request, args, out, jobs, died) : train_here(setup, runs, out);
 
   Json result = result_of("finetune");
   result.update({{"task", request.task.name},
                  {"recipe", request.recipe == Recipe::hf ? "hf" : "fairseq"},
                  {"model", request.model},
                  {"data", setup.data.train.file},
-                 {"precision", args.text("precision")},
+                 {"precision", precision_name(request)},
                  {"select", request.select},
                  {"epoch_by", request.epoch_by.empty() ? Json("last") : Json(request.epoch_by)}});
-  const Json results = sweep_results(request, out), summary = sweep_summary(request, results);
+  const Json results = sweep_results(request, out, died), summary = sweep_summary(request, results);
   result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   result["results"] = results;
   result.update(summary);
@@ -317,12 +351,13 @@ int cmd_finetune(int argc, char** argv) {
   if (args.text("keep") == "best" && !best.empty())
     for (const Json& r : results)
       if (r["path"] != best) engine::remove_tree(r["path"].get<std::string>() + "/model");
-  if (!tests.empty() && !best.empty()) predict(setup, best, tests);
   if (args.on("json"))
     std::printf("%s\n", engine::json_text(result, 1).c_str());
   else
     print_results(request, result);
-  if (best.empty()) throw Failure(out + ": no run has a result; log and metrics say why");
+  if (best.empty())
+    throw Failure(out + ": no run has a value of " + request.select + "; log and metrics say why");
+  predict(setup, best, tests);
   return 0;
 }
 

@@ -174,6 +174,7 @@ int cmd_inspect(int argc, char** argv) {
     config = models::checked(config);
   }
   if (args.given("diagram")) {
+    engine::check(!args.on("json"), "--json lists numbers, --diagram draws; give one of the two");
     const models::Picture picture = models::make_picture(config);
     const std::string title = args.given("norms") ? args.text("norms") : args.positional(0);
     const std::string drawing =

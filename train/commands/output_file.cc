@@ -10,11 +10,16 @@
 namespace train {
 namespace {
 
-constexpr const char* kKept[] = {"config.json",      "checkpoint.json",       "training.json",
-                                 "metrics.jsonl",    "plan.json",             "compare.json",
-                                 "manifest.json",    "optimizer.safetensors", "tokenizer.json",
-                                 "vocab.json",       "merges.txt",            "tokenizer_config.json",
-                                 "special_tokens_map.json", "generation_config.json"};
+constexpr const char* kKept[] = {"config.json",       "generation_config.json",
+                                 "checkpoint.json",   "training.json",
+                                 "metrics.jsonl",     "optimizer.safetensors",
+                                 "tokenizer.json",    "tokenizer_config.json",
+                                 "vocab.json",        "merges.txt",
+                                 "vocab.txt",         "special_tokens_map.json",
+                                 "added_tokens.json", "chat_template.jinja",
+                                 "plan.json",         "compare.json",
+                                 "finetune.json",     "result.json",
+                                 "manifest.json"};
 
 /// Whether others look for a file by this name.
 bool lives_by_name(const std::string& path) {
@@ -26,17 +31,24 @@ bool lives_by_name(const std::string& path) {
 }  // namespace
 
 std::string output_file(const Arguments& args, const std::string& flag,
-                        const std::vector<std::string>& inputs) {
+                        const std::vector<std::string>& inputs, Dash dash) {
   const std::string path = args.text(flag);
-  if (path.empty() || path == "-" || !engine::file_exists(path)) return path;
-  const std::string what = "--" + flag + " " + path;
+  engine::check(path != "-" || dash == Dash::allowed, "--", flag, " -: a file is wanted");
+  if (!path.empty() && path != "-") check_output("--" + flag + " " + path, path, inputs);
+  return path;
+}
+
+void check_output(const std::string& what, const std::string& path, const std::vector<std::string>& inputs) {
+  const size_t slash = path.rfind('/');
+  engine::check(slash == path.npos || slash == 0 || engine::is_directory(path.substr(0, slash)), what,
+                ": its folder is not there");
+  if (!engine::file_exists(path)) return;
   engine::check(!engine::is_directory(path), what, ": a folder; a file is wanted");
   for (const std::string& input : inputs)
     engine::check(input.empty() || !engine::file_exists(input) || !engine::same_file(input, path), what,
                   ": an input of this command, which it would replace");
   engine::check(!lives_by_name(path), what,
                 ": exists, and by its name it is part of a model, a run or a data set; give another file");
-  return path;
 }
 
 }  // namespace train

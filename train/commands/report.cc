@@ -40,7 +40,8 @@ int cmd_report(int argc, char** argv) {
     });
     return 0;
   }
-  const std::string svg = output_file(args, "svg"), out = output_file(args, "out");
+  const std::string svg = output_file(args, "svg", {}, Dash::allowed),
+                    out = output_file(args, "out", {}, Dash::allowed);
   std::vector<RunReport> runs;
   for (const std::string& path : paths) runs.push_back(read_run(path));
   name_runs(runs, paths);

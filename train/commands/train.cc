@@ -1,5 +1,5 @@
 // normlab train: a run from a config, from a text, or from another model's weights, fresh or resumed; on one
-// process or on the ranks of a launcher. Read first: trainer.h, config.h, text/text_run.h.
+// process or on the ranks of a launcher. Read first: trainer.h, train_config.h, text/text_run.h.
 #include <unistd.h>
 
 #include <cstdio>
@@ -19,14 +19,13 @@
 #include "engine/cpu/parallel.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
-#include "train/checkpoint/checkpoint_dir.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
+#include "train/commands/train_config.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/evaluation/perplexity_report.h"
 #include "train/expectation.h"
 #include "train/memory_check.h"
-#include "train/open_model.h"
 #include "train/run_data.h"
 #include "train/signals.h"
 #include "train/text/text_run.h"
@@ -61,21 +60,6 @@ Usage usage() {
               "Under mpirun or srun (docs/10-many-processes.md) every rank trains on its share of the data. Stop such a run\n"
               "with kill -USR1 PID of mpirun.\n\n" +
               config_help()};
-}
-
-/// Error: the first key in which a rank's config is not rank 0's, with both values.
-void check_same_config(engine::Communicator& ranks, const engine::Json& config) {
-  const engine::Json first = engine::parse_json(ranks.from_root(engine::json_text(config)), "rank 0's config");
-  const engine::Json theirs = first.flatten(), ours = config.flatten();
-  std::string differing;
-  for (const auto& [key, value] : theirs.items()) {
-    const engine::Json mine = ours.value(key, engine::Json());
-    if (differing.empty() && mine != value)
-      differing = engine::join_text("has another config than rank 0: ", key, " is ", engine::json_text(mine), ", not ",
-                                    engine::json_text(value));
-  }
-  if (differing.empty() && first != config) differing = "has another config than rank 0";
-  ranks.agree([&] { engine::check(differing.empty(), differing); });
 }
 
 /// How many threads a rank takes when nothing says: its own processors, or its share of those that all ranks
@@ -125,88 +109,6 @@ ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry) {
   check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
         "budget: set one of budget.steps, budget.tokens, budget.epochs, budget.seconds");
   return run;
-}
-
-/// What the model that `from` names brings where the config says nothing: its tokenizer, its way of training.
-void complete_from(Json& json) {
-  const std::string from = engine::json_string(json["from"], "from");
-  if (from.empty()) return;
-  const std::string folder = resolve_model(from);
-  if (!json.contains("data")) json["data"] = Json::object();
-  Json& data = json["data"];
-  if (!data.is_object()) return;
-  if (!data.contains("tokenizer") && data::has_tokenizer(folder)) data["tokenizer"] = folder;
-  if (!data.contains("sampler") && config_of_model(folder).objective == models::Objective::mlm)
-    data["sampler"] = "mlm";
-}
-
-constexpr const char* kPlaces[] = {"tokenizer", "train", "valid"};  // keys of data that are folders
-
-/// json[section][key] where that is a text, else "".
-std::string text_at(const Json& json, const char* section, const char* key) {
-  if (!json.contains(section) || !json[section].is_object() || !json[section].contains(key)) return "";
-  const Json& value = json[section][key];
-  return value.is_string() ? value.get<std::string>() : "";
-}
-
-bool holds_data(const std::string& path) {
-  return engine::file_exists(path) || engine::file_exists(path + ".json");  // a tokenizer; a set of shards
-}
-
-/// A run on --text has its data in its own folder, which may have moved, or is named from another place.
-void find_moved_data(Json& json, const std::string& run) {
-  for (const char* key : kPlaces) {
-    const std::string path = text_at(json, "data", key);
-    if (path.empty() || holds_data(path)) continue;
-    for (const char* own : {"/tokenizer", "/tokens/train", "/tokens/valid", "/tokens/test"})
-      if (path.ends_with(own) && holds_data(run + own)) json["data"][key] = run + own;
-  }
-}
-
-/// Error: a folder of the run's config is not there.
-void check_places(const Json& json, const std::string& run) {
-  for (const char* key : kPlaces) {
-    const std::string path = text_at(json, "data", key);
-    check(path.empty() || holds_data(path), run, "/config.json: data.", key, ": ", path, ": not there",
-          path.starts_with('/') ? "" : " (the path begins where the run was started)", "; --set data.", key,
-          "=PATH names another place");
-  }
-}
-
-/// Error: weights of another model than those that the run's checkpoints come from.
-void check_same_start(const Json& json, const std::string& run) {
-  if (list_checkpoints(run).empty()) return;
-  const auto from = [](const Json& config) { return text_at({{"config", config}}, "config", "from"); };
-  const std::string before = from(read_config_json(run + "/config.json")), now = from(json);
-  check(now == before, "from: the run in ", run, " began from ", before.empty() ? "initial values" : before,
-        ", not from ", now.empty() ? "initial values" : now,
-        "; other weights are another run, with another --out");
-}
-
-/// The config file. Where it is the run's own, rank 0 alone reads it: other machines need not see the folder.
-Json config_file(const Arguments& args, engine::Communicator& ranks, bool from_text) {
-  std::string path = args.text("config");
-  const bool own = path.empty() && args.on("resume") && !from_text;
-  if (own) path = args.text("out") + "/config.json";
-  Json json;
-  ranks.agree([&] {
-    if (!own || ranks.rank() == 0) json = read_config_json(path);
-    if (own && ranks.rank() == 0) find_moved_data(json, args.text("out"));
-  });
-  if (!own || ranks.size() == 1) return json;
-  return engine::parse_json(ranks.from_root(ranks.rank() == 0 ? engine::json_text(json) : ""), path);
-}
-
-/// What the command line says of the config: the file, --from and --set.
-Json given_json(const Arguments& args, Json json, bool from_text) {
-  if (from_text && json.contains("data") && json["data"].is_object())
-    for (const char* key : kPlaces) json["data"].erase(key);  // those are made of the text
-  if (args.given("from")) json["from"] = args.text("from");
-  for (const std::string& text : args.values("set")) apply_override(json, text);
-  for (const char* key : {"train", "valid"})
-    check(!from_text || !json.contains("data") || !json["data"].is_object() || !json["data"].contains(key),
-          "--set data.", key, ": --text makes the data; leave out one of them");
-  return json;
 }
 
 /// A folder that goes away: where --dry-run makes what a run would keep.
@@ -325,8 +227,7 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     if (from_text)  // what is wrong shows before a text is read
       parse_config(given, args.given("config") ? args.text("config") : "--text", args.values("set"),
                    Rules::single_keys);
-    if (goes_on && leads) check_same_start(given, out);
-    if (goes_on && leads && !args.given("config")) check_places(given, out);
+    if (goes_on && leads) check_goes_on(given, out, !args.given("config"));
     if (dry) {
       if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
       if (from_text) passing.emplace();

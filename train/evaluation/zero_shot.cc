@@ -83,8 +83,8 @@ std::vector<Metric> metrics_of(const ZeroShotTask& task) {
   if (task.passages) return out;
   if (task.normalised)
     out.push_back({"acc_norm", [](const ScoredChoice& c) {
-                     return c.length > 0 ? c.score.sum / double(c.length)
-                                         : -std::numeric_limits<double>::infinity();
+                     if (c.length > 0 || std::isnan(c.score.sum)) return c.score.sum / double(c.length);
+                     return -std::numeric_limits<double>::infinity();
                    }});
   out.push_back({"acc_token", [](const ScoredChoice& c) { return c.score.sum / double(c.tokens); }});
   if (!task.neutral.empty())

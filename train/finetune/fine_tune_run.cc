@@ -1,10 +1,10 @@
 // Read first: fine_tune_run.h.
 #include "train/finetune/fine_tune_run.h"
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/log.h"
@@ -18,12 +18,9 @@ namespace train {
 
 using engine::check;
 using engine::Json;
+using engine::now;
 
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string result_path(const std::string& folder) { return folder + "/result.json"; }
 
@@ -40,18 +37,21 @@ const Json* selected(const std::vector<Json>& evaluations, const std::string& ep
 
 }  // namespace
 
-Json finished_result(const std::string& folder) {
-  return engine::file_exists(result_path(folder)) ? engine::read_json(result_path(folder)) : Json();
-}
-
-void write_failure(const FineTuneRequest& request, double lr, int64_t seed, const std::string& folder,
-                   const std::string& error) {
-  const Json result = {{"lr", lr},         {"seed", seed},
-                       {"status", "failed"}, {"updates", nullptr},
-                       {"epoch", nullptr}, {"dev", nullptr},
-                       {"select", request.select}, {"value", nullptr},
-                       {"error", error}};
-  engine::write_file(result_path(folder), engine::json_text(result, 1) + "\n");
+Json finished_result(const std::string& folder, double lr, int64_t seed) {
+  const std::string path = result_path(folder);
+  if (!engine::file_exists(path)) return {};
+  Json result = engine::read_json(path);
+  const auto is = [&](const char* key, auto&& holds) {
+    check(result.is_object() && result.contains(key) && holds(result[key]), path, ": damaged (", key,
+          "); remove the folder, and --resume trains the run again");
+  };
+  is("lr", [&](const Json& v) { return v.is_number() && v.get<double>() == lr; });
+  is("seed", [&](const Json& v) { return v.is_number_integer() && v.get<int64_t>() == seed; });
+  is("status", [](const Json& v) { return v == "done" || v == "failed"; });
+  is("dev", [](const Json& v) { return v.is_null() || v.is_object(); });
+  for (const char* key : {"updates", "epoch", "value"})
+    is(key, [](const Json& v) { return v.is_null() || v.is_number(); });
+  return result;
 }
 
 FineTuneRun::FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, const std::string& folder)
@@ -128,7 +128,7 @@ FineTuneRun::Step FineTuneRun::update() {
 }
 
 bool FineTuneRun::run() {
-  if (!finished_result(folder_).is_null()) return true;
+  if (!finished_result(folder_, config_.optim.lr, config_.seed).is_null()) return true;
   Json end;
   try {
     if (!train_to_the_end()) return false;
@@ -201,10 +201,11 @@ bool FineTuneRun::evaluate() {
                {"valid_loss", dev["loss"]}};
   line.update(dev);
   line.erase("loss");  // of training lines
-  metrics_->write(line);
   evaluations_.push_back(line);
   const bool wanted = selected(evaluations_, setup_.request.epoch_by) == &evaluations_.back();
+  // First the weights: a process that ends between the two evaluates again.
   if (setup_.request.epoch_by.empty() ? step() == updates() : wanted) keep_model();
+  metrics_->write(line);
   std::string text;
   for (const std::string& name : metrics_of(task))
     if (line.contains(name) && line[name].is_number()) {

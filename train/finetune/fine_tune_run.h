@@ -80,10 +80,8 @@ class FineTuneRun {
   double started_ = 0, paused_ = 0, seconds_before_ = 0, last_checkpoint_ = 0, done_at_start_ = 0;
 };
 
-/// result.json for a run that cannot say itself why it failed.
-void write_failure(const FineTuneRequest& request, double lr, int64_t seed, const std::string& folder,
-                   const std::string& error);
-/// result.json of a finished run in `folder`; null: there is none.
-engine::Json finished_result(const std::string& folder);
+/// result.json of a finished run in `folder`; null: there is none. Error: it is not that of this rate and
+/// seed.
+engine::Json finished_result(const std::string& folder, double lr, int64_t seed);
 
 }  // namespace train

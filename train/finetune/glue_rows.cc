@@ -48,7 +48,8 @@ GlueRows encode_glue(const std::string& task, const std::string& file, const dat
   const auto encode = [&](const std::string& text) {
     return tokenizer.encode(rules.strip ? std::string(data::strip(text)) : text, rules.special);
   };
-  const std::vector<data::GlueItem> items = data::read_glue(task, file);
+  const std::vector<data::GlueItem> items =
+      data::read_glue(task, file, labelled ? data::GlueLabels::wanted : data::GlueLabels::ignored);
   const data::GlueTask& known = data::glue_task(task);
   for (size_t i = 0; i < items.size(); ++i) {
     const data::GlueItem& item = items[i];
@@ -57,7 +58,8 @@ GlueRows encode_glue(const std::string& task, const std::string& file, const dat
     std::vector<data::TokenId> second;
     if (pair) second = encode(item.second);
     GlueRow row{data::text_row(form, encode(item.first), pair ? &second : nullptr, rules.most),
-                known.classes.empty() && item.label >= 0 ? item.label / label_scale : item.label};
+                known.classes.empty() && item.label >= 0 ? item.label / label_scale : item.label,
+                item.index.empty() ? std::to_string(i) : item.index};
     check(rules.positions == 0 || int64_t(row.text.ids.size()) <= rules.positions, file, ": row ", i + 1, " has ",
           row.text.ids.size(), " tokens, the model ", rules.positions,
           " positions; --max-length cuts longer rows");
@@ -82,7 +84,13 @@ GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& t
   };
   data.train = read("train", true);
   data.dev = read("dev", true);
-  if (task == "mnli") data.dev_mm = read("dev_mm", false);
+  if (task == "mnli") data.dev_mm = read("dev_mm", request.select == "accuracy_mm");
+  if (data.regression) {
+    const auto& rows = data.dev.rows;
+    check(
+        std::any_of(rows.begin(), rows.end(), [&](const GlueRow& row) { return row.label != rows[0].label; }),
+        data.dev.file, ": all scores are equal, so there is no correlation to choose by");
+  }
   return data;
 }
 

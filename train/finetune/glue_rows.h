@@ -15,6 +15,7 @@ namespace train {
 struct GlueRow {
   data::TextRow text;
   double label = -1;  // the class, or the score as the model is trained on it
+  std::string index = {};  // what a submission calls the row
 };
 
 struct GlueRows {

@@ -104,7 +104,8 @@ Json glue_metrics(const data::GlueTask& task, const GlueData& data, const GlueRo
   return out;
 }
 
-std::string submission(const data::GlueTask& task, const GlueData& data, const GlueOutputs& outputs) {
+std::string submission(const data::GlueTask& task, const GlueData& data, const GlueRows& rows,
+                       const GlueOutputs& outputs) {
   std::string out = "index\tprediction\n";
   const std::vector<int> predictions = outputs.predictions();
   for (int64_t i = 0; i < outputs.rows(); ++i) {
@@ -117,7 +118,7 @@ std::string submission(const data::GlueTask& task, const GlueData& data, const G
     } else {
       answer = task.classes[size_t(std::max(predictions[size_t(i)], 0))];
     }
-    out += std::to_string(i) + "\t" + answer + "\n";
+    out += rows.rows[size_t(i)].index + "\t" + answer + "\n";
   }
   return out;
 }

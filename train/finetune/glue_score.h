@@ -27,7 +27,8 @@ engine::Json glue_metrics(const data::GlueTask& task, const GlueData& data, cons
                           const GlueOutputs& outputs);
 
 /// GLUE's submission file: index and prediction, a class by its name, a score in [0, 5].
-std::string submission(const data::GlueTask& task, const GlueData& data, const GlueOutputs& outputs);
+std::string submission(const data::GlueTask& task, const GlueData& data, const GlueRows& rows,
+                       const GlueOutputs& outputs);
 
 /// Whether metric value `a` beats `b`: null never does.
 bool beats(const engine::Json& a, const engine::Json& b);

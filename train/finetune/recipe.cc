@@ -131,13 +131,14 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
   if (options.batch > 0) config["data"]["batch"] = options.batch;
   if (options.epochs > 0) config["budget"]["epochs"] = options.epochs;
   r.f64 = options.precision == "f64";
-  if (options.precision != "f32") {
-    check(!std::any_of(options.overrides.begin(), options.overrides.end(),
-                       [](const std::string& text) { return text.starts_with("precision="); }),
-          "--set precision: --precision ", options.precision, " says another");
+  if (!options.precision.empty()) {
+    check(config.value("precision", options.precision) == options.precision, "--set precision: --precision ",
+          options.precision, " says another");
     config["precision"] = r.f64 ? "f32" : options.precision;
   }
+  config["data"]["valid"] = "dev";  // the rules for eval.every ask for one
   r.config = parse_config(config, "the recipe with --set");
+  r.config.data.valid.clear();
   check(r.config.budget.epochs > 0 || r.config.budget.steps > 0, "budget.epochs: nothing to train");
   r.config.log.tensorboard = false;
   r.rates = options.rates.empty() ? std::vector<double>{r.config.optim.lr} : options.rates;
@@ -177,6 +178,10 @@ Json to_json(const FineTuneRequest& r) {
           {"select", r.select},
           {"epoch_by", r.epoch_by.empty() ? Json() : Json(r.epoch_by)},
           {"config", config}};
+}
+
+std::string precision_name(const FineTuneRequest& request) {
+  return request.f64 ? "f64" : config_json(request.config)["precision"].get<std::string>();
 }
 
 std::string run_name(double lr, int64_t seed) {

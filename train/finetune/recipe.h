@@ -38,7 +38,7 @@ struct FineTuneRequest {
 
 /// Of the command line. `overrides`: "a.b=c" for keys of the training config.
 struct FineTuneOptions {
-  std::string task, recipe = "fairseq", precision = "f32", select;
+  std::string task, recipe = "fairseq", precision, select;  // precision "": that of the overrides
   std::vector<std::string> overrides;
   std::vector<double> rates;
   std::vector<int64_t> seeds;
@@ -52,6 +52,9 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options);
 
 /// Everything that a sweep is: one that goes on must have the same.
 engine::Json to_json(const FineTuneRequest& request);
+
+/// The number format of the runs: "f64", or config.precision's name.
+std::string precision_name(const FineTuneRequest& request);
 
 /// "lr-1e-05-seed-1".
 std::string run_name(double lr, int64_t seed);

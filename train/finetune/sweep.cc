@@ -18,7 +18,12 @@ using engine::Json;
 std::vector<SweepRun> runs_of(const FineTuneRequest& request) {
   std::vector<SweepRun> out;
   for (const double lr : request.rates)
-    for (const int64_t seed : request.seeds) out.push_back({lr, seed});
+    for (const int64_t seed : request.seeds) {
+      const SweepRun run{lr, seed};
+      for (const SweepRun& other : out)
+        check(other.name() != run.name(), "--lr and --seeds: two runs would have the folder ", run.name());
+      out.push_back(run);
+    }
   return out;
 }
 
@@ -31,16 +36,29 @@ void write_plan(const FineTuneRequest& request, const std::string& folder, bool 
     check(key.empty(), folder, ": holds other runs: ", key, " differs");
     return;
   }
+  for (const char* part : {"config.json", "checkpoints", "compare.json", "metrics.jsonl"})
+    check(!engine::file_exists(folder + "/" + part), folder, ": holds a model or another run (", part,
+          "); give another --out");
   engine::write_file(path, engine::exact_json_text(asked, path, 1) + "\n");
 }
 
-Json sweep_results(const FineTuneRequest& request, const std::string& folder) {
+Json sweep_results(const FineTuneRequest& request, const std::string& folder,
+                   const std::vector<std::string>& died) {
   Json out = Json::array();
   for (const SweepRun& run : runs_of(request)) {
-    Json result = finished_result(folder + "/" + run.name());
-    if (result.is_null())
-      result = {{"lr", run.lr}, {"seed", run.seed}, {"status", "stopped"}, {"updates", nullptr}, {"epoch", nullptr},
-                {"dev", nullptr}, {"select", request.select}, {"value", nullptr}};
+    Json result = run.result(folder);
+    if (result.is_null()) {
+      const bool failed = std::find(died.begin(), died.end(), run.name()) != died.end();
+      result = {{"lr", run.lr},
+                {"seed", run.seed},
+                {"status", failed ? "failed" : "stopped"},
+                {"updates", nullptr},
+                {"epoch", nullptr},
+                {"dev", nullptr},
+                {"select", request.select},
+                {"value", nullptr}};
+      if (failed) result["error"] = "its process ended without a result";
+    }
     result["path"] = folder + "/" + run.name();
     out.push_back(result);
   }

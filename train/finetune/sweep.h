@@ -14,17 +14,23 @@ struct SweepRun {
   double lr = 0;
   int64_t seed = 1;
   std::string name() const { return run_name(lr, seed); }
+  /// result.json of the run in the sweep's `folder`; null while it is not finished.
+  engine::Json result(const std::string& folder) const {
+    return finished_result(folder + "/" + name(), lr, seed);
+  }
 };
 
-/// In the order of rates and, within one, of seeds.
+/// In the order of rates and, within one, of seeds. Error: two of them would have the same folder.
 std::vector<SweepRun> runs_of(const FineTuneRequest& request);
 
 /// The request as plan.json in `folder`, which must be empty or, with `resume`, hold the same request. Error:
-/// another one, with the key that differs.
+/// another one, with the key that differs; the folder holds a model or another kind of run.
 void write_plan(const FineTuneRequest& request, const std::string& folder, bool resume);
 
-/// result.json of every run, in order; "stopped" for those that are not finished.
-engine::Json sweep_results(const FineTuneRequest& request, const std::string& folder);
+/// result.json of every run, in order; for those without one "stopped", or "failed" with the error of `died`,
+/// the names of runs whose process ended without a result: --resume begins them again.
+engine::Json sweep_results(const FineTuneRequest& request, const std::string& folder,
+                           const std::vector<std::string>& died = {});
 
 /// {"best_lr", "at_best_lr"}: the rate with the best mean over the seeds, where a run that failed or has no value
 /// counts as the worst value seen, and what the finished runs at that rate have. null while a run is open.

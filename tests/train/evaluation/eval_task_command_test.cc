@@ -140,6 +140,9 @@ TEST_CASE("a model whose numbers overflow makes no choice and no number") {
   const std::string common = " --json --model " + folder + " --data ";
   const Json result = json_of(run_normlab("eval piqa" + common + files.piqa("a", 2)))["results"][0];
   CHECK(result["metrics"]["acc"] == 0);
+  // Nor where a choice is empty, whose likelihood for each of its bytes would be the least.
+  const std::string empty = files.put("h.jsonl", R"({"query":"x y","endings":["a","b","","d"],"label":2})");
+  CHECK(json_of(run_normlab("eval hellaswag" + common + empty))["results"][0]["metrics"]["acc_norm"] == 0);
   const std::string passages = files.put("l.jsonl", "{\"text\": \"a b c\"}\n{\"text\": \"d e f\"}\n");
   const Json lambada = json_of(run_normlab("eval lambada" + common + passages))["results"][0];
   CHECK(lambada["metrics"]["perplexity"].is_null());
@@ -177,6 +180,13 @@ TEST_CASE("each mistake of eval TASK has its line") {
           "long.jsonl: document 1: a continuation has 61 tokens; a context of 48 takes at most as many");
   refused("piqa" + with + data + " --out " + files.path + "/no/such/folder/x", "no/such/folder");
   refused("piqa" + with + data + " --device cuda", "device cuda: ");
+  for (const std::string& kept :
+       {data, files / "valid-labels.lst", model + "/config.json", model + "/tokenizer.json"}) {
+    const std::string before = engine::read_file(kept);
+    refused("piqa" + with + data + " --out " + kept, "--out " + kept + ": ");
+    CHECK(engine::read_file(kept) == before);
+  }
+  refused("piqa" + with + data + " --out -", "a file is wanted");
 }
 
 TEST_CASE("Ctrl-C ends eval TASK with 130, and --out has what was scored", "[medium]") {

@@ -148,6 +148,75 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
              Contains("a new head"));
 }
 
+TEST_CASE("--predict: no file that is read is replaced, and what is wrong shows before a run is trained") {
+  Files files;
+  files.task("mnli", 12, 6);
+  const std::string test = files.put("cola/test.tsv", "index\tsentence\n9\tax\n4\tbx\n");
+  files.put("mnli/test_matched.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n");
+  const std::string mismatched = files.put("mnli/test-mm.tsv", "index\tsentence1\tsentence2\n0\tb\tb\n");
+  std::filesystem::rename(mismatched, files / "mnli/test_mismatched.tsv");
+  const auto refused = [&](const std::string& task, const std::string& answers, const std::string& message) {
+    const ProgramEnd out = run_normlab(files.command(task, "none", "--epochs 1 --predict " + answers));
+    INFO(out.output);
+    CHECK(out.code == 2);
+    CHECK_THAT(out.last_line(), Contains(message));
+    CHECK(!std::filesystem::exists(files / "none"));
+  };
+  for (const char* name : {"cola/train.tsv", "cola/dev.tsv", "cola/test.tsv"}) {
+    const std::string before = engine::read_file(files / name);
+    refused("cola", files / name, "an input of this command");
+    CHECK(engine::read_file(files / name) == before);
+  }
+  refused("mnli", files / "mnli/test_mismatched.tsv", "an input of this command");
+  refused("cola", files / "mlm/model.safetensors", "part of a model");
+  refused("cola", files / "no/x.tsv", "its folder is not there");
+  refused("cola", files / "cola", "a folder");
+  files.put("cola/test.tsv", "index\tsentence\n9\n");
+  refused("cola", files / "x.tsv", "test.tsv:2: 1 fields");
+  files.put("cola/test.tsv", "index\tsentence\n9\tax\n4\tbx\n");
+  REQUIRE(run_normlab(files.command("cola", "a", "--epochs 1 --predict " + files / "x.tsv")).code == 0);
+  CHECK_THAT(engine::read_file(files / "x.tsv"), Contains("\n9\t") && Contains("\n4\t"));
+}
+
+TEST_CASE("a sweep that goes on believes no damaged result, and begins again what died without one") {
+  Files files;
+  const std::string rest = "--lr 1e-3 --epochs 1 --json ", run = files / "a/lr-0.001-seed-1";
+  const Json whole = json_of(run_normlab(files.command("cola", "a", rest)));
+  const std::string kept = engine::read_file(run + "/result.json");
+  for (const char* text : {"{}", "[]", "5", "{\"lr\":0.5}"}) {
+    engine::write_file(run + "/result.json", text);
+    const ProgramEnd out = run_normlab(files.command("cola", "a", rest + "--resume"));
+    CHECK(out.code == 2);
+    CHECK_THAT(out.last_line(), Contains("result.json: damaged") || Contains("result.json: lr"));
+  }
+  // The weights of an evaluation are on the disk before its line: between the two it is made again.
+  std::filesystem::remove(run + "/result.json");
+  CHECK(without_times(json_of(run_normlab(files.command("cola", "a", rest + "--resume")))) ==
+        without_times(whole));
+  // --only in a folder of its own, and how it ends.
+  CHECK(run_normlab(files.command("cola", "b", rest + "--only lr-0.001-seed-1")).code == 0);
+  const std::string breaks =
+      "--lr 1e14 --epochs 1 --recipe hf --set optim.name=sgd optim.clip=0 optim.weight_decay=1e15 ";
+  CHECK(run_normlab(files.command("cola", "c", breaks + "--only lr-1e+14-seed-1")).code == 1);
+  FineTuneRequest request;
+  request.rates = {0.001}, request.seeds = {1}, request.select = "matthews";
+  CHECK(sweep_results(request, files / "none", {"lr-0.001-seed-1"})[0]["status"] == "failed");
+  CHECK(sweep_results(request, files / "none")[0]["status"] == "stopped");
+  request.rates = {1e-3, 1.0000000001e-3};
+  CHECK_THROWS_WITH(runs_of(request), Contains("two runs would have the folder lr-0.001-seed-1"));
+}
+
+TEST_CASE("eval.every evaluates within an epoch, and the precision that is told is the one that was") {
+  Files files;
+  const Json result = json_of(run_normlab(files.command(
+      "cola", "a", "--lr 1e-3 --epochs 1 --batch 4 --json --set eval.every=3 --set precision=bf16")));
+  CHECK(result["precision"] == "bf16");
+  int evaluations = 0;
+  for (const Json& line : read_metrics(files / "a/lr-0.001-seed-1/metrics.jsonl"))
+    evaluations += line.contains("valid_loss");
+  CHECK(evaluations == 4);  // after 3, 6, 9 and 10 updates
+}
+
 TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores") {
   Files files;
   files.task("mnli", 24, 9);
@@ -206,7 +275,7 @@ TEST_CASE("a run that breaks is a failed one, and counts as the worst value seen
   const ProgramEnd alone = run_normlab(files.command("cola", "a", rest));
   INFO(alone.output);
   CHECK(alone.code == 1);
-  CHECK_THAT(alone.output, Contains("no run has a result"));
+  CHECK_THAT(alone.output, Contains("no run has a value of matthews"));
   CHECK(engine::read_json(files / "a/finetune.json")["results"][0]["status"] == "failed");
   const auto run = [](double lr, int64_t seed, const Json& value) {
     return Json({{"lr", lr},
@@ -261,7 +330,19 @@ TEST_CASE("each mistake of finetune has its line") {
   refused(of("--predict x.tsv"), "no test file of cola");
   refused(of("--set data.batch=3"), "--batch has it");
   refused(of("--set precision=bf16 --precision f64"), "--precision f64 says another");
+  refused(of("--set precision=bf16 --precision f32"), "--precision f32 says another");
   refused(of("--device cuda"), "fine-tuning computes on the cpu only");
+  files.task("mnli", 12, 6);
+  std::filesystem::remove(files / "mnli/dev_mismatched.tsv");
+  refused(files.command("mnli", "none", "--select accuracy_mm"), "no dev_mm file of mnli there");
+  files.task("stsb", 12, 1);
+  refused(files.command("stsb", "none", ""), "no correlation to choose by");
+  for (const char* other : {"mlm", "run"}) {
+    if (other == std::string("run")) files.put("run/metrics.jsonl", "");
+    const ProgramEnd out = run_normlab(files.command("cola", other, "--epochs 1"));
+    CHECK(out.code == 2);
+    CHECK_THAT(out.last_line(), Contains("holds a model or another run"));
+  }
   files.model("causal", {{"objective", "clm"}});
   refused(of("", "causal"), "a causal model");
   files.model("special", Json::object(), {"<s>", "<pad>", "<mask>", "<x>"});
