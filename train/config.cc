@@ -306,6 +306,10 @@ TrainConfig load_config(const std::string& path, const std::vector<std::string>&
   return parse_config(json, path.empty() ? "config" : path, overrides);
 }
 
+std::string precision_name(const TrainConfig& config) {
+  return config_json(config)["precision"].get<std::string>();
+}
+
 Json config_json(const TrainConfig& config) {
   TrainConfig copy = config;
   Json out = Json::object();

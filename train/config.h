@@ -173,6 +173,8 @@ engine::Json read_config_json(const std::string& path);
 /// Sets one key in config JSON from "a.b=c"; c is JSON, or text where the key holds text. Numbers may end in
 /// k, M or G, those of seconds in s, m, h or d; a list may go without brackets.
 void apply_override(engine::Json& json, const std::string& override_text);
+/// "f32", "bf16", "f16".
+std::string precision_name(const TrainConfig& config);
 /// Every key with its value; parse_config of it gives the same config.
 engine::Json config_json(const TrainConfig& config);
 /// The documented keys, as the notes of `normlab train --help`.

@@ -15,6 +15,7 @@
 #include "train/commands/value_list.h"
 #include "train/comparison/analysis.h"
 #include "train/comparison/comparison.h"
+#include "train/evaluation/json_numbers.h"
 #include "train/memory_check.h"
 #include "train/report/report.h"
 #include "train/run_data.h"
@@ -24,6 +25,8 @@ namespace {
 
 using engine::check;
 using engine::Json;
+
+constexpr double kShare = 0.3;  // of the multiply-adds that this machine can do now, for a plan's time
 
 const Usage usage = {
     "normlab compare",
@@ -38,7 +41,8 @@ const Usage usage = {
      {"same-init", "RULE", "one rule of initial values for all; else each placement's own"},
      {"lr", "L,L,...", "learning rates to choose from, for each placement by itself"},
      {"lr-seeds", "S,S,...", "seeds of that sweep, which the claim leaves out", "seeds + 1"},
-     {"extend", "", "beyond the rates given, by factors of 2, while the best is at an edge"},
+     {"extend", "",
+      "beyond the rates given, by factors of 2, while the best is at an edge (8 times at most)"},
      {"no-stop", "", "let hopeless runs of the sweep go on"},
      {"stop-margin", "X", "nats above the best at 25, 50 and 75 % that make a run hopeless", "0.1"},
      {"jobs", "J", "runs at a time; the threads are shared among them", "1"},
@@ -79,38 +83,87 @@ CompareRequest request_of(const Arguments& args) {
   return r;
 }
 
-// What the work will cost. The time is that of 30 % of the multiply-adds that this machine can do now.
-void print_plan(const CompareRequest& r) {
-  constexpr double share = 0.3;
-  const double peak = 1e9 * engine::multiply_add_peak(engine::DType::f32);
-  double seconds = 0;
+// What the work will cost: of a run of each placement, and of all.
+struct PlacementCost {
+  std::string placement, memory_text;
+  int64_t runs = 0;
+  double seconds = 0, memory = 0;  // seconds: 0 where a device's speed is not known
+};
+
+// Error: the runs that go on at a time do not fit into memory.
+std::vector<PlacementCost> costs_of(const CompareRequest& r, const CompareWork& work) {
+  const engine::Device device = work.devices.empty() ? r.config.device : engine::Device::cuda;
+  const auto of_device = engine::memory_of(device).available;
+  const double available = of_device ? double(of_device()) : engine::available_memory();
+  const double peak = device == engine::Device::cpu ? 1e9 * engine::multiply_add_peak(engine::DType::f32) : 0;
   const int64_t runs = r.seeds + int64_t(r.rates.size() * r.rate_seeds.size());
+  std::vector<PlacementCost> out;
   for (const std::string& placement : r.placements) {
     const TrainConfig config = config_of(r, {placement, r.config.optim.lr, 1, r.steps, false});
     const models::ModelConfig model = resolve_model_config(config);
     const int64_t context = config.data.context > 0 ? config.data.context : model.context;
+    PlacementCost cost{.placement = placement,
+                       .memory_text = check_memory(config, model, context, available)};
+    cost.runs = runs, cost.memory = planned_memory(config, model, context);
     const double tokens = double(r.steps * config.data.batch * config.data.accumulate * context);
-    const double one = tokens * models::flops_per_token(model, context).total() / (peak * share);
-    seconds += one * double(runs);
-    std::printf("%s: %lld runs of %lld updates, about %s each\n  %s\n", placement.c_str(), (long long)runs,
-                (long long)r.steps, engine::human_seconds(one).c_str(),
-                check_memory(config, model, context, engine::available_memory()).c_str());
+    if (peak > 0) cost.seconds = tokens * models::flops_per_token(model, context).total() / (peak * kShare);
+    const int64_t together =
+        work.devices.empty() ? std::min(work.jobs, runs * int64_t(r.placements.size())) : 1;
+    check(available <= 0 || cost.memory * double(together) <= available, "--jobs ", work.jobs, ": ", together,
+          " runs of ", placement, " at a time need ", engine::human_bytes(cost.memory * double(together)),
+          " of memory; ", engine::human_bytes(available), " are available");
+    out.push_back(cost);
   }
-  std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n",
-              (long long)(runs * int64_t(r.placements.size())), engine::human_seconds(seconds).c_str(),
-              100 * share);
+  return out;
 }
 
+void print_plan(const CompareRequest& r, const CompareWork& work, bool json) {
+  const std::vector<PlacementCost> costs = costs_of(r, work);
+  double seconds = 0;
+  int64_t runs = 0;
+  Json rows = Json::array();
+  for (const PlacementCost& c : costs) {
+    seconds += c.seconds * double(c.runs), runs += c.runs;
+    rows.push_back({{"placement", c.placement},
+                    {"runs", c.runs},
+                    {"updates", r.steps},
+                    {"seconds", c.seconds > 0 ? Json(c.seconds) : Json()},
+                    {"memory", c.memory}});
+    if (json) continue;
+    std::printf("%s: %lld runs of %lld updates%s\n  %s\n", c.placement.c_str(), (long long)c.runs,
+                (long long)r.steps,
+                c.seconds > 0 ? (", about " + engine::human_seconds(c.seconds) + " each").c_str() : "",
+                c.memory_text.c_str());
+  }
+  if (json) {
+    Json out = result_of("compare");
+    out.update({{"plan", rows}, {"runs", runs}, {"seconds", seconds > 0 ? Json(seconds) : Json()}});
+    std::printf("%s\n", engine::json_text(out, 1).c_str());
+  } else if (seconds > 0) {
+    std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n", (long long)runs,
+                engine::human_seconds(seconds).c_str(), 100 * kShare);
+  } else {
+    std::printf("%lld runs; how fast the device is shows when it runs\n", (long long)runs);
+  }
+}
+
+// As many seeds of each placement as a page has room for; whole, the statistics are of all.
 void write_page(const Comparison& comparison, const Json& result, const std::string& path) {
+  constexpr int64_t most_runs = 64;
+  const int64_t seeds = std::max<int64_t>(1, most_runs / int64_t(comparison.request().placements.size()));
+  if (seeds < comparison.request().seeds)
+    engine::log_info(path, ": curves of seeds 1 to ", seeds, "; table and points are of all ",
+                     comparison.request().seeds);
   std::vector<RunReport> runs;
-  std::vector<std::string> paths;
   for (const FinishedRun& f : comparison.claim()) {
-    if (f.result.curve.empty() || paths.size() == 64) continue;
-    paths.push_back(comparison.path(f.run));
-    runs.push_back(read_run(paths.back()));
+    const std::string folder = comparison.path(f.run);
+    if (f.run.seed > seeds || int64_t(runs.size()) == most_runs ||
+        !engine::file_exists(folder + "/metrics.jsonl"))
+      continue;
+    runs.push_back(read_run(folder));
     runs.back().name = f.run.placement + " " + std::to_string(f.run.seed);
   }
-  if (!runs.empty()) engine::write_file(path, report_html(runs, comparison_html(comparison, result)));
+  engine::write_file(path, report_html(runs, comparison_html(comparison, result)));
 }
 
 }  // namespace
@@ -133,9 +186,10 @@ int cmd_compare(int argc, char** argv) {
     work.jobs = int64_t(work.devices.size());
   }
   if (args.on("dry-run")) {
-    print_plan(request);
+    print_plan(request, work, args.on("json"));
     return 0;
   }
+  costs_of(request, work);  // or an error
   const int64_t threads = args.integer("threads", 0, 1024);
   work.threads = threads > 0                  ? threads
                  : request.config.threads > 0 ? request.config.threads

@@ -208,6 +208,8 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
     }
     if (commands.empty()) return true;
     const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs)));
+    for (size_t i = 0; i < ends.size(); ++i)
+      check(ends[i] != ChildEnd::refused, commands[i].log, ": ", last_words(commands[i].log));
     if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
   }
   for (const SweepRun& run : runs_of(request))

@@ -18,8 +18,10 @@ constexpr const char* kKept[] = {"config.json",       "generation_config.json",
                                  "vocab.txt",         "special_tokens_map.json",
                                  "added_tokens.json", "chat_template.jinja",
                                  "plan.json",         "compare.json",
-                                 "finetune.json",     "result.json",
-                                 "manifest.json"};
+                                 "log.txt",           "sample.txt",
+                                 "outcome.json",      "updates.json",
+                                 "failure.txt",       "finetune.json",
+                                 "result.json",       "manifest.json"};
 
 /// Whether others look for a file by this name.
 bool lives_by_name(const std::string& path) {

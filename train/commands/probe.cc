@@ -46,8 +46,15 @@ ProbeRows rows_of(const Arguments& args, const OpenModel& open) {
   return rows_of_shards(open, data, args.integer("rows", 1, 1 << 30), args.integer("batch", 1, 1 << 20));
 }
 
+void check_probe_page(const Arguments& args, const std::vector<std::string>& inputs) {
+  std::vector<std::string> files;
+  for (const std::string& flag : inputs)
+    files.insert(files.end(), {args.text(flag), args.text(flag) + ".json"});
+  output_file(args, "out", files);
+}
+
 void write_probe_page(const Arguments& args, const std::string& command, const Json& results) {
-  if (args.given("out")) engine::write_file(output_file(args, "out"), probe_page(command, results));
+  if (args.given("out")) engine::write_file(args.text("out"), probe_page(command, results));
 }
 
 Json placement_json(const models::ModelConfig& config) {
@@ -93,7 +100,7 @@ const Usage gains_usage = {
 
 int probe_attention(int argc, char** argv) {
   const Arguments args(attention_usage, argc, argv);
-  output_file(args, "out");  // refused before the work, not after it
+  check_probe_page(args, {"tokens", "data"});
   const double start = engine::now();
   apply_threads(args);
   const OpenModel open = open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"));
@@ -122,7 +129,7 @@ std::vector<std::string> folders_of(const Arguments& args) {
 
 int probe_gains(int argc, char** argv) {
   const Arguments args(gains_usage, argc, argv);
-  output_file(args, "out");  // refused before the work, not after it
+  check_probe_page(args, {});
   const double start = engine::now();
   Json results = Json::array();
   std::string model;

@@ -19,6 +19,9 @@ ProbeRows rows_of(const Arguments& args, const OpenModel& open);
 
 /// {"placement", "layers"} of a model.
 engine::Json placement_json(const models::ModelConfig& config);
+/// Error, before the work: --out names a file that is not to be replaced, such as one of the `inputs` (the
+/// names of flags; token shards with their record).
+void check_probe_page(const Arguments& args, const std::vector<std::string>& inputs);
 /// The page that --out names, if it does.
 void write_probe_page(const Arguments& args, const std::string& command, const engine::Json& results);
 /// The JSON object of a probe; empty model and data are null.

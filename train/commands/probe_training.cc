@@ -8,7 +8,6 @@
 #include "engine/base/log.h"
 #include "nn/norm_presets.h"
 #include "train/commands/compute_flags.h"
-#include "train/commands/output_file.h"
 #include "train/commands/probe.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
@@ -93,6 +92,8 @@ int saved_model_gradients(const Arguments& args) {
   const double start = engine::now();
   check(!args.text("model").empty(), "give a saved model (--model DIR) or a config to train (--config FILE)");
   check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
+  for (const char* flag : {"set", "steps", "seeds", "window", "at", "relative-to", "normalise"})
+    check(!args.given(flag), "--", flag, " goes with --config, not with a saved model");
   const OpenModel open =
       open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
@@ -194,8 +195,9 @@ void print_run(const GradientRun& run, const GradientQuestion& question, const J
 
 int training_gradients(const Arguments& args) {
   const double start = engine::now();
-  for (const char* flag : {"model", "tokens", "data"})
-    check(!args.given(flag), "--", flag, " goes with a saved model, not with --config");
+  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision", "device"})
+    check(!args.given(flag), "--", flag, " goes with a saved model, not with --config",
+          flag == std::string("precision") ? " (--set precision=...)" : "");
   const std::string baseline = args.text("relative-to");
   std::vector<std::string> placements = args.positionals();
   check(!placements.empty(), "SPEC is missing: which placements to train");
@@ -240,7 +242,9 @@ int training_gradients(const Arguments& args) {
     }
   }
   write_probe_page(args, "gradients", results);
-  if (args.on("json")) print_probe_json("gradients", "", base.path, "", engine::now() - start, results);
+  if (args.on("json"))
+    print_probe_json("gradients", "", base.path, precision_name(config_of(placements[0], 1)),
+                     engine::now() - start, results);
   return interrupted ? 130 : 0;
 }
 
@@ -248,7 +252,7 @@ int training_gradients(const Arguments& args) {
 
 int probe_gradients(int argc, char** argv) {
   const Arguments args(gradients_usage, argc, argv);
-  output_file(args, "out");  // refused before the work, not after it
+  check_probe_page(args, {"config", "tokens", "data"});
   apply_threads(args);
   return args.given("config") ? training_gradients(args) : saved_model_gradients(args);
 }
@@ -348,7 +352,7 @@ void print_ramp(const Json& result) {
 
 int probe_stability(int argc, char** argv) {
   const Arguments args(stability_usage, argc, argv);
-  output_file(args, "out");  // refused before the work, not after it
+  check_probe_page(args, {"config"});
   const double start = engine::now();
   const WatchedConfig base{args.text("config"), args.values("set")};
   const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
@@ -378,14 +382,18 @@ int probe_stability(int argc, char** argv) {
     if (interrupted) break;
   }
   if (runs_made > 0 && censored == runs_made)
-    engine::log_info("no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
+    engine::log_warning(
+        "no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
   for (Json& result : results) {
     result["ramp"] = ramp.step;
     result["max_lr"] = ramp.max_lr;
     result["unigram_entropy"] = level;
   }
   write_probe_page(args, "stability", results);
-  if (args.on("json")) print_probe_json("stability", "", base.path, "", engine::now() - start, results);
+  if (args.on("json"))
+    print_probe_json("stability", "", base.path,
+                     precision_name(ramp_config(base, args.positionals()[0], 1, ramp)), engine::now() - start,
+                     results);
   return interrupted ? 130 : 0;
 }
 

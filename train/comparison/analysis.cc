@@ -102,20 +102,24 @@ Json runs_json(const Comparison& comparison, const Group& group) {
 }
 
 // Mean over the grid of min(loss, L0) less the least loss (Wortsman et al., arXiv 2309.14322): how much a
-// wrong learning rate costs. L0 is the loss before training, and that of a failed run; a stopped run has its
-// last.
+// wrong learning rate costs. The loss at a rate is the mean over the sweep's seeds. L0 is the loss before
+// training, and that of a failed run; a stopped run has its last.
 Json lr_sensitivity(const std::vector<FinishedRun>& sweep, const std::string& placement) {
-  double sum = 0, least = INFINITY;
-  int64_t n = 0;
+  std::map<double, std::vector<double>> grid;
   for (const FinishedRun& f : sweep) {
     if (f.run.placement != placement) continue;
     if (!f.result.first_loss) return {};
     const double start = *f.result.first_loss;
     const bool failed = f.result.status == RunStatus::failed;
-    const double loss = failed ? start : std::min(f.result.loss.value_or(start), start);
-    sum += loss, least = std::min(least, loss), ++n;
+    grid[f.run.lr].push_back(failed ? start : std::min(f.result.loss.value_or(start), start));
   }
-  return n > 0 ? Json(sum / double(n) - least) : Json();
+  if (grid.empty()) return {};
+  double sum = 0, least = INFINITY;
+  for (const auto& [lr, losses] : grid) {
+    const double loss = mean_of(losses).mean;
+    sum += loss, least = std::min(least, loss);
+  }
+  return std::max(0.0, sum / double(grid.size()) - least);
 }
 
 }  // namespace
@@ -316,6 +320,14 @@ void print_comparison(const Json& result) {
 
 namespace {
 
+// Mean loss with its 95 % interval, [low, mean, high]; null without a mean, or without an error of it.
+Json mean_interval(const Json& row) {
+  if (!row["mean"].is_number() || !row["se"].is_number()) return {};
+  const double mean = row["mean"].get<double>();
+  const double half = student_t(0.05, double(row["runs"].size() - 1)) * row["se"].get<double>();
+  return {mean - half, mean, mean + half};
+}
+
 // For the script of the report page, which says what it takes.
 Json chart_data(const Comparison& comparison, const Json& result) {
   Json placements = Json::array();
@@ -336,6 +348,7 @@ Json chart_data(const Comparison& comparison, const Json& result) {
     placements.push_back({{"name", name},
                           {"curve", curve},
                           {"losses", losses},
+                          {"mean", mean_interval(row)},
                           {"differences", differences},
                           {"interval", interval ? Json({d["ci95"][0], d["mean"], d["ci95"][1]}) : Json()},
                           {"rates", rates}});

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -34,15 +35,20 @@ std::string config_path(const std::string& out, const ComparedRun& run) {
 }  // namespace
 
 Comparison::Comparison(const CompareRequest& request, const CompareWork& work)
-    : request_(request), work_(work), lock_(work.out, RunStart::resume) {
+    : request_(request), work_(work), lock_(work.out, RunStart::resume), rates_known_(request.rates.empty()) {
   const std::string plan = work.out + "/plan.json";
   if (engine::file_exists(plan)) {
     check(work.resume, work.out,
           ": already holds a comparison; go on with it by --resume, or give another --out");
     const Json before = engine::read_json(plan);
-    check(before.contains("request"), plan, ": is no plan of a comparison");
+    check(before.is_object() && before.contains("request") && before["request"].is_object(), plan,
+          ": is no plan of a comparison");
     const std::string key = first_difference(before["request"], to_json(request));
     check(key.empty(), work.out, ": holds another comparison: ", key, " differs");
+  } else {
+    for (const char* part : {"config.json", "checkpoints", "compare.json", "report.html", "runs", "configs"})
+      check(!engine::file_exists(work.out + "/" + part), work.out, ": something else stands there (", part,
+            "); give another --out");
   }
   for (const std::string& placement : request_.placements) rates_[placement] = request_.config.optim.lr;
   write_plan();
@@ -54,21 +60,24 @@ void Comparison::write_plan() const {
     for (const std::string& placement : request_.placements)
       for (const int64_t seed : request_.rate_seeds)
         runs.push_back({placement, lr, seed, request_.steps, true});
-  const bool tuned = !request_.rates.empty();
   for (const std::string& placement : request_.placements)
     for (const ComparedRun& run : claim_runs(placement)) runs.push_back(run);
   Json list = Json::array();
   for (const ComparedRun& run : runs) {
     const Json config = config_json(config_of(request_, run));
-    const bool open_rate = tuned && !run.sweep;  // what the sweep will find
+    // What the sweep and the measurement of times will find; the plan is written again when they have.
+    const bool open_rate = !run.sweep && !rates_known_;
+    const bool open_steps = !run.sweep && request_.match == Match::time &&
+                            run.placement != request_.baseline && updates_.count(run.placement) == 0;
+    const bool open = open_rate || open_steps;
     list.push_back({{"placement", run.placement},
                     {"purpose", run.sweep ? "sweep" : "claim"},
                     {"lr", open_rate ? Json() : Json(run.lr)},
                     {"seed", run.seed},
-                    {"updates", run.steps},
+                    {"updates", open_steps ? Json() : Json(run.steps)},
                     {"folder", open_rate ? Json() : Json(run.folder())},
-                    {"hash", engine::sha256_hex(engine::json_text(config))},
-                    {"config", config}});
+                    {"hash", open ? Json() : Json(engine::sha256_hex(engine::json_text(config)))},
+                    {"config", open ? Json() : config}});
   }
   engine::write_file(
       work_.out + "/plan.json",
@@ -93,7 +102,7 @@ std::vector<std::string> Comparison::slots(int64_t most) const {
 }
 
 // Brings runs to update `until`; at its last update a run is done. A child that fails is begun once more,
-// from its checkpoint. False: interrupted.
+// from its checkpoint. False: interrupted. Error: one was refused; nothing is decided of it.
 bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
   std::vector<ComparedRun> open;
   for (const ComparedRun& run : runs) {
@@ -119,6 +128,8 @@ bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
     engine::log_info("training ", open.size(), " runs to update ", until, attempt > 1 ? " once more" : "");
     const std::vector<ChildEnd> ends = run_children(commands, slots(int64_t(commands.size())));
     std::vector<ComparedRun> failed;
+    for (size_t i = 0; i < open.size(); ++i)
+      check(ends[i] != ChildEnd::refused, path(open[i]), ": ", last_words(path(open[i]) + "/log.txt"));
     for (size_t i = 0; i < open.size(); ++i) {
       if (ends[i] == ChildEnd::done && until == open[i].steps)
         write_outcome(path(open[i]), RunStatus::done, until);
@@ -128,7 +139,7 @@ bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
     open = failed;
   }
   for (const ComparedRun& run : open) {
-    engine::log_info(path(run), ": failed; ", path(run), "/log.txt says why");
+    engine::log_warning(path(run), ": failed; ", path(run), "/log.txt says why");
     write_outcome(path(run), RunStatus::failed, read_result(path(run)).updates);
   }
   return true;
@@ -222,28 +233,37 @@ bool Comparison::tune() {
   for (const std::string& placement : request_.placements) {
     char rate[32];
     std::snprintf(rate, sizeof rate, "%.6g", rates_[placement]);
-    engine::log_info(placement, ": best learning rate ", rate,
-                     at_edge(placement) ? ", at the edge of those tried: try more, or give --extend" : "");
+    if (at_edge(placement))
+      engine::log_warning(placement, ": the best learning rate ", rate,
+                          " is at the edge of those tried: try more",
+                          request_.extend ? "" : ", or give --extend");
+    else
+      engine::log_info(placement, ": best learning rate ", rate);
   }
+  rates_known_ = true;
+  write_plan();
   return true;
 }
 
 // ------------------------------------------------------------------------------------------ the claim
 
 std::vector<ComparedRun> Comparison::claim_runs(const std::string& placement) const {
+  const auto updates = updates_.find(placement);
+  const int64_t steps = updates == updates_.end() ? request_.steps : updates->second;
   std::vector<ComparedRun> out;
   for (int64_t seed = 1; seed <= request_.seeds; ++seed)
-    out.push_back({placement, rates_.at(placement), seed, request_.steps, false});
+    out.push_back({placement, rates_.at(placement), seed, steps, false});
   return out;
 }
 
 bool Comparison::train_claim() {
-  std::vector<ComparedRun> baseline = claim_runs(request_.baseline), others;
+  const std::vector<ComparedRun> baseline = claim_runs(request_.baseline);
+  if (request_.match == Match::time && (!train(baseline, request_.steps) || !equal_time())) return false;
+  std::vector<ComparedRun> others;
   for (const std::string& placement : request_.placements)
     if (placement != request_.baseline)
       for (const ComparedRun& run : claim_runs(placement)) others.push_back(run);
   if (request_.match == Match::time) {
-    if (!train(baseline, request_.steps) || !equal_time(others)) return false;
     for (const ComparedRun& run : others)
       if (!train({run}, run.steps)) return false;
   } else {
@@ -253,46 +273,67 @@ bool Comparison::train_claim() {
   }
   claim_.clear();
   for (const std::string& placement : request_.placements)
-    for (const auto* group : {&baseline, &others})
+    for (const std::vector<ComparedRun>* group : {&baseline, &std::as_const(others)})
       for (const ComparedRun& run : *group)
         if (run.placement == placement) claim_.push_back({run, read_result(path(run))});
   return true;
 }
 
 // The budget of the others: as many of their updates as fit the baseline's training time. Measured in a short
-// run of each, decided before its own, and kept in the folder.
-bool Comparison::equal_time(std::vector<ComparedRun>& others) {
-  double seconds = 0;
-  for (const ComparedRun& run : claim_runs(request_.baseline)) seconds += read_result(path(run)).seconds;
-  seconds /= double(request_.seeds);
+// run of each, decided before its own, and kept in the folder. False: interrupted.
+bool Comparison::equal_time() {
+  double each = 0;  // seconds of an update
+  int64_t done = 0;
+  for (const ComparedRun& run : claim_runs(request_.baseline))
+    if (const RunResult result = read_result(path(run)); result.status == RunStatus::done)
+      each += result.seconds / double(std::max<int64_t>(1, result.updates)), ++done;
+  check(done > 0, "--match time: no run of the baseline ", request_.baseline,
+        " came to its end, so there is no time to match");
+  const double seconds = each / double(done) * double(request_.steps);
   const std::string file = work_.out + "/updates.json";
   Json known = engine::file_exists(file) ? engine::read_json(file) : Json::object();
-  for (ComparedRun& run : others) {
-    if (!known.contains(run.placement)) {
-      ComparedRun timed = run;
-      timed.steps = kTimedUpdates;
-      TrainConfig config = config_of(request_, timed);
-      config.eval.every = 0;
-      config.log.every = 1;
-      const std::string folder = work_.out + "/timing/" + folder_name(run.placement);
-      engine::make_directories(folder);
-      engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
-      ChildCommand command = {{"train", "--config", folder + ".json", "--set",
-                                     "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
-                                    folder + "/log.txt"};
-      if (!work_.devices.empty())
-        command.arguments.insert(command.arguments.end(), {"--set", "device=cuda"});
-      if (const ChildEnd end = run_children({command}, slots(1))[0]; end != ChildEnd::done) {
-        check(end == ChildEnd::interrupted, folder, ": failed; ", folder, "/log.txt says why");
-        return false;
-      }
-      const double each = seconds_per_update(folder);
-      known[run.placement] = std::max<int64_t>(1, int64_t(seconds / each));
+  check(known.is_object(), file, ": expected an object, got ", known.type_name());
+  for (const std::string& placement : request_.placements) {
+    if (placement == request_.baseline) continue;
+    if (!known.contains(placement)) {
+      const std::optional<int64_t> updates = updates_in(seconds, placement);
+      if (!updates) return false;
+      if (*updates == 0) continue;  // it cannot be trained: neither can its runs
+      known[placement] = *updates;
       engine::write_file(file, engine::json_text(known, 1) + "\n");
     }
-    run.steps = engine::json_int(known[run.placement], file + ": " + run.placement, 1, int64_t(1) << 40);
+    updates_[placement] = engine::json_int(known[placement], file + ": " + placement, 1, int64_t(1) << 40);
   }
+  write_plan();
   return true;
+}
+
+// By a short run, which is begun once more if it dies. 0: it fails, and the runs of the claim are written
+// down as failed with it. Nothing: interrupted.
+std::optional<int64_t> Comparison::updates_in(double seconds, const std::string& placement) {
+  ComparedRun timed = claim_runs(placement).front();
+  timed.steps = kTimedUpdates;
+  TrainConfig config = config_of(request_, timed);
+  config.eval.every = 0;
+  config.log.every = 1, config.log.layers = 0;
+  const std::string folder = work_.out + "/timing/" + folder_name(placement);
+  engine::make_directories(folder);
+  engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
+  ChildCommand command = {{"train", "--config", folder + ".json", "--set",
+                           "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
+                          folder + "/log.txt"};
+  if (!work_.devices.empty()) command.arguments.insert(command.arguments.end(), {"--set", "device=cuda"});
+  wait_until_free(folder);
+  ChildEnd end = run_children({command}, slots(1))[0];
+  if (end == ChildEnd::failed) end = run_children({command}, slots(1))[0];
+  check(end != ChildEnd::refused, folder, ": ", last_words(command.log));
+  if (end == ChildEnd::interrupted) return {};
+  if (end == ChildEnd::done) return std::max<int64_t>(1, int64_t(seconds / seconds_per_update(folder)));
+  engine::log_warning(folder, ": failed, so all runs of ", placement, " count as failed; ", command.log,
+                      " says why");
+  for (const ComparedRun& run : claim_runs(placement))
+    write_outcome(path(run), RunStatus::failed, read_result(folder).updates);
+  return 0;
 }
 
 }  // namespace train

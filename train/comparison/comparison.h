@@ -9,6 +9,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "train/checkpoint/run_dir.h"
 #include "train/comparison/request.h"
@@ -32,7 +33,8 @@ struct FinishedRun {
 
 class Comparison {
  public:
-  /// Locks the folder and writes the plan. Error: it holds a comparison already (without resume), or another.
+  /// Locks the folder and writes the plan. Error: it holds a comparison already (without resume), another
+  /// one, or something else.
   Comparison(const CompareRequest& request, const CompareWork& work);
 
   /// False: stopped by a signal.
@@ -55,7 +57,8 @@ class Comparison {
   std::vector<double> grid_of(const std::string& placement) const;
   double sweep_loss(const std::string& placement, double lr) const;
   bool train_claim();
-  bool equal_time(std::vector<ComparedRun>& others);
+  bool equal_time();
+  std::optional<int64_t> updates_in(double seconds, const std::string& placement);
   void write_plan() const;
   std::vector<ComparedRun> claim_runs(const std::string& placement) const;
 
@@ -63,6 +66,8 @@ class Comparison {
   CompareWork work_;
   RunDir lock_;
   std::map<std::string, double> rates_;
+  bool rates_known_;                        // the sweep is over, if there is one
+  std::map<std::string, int64_t> updates_;  // of the others, with Match::time, once they are known
   std::vector<FinishedRun> sweep_, claim_;
 };
 

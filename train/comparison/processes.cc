@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <map>
 
 #include "engine/base/check.h"
@@ -50,13 +52,29 @@ ChildEnd end_of(int status) {
   if (!WIFEXITED(status)) return ChildEnd::failed;
   return WEXITSTATUS(status) == 0     ? ChildEnd::done
          : WEXITSTATUS(status) == 130 ? ChildEnd::interrupted
+         : WEXITSTATUS(status) == 2   ? ChildEnd::refused
                                       : ChildEnd::failed;
 }
 
 }  // namespace
 
 void wait_until_free(const std::string& folder) {
-  for (int tenths = 0; tenths < 600 && RunDir::in_use(folder); ++tenths) ::usleep(100'000);
+  int tenths = 0;
+  while (tenths++ < 600 && RunDir::in_use(folder)) ::usleep(100'000);
+  engine::check(tenths <= 600, folder,
+                ": another process is still training there; --resume goes on once it has ended");
+}
+
+std::string last_words(const std::string& log) {
+  constexpr std::streamoff most = 4096;
+  std::ifstream in(log, std::ios::binary | std::ios::ate);
+  const std::streamoff size = in ? std::streamoff(in.tellg()) : 0;
+  in.seekg(std::max<std::streamoff>(0, size - most));
+  std::string line, last;
+  while (std::getline(in, line))
+    if (!line.empty()) last = line;
+  const size_t name = last.starts_with("normlab ") ? last.find(": ") : last.npos;
+  return name == last.npos ? last : last.substr(name + 2);
 }
 
 std::vector<ChildEnd> run_children(const std::vector<ChildCommand>& commands,

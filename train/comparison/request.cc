@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
+#include "models/init.h"
 #include "nn/norm_presets.h"
 #include "train/run_data.h"
 
@@ -57,7 +58,14 @@ void check_request(CompareRequest& request) {
         nn::print(model.norms) + " " + engine::json_text(models::to_json(model)["activation"]);
     const auto [first, fresh] = seen.emplace(spec, placement);
     check(fresh, "\"", placement, "\" is the same placement as \"", first->second, "\"");
+    const std::string& init = request.same_init.empty() ? config.init : request.same_init;
+    if (!init.empty()) models::check_init(model, init);
+    if (seen.size() == 1) open_run_data(config, model);
   }
+  for (const double lr : request.rates)
+    for (const double other : request.rates)
+      check(lr == other || ComparedRun{"", lr}.folder() != ComparedRun{"", other}.folder(),
+            "--lr: two rates have the folder ", ComparedRun{"", lr}.folder().substr(6));
   request.steps = budget_steps(request.config);
 }
 
@@ -118,6 +126,8 @@ TrainConfig config_of(const CompareRequest& request, const ComparedRun& run) {
   // The schedule decays to its end within the run's own budget.
   if (config.schedule.steps == 0 || request.match == Match::time) config.schedule.steps = run.steps;
   if (!request.same_init.empty()) config.init = request.same_init;
+  // The page shows gradients and gains by layer.
+  if (!run.sweep && config.log.layers == 0) config.log.layers = std::max<int64_t>(1, run.steps / 10);
   if (run.sweep) config.log.every = 1;  // the first loss of all counts as that of no training
   return config;
 }

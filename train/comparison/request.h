@@ -28,8 +28,9 @@ struct CompareRequest {
   int64_t steps = 0;  // the budget in updates; check_request fills it in
 };
 
-/// Checks the request and resolves the budget. Errors: fewer than two placements (unless rates are swept),
-/// one twice, no validation data, early stopping, a budget that is no number of updates.
+/// Checks the request, opens its data and resolves the budget. Errors: fewer than two placements (unless
+/// rates are swept), one twice, two rates that differ in nothing that the folders' names show, no validation
+/// data, early stopping, a budget that is no number of updates, and what each run would be refused for.
 void check_request(CompareRequest& request);
 
 /// Everything that a comparison is: one that goes on must have the same.

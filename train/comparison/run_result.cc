@@ -17,6 +17,11 @@ namespace {
 constexpr const char* kNames[] = {"open", "done", "failed", "stopped"};
 std::string outcome_path(const std::string& folder) { return folder + "/outcome.json"; }
 
+/// The number behind `key`, or 0 where there is none. Error: something else stands there.
+double number_of(const Json& line, const char* key, const std::string& what) {
+  return line.contains(key) && !line[key].is_null() ? engine::json_number(line[key], what + ": " + key) : 0;
+}
+
 std::optional<double> finite(const Json& value) {
   if (!value.is_number() || !std::isfinite(value.get<double>())) return {};
   return value.get<double>();
@@ -27,24 +32,26 @@ const char* status_name(RunStatus status) { return kNames[size_t(status)]; }
 
 RunResult read_result(const std::string& folder) {
   RunResult out;
-  if (engine::file_exists(folder + "/metrics.jsonl"))
-    for (const Json& line : read_metrics(folder + "/metrics.jsonl")) {
-      const int64_t step = line["step"].get<int64_t>();
+  const std::string metrics = folder + "/metrics.jsonl";
+  if (engine::file_exists(metrics))
+    for (const Json& line : read_metrics(metrics)) {
+      const int64_t step = line["step"].get<int64_t>();  // read_metrics gives no line without one
       out.updates = std::max(out.updates, step);
-      if (line.contains("seconds")) out.seconds = line["seconds"].get<double>();
+      if (line.contains("seconds")) out.seconds = number_of(line, "seconds", metrics);
       if (line.contains("loss") && !out.first_loss) out.first_loss = finite(line["loss"]);
       if (!line.contains("valid_loss")) continue;
       out.loss = finite(line["valid_loss"]);
       if (out.loss) out.curve.emplace_back(step, *out.loss);
     }
   if (!engine::file_exists(outcome_path(folder))) return out;
-  const Json outcome = engine::read_json(outcome_path(folder));
-  const std::string status =
-      engine::json_string(outcome.value("status", Json()), outcome_path(folder) + ": status");
+  const std::string path = outcome_path(folder);
+  const Json outcome = engine::read_json(path);
+  engine::check(outcome.is_object(), path, ": expected an object, got ", outcome.type_name());
+  const std::string status = engine::json_string(outcome.value("status", Json()), path + ": status");
   const auto found = std::find(std::begin(kNames), std::end(kNames), status);
   engine::check(found != std::end(kNames), outcome_path(folder), ": status \"", status, "\" is unknown");
   out.status = RunStatus(found - std::begin(kNames));
-  if (out.status == RunStatus::stopped) out.stopped_at = outcome.value("update", int64_t(0));
+  if (out.status == RunStatus::stopped) out.stopped_at = int64_t(number_of(outcome, "update", path));
   // A loss that is no number is a failure, whatever the process said.
   if (out.status == RunStatus::done && !out.loss) out.status = RunStatus::failed;
   return out;
@@ -58,10 +65,11 @@ void write_outcome(const std::string& folder, RunStatus status, int64_t update) 
 
 double seconds_per_update(const std::string& folder) {
   std::optional<std::pair<int64_t, double>> first, last;
-  for (const Json& line : read_metrics(folder + "/metrics.jsonl")) {
+  const std::string metrics = folder + "/metrics.jsonl";
+  for (const Json& line : read_metrics(metrics)) {
     const int64_t step = line["step"].get<int64_t>();
     if (!line.contains("loss") || step > 60) continue;
-    const std::pair<int64_t, double> now{step, line["seconds"].get<double>()};
+    const std::pair<int64_t, double> now{step, number_of(line, "seconds", metrics)};
     if (!first || step <= 10) first = now;
     last = now;
   }

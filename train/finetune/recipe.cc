@@ -181,7 +181,7 @@ Json to_json(const FineTuneRequest& r) {
 }
 
 std::string precision_name(const FineTuneRequest& request) {
-  return request.f64 ? "f64" : config_json(request.config)["precision"].get<std::string>();
+  return request.f64 ? "f64" : precision_name(request.config);
 }
 
 std::string run_name(double lr, int64_t seed) {

@@ -520,19 +520,23 @@ const comparisonCards = (placements, parent) => {
     title: "Mean validation loss", wide: true, unit: "nats a token over updates; bands: ± standard error", xText: () => count,
     series: each((p) => withBands(p.curve), () => ({banded: true, width: 1.9})),
   });
-  card({title: "Final loss", unit: "nats a token, seed by seed", integerX: true, xText: seedText, series: each((p) => p.losses, dots)});
-  // Means stand side by side around 0, each on its interval.
-  const mean = (p, i) => {
+  // Means stand side by side around 0, each on its interval; the seeds' values stand at their numbers.
+  const meanAt = (interval, i) => {
     const left = -0.4 + 0.8 * i / placements.length, right = left + 0.7 / placements.length;
-    return p.interval ? [[left, p.interval], [right, p.interval]] : [];
+    return interval ? [[left, interval], [right, interval]] : [];
   };
+  const bySeed = (values, interval) => () => placements.flatMap((p, i) => [
+    {name: `${i} mean`, label: p.name, color: runColor(i), width: 1.9, banded: true, points: meanAt(interval(p), i)},
+    {name: `${i}`, label: p.name, color: runColor(i), width: 0.01, banded: true, markers: true, sub: interval(p) !== null,
+     points: values(p).map(([seed, v]) => [seed, [v, v, v]])},
+  ]);
+  card({
+    title: "Final loss", unit: "nats a token, by seed; left: the mean and its 95 % interval", integerX: true, xText: seedText,
+    series: bySeed((p) => p.losses, (p) => p.mean),
+  });
   card({
     title: "Difference to the baseline", unit: "by seed; left: the mean and its 95 % interval", integerX: true, xText: seedText,
-    series: () => placements.flatMap((p, i) => [
-      {name: `${i} mean`, label: p.name, color: runColor(i), width: 1.9, banded: true, points: mean(p, i)},
-      {name: `${i}`, label: p.name, color: runColor(i), width: 0.01, banded: true, markers: true, sub: p.interval !== null,
-       points: p.differences.map(([seed, d]) => [seed, [d, d, d]])},
-    ]),
+    series: bySeed((p) => p.differences, (p) => p.interval),
   });
   const rate = (finished) => (p) => p.rates.filter((r) => r[2] === finished && r[1] !== null).map(([lr, loss]) => [Math.log10(lr), loss]);
   card({

@@ -82,7 +82,8 @@ std::string panel(double x0, const std::string& title, const std::vector<Curve>&
   if (!(low_y <= high_y)) return "";
   if (high_x <= low_x) high_x = low_x + 1;
   const auto scale = [&](double y) { return log_y ? std::log(y) : y; };
-  const double room = std::max((scale(high_y) - scale(low_y)) * 0.06, 1e-9);
+  const double room =
+      std::max((scale(high_y) - scale(low_y)) * 0.06, 1e-9 * std::max(1.0, std::abs(scale(high_y))));
   const double bottom = scale(low_y) - room, top = scale(high_y) + room;
   const auto px = [&](double x) { return x0 + (x - low_x) / (high_x - low_x) * kWidth; };
   const auto py = [&](double y) {

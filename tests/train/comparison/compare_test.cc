@@ -77,6 +77,11 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   const Json plan = engine::read_json(job.folder / "a/plan.json");
   CHECK(plan["runs"].size() == 9);
   CHECK(plan["runs"][0]["config"]["seed"] == 1);
+  CHECK(plan["runs"][0]["hash"].is_string());
+  // The page has gradients by layer, which the config does not ask for.
+  const std::string folder = result["placements"][0]["runs"][0]["path"];
+  const auto lines = read_metrics(folder + "/metrics.jsonl");
+  CHECK(std::any_of(lines.begin(), lines.end(), [](const Json& line) { return line.contains("layers"); }));
   CHECK_THAT(engine::read_file(job.folder / "a/report.html"),
              Contains("<h2>Comparison</h2>") && Contains("seeds, paired"));
 
@@ -119,6 +124,26 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
     CHECK(row["lr"] == lr);
     CHECK(result["edge"][row["placement"].get<std::string>()] == (lr == 0.02));
     CHECK(result["lr_sensitivity"][row["placement"].get<std::string>()].get<double>() > 0);
+  }
+  // The plan says in the end what was trained.
+  for (const Json& run : engine::read_json(job.folder / "a/plan.json")["runs"]) {
+    CHECK(run["lr"].is_number());
+    CHECK(engine::file_exists(job.folder / "a/" + run["folder"].get<std::string>() + "/outcome.json"));
+    CHECK(run["config"]["optim"]["lr"] == run["lr"]);
+  }
+}
+
+TEST_CASE("the cost of a wrong rate is read from means over the sweep's seeds", "[medium]") {
+  CompareJob job;
+  REQUIRE(run_normlab(job.arguments("a", "--seeds 1 --no-stop --lr 0.001,0.01 --lr-seeds 2,3 pre_ln post_ln"))
+              .code == 0);
+  const Json result = job.result("a");
+  for (const char* placement : {"pre_ln", "post_ln"}) {
+    std::map<double, double> means;
+    for (const Json& run : result["sweep"])
+      if (run["placement"] == placement) means[run["lr"].get<double>()] += run["loss"].get<double>() / 2;
+    CHECK(result["lr_sensitivity"][placement].get<double>() ==
+          Approx(std::abs(means[0.001] - means[0.01]) / 2));
   }
 }
 
@@ -193,6 +218,88 @@ TEST_CASE(
               job.arguments("a", "--seeds 2 --match time --set budget.steps=80 --resume pre_ln normformer"))
               .code == 0);
   CHECK(job.result("a")["placements"][1]["updates"] == updates);
+}
+
+TEST_CASE("flags: --match time goes on without a placement that cannot be trained", "[medium]") {
+  CompareJob job;
+  const std::string out = job.folder / "a",
+                    rest = "--seeds 1 --match time --set budget.steps=12 --resume pre_ln post_ln";
+  REQUIRE(run_normlab(job.arguments("a", rest)).code == 0);
+  for (const char* name : {"/updates.json", "/compare.json", "/report.html"})
+    std::filesystem::remove(out + name);
+  std::filesystem::remove_all(out + "/timing");
+  std::filesystem::remove_all(out + "/runs/post_ln");
+  engine::make_directories(out + "/timing/post_ln");
+  engine::write_file(out + "/timing/post_ln/config.json", "{}");  // so that the run is one that goes on
+  engine::write_file(out + "/timing/post_ln/checkpoints", "no folder");
+  const ProgramEnd end = run_normlab(job.arguments("a", rest));
+  INFO(end.output);
+  CHECK(end.code == 2);  // refused, not failed: nothing is decided
+  CHECK_THAT(end.last_line(), Contains("timing/post_ln: "));
+  CHECK_FALSE(engine::file_exists(out + "/runs/post_ln"));
+  // Without a baseline that came to its end there is no time.
+  engine::write_file(out + "/runs/pre_ln/lr-0.01/seed-1/outcome.json", R"({"status":"failed","update":4})");
+  CHECK_THAT(run_normlab(job.arguments("a", rest)).last_line(), Contains("no time to match"));
+  // At a rate that nothing bears, with a baseline from elsewhere that came to its end.
+  const std::string breaks = rest + " --set optim.name=sgd --set optim.clip=0 --set optim.lr=1e14";
+  CHECK_THAT(run_normlab(job.arguments("b", breaks)).last_line(), Contains("no time to match"));
+  const std::string done = job.folder / "b/runs/pre_ln/lr-1e+14/seed-1";
+  std::filesystem::copy_file(out + "/runs/pre_ln/lr-0.01/seed-1/metrics.jsonl", done + "/metrics.jsonl",
+                             std::filesystem::copy_options::overwrite_existing);
+  engine::write_file(done + "/outcome.json", R"({"status":"done","update":12})");
+  const ProgramEnd failed = run_normlab(job.arguments("b", breaks));
+  INFO(failed.output);
+  REQUIRE(failed.code == 0);
+  CHECK(job.result("b")["placements"][0]["failed"] == 0);
+  CHECK(job.result("b")["placements"][1]["failed"] == 1);
+}
+
+TEST_CASE("a run that is refused ends the comparison with the reason and decides nothing") {
+  CompareJob job;
+  const auto end_of = [&](const std::string& rest) {
+    return run_normlab(job.arguments("a", "--seeds 1 --resume pre_ln post_ln " + rest));
+  };
+  CHECK(end_of("--dry-run --set data.train=/nowhere/x").code == 2);
+  CHECK_THAT(end_of("--set data.train=/nowhere/x").last_line(), Contains("/nowhere/x"));
+  CHECK_THAT(end_of("--same-init nromal").last_line(), Contains("normal"));
+  CHECK_THAT(end_of("--set model.vocab_size=3").last_line(), Contains("vocab_size"));
+  CHECK_FALSE(engine::file_exists(job.folder / "a"));
+  // One that only the run itself meets.
+  const std::string seed = job.folder / "a/runs/pre_ln/lr-0.01/seed-1";
+  engine::make_directories(job.folder / "a/runs/pre_ln/lr-0.01");
+  engine::write_file(seed, "no folder");
+  CHECK(end_of("").code == 2);
+  CHECK_FALSE(engine::file_exists(job.folder / "a/compare.json"));
+  std::filesystem::remove_all(job.folder / "a");
+  REQUIRE(end_of("").code == 0);
+  for (const auto& [name, text, words] : std::vector<std::array<std::string, 3>>{
+           {"outcome.json", "[]", "expected an object"},
+           {"outcome.json", R"({"status":"stopped","update":"x"})", "update"},
+           {"metrics.jsonl", "{\"step\":10,\"seconds\":\"x\"}\n", "seconds"}}) {
+    const std::string before = engine::read_file(seed + "/" + name);
+    engine::write_file(seed + "/" + name, text);
+    const ProgramEnd damaged = end_of("");
+    CHECK(damaged.code == 2);
+    CHECK_THAT(damaged.last_line(), Contains(name) && Contains(words));
+    engine::write_file(seed + "/" + name, before);
+  }
+  const std::string plan = job.folder / "a/plan.json";
+  engine::write_file(plan, R"({"request":5})");
+  CHECK_THAT(end_of("--set optim.lr=0.02").last_line(), Contains("is no plan of a comparison"));
+}
+
+TEST_CASE("a folder of something else is not taken for a comparison") {
+  CompareJob job;
+  for (const char* part : {"config.json", "report.html", "compare.json"}) {
+    const std::string folder = job.folder / "other", file = folder + "/" + part;
+    std::filesystem::remove_all(folder);
+    engine::make_directories(folder);
+    engine::write_file(file, "kept");
+    const ProgramEnd end = run_normlab(job.arguments("other", "--seeds 1 pre_ln post_ln"));
+    CHECK(end.code == 2);
+    CHECK_THAT(end.last_line(), Contains(std::string("something else stands there (") + part));
+    CHECK(engine::read_file(file) == "kept");
+  }
 }
 
 // Not a test: what the next one starts as its children.
@@ -278,6 +385,7 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   refused("pre_ln post_ln --match time --jobs 2", "--jobs 1");
   refused("pre_ln post_ln --lr 0.1,0.1", "is there twice");
   refused("pre_ln post_ln --lr 0.1 --lr-seeds 1", "is a seed of the claim");
+  refused("pre_ln post_ln --lr 0.01,0.0100000001", "two rates have the folder");
   refused("pre_ln post_ln --extend", "goes with --lr");
   refused("pre_ln post_ln --devices 0,1 --jobs 2", "leave --jobs out");
   refused("pre_ln post_ln --devices 0,1 --match time", "single device");
@@ -285,5 +393,12 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   const ProgramEnd dry = run_normlab(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run"));
   CHECK(dry.code == 0);
   CHECK_THAT(dry.output, Contains("8 runs, about") && Contains("memory:"));
+  const Json plan = engine::parse_json(
+      run_normlab(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run --json --quiet")).output,
+      "stdout");
+  CHECK(plan["runs"] == 8);
+  CHECK(plan["plan"][0]["memory"].get<double>() > 0);
+  refused("pre_ln post_ln --seeds 1000 --jobs 1024 --dry-run --set data.batch=4096",
+          "runs of pre_ln at a time need");
   CHECK(!std::filesystem::exists(job.folder / "none"));
 }

@@ -138,7 +138,7 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
 
 TEST_CASE("each mistake of probe has its line") {
   ProbeJob job;
-  const std::string config = " --config " + job.config_file();
+  const std::string file = job.config_file(), config = " --config " + file;
   const auto refused = [&](const std::string& arguments, const std::string& message) {
     const ProgramEnd out = run_normlab("probe " + arguments);
     INFO(arguments << "\n" << out.output);
@@ -146,6 +146,10 @@ TEST_CASE("each mistake of probe has its line") {
     CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
     CHECK_THAT(out.output, Contains(message));
   };
+  const std::string before = engine::read_file(file);
+  refused("gradients pre_ln --steps 2 --out " + file + config, "--out " + file);
+  refused("stability pre_ln --out " + file + config, "--out " + file);
+  CHECK(engine::read_file(file) == before);
   refused("gradients", "give a saved model (--model DIR) or a config to train (--config FILE)");
   refused("gradients" + config, "SPEC is missing");
   refused("gradients pre_lm" + config, "nearest");
@@ -155,6 +159,11 @@ TEST_CASE("each mistake of probe has its line") {
   refused("gradients pre_ln --at 25" + config, "--at: 25 is outside [1, 24]");
   refused("gradients pre_ln --relative-to post_ln" + config, "--window ends at update 1000, training at 24");
   refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
+  for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16", "--device cpu"})
+    refused(std::string("gradients pre_ln ") + flag + config, "goes with a saved model");
+  for (const char* flag :
+       {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--relative-to pre_ln"})
+    refused(std::string("gradients --model x --tokens y ") + flag, "goes with --config");
   refused("attention --model " + job.folder.path, "config.json");
   refused("gains --all-checkpoints --model " + job.folder.path, "no checkpoints there");
   refused("stability pre_ln --ramp 0" + config, "--ramp");
