@@ -126,7 +126,7 @@ TEST_CASE("moments of another optimizer are refused") {
   job.set("budget.steps", 4).train("run");
   job.set("budget.steps", 8).set("optim.name", "nag");
   CHECK_THROWS_WITH(job.train("run", RunStart::resume),
-                    Contains("optimizer.safetensors: second_moment is there: written by another optimizer"));
+                    Contains("optimizer.safetensors: second_moment is there: written by an optimizer that keeps other moments"));
 }
 
 TEST_CASE("the number of threads changes nothing") {

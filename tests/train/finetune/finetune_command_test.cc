@@ -148,7 +148,7 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
              Contains("a new head"));
 }
 
-TEST_CASE("--predict: no file that is read is replaced, and what is wrong shows before a run is trained") {
+TEST_CASE("finetune --predict: no file that is read is replaced, and what is wrong shows before a run is trained") {
   Files files;
   files.task("mnli", 12, 6);
   const std::string test = files.put("cola/test.tsv", "index\tsentence\n9\tax\n4\tbx\n");
