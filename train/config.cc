@@ -201,8 +201,6 @@ void check_together(const TrainConfig& c, const std::string& what) {
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,
         ": loss_scale.memory_efficient needs precision f16");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
-  check(c.loss_scale.min < c.loss_scale.init, what, ": loss_scale.min ", c.loss_scale.min,
-        " is not below loss_scale.init ", c.loss_scale.init);
   check(c.eval.every == 0 || !c.data.valid.empty(), what,
         ": eval.every needs data to validate on: set data.valid (or eval.every=0)");
   check(c.eval.patience == 0 || (c.eval.every > 0 && !c.data.valid.empty()), what,

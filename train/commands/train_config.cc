@@ -25,7 +25,9 @@ std::string text_at(const Json& json, const char* section, const char* key) {
 }
 
 bool holds_data(const std::string& path) {
-  return engine::file_exists(path) || engine::file_exists(path + ".json");  // a tokenizer; a set of shards
+  // A tokenizer or a shard; a set of shards, with its record or without.
+  return engine::file_exists(path) || engine::file_exists(path + ".json") ||
+         engine::file_exists(path + "-00000.bin");
 }
 
 /// A run on --text has its data in its own folder, which may have moved, or is named from another place.

@@ -28,6 +28,13 @@ const layerColor = (i, n) => {
   const light = theme === "dark" ? 50 + 30 * t : 28 + 24 * t;
   return `hsl(${260 - 215 * t}, ${62 + 16 * t}%, ${light}%)`;
 };
+const hollowPoint = (graph, name, context, x, y, color, size) => {
+  context.beginPath();
+  context.strokeStyle = color;
+  context.lineWidth = 1.4;
+  context.arc(x, y, size + 0.6, 0, 2 * Math.PI);
+  context.stroke();
+};
 const faint = (color) => color + (theme === "dark" ? "4d" : "40");
 const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
@@ -193,6 +200,7 @@ const makeCard = (parent, spec) => {
     chart.series.forEach((s) => {
       perSeries[s.name] = {color: s.color, strokeWidth: s.width || 1.6, strokePattern: s.pattern || null, stepPlot: !!s.steps,
                            drawPoints: !!s.markers || s.points.length < 3, pointSize: s.markers || s.points.length < 3 ? 2.6 : 0, highlightCircleSize: s.quiet ? 0 : 4};
+      if (s.hollow) perSeries[s.name].drawPointCallback = hollowPoint;
     });
     if (chart.graph) chart.graph.destroy();
     chart.graph = new Dygraph(plot, rows, {
@@ -540,10 +548,10 @@ const comparisonCards = (placements, parent) => {
   });
   const rate = (finished) => (p) => p.rates.filter((r) => r[2] === finished && r[1] !== null).map(([lr, loss]) => [Math.log10(lr), loss]);
   card({
-    title: "Loss against learning rate", unit: "faint: stopped before its end", xText: () => (x) => number(Math.pow(10, x)),
+    title: "Loss against learning rate", unit: "hollow: stopped before its end", xText: () => (x) => number(Math.pow(10, x)),
     series: () => placements.flatMap((p, i) => [
       {name: `${i}`, label: p.name, color: runColor(i), markers: true, width: 1.9, points: rate(true)(p)},
-      {name: `${i} stopped`, label: p.name, color: faint(runColor(i)), markers: true, width: 0.01, quiet: true, points: rate(false)(p)},
+      {name: `${i} stopped`, label: p.name, color: runColor(i), hollow: true, markers: true, width: 0.01, quiet: true, points: rate(false)(p)},
     ]),
   });
 };
