@@ -97,20 +97,16 @@ std::unique_ptr<BatchSource> make_batches(std::shared_ptr<const Rows> rows, cons
   return std::make_unique<EndlessBatches>(std::move(rows), options);
 }
 
-ValidationBatches::ValidationBatches(std::shared_ptr<const Rows> rows, int64_t batch, int64_t rank,
-                                     int64_t world)
-    : rows_(std::move(rows)), batch_(batch), rank_(rank), world_(world) {
-  check_ranks(rows_->count(), batch, rank, world);
+ValidationBatches::ValidationBatches(std::shared_ptr<const Rows> rows, int64_t batch)
+    : rows_(std::move(rows)), batch_(batch) {
+  check_ranks(rows_->count(), batch, 0, 1);
 }
 
-int64_t ValidationBatches::count() const {
-  const int64_t all = (rows_->count() + batch_ - 1) / batch_;
-  return (all - rank_ + world_ - 1) / world_;
-}
+int64_t ValidationBatches::count() const { return (rows_->count() + batch_ - 1) / batch_; }
 
 Batch ValidationBatches::at(int64_t index) const {
   engine::check(index >= 0 && index < count(), "validation: batch ", index, " of ", count());
-  const int64_t first = (index * world_ + rank_) * batch_;
+  const int64_t first = index * batch_;
   const int64_t rows = std::min(batch_, rows_->count() - first);
   return gather(*rows_, rows, [&](int64_t i) { return std::pair(int64_t(0), first + i); });
 }

@@ -84,18 +84,18 @@ struct BatchOptions {
 };
 std::unique_ptr<BatchSource> make_batches(std::shared_ptr<const Rows> rows, const BatchOptions& options);
 
-/// Every row of epoch 0 once, in order, dealt to the ranks; the last batch has the rows that are left. For
-/// validation: the same batches on every call, for any seed.
+/// Every row of epoch 0 once, in order; the last batch has the rows that are left. For validation: the same
+/// batches on every call, for any seed.
 class ValidationBatches {
  public:
-  ValidationBatches(std::shared_ptr<const Rows> rows, int64_t batch, int64_t rank = 0, int64_t world = 1);
-  /// The number of batches of this rank.
+  ValidationBatches(std::shared_ptr<const Rows> rows, int64_t batch);
   int64_t count() const;
   Batch at(int64_t index) const;
+  int64_t fingerprint() const { return rows_->fingerprint(); }
 
  private:
   std::shared_ptr<const Rows> rows_;
-  int64_t batch_, rank_, world_;
+  int64_t batch_;
 };
 
 }  // namespace data

@@ -31,7 +31,7 @@ std::vector<Field> config_fields(TrainConfig& c) {
        "a new order of the rows in each epoch; or that of the file, for comparisons with other programs"},
       {"data.context", &data.context, any, "tokens in a row; 0: the model's context"},
       {"data.batch", &data.batch, at_least_one, "rows in a micro-batch"},
-      {"data.accumulate", &data.accumulate, at_least_one, "micro-batches in an update"},
+      {"data.accumulate", &data.accumulate, at_least_one, "micro-batches in an update, of each rank"},
       {"data.mask_probability", &data.mask_probability, {1e-6, 1}, "mlm: share of positions that are predicted"},
       {"data.mask_keep", &data.mask_keep, fraction, "mlm: share of those that keep their token"},
       {"data.mask_random", &data.mask_random, fraction, "mlm: share of those that get a random token"},

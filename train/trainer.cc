@@ -82,7 +82,7 @@ Trainer::UpdateResult Trainer::update() {
     const std::vector<std::string> flags = communicator_.gather(std::string(1, char(data_failed)));
     for (size_t r = 0; r < flags.size(); ++r)
       data_alone = data_alone && (flags[r][0] != 0 || agreement.troubles[r].code == 0);
-    if (data_alone && !newest_saved()) save_last_checkpoint();
+    if (data_alone) keep_what_was_learned();  // where it is saved already, all ranks find so together
     communicator_.end_if_any(agreement.troubles);
   }
   c.tokens += config_.data.accumulate * config_.data.batch * data_.context * communicator_.size();
@@ -117,7 +117,7 @@ engine::Communicator::Trouble Trainer::read_batches() {
     }
   } catch (const engine::Error&) {
     if (communicator_.size() == 1) {
-      if (!newest_saved()) save_last_checkpoint();
+      keep_what_was_learned();
       throw;
     }
     micro_batches_.resize(size_t(config_.data.accumulate));

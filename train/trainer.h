@@ -92,6 +92,8 @@ class Trainer {
   bool validate();
   void save_checkpoint();
   void save_last_checkpoint();
+  /// The same before an error is thrown that is to be heard: one of its own is a warning.
+  void keep_what_was_learned();
   void say_trouble();
   void log_update(const UpdateResult& result);
   void log_sample();

@@ -34,6 +34,10 @@ std::optional<Evaluation> Trainer::evaluate_average() {
     evaluation = evaluate(*model_, *data_.validation, config_.eval.batches, data_.vocabulary, communicator_);
   } catch (const engine::Stopped&) {
     stop_ = true;
+  } catch (const std::runtime_error&) {  // of the data, and known to all ranks
+    if (raw.defined()) shards_->set_values(raw);
+    keep_what_was_learned();
+    throw;
   }
   if (raw.defined()) shards_->set_values(raw);
   return evaluation;
@@ -87,6 +91,14 @@ void Trainer::save_last_checkpoint() {
     const std::string error = checkpoints_.take_error();
     check(error.empty(), error);
   });
+}
+
+void Trainer::keep_what_was_learned() {
+  try {
+    save_last_checkpoint();
+  } catch (const std::runtime_error& e) {  // on all ranks; one of them has the words
+    if (e.what()[0] != '\0') progress_.note(std::string("warning: ") + e.what());
+  }
 }
 
 /// A disk that does not take what it is given is no reason to stop: there may be room by the next time.

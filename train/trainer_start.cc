@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/cpu/parallel.h"
+#include "engine/kernel/isa.h"
 #include "models/flops.h"
 #include "models/hf/import.h"
 #include "models/init.h"
@@ -51,8 +52,13 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
   });
   communicator_.check_same("training data",
                            engine::join_text("fingerprint ", batches_->position().fingerprint));
-  communicator_.check_same("number of validation batches",
-                           engine::join_text(data_.validation ? data_.validation->count() : 0));
+  communicator_.check_same(
+      "validation data",
+      engine::join_text("fingerprint ", data_.validation ? data_.validation->fingerprint() : 0));
+  // Every rank takes the optimizer's steps itself, so they must have the same bits.
+  if (config.parallel.zero == 0)
+    communicator_.check_same("processor level (NORMLAB_ISA sets it; parallel.zero=1 needs no equal ones)",
+                             engine::cpu::name_of(engine::cpu::isa()));
   shards_ = std::make_unique<Shards>(model_->parameters(), communicator_, config.parallel);
   communicator_.agree([&] {
     optimizer_ = std::make_unique<Optimizer>(model_->parameters(), config.optim, shards_->pieces());

@@ -16,7 +16,8 @@
 namespace engine {
 namespace {
 
-constexpr int kLastWords = 5;  // seconds that ending all ranks may take
+constexpr int kLastWords = 5;       // seconds that ending all ranks may take
+constexpr int kLongestStart = 600;  // and that all of them may take to find each other
 
 }  // namespace
 
@@ -26,7 +27,11 @@ Communicator::Communicator(const std::function<std::unique_ptr<Transport>()>& op
   thread_ = start_thread([this, open] { run(open); });
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return opened_; });
+    if (!changed_.wait_for(lock, std::chrono::seconds(kLongestStart), [&] { return opened_; })) {
+      // Nothing can be asked to stop waiting; the launcher ends the other ranks.
+      std::fprintf(stderr, "a rank: the others did not come to the start within %d s\n", kLongestStart);
+      ::_exit(1);
+    }
     if (!open_error_) place_ = transport_->place();
   }
   if (open_error_) {

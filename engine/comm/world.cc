@@ -25,12 +25,13 @@ int number_in(const char* name, int fallback) {
   return text && *text ? std::atoi(text) : fallback;
 }
 
-/// An error that every rank runs into before it can talk to the others: rank 0 says it, and the others leave
-/// it the time to do so, because a launcher ends all ranks as soon as one has failed.
+/// An error before the ranks can talk to each other. Where every rank runs into it rank 0 says it, and the
+/// others leave it the time to do so: a launcher ends all ranks as soon as one has failed. One that is still
+/// there then has run into it alone.
 [[noreturn]] void fail_apart(const std::string& words) {
   if (launched_rank() == 0) throw Error(words);
-  ::sleep(1);
-  throw RankError(2, "");
+  ::sleep(2);
+  throw RankError(2, join_text("rank ", launched_rank(), ": ", words));
 }
 
 std::string folder_of_program() {

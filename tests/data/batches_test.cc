@@ -161,24 +161,19 @@ TEST_CASE("random crops: uniform starts, whole rows, a pure function of seed and
   CHECK(b.scored == 16000);
 }
 
-TEST_CASE("validation: each row once over all ranks, the last batch short") {
-  auto rows = clm_blocks(counting(101), 8);  // 13 rows
-  for (int64_t world : {1, 2, 3, 5}) {
-    std::vector<int32_t> seen;
-    int64_t scored = 0;
-    for (int64_t rank = 0; rank < world; ++rank) {
-      const ValidationBatches batches(rows, 3, rank, world);
-      for (int64_t i = 0; i < batches.count(); ++i) {
-        const Batch b = batches.at(i);
-        scored += b.scored;
-        for (int32_t block : blocks_of(b, 8)) seen.push_back(block);
-      }
-    }
-    std::sort(seen.begin(), seen.end());
-    REQUIRE(seen.size() == 13);
-    for (int32_t i = 0; i < 13; ++i) CHECK(seen[size_t(i)] == i);
-    CHECK(scored == 101);
+TEST_CASE("validation: each row once, the last batch short") {
+  const ValidationBatches batches(clm_blocks(counting(101), 8), 3);  // 13 rows
+  std::vector<int32_t> seen;
+  int64_t scored = 0;
+  for (int64_t i = 0; i < batches.count(); ++i) {
+    const Batch b = batches.at(i);
+    scored += b.scored;
+    for (int32_t block : blocks_of(b, 8)) seen.push_back(block);
   }
+  REQUIRE(seen.size() == 13);
+  for (int32_t i = 0; i < 13; ++i) CHECK(seen[size_t(i)] == i);
+  CHECK(scored == 101);
+  CHECK(batches.fingerprint() != ValidationBatches(clm_blocks(counting(100), 8), 3).fingerprint());
 }
 
 TEST_CASE("too little data and wrong numbers are named") {

@@ -72,9 +72,10 @@ ChangedSettings changed_settings(const Json& before, const TrainConfig& now, int
   const auto compare = [&](const std::string& path, const Json& old_value, const Json& new_value) {
     if (old_value.is_null() || old_value == new_value || unheard(path)) return;
     std::string& list = alters_losses(path, now) ? changed.numbers : changed.others;
-    list +=
-        (list.empty() ? "" : ", ") + engine::join_text(path, " ", engine::json_text(old_value).substr(0, 80),
-                                                       " -> ", engine::json_text(new_value).substr(0, 80));
+    const bool of_all = path == "data.accumulate";
+    list += (list.empty() ? "" : ", ") + engine::join_text(of_all ? "ranks x " : "", path, " ",
+                                                           engine::json_text(old_value).substr(0, 80), " -> ",
+                                                           engine::json_text(new_value).substr(0, 80));
   };
   const Json after = settings_json(now, ranks);
   for (const auto& [key, value] : after.items()) {

@@ -73,6 +73,7 @@ int run_word(const CommandTable& table, int argc, char** argv, std::string& prog
         check(find_command(table, argv[1]).on_ranks, argv[1], " runs on one process; a launcher started ",
               engine::launched_ranks());
       });
+      engine::world().check_same("command", argv[1]);
     }
   }
   if (argc < 2) {  // help for a person, an error for a script

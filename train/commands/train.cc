@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 #include <thread>
 
@@ -69,6 +70,23 @@ int share_of_processors(const engine::Place& place) {
   return mine * place.local_size <= machine ? mine : mine / place.local_size;
 }
 
+/// The process of mpirun among those above this one; 0: none is.
+int launcher() {
+  int pid = ::getppid();
+  for (int level = 0; level < 16 && pid > 1; ++level) {
+    std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    std::getline(in, line);  // "PID (NAME) STATE PARENT ..."
+    const size_t open = line.find('('), close = line.rfind(')');
+    if (open == line.npos || close == line.npos) return 0;
+    const std::string name = line.substr(open + 1, close - open - 1);
+    for (const char* known : {"mpirun", "mpiexec", "orterun", "prterun"})
+      if (name == known) return pid;
+    pid = std::atoi(line.c_str() + std::min(close + 4, line.size()));
+  }
+  return 0;
+}
+
 /// The affinity that mpirun gives each rank by default is one core.
 void warn_of_binding(const engine::Place& place) {
   const int mine = engine::available_processors(), machine = int(std::thread::hardware_concurrency());
@@ -84,12 +102,15 @@ struct ResolvedRun {
   std::string memory;  // the plan, as a line
 };
 
-/// Every check of a run that needs no data. A dry run is told that it does not fit here, not refused: a plan may be
-/// for another machine.
-ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry) {
+/// Every check of a run that needs no data. A dry run is told that it does not fit here, not refused: a plan
+/// may be for another machine. `own`: the run's own config, which has its model in full: the one that it
+/// began from need not be there any more.
+ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry, bool own) {
   ResolvedRun run{.config = std::move(config), .model = {}, .memory = {}};
   TrainConfig& c = run.config;
-  run.model = resolve_model_config(c);
+  TrainConfig source = c;
+  if (own) source.from.clear();
+  run.model = resolve_model_config(source);
   c.model = models::to_json(run.model);
   for (const char* key : {"format", "version"}) c.model.erase(key);
   if (c.data.context == 0) c.data.context = run.model.context;
@@ -120,18 +141,20 @@ struct PassingFolder {
   std::string path;
 };
 
-void print_dry_run(const ResolvedRun& run, bool json) {
-  const RunData data = open_run_data(run.config, run.model);
+/// On every rank, of which rank 0 prints.
+void print_dry_run(const ResolvedRun& run, const engine::Place& place, bool json) {
+  const RunData data = open_run_data(run.config, run.model, place.rank, place.size);
   const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
-  const Expectation e =
-      expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(), Peak::recent);
+  if (place.rank > 0) return;
+  const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(),
+                                     Peak::recent, place.size);
   Json out = config_json(run.config);
   if (json) {
     out = {{"config", std::move(out)},
            {"tokens_per_second", e.tokens_per_second},
            {"seconds", e.seconds > 0 ? Json(e.seconds) : Json()},
            {"updates", e.updates > 0 ? Json(e.updates) : Json()},
-           {"memory", planned_memory(run.config, run.model, data.context)}};
+           {"memory", planned_memory(run.config, run.model, data.context, place.size)}};
     std::printf("%s\n", engine::json_text(out, 1).c_str());
     return;
   }
@@ -212,12 +235,15 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   const std::string out = args.text("out");
   const bool resume = args.on("resume"), dry = args.on("dry-run"), json = args.on("json");
   const bool leads = ranks.rank() == 0;
+  // These decide what the ranks do together; the rest of the config is compared when it is known.
+  ranks.check_same("command line", engine::join_text("resume ", resume, ", dry run ", dry, ", text ",
+                                                     args.given("text"), ", config ", args.given("config")));
   ranks.agree([&] {
     check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
   });
   // The folder is rank 0's alone.
   const bool goes_on = ranks.from_root(int64_t(resume && engine::file_exists(out + "/config.json"))) != 0;
-  const bool from_text = args.given("text") && !goes_on;
+  const bool from_text = args.given("text") && !goes_on, own = goes_on && !args.given("config");
   Json given = config_file(args, ranks, from_text);
   std::optional<PassingFolder> passing;
   std::optional<RunDir> run;
@@ -227,26 +253,24 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     if (from_text)  // what is wrong shows before a text is read
       parse_config(given, args.given("config") ? args.text("config") : "--text", args.values("set"),
                    Rules::single_keys);
-    if (goes_on && leads) check_goes_on(given, out, !args.given("config"));
+    if (goes_on && leads) check_goes_on(given, out, own);
     if (dry) {
       if (leads) RunDir::check_free(out, resume ? RunStart::resume : RunStart::fresh);
       if (from_text) passing.emplace();
     } else if (from_text && leads) {
       run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
     }
-    if (given.contains("from")) complete_from(given);
+    if (given.contains("from") && !own) complete_from(given);
   });
   if (from_text) given = text_config(args, ranks, dry ? passing->path : out, std::move(given));
   ranks.agree([&] {
     const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
-    kept = resolve(parse_config(given, what, args.values("set")), ranks.place(), dry);
+    kept = resolve(parse_config(given, what, args.values("set")), ranks.place(), dry, own);
   });
   const ResolvedRun& resolved = *kept;
   check_same_config(ranks, config_json(resolved.config));
   if (dry) {
-    ranks.agree([&] {
-      if (leads) print_dry_run(resolved, json);
-    });
+    ranks.agree([&] { print_dry_run(resolved, ranks.place(), json); });
     return 0;
   }
   if (resolved.config.threads == 0 && ranks.place().local_size > 1 && !std::getenv("NORMLAB_THREADS"))
@@ -256,9 +280,11 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     if (!run && leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);
   });
   engine::carry_by_nccl(ranks, resolved.config.device);
+  ranks.agree([] { engine::check_stop(); });
   // Opens the data: what is wrong with it shows before anything is kept.
   Trainer trainer(resolved.config, resolved.model, run ? &*run : nullptr, ranks);
   ranks.agree([&] {
+    engine::check_stop();
     if (leads) run->write_config(config_json(resolved.config));
   });
   if (leads) {
@@ -268,20 +294,25 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     engine::log_info(engine::human_count(double(models::parameter_count(resolved.model))), " parameters, ",
                      nn::print(resolved.model.norms));
     engine::log_info(resolved.memory);
-    if (ranks.size() > 1)
-      engine::log_info(ranks.size(), " ranks; stop them with kill -USR1 ", getppid(), " (mpirun; Ctrl-C leaves no "
-                       "time for a long checkpoint)");
+    if (ranks.size() > 1) {
+      const int pid = launcher();
+      engine::log_info(ranks.size(), " ranks; stop them with ",
+                       pid > 0 ? engine::join_text("kill -USR1 ", pid,
+                                                   " (mpirun; Ctrl-C leaves no time for a long checkpoint)")
+                               : "kill -USR1 of mpirun, or scancel --signal=USR1 of the job");
+    }
   }
   const RunEnd end = trainer.run();
   const RunCounters& c = trainer.counters();
-  ranks.set_options({.timeout = kNoLimit});  // rank 0 alone has more to do
-  if (leads) {
+  ranks.set_options({.timeout = kNoLimit});  // rank 0 alone has more to do; the others wait, deaf to signals
+  ranks.agree([&] {
+    if (!leads) return;
     engine::log_info(end == RunEnd::interrupted ? "stopped at step " : "finished at step ", c.step, " after ",
                      engine::human_seconds(c.seconds), " of training; the run is in ", out);
     Json summary = summary_of(out, end, c);
     if (end != RunEnd::interrupted && is_text_run(out)) show_text(out, json, summary);
     if (json) std::printf("%s\n", engine::json_text(summary, 1).c_str());
-  }
+  });
   return end == RunEnd::interrupted ? 130 : 0;
 }
 
@@ -291,6 +322,7 @@ int cmd_train(int argc, char** argv) {
   ignore_broken_pipes();
   if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
   engine::Communicator& ranks = engine::world();
+  const SignalGuard signals(ranks.rank() == 0);  // from here on, on every rank
   std::optional<Arguments> args;
   ranks.agree([&] { args.emplace(usage(), argc, argv); });
   try {

@@ -30,6 +30,7 @@
 
 #include <sys/stat.h>
 
+#include "engine/kernel/isa.h"
 #include "launch.h"
 
 using namespace train;
@@ -108,6 +109,48 @@ TEST_CASE("mpirun: an error is said once, with exit code 2, and no rank is left"
     REQUIRE(lines.size() == 1);
     CHECK_THAT(lines[0], Contains("rank 1 (") && Contains("has another training data than rank 0"));
   }
+  SECTION("ranks with different data to validate on") {
+    write_shard(job.folder / "other.bin", learnable_tokens(500, 16, 9), 16);
+    for (const std::string name : {"a", "b"}) {
+      engine::make_directories(job.folder / name);
+      engine::write_file(job.folder / name + "/data.bin",
+                         engine::read_file(job.folder / (name == "a" ? "valid.bin" : "other.bin")));
+    }
+    job.set("data.valid", "data.bin");
+    const std::string one = job.command(2, "run"), wdir = "--wdir " + (job.folder / "");
+    Started program(launcher() + "-np 1 " + wdir + "a " + one + " : -np 1 " + wdir + "b " + one, job.log());
+    CHECK(program.wait() == 2);
+    CHECK(lines_with(program.output(), "has another validation data than rank 0").size() == 1);
+  }
+  SECTION("ranks with different command lines") {
+    const std::string one = job.command(2, "run"), train = std::string(BINARY_DIR) + "/normlab train ";
+    engine::write_file(job.folder / "text.txt", std::string(5000, 'a'));
+    for (const std::string& other :
+         {one + "--dry-run", one + "--resume",
+          train + "--text " + job.folder / "text.txt" + " --out " + job.run("run")}) {
+      Started program(launcher() + "-np 1 " + one + " : -np 1 " + other, job.log());
+      CHECK(program.wait() == 2);
+      INFO(other << "\n" << program.output());
+      CHECK(lines_with(program.output(), "has another command line than rank 0").size() == 1);
+    }
+    Started program(launcher() + "-np 1 " + one + " : -np 1 " BINARY_DIR "/normlab bench comm", job.log());
+    CHECK(program.wait() == 2);
+    CHECK(lines_with(program.output(), "has another command than rank 0").size() == 1);
+  }
+  SECTION("ranks that compute at different levels of the processor") {
+    if (engine::cpu::isa() == engine::cpu::Isa::base) return;
+    const std::string one = job.command(2, "run");
+    Started program(launcher() + "-np 1 " + one + " : -np 1 env NORMLAB_ISA=base " + one, job.log());
+    CHECK(program.wait() == 2);
+    CHECK(lines_with(program.output(), "NORMLAB_ISA").size() == 1);
+  }
+  SECTION("the plug-in is missing where one rank runs") {
+    const std::string one = job.command(2, "run");
+    Started program(launcher() + "-np 1 " + one + " : -np 1 env NORMLAB_PLUGINS=/nonexistent " + one,
+                    job.log());
+    CHECK(program.wait() == 2);
+    CHECK(lines_with(program.output(), "rank 1: a launcher started 2 ranks").size() == 1);
+  }
   SECTION("ranks of different builds") {
     const std::string copy = job.folder / "normlab";
     engine::write_file(copy, engine::read_file(BINARY_DIR "/normlab", size_t(1) << 30) + "x");
@@ -164,6 +207,36 @@ TEST_CASE("mpirun: only rank 0 sees the run folder: it trains and resumes", "[di
     REQUIRE(code == 0);
     CHECK(series(job.run("run"), "loss").size() == size_t(steps));
   }
+}
+
+TEST_CASE("mpirun: a plan is that of all ranks", "[dist]") {
+  if (!have_mpi()) return;
+  DistJob job;
+  job.set("budget.steps", 0).set("budget.epochs", 2).set("schedule.steps", 0).set("data.accumulate", 2);
+  const auto updates = [&](int ranks) {
+    const std::string same =
+        std::string(BINARY_DIR "/normlab train --dry-run --json --quiet --config ") + job.folder / "c.json";
+    engine::write_file(job.folder / "c.json", job.config.dump());
+    Started program(launcher() + "-np " + std::to_string(ranks) + " " + same, job.log());
+    REQUIRE(program.wait() == 0);
+    return engine::parse_json(program.output(), "plan")["updates"].get<int64_t>();
+  };
+  const int64_t one = updates(1);
+  CHECK(std::abs(updates(2) - one / 2) <= 1);
+}
+
+TEST_CASE("mpirun: the model that a run began from need not be there when it goes on", "[dist]") {
+  if (!have_mpi()) return;
+  DistJob job;
+  REQUIRE(job.train_on(1, "first") == 0);
+  REQUIRE(job.train_on(2, "run", "--from " + job.run("first")) == 0);
+  engine::remove_tree(job.run("first"));
+  Started program(
+      launcher() + "-np 2 " BINARY_DIR "/normlab train --resume --set budget.steps=8 --out " + job.run("run"),
+      job.log());
+  const int code = program.wait();
+  INFO(program.output());
+  CHECK(code == 0);
 }
 
 TEST_CASE("mpirun: a text alone: rank 0 makes its tokens, and the numbers are those of one process", "[dist]") {

@@ -52,6 +52,32 @@ TEST_CASE("signals: to one rank or to mpirun, in an update: all stop at one upda
   check_stopped(job, program);
 }
 
+TEST_CASE("signals: before the first update: nothing was trained, and that is said", "[dist]") {
+  if (!have_mpi()) return;
+  DistJob job;
+  job.set("budget.steps", 100000)
+      .set("schedule.steps", 100000)
+      .set("eval.every", 0)
+      .set("checkpoint.every", 0);
+  const int after =
+      GENERATE(150, 300, 450);  // milliseconds: while the ranks find each other, open data, begin
+  Started program(launcher() + "-np 2 " + job.command(2, "run"), job.log());
+  for (int waited = 0; waited < 200 && processes_with(job.run("run")).size() < 2; ++waited) ::usleep(20'000);
+  ::usleep(unsigned(after) * 1000);
+  ::kill(program.pid(), SIGUSR1);
+  const int code = program.wait();
+  job.output = program.output();
+  INFO(job.output);
+  // Where a rank has not yet come to listen, mpirun ends the job by the signal; from then on it is 130, with
+  // a line.
+  CHECK((code == 130 || code == 128 + SIGUSR1));
+  if (code == 130)
+    CHECK(lines_with(job.output, "stopped at step ").size() +
+              lines_with(job.output, "nothing was trained yet").size() ==
+          1);
+  CHECK(processes_with(job.run("run")).empty());
+}
+
 TEST_CASE("signals: to one rank, in validation: it is given up, and made up for after the resume", "[dist]") {
   if (!have_mpi()) return;
   DistJob job;
