@@ -18,6 +18,7 @@
 #include "engine/ops/rope.h"
 #include "engine/ops/softmax.h"
 #include "engine/ops/view.h"
+#include "largest_gap.h"
 
 using namespace engine;
 
@@ -92,14 +93,6 @@ std::pair<std::vector<double>, std::vector<std::vector<double>>> differentiate(c
   return {value, gradients};
 }
 
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return INFINITY;
-  double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    if (!(std::fabs(a[i] - b[i]) <= worst)) worst = std::fabs(a[i] - b[i]);
-  return worst;
-}
-
 void check_formula(const Formula& formula, const std::vector<Tensor>& inputs, const TensorFunction& ops) {
   const TensorFunction printed = [&](const std::vector<Tensor>& x) { return std::vector{apply(formula, x)}; };
   const GradcheckResult result = gradcheck(printed, inputs);
@@ -107,10 +100,10 @@ void check_formula(const Formula& formula, const std::vector<Tensor>& inputs, co
   CHECK(result.ok);
   const auto [value, gradients] = differentiate(printed, inputs);
   const auto [op_value, op_gradients] = differentiate(ops, inputs);
-  CHECK(largest_difference(value, op_value) < 1e-12);
+  CHECK(largest_gap(value, op_value) < 1e-12);
   for (size_t i = 0; i < inputs.size(); ++i) {
     INFO("gradient of input " << i);
-    CHECK(largest_difference(gradients[i], op_gradients[i]) < 1e-10);
+    CHECK(largest_gap(gradients[i], op_gradients[i]) < 1e-10);
   }
 }
 

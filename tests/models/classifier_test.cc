@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/base/file.h"
+#include "largest_gap.h"
 #include "models/convert.h"
 #include "models/forward.h"
 #include "models/hf/import.h"
@@ -76,7 +77,7 @@ TEST_CASE("a classifier has the body of its source and a head that its rule draw
   for (const char* name : {"classify.dense.weight", "classify.dense.bias", "classify.out.weight", "classify.out.bias"}) {
     INFO(name);
     double most = 0;
-    for (const double x : model->parameters()[name].value.to_vector()) most = std::max(most, std::fabs(x));
+    for (const double x : model->parameters()[name].value.to_vector()) most = larger(most, x);
     CHECK(most <= 1 / std::sqrt(8.0));
     CHECK(most > 0.1);
   }

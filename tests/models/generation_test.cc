@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/base/json.h"
+#include "largest_gap.h"
 #include "models/fill_mask.h"
 #include "models/init.h"
 
@@ -40,13 +41,6 @@ std::vector<double> whole_pass(const Transformer& model, const Ids& ids) {
   return {all.end() - model.config().vocab_size, all.end()};
 }
 
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double most = 0;
-  for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
-  return most;
-}
-
 Ids random_ids(size_t n, uint64_t seed) {
   Rng rng{seed, 0};
   Ids ids(n);
@@ -74,15 +68,15 @@ TEST_CASE("a row whose angles change as it grows is read again") {
   };
   Decoder decoder(*model), other(*model);
   decoder.read(std::span(ids).first(5)), other.read(std::span(ids).first(5));
-  CHECK(largest_difference(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
-  CHECK(largest_difference(decoder.read(std::span(ids).subspan(6, 2)), whole(8)) < 1e-12);
+  CHECK(largest_gap(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
+  CHECK(largest_gap(decoder.read(std::span(ids).subspan(6, 2)), whole(8)) < 1e-12);
   decoder.rewind(5);
-  CHECK(largest_difference(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
+  CHECK(largest_gap(decoder.read(std::span(ids).subspan(5, 1)), whole(6)) < 1e-12);
   BatchReader batch(*model, 2);
   Decoder* both[] = {&decoder, &other};
   const auto logits = batch.read(both, Ids{ids[6], ids[5]});
-  CHECK(largest_difference(logits[0], whole(7)) < 1e-12);
-  CHECK(largest_difference(logits[1], whole(6)) < 1e-12);
+  CHECK(largest_gap(logits[0], whole(7)) < 1e-12);
+  CHECK(largest_gap(logits[1], whole(6)) < 1e-12);
 }
 
 TEST_CASE("cached logits are those of a whole pass") {
@@ -112,8 +106,7 @@ TEST_CASE("cached logits are those of a whole pass") {
     Decoder decoder(*model);
     std::vector<double> logits = decoder.read(std::span(ids).first(5));
     for (size_t n = 5;; ++n) {
-      CHECK(largest_difference(logits, whole_pass(*model, {ids.begin(), ids.begin() + ptrdiff_t(n)})) <
-            1e-12);
+      CHECK(largest_gap(logits, whole_pass(*model, {ids.begin(), ids.begin() + ptrdiff_t(n)})) < 1e-12);
       if (n == ids.size()) break;
       logits = decoder.read({&ids[n], 1});
     }
@@ -128,14 +121,14 @@ TEST_CASE("a full context slides: the model sees the last tokens at the first po
     std::vector<double> logits = decoder.read(std::span(ids).first(20));
     for (size_t n = 20; n < ids.size(); ++n) {
       const Ids window(ids.begin() + ptrdiff_t(n) - 12, ids.begin() + ptrdiff_t(n));
-      CHECK(largest_difference(logits, whole_pass(*model, window)) < 1e-12);
+      CHECK(largest_gap(logits, whole_pass(*model, window)) < 1e-12);
       logits = decoder.read({&ids[n], 1});
     }
     // Back to the prompt and on again: the same as the first time.
     decoder.rewind(20);
     CHECK(decoder.tokens().size() == 20);
     logits = decoder.read({&ids[20], 1});
-    CHECK(largest_difference(logits, whole_pass(*model, {ids.begin() + 9, ids.begin() + 21})) < 1e-12);
+    CHECK(largest_gap(logits, whole_pass(*model, {ids.begin() + 9, ids.begin() + 21})) < 1e-12);
   }
 }
 
@@ -147,8 +140,8 @@ TEST_CASE("slides of several tokens keep at least context - slide + 1 of them") 
   for (size_t n = 1; n <= ids.size(); ++n) {
     const std::vector<double> logits = decoder.read({&ids[n - 1], 1});
     while (n - begin > 12) begin += 4;
-    CHECK(largest_difference(logits, whole_pass(*model, {ids.begin() + ptrdiff_t(begin),
-                                                         ids.begin() + ptrdiff_t(n)})) < 1e-12);
+    CHECK(largest_gap(logits, whole_pass(*model, {ids.begin() + ptrdiff_t(begin),
+                                                  ids.begin() + ptrdiff_t(n)})) < 1e-12);
   }
   CHECK_THROWS_WITH(Decoder(*model, 13), "generate: slide 13 must be from 1 to the model's context of 12");
 }
@@ -346,8 +339,8 @@ TEST_CASE("a batch's logits are those of whole passes") {
       for (size_t i = 0; i < texts.size(); ++i) {
         texts[i].push_back(next[i]);
         const size_t kept = std::min<size_t>(texts[i].size(), 12);
-        CHECK(largest_difference(
-                  logits[i], whole_pass(*model, {texts[i].end() - ptrdiff_t(kept), texts[i].end()})) < 1e-12);
+        CHECK(largest_gap(logits[i], whole_pass(*model, {texts[i].end() - ptrdiff_t(kept), texts[i].end()})) <
+              1e-12);
         CHECK(all[i]->tokens() == texts[i]);
       }
     }

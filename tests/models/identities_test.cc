@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/ops/norm.h"
+#include "largest_gap.h"
 #include "models/init.h"
 #include "models/model_gradcheck.h"
 #include "tiny_training.h"
@@ -42,13 +43,6 @@ void copy_values(const Transformer& from, Transformer& to) {
 std::vector<double> logits(const Transformer& model) {
   const TokenBatch batch = random_batch(model.config(), 2, 3);
   return model.logits(model.hidden(batch.tokens, model.context())).to_vector();
-}
-
-double largest_gap(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double gap = 0;
-  for (size_t i = 0; i < a.size(); ++i) gap = std::max(gap, std::fabs(a[i] - b[i]));
-  return gap;
 }
 
 /// Two placements, the same weights (a's, extra ones of b at their initial constants): the same logits.

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "largest_gap.h"
 #include "models/init.h"
 #include "models/model_gradcheck.h"
 
@@ -28,7 +29,7 @@ struct Moments {
 };
 Moments moments(const std::vector<double>& v, size_t begin, size_t end) {
   double squares = 0, largest = 0;
-  for (size_t i = begin; i < end; ++i) squares += v[i] * v[i], largest = std::max(largest, std::fabs(v[i]));
+  for (size_t i = begin; i < end; ++i) squares += v[i] * v[i], largest = larger(largest, v[i]);
   return {std::sqrt(squares / double(end - begin)), largest};
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/base/check.h"
+#include "largest_gap.h"
 #include "shared_data.h"
 
 using namespace train;
@@ -53,7 +54,7 @@ TEST_CASE("schedules agree with fairseq's") {
     double worst = 0;
     for (size_t n = 0; n < trace["lr"].size(); ++n) {
       const double expected = trace["lr"][n], scale = std::max(std::fabs(expected), 1e-12);
-      worst = std::max(worst, std::fabs(schedule.rate(int64_t(n)) - expected) / scale);
+      worst = larger(worst, (schedule.rate(int64_t(n)) - expected) / scale);
     }
     CHECK(worst < 1e-12);
   }

@@ -6,6 +6,7 @@
 
 #include "engine/base/file.h"
 #include "engine/cpu/parallel.h"
+#include "largest_gap.h"
 #include "models/model_files.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/memory_check.h"
@@ -253,7 +254,7 @@ TEST_CASE("the saved model is the average of the weights") {
   double moved = 0, worst = 0;
   for (size_t i = 0; i < after.size(); ++i) {
     moved = std::max(moved, std::abs(after[i] - before[i]));
-    worst = std::max(worst, std::abs(average[i] - (0.75 * before[i] + 0.25 * after[i])));
+    worst = larger(worst, average[i] - (0.75 * before[i] + 0.25 * after[i]));
   }
   CHECK(moved > 1e-3);
   CHECK(worst < 1e-6);

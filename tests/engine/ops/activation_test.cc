@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/ops/activation.h"
+#include "largest_gap.h"
 
 using namespace engine;
 using Catch::Matchers::Contains;
@@ -19,7 +20,7 @@ double worst_relative_error(Activation act, double low, double high) {
   const auto f64 = activate(Tensor::from(x, shape), act).to_vector();
   double worst = 0;
   for (size_t i = 0; i < x.size(); ++i)
-    if (std::fabs(f64[i]) > 1e-37) worst = std::max(worst, std::fabs(f32[i] - f64[i]) / std::fabs(f64[i]));
+    if (std::fabs(f64[i]) > 1e-37) worst = larger(worst, (f32[i] - f64[i]) / f64[i]);
   return worst;
 }
 Tensor values(const std::vector<double>& x, DType dtype) {

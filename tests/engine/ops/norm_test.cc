@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/ops/view.h"
+#include "largest_gap.h"
 #include "wide_work_scope.h"
 
 using namespace engine;
@@ -21,13 +22,6 @@ Tensor normal(const Shape& shape, DType dtype, uint64_t seed, double mean = 0) {
 Tensor as(const Tensor& t, DType dtype) { return Tensor::from(t.to_vector(), t.shape(), dtype); }
 Tensor ones(int64_t n, DType dtype = DType::f32) { return Tensor::full({n}, 1, dtype); }
 
-double largest_difference(const Tensor& a, const Tensor& b) {
-  const auto x = a.to_vector(), y = b.to_vector();
-  REQUIRE(x.size() == y.size());
-  double most = 0;
-  for (size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - y[i]));
-  return most;
-}
 void check_same(const Tensor& a, const Tensor& b) {
   CHECK(a.dtype() == b.dtype());
   CHECK(a.to_vector() == b.to_vector());
@@ -59,7 +53,7 @@ TEST_CASE("rows far from zero keep their digits") {
   for (const int64_t small : {wide_work(Device::cpu), int64_t(0)}) {
     const WideWorkScope scope(small);
     const Tensor y = norm(x, {.weight = ones(n)}, DType::f32);
-    CHECK(largest_difference(y, truth) < 1e-6);  // with a mean in f32, 1e-3: its spacing at 1e4
+    CHECK(largest_gap(y, truth) < 1e-6);  // with a mean in f32, 1e-3: its spacing at 1e4
   }
   const Tensor constant = norm(Tensor::full({1, n}, 1e4, DType::f32), {.weight = ones(n)}, DType::f32);
   for (double v : constant.to_vector()) CHECK(std::abs(v) < 1e-2);
@@ -150,7 +144,7 @@ TEST_CASE("the fused join and norm give the bits of residual_add, then norm") {
     if (plain && (i == 2 || i == 3)) continue;  // not used
     INFO("input " << i);
     // Two ops round the gradient of a bf16 stream once more in between.
-    CHECK(largest_difference(a[i], b[i]) <= (stream_dtype == DType::bf16 || i == 1 ? 0.1 : 2e-5));
+    CHECK(largest_gap(a[i], b[i]) <= (stream_dtype == DType::bf16 || i == 1 ? 0.1 : 2e-5));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/cpu/parallel.h"
 #include "engine/ops/random.h"
+#include "largest_gap.h"
 
 using namespace engine;
 using Catch::Matchers::Contains;
@@ -23,7 +24,7 @@ struct Moments {
 Moments moments(const std::vector<double>& values) {
   Moments m;
   for (double x : values) {
-    m.mean += x, m.deviation += x * x, m.fourth += x * x * x * x, m.most = std::max(m.most, std::fabs(x));
+    m.mean += x, m.deviation += x * x, m.fourth += x * x * x * x, m.most = larger(m.most, x);
   }
   const double n = double(values.size());
   m.mean /= n, m.deviation = std::sqrt(m.deviation / n), m.fourth /= n;

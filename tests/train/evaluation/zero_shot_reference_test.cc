@@ -4,6 +4,7 @@
 
 #include "data/tasks.h"
 #include "engine/base/json.h"
+#include "largest_gap.h"
 #include "shared_data.h"
 #include "train/evaluation/zero_shot.h"
 #include "train/open_model.h"
@@ -89,9 +90,9 @@ void compare(const OpenModel& open, const std::string& key, const Json& expected
       CHECK(choices[c].context_tokens == doc["context_tokens"][c].get<int64_t>());
       CHECK(choices[c].tokens == doc["continuation_tokens"][c].get<int64_t>());
       CHECK(choices[c].score.greedy == doc["greedy"][c].get<bool>());
-      worst = std::max(worst, std::fabs(choices[c].score.sum - doc["ll"][c].get<double>()));
+      worst = larger(worst, choices[c].score.sum - doc["ll"][c].get<double>());
       if (doc.contains("ll_unconditional"))
-        worst = std::max(worst, std::fabs(ours.neutral[i][c].sum - doc["ll_unconditional"][c].get<double>()));
+        worst = larger(worst, ours.neutral[i][c].sum - doc["ll_unconditional"][c].get<double>());
     }
     if (task == "lambada" || !exact) continue;
     CHECK(ours.items[i].label == doc["gold"].get<int>());
