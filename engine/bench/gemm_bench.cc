@@ -114,6 +114,8 @@ double multiply_add_peak(cpu::Bf16Product way) {
 
 double multiply_add_peak(DType dtype) {
   using cpu::Bf16Product;
+  if (dtype == DType::f16 && cpu::bf16_product() == Bf16Product::amx)  // four products of bf16 each
+    return multiply_add_peak(Bf16Product::amx) / 4;
   const Bf16Product way = dtype == DType::bf16 ? cpu::bf16_product() : Bf16Product::widened;
   const bool by_instruction = way == Bf16Product::pairs || way == Bf16Product::amx;
   return multiply_add_peak(by_instruction ? way : Bf16Product::widened);
@@ -137,7 +139,9 @@ std::vector<BenchResult> bf16_peaks() {
 std::vector<BenchResult> bench_gemm(int repeats, Device device) {
   std::vector<BenchResult> results;
   if (device == Device::cpu) results = bf16_peaks();
-  for (DType dtype : {DType::f32, DType::bf16}) {
+  std::vector<DType> dtypes = {DType::f32, DType::bf16};
+  if (device == Device::cpu && cpu::bf16_product() == cpu::Bf16Product::amx) dtypes.push_back(DType::f16);
+  for (const DType dtype : dtypes) {
     std::vector<Operands> operands;
     std::vector<Product> products;
     for (const Layer& layer : kLayers) {

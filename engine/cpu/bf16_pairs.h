@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "engine/core/dtype.h"
 #include "engine/kernel/isa.h"
 
 namespace engine::cpu::ENGINE_ISA {

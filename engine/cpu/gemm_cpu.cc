@@ -336,12 +336,12 @@ void stream_tile(const FinishedGemm& g, const GemmTile& t) {
   _mm_sfence();
 }
 
-template <bool Emulated>
+template <class T, bool Emulated>
 void run_tiles(const FinishedGemm& g) {
   const bool streamed = is_streamed(g);
   const auto finished = [&](const GemmTile& t) { streamed ? stream_tile(g, t) : deliver<float>(g, t); };
-  run_batch(g,
-            [&](bool parallel) { return TileProduct<Emulated, decltype(finished)>(g, parallel, finished); });
+  run_batch(
+      g, [&](bool parallel) { return TileProduct<T, Emulated, decltype(finished)>(g, parallel, finished); });
 }
 #endif
 
@@ -357,10 +357,14 @@ void finished_gemm(const FinishedGemm& g) {
   if (is_double) return run<Widened<double>>(g);
   if (g.wide && (g.a.dtype == DType::f32 || g.b.dtype == DType::f32)) return run<Widened<double, float>>(g);
 #if defined(__AVX512F__)
+  if (g.a.dtype == DType::f16 && g.b.dtype == DType::f16) {
+    if (bf16_product() == Bf16Product::amx) return run_tiles<f16, false>(g);
+    if (bf16_product() == Bf16Product::emulated_amx) return run_tiles<f16, true>(g);
+  }
   if (g.a.dtype == DType::bf16 && g.b.dtype == DType::bf16) {
     switch (bf16_product()) {
-      case Bf16Product::amx: return run_tiles<false>(g);
-      case Bf16Product::emulated_amx: return run_tiles<true>(g);
+      case Bf16Product::amx: return run_tiles<bf16, false>(g);
+      case Bf16Product::emulated_amx: return run_tiles<bf16, true>(g);
       case Bf16Product::pairs: return run<Bf16Pairs<false>>(g);
       case Bf16Product::emulated_pairs: return run<Bf16Pairs<true>>(g);
       case Bf16Product::widened: break;

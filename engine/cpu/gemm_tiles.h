@@ -1,9 +1,10 @@
-// The product of bf16 matrices on tiles. Read first: gemm_cpu.cc's first lines, tiles.h.
+// The product of 16-bit matrices on tiles. Read first: gemm_cpu.cc's first lines, tiles.h, tile_pack.h.
 //
 //   for blocks of columns (jobs)                          taken by threads, gemm_jobs.h
 //     for groups of rows, for blocks of k
 //       pack the block's B panels                         own; in L2 for all the rows that follow
-//       for each A panel of the group                     packed as it comes; or by all threads before
+//       for each A panel of the group                     packed as it comes; or by all threads before,
+//                                                         where it is transposed or f16
 //         for each slice of k                             a slice of the A panel stays in L1
 //           for each B panel: multiply_tiles()
 //     a strip of 32 rows is finished: to the caller
@@ -18,53 +19,13 @@
 
 #include "engine/cpu/finished_gemm.h"
 #include "engine/cpu/gemm_jobs.h"
-#include "engine/cpu/gemm_pack.h"
-#include "engine/cpu/tiles.h"
+#include "engine/cpu/tile_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
-constexpr int64_t kTilePanel = 2 * kTileSide;               // rows or columns of a packed panel
-constexpr int64_t kTileStep = kTilePanel * kTileDepth / 2;  // pairs in a step of one
-
-/// A step of an A panel: [2 tiles, 16 rows, 16 pairs]; of a B panel: [16 pairs, 32 columns].
-inline TileOperand a_panel(const uint32_t* data) { return {data, kTileDepth / 2, kTileStep / 2, kTileStep}; }
-inline TileOperand b_panel(const uint32_t* data) { return {data, kTilePanel, kTileSide, kTileStep}; }
-
-/// Packs up to 32 rows that lie along k: an A panel.
-inline void pack_tile_rows(const bf16* from, int64_t stride, int64_t rows, int64_t k, uint32_t* panel) {
-  for (int64_t p = 0; p < k; p += kTileDepth)
-    for (int64_t r = 0; r < kTilePanel; ++r, panel += kTileStep / kTilePanel) {
-      __m512i row = _mm512_setzero_si512();
-      if (r < rows) {
-        const bf16* at = from + r * stride + p;
-        const __mmask32 there = k - p >= kTileDepth ? ~__mmask32(0) : (__mmask32(1) << (k - p)) - 1;
-        row = _mm512_maskz_loadu_epi16(there, at);
-      }
-      _mm512_storeu_si512(panel, row);
-    }
-}
-
-/// Packs up to 32 rows that lie across k (a transposed A).
-inline void pack_tile_columns(const bf16* from, int64_t stride, int64_t rows, int64_t k, uint32_t* panel) {
-  using M = Bf16Pairs<true>;
-  for (int64_t p = 0; p < k; p += kTileDepth)
-    for (int64_t half = 0; half < 2; ++half, panel += kTileStep / 2) {
-      const int64_t there = rows - 16 * half;
-      Vector<uint32_t> block[16];
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        const int64_t at = p + 2 * i;
-        block[i] = there > 0 && at < k ? M::across_k(from + at * stride + 16 * half, stride, there, k - at)
-                                       : Vector<uint32_t>{};
-      }
-      transpose_block(block);
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) store_vector(panel + 16 * i, block[i]);
-    }
-}
-
-template <bool Emulated, class Deliver>
+/// T: of both operands, bf16 or f16.
+template <class T, bool Emulated, class Deliver>
 class TileProduct {
  public:
   /// deliver(GemmTile) is told of each finished strip.
@@ -73,10 +34,10 @@ class TileProduct {
 
   void run_matrix(int64_t index) {
     batch = index;
-    a = static_cast<const bf16*>(g.a.data) + index * g.a_batch;
-    b = static_cast<const bf16*>(g.b.data) + index * g.b_batch;
+    a = static_cast<const T*>(g.a.data) + index * g.a_batch;
+    b = static_cast<const T*>(g.b.data) + index * g.b_batch;
     const int64_t threads = parallel ? thread_count() : 1;
-    const int64_t steps = pieces(g.k, kTileDepth), col_panels = pieces(g.n, kTilePanel);
+    const int64_t steps = pieces(g.k, kDepth), col_panels = pieces(g.n, kTilePanel);
     blocks_k = steps <= kWholeSteps ? 1 : pieces(steps, kBlockSteps);
     const int64_t fit = kBlockPanelSteps / (pieces(steps, blocks_k) + 1);
     width = smaller(smaller(fit < 4 ? 4 : fit, blocks_k > 1 ? kMostWidth : col_panels),
@@ -84,13 +45,13 @@ class TileProduct {
     width = pieces(col_panels, pieces(col_panels, width));
     const int64_t most_cols = smaller(g.n, GemmJobs::kMost * width * kTilePanel);
     int64_t most_rows = g.m;
-    if (g.a.transposed) {
+    if (share_a()) {
       most_rows = smaller(pieces(g.m, kTilePanel), kSharedSteps / (steps + 1) + 8) * kTilePanel;
       shared = scratch<uint32_t>(pieces(most_rows, kTilePanel) * steps * kTileStep, kSlotShared);
     }
     for (row0 = 0; row0 < g.m; row0 += most_rows) {
       rows = smaller(most_rows, g.m - row0);
-      if (g.a.transposed)
+      if (share_a())
         run_tasks(parallel, pieces(rows, kTilePanel), [&](int64_t i) {
           pack_a(i, {0, steps}, shared + i * steps * kTileStep);
         });
@@ -102,15 +63,19 @@ class TileProduct {
   }
 
  private:
+  static constexpr int64_t kDepth = kStepDepth<T>;
   static constexpr int64_t kWholeSteps = 48, kBlockSteps = 32;  // of k in one block, where several are needed
   static constexpr int64_t kBlockPanelSteps = 448;              // of a B block: 2 KiB each
   static constexpr int64_t kMostWidth = 12, kGroupPanels = 16;  // of sums that wait for the next block of k
   static constexpr int64_t kSliceSteps = 12;
   static constexpr int64_t kSharedSteps = 8192;  // 16 MiB of A packed at a time
 
+  /// Rows that lie along k in bf16 are copied, which costs so little that each job does it again.
+  bool share_a() const { return g.a.transposed || !std::is_same_v<T, bf16>; }
+
   void pack_a(int64_t panel, Range k, uint32_t* to) const {
-    const int64_t row = row0 + panel * kTilePanel, first = k.begin * kTileDepth;
-    const int64_t height = smaller(kTilePanel, g.m - row), depth = smaller(k.end * kTileDepth, g.k) - first;
+    const int64_t row = row0 + panel * kTilePanel, first = k.begin * kDepth;
+    const int64_t height = smaller(kTilePanel, g.m - row), depth = smaller(k.end * kDepth, g.k) - first;
     if (g.a.transposed)
       pack_tile_columns(a + first * g.a.stride + row, g.a.stride, height, depth, to);
     else
@@ -118,29 +83,22 @@ class TileProduct {
   }
 
   void pack_b(Range panels, Range k, uint32_t* to) const {
-    using M = Bf16Pairs<true>;
-    const int64_t col = col0 + panels.begin * kTilePanel, first = k.begin * kTileDepth;
+    const int64_t col = col0 + panels.begin * kTilePanel, first = k.begin * kDepth;
     const int64_t size = smaller((panels.end - panels.begin) * kTilePanel, g.n - col);
-    const int64_t depth = smaller(k.end * kTileDepth, g.k) - first, panel = (k.end - k.begin) * kTileStep;
+    const int64_t depth = smaller(k.end * kDepth, g.k) - first, panel = (k.end - k.begin) * kTileStep;
     if (!g.b.transposed)
-      pack_across_k<M, kTilePanel, kTilePanel>(b + first * g.b.stride + col, g.b.stride, size, depth, to,
-                                               panel);
-    else
-      for (int64_t i = 0; i < size; i += kTilePanel)
-        pack_along_k<M, kTilePanel>(b + (col + i) * g.b.stride + first, g.b.stride,
-                                    smaller(kTilePanel, size - i), depth, to + i / kTilePanel * panel);
-    const int64_t packed = pieces(depth, 2) * kTilePanel;  // the rest of the last step is zero
-    for (uint32_t* p = to; packed < panel && p < to + (panels.end - panels.begin) * panel; p += panel)
-      __builtin_memset(p + packed, 0, size_t(panel - packed) * sizeof(uint32_t));
+      return pack_tile_b_across(b + first * g.b.stride + col, g.b.stride, size, depth, to, panel);
+    for (int64_t i = 0; i < size; i += kTilePanel)
+      pack_tile_b_along(b + (col + i) * g.b.stride + first, g.b.stride, smaller(kTilePanel, size - i), depth,
+                        to + i / kTilePanel * panel);
   }
 
   /// Asks for rows r of panel i, steps k: they are packed after what is multiplied now.
   void ask_for_rows(int64_t i, Range k, Range r) const {
     const int64_t row = row0 + i * kTilePanel;
-    const bf16* from = a + (row + r.begin) * g.a.stride + k.begin * kTileDepth;
+    const T* from = a + (row + r.begin) * g.a.stride + k.begin * kDepth;
     for (int64_t n = r.begin; n < smaller(r.end, g.m - row); ++n, from += g.a.stride)
-      for (int64_t line = 0; line < k.end - k.begin; ++line)
-        __builtin_prefetch(from + line * kTileDepth, 0, 2);
+      for (int64_t line = 0; line < k.end - k.begin; ++line) __builtin_prefetch(from + line * kDepth, 0, 2);
   }
 
   /// Row panels p times column panels q, packed in packed_b, or there when it is null.
@@ -152,7 +110,7 @@ class TileProduct {
     const int64_t most = pieces(steps, blocks_k);
     const bool pack = packed_b == nullptr;
     if (pack) packed_b = scratch<uint32_t>((q.end - q.begin) * most * kTileStep, kSlotJob);
-    uint32_t* const own_a = g.a.transposed ? nullptr : scratch<uint32_t>(kSliceSteps * kTileStep, kSlotTiles);
+    uint32_t* const own_a = share_a() ? nullptr : scratch<uint32_t>(kSliceSteps * kTileStep, kSlotTiles);
     for (int64_t block = 0; block < blocks_k; ++block) {
       const Range k = share(block, blocks_k, steps);
       const int64_t depth = k.end - k.begin, slices = depth ? pieces(depth, kSliceSteps) : 1;
@@ -207,7 +165,7 @@ class TileProduct {
   const Deliver& deliver;
   const bool parallel;
   int64_t batch = 0;  // the matrix at work
-  const bf16 *a = nullptr, *b = nullptr;
+  const T *a = nullptr, *b = nullptr;
   uint32_t* shared = nullptr;                      // A, packed by all threads
   int64_t blocks_k = 1, width = 1;                 // width: of a job, in panels
   int64_t row0 = 0, col0 = 0, rows = 0, cols = 0;  // the block at work

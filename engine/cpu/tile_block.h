@@ -8,7 +8,7 @@
 
 namespace engine {
 
-/// c += a b for packed panels as gemm_tiles.h has them. Does nothing below AVX-512.
+/// c += a b for packed panels as tile_pack.h has them. Does nothing below AVX-512.
 struct TileBlock {
   int64_t steps;
   const uint32_t *a, *b;  // [steps, 512] pairs of bf16

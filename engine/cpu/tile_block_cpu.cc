@@ -1,7 +1,7 @@
 // Read first: tile_block.h.
 #include "engine/cpu/tile_block.h"
 
-#include "engine/cpu/gemm_tiles.h"
+#include "engine/cpu/tile_pack.h"
 
 namespace engine::cpu::ENGINE_ISA {
 

@@ -1,9 +1,10 @@
 // The product of matrices that everything large goes through: C = op(A) op(B), or C += op(A) op(B).
 //
 // A and B are f64, or any mix of f32, bf16 and f16 (multiplied and added in f32; 16-bit elements are widened
-// while they are packed; bf16 with bf16 goes in pairs where the processor multiplies those). A small product
-// with an f32 side is multiplied and added in double and rounded once (wide.h). Every element's sum runs over
-// k in one fixed order, so that results depend on shapes alone. How the CPU does it: engine/cpu/gemm_cpu.cc.
+// while they are packed; bf16 with bf16 goes in pairs or on tiles where the processor multiplies those, f16
+// with f16 on tiles in exact parts). A small product with an f32 side is multiplied and added in double and
+// rounded once (wide.h). Every element's sum runs over k in one fixed order, so that results depend on shapes
+// alone. How the CPU does it: engine/cpu/gemm_cpu.cc.
 #pragma once
 
 #include "engine/core/dtype.h"

@@ -10,8 +10,9 @@ Isa isa();
 const char* name_of(Isa level);
 
 /// How products of bf16 with bf16 are formed: widened to f32; as pairs by VDPBF16PS (AVX512-BF16); on tiles
-/// by TDPBF16PS (AMX). NORMLAB_BF16=widened|pairs|amx|emulated_pairs|emulated_amx forces one; the last two do
-/// what the instructions do on any AVX-512 processor, slowly, so that the way there is tested everywhere.
+/// by TDPBF16PS (AMX), where f16 with f16 is formed too, of bf16 parts (engine/cpu/tile_pack.h).
+/// NORMLAB_BF16=widened|pairs|amx|emulated_pairs|emulated_amx forces one; the last two do what the
+/// instructions do on any AVX-512 processor, slowly, so that the way there is tested everywhere.
 enum class Bf16Product { widened, pairs, amx, emulated_pairs, emulated_amx };
 /// The way in use: NORMLAB_BF16's, or the fastest that there is. Results depend on it, so the choice never
 /// hangs on how busy a machine is (isa.cc).

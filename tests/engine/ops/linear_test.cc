@@ -2,10 +2,12 @@
 #include "engine/ops/linear.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "engine/cpu/parallel.h"
 #include "engine/kernel/gemm.h"
 #include "engine/ops/view.h"
+#include "largest_gap.h"
 #include "wide_work_scope.h"
 
 using namespace engine;
@@ -30,12 +32,6 @@ std::vector<double> reference(const Gemm& g, const std::vector<double>& a, const
         result[size_t(i * g.n + j)] += a[size_t(g.a.transposed ? p * g.m + i : i * g.k + p)] *
                                        b[size_t(g.b.transposed ? j * g.k + p : p * g.n + j)];
   return result;
-}
-
-double worst(const std::vector<double>& got, const std::vector<double>& want) {
-  double most = 0;
-  for (size_t i = 0; i < want.size(); ++i) most = std::max(most, std::abs(got[i] - want[i]));
-  return most;
 }
 
 }  // namespace
@@ -70,8 +66,89 @@ TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stor
                      .wide = wide};
         const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
         kernel::gemm(Device::cpu, g);
-        CHECK(worst(c.to_vector(), want) <= t.tolerance);
+        CHECK(largest_gap(c.to_vector(), want) <= t.tolerance);
       }
+}
+
+// Every way of forming f16 products keeps all 11 bits of both factors and adds up in f32.
+TEST_CASE("gemm: f16 products of whole numbers are exact while their sums are below 2^24") {
+  struct Sizes {
+    int64_t m, n, k, largest_b;
+  };
+  for (const Sizes& s : {Sizes{32, 32, 8, 1023}, Sizes{45, 70, 57, 127}, Sizes{9, 1, 3, 2047},
+                         Sizes{200, 130, 409, 19}, Sizes{33, 100, 1601, 5}})
+    for (int form = 0; form < 16; ++form) {
+      const bool ta = form & 1, tb = form & 2, accumulate = form & 4, swap = form & 8;
+      INFO(s.m << "x" << s.n << "x" << s.k << " form " << form);
+      Rng rng{uint64_t(form)};
+      const auto whole_numbers = [&](const Shape& shape, int64_t largest) {
+        std::vector<double> values(size_t(shape.numel()));
+        for (double& x : values) x = std::round((2 * rng.uniform() - 1) * double(largest));
+        return Tensor::from(values, shape, DType::f16);
+      };
+      const Tensor a = whole_numbers({s.m, s.k}, swap ? s.largest_b : 2047),
+                   b = whole_numbers({s.k, s.n}, swap ? 2047 : s.largest_b),
+                   c = Tensor::full({s.m, s.n}, 3, DType::f32);
+      const Gemm g{.a = {a.raw(), ta ? s.m : s.k, DType::f16, ta},
+                   .b = {b.raw(), tb ? s.k : s.n, DType::f16, tb},
+                   .m = s.m,
+                   .n = s.n,
+                   .k = s.k,
+                   .c = c.raw(),
+                   .c_stride = s.n,
+                   .accumulate = accumulate};
+      const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+      kernel::gemm(Device::cpu, g);
+      REQUIRE(largest_gap(c.to_vector(), want) == 0);
+    }
+}
+
+TEST_CASE("gemm: infinities, NaN and the smallest numbers of f16 act in products as they do by themselves") {
+  const int64_t m = 40, n = 37, k = 19;
+  const double inf = INFINITY, special[] = {inf, -inf, NAN, 0, -0.0, 0x1p-24, -0x1p-24, 65504, 0x1.008p0};
+  for (int form = 0; form < 4; ++form) {
+    const bool ta = form & 1, tb = form & 2;
+    Rng rng{uint64_t(form)};
+    const auto numbers = [&](const Shape& shape, bool rare) {
+      std::vector<double> values(size_t(shape.numel()));
+      for (double& x : values)
+        x = rng.uniform() < (rare ? 0.02 : 0.3) ? special[int(rng.uniform() * std::size(special))] : 1;
+      return Tensor::from(values, shape, DType::f16);
+    };
+    for (const bool rare : {false, true}) {
+      const Tensor a = numbers({m, k}, rare), b = numbers({k, n}, rare),
+                   c = Tensor::zeros({m, n}, DType::f32);
+      const Gemm g{.a = {a.raw(), ta ? m : k, DType::f16, ta},
+                   .b = {b.raw(), tb ? k : n, DType::f16, tb},
+                   .m = m,
+                   .n = n,
+                   .k = k,
+                   .c = c.raw(),
+                   .c_stride = n};
+      const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+      kernel::gemm(Device::cpu, g);
+      const auto got = c.to_vector();
+      size_t finite = 0, infinite = 0, none = 0;
+      for (size_t i = 0; i < want.size(); ++i) {
+        INFO("form " << form << ", element " << i << ": " << got[i] << ", not " << want[i]);
+        if (std::isnan(want[i])) {
+          ++none;
+          REQUIRE(std::isnan(got[i]));
+        } else if (std::isinf(want[i])) {
+          ++infinite;
+          REQUIRE(got[i] == want[i]);
+        } else {
+          ++finite;
+          REQUIRE(std::abs(got[i] - want[i]) <= 1e-6 * 19 * 65504.0 * 65504.0);
+        }
+      }
+      if (!rare) CHECK(none > 100);
+      if (rare) {
+        CHECK(finite > 100);
+        CHECK(infinite > 20);
+      }
+    }
+  }
 }
 
 TEST_CASE("gemm: a wide product of f32 is rounded once, another is not") {
@@ -172,7 +249,7 @@ TEST_CASE("linear: parameter gradients take their arena's dtype and accumulate")
         const auto xs = x.to_vector();
         for (size_t i = 0; i < 54; ++i)
           for (size_t r = 0; r < 4; ++r) want[i] += 0.5 * pass * xs[r * 6 + i % 6];
-        CHECK(worst(w.grad.to_vector(), want) < (arena == DType::f16 ? 1e-2 : 1e-5));
+        CHECK(largest_gap(w.grad.to_vector(), want) < (arena == DType::f16 ? 1e-2 : 1e-5));
         CHECK(b.grad.to_vector() == std::vector<double>(9, 2.0 * pass));
       }
     }
@@ -183,7 +260,7 @@ TEST_CASE("linear: a bf16 input can give an f32 output, unrounded") {
   const Tensor y = linear(x, w, {}, {.dtype = DType::f32});
   REQUIRE(y.dtype() == DType::f32);
   const Tensor exact = linear(Tensor::from(x.to_vector(), x.shape()), Tensor::from(w.to_vector(), w.shape()));
-  CHECK(worst(y.to_vector(), exact.to_vector()) < 1e-5);
+  CHECK(largest_gap(y.to_vector(), exact.to_vector()) < 1e-5);
 }
 
 TEST_CASE("linear: a bf16 layer rounds an f32 gradient for large products, not for small ones or its bias") {
@@ -209,7 +286,7 @@ TEST_CASE("linear: a bf16 layer rounds an f32 gradient for large products, not f
     const auto xs = x.to_vector();
     for (size_t i = 0; i < want.size(); ++i)
       for (size_t r = 0; r < size_t(s.m); ++r) want[i] += s.gradient * xs[r * size_t(s.k) + i % size_t(s.k)];
-    CHECK(worst(w.grad.to_vector(), want) < 2e-7 * double(s.m));
+    CHECK(largest_gap(w.grad.to_vector(), want) < 2e-7 * double(s.m));
     CHECK(b.grad.to_vector() == std::vector<double>(size_t(s.n), double(s.m) * (1 + 0x1p-10)));
   }
 }
