@@ -27,7 +27,7 @@ typedef uint64_t PhiloxWords __attribute__((vector_size(kPhiloxBytes)));
 /// Lower half times m, all 64 bits of it.
 ENGINE_INLINE PhiloxWords wide_product(PhiloxWords x, uint32_t m) {
 #if defined(__AVX512F__)
-  return PhiloxWords(_mm512_mul_epu32(__m512i(x), _mm512_set1_epi64(m)));
+  return PhiloxWords(_mm512_maskz_mul_epu32(0xff, __m512i(x), _mm512_set1_epi64(m)));
 #elif defined(__AVX2__)
   return PhiloxWords(_mm256_mul_epu32(__m256i(x), _mm256_set1_epi64x(m)));
 #elif defined(__SSE2__)
@@ -39,7 +39,7 @@ ENGINE_INLINE PhiloxWords wide_product(PhiloxWords x, uint32_t m) {
 /// The upper halves moved down (a shuffle, because shifts compete with multiplies for a port).
 ENGINE_INLINE PhiloxWords upper_halves(PhiloxWords x) {
 #if defined(__AVX512F__)
-  return PhiloxWords(_mm512_shuffle_epi32(__m512i(x), _MM_PERM_DDBB));
+  return PhiloxWords(_mm512_maskz_shuffle_epi32(0xffff, __m512i(x), _MM_PERM_DDBB));
 #elif defined(__AVX2__)
   return PhiloxWords(_mm256_shuffle_epi32(__m256i(x), 0xf5));
 #elif defined(__SSE2__)
