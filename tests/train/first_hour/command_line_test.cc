@@ -222,10 +222,11 @@ TEST_CASE("completion: the shells accept the scripts and complete with them") {
     CHECK(offered("normlab help gen") == "generate\n");
     CHECK_THAT(offered("normlab report train --"), !Contains("--dry-run"));  // a run of that name
   }
-  if (has_program("zsh") && has_program("python3")) {
-    const ProgramEnd end =
-        run_shell("python3 " SOURCE_DIR "/tests/train/first_hour/zsh_completion.py " + folder / "zsh");
-    INFO(end.output);
+  for (const std::string shell : {"zsh", "bash"}) {
+    if (!has_program(shell) || !has_program("python3")) continue;
+    const ProgramEnd end = run_shell("python3 " SOURCE_DIR "/tests/train/first_hour/shell_completion.py " +
+                                     shell + " " + folder / shell);
+    INFO(shell << ": " << end.output);
     CHECK(end.code == 0);
   }
   if (!has_program("bash")) return;
