@@ -126,6 +126,19 @@ TEST_CASE("flags: mistakes of --set blame --set, whatever finds them") {
                     Contains("--set banana=3: unknown key") && !Contains("nearest"));
 }
 
+TEST_CASE("train: what is missing is said: a text or a config, the run of --resume") {
+  const TemporaryFolder folder;
+  for (const char* bare : {"train", "train --dry-run", "train --json"}) {
+    const ProgramEnd end = run_normlab(bare + std::string(" --out ") + folder / "run");
+    CHECK(end.code == 2);
+    CHECK_THAT(end.last_line(), Contains("--text PATH") && Contains("--config FILE"));
+  }
+  const ProgramEnd end = run_normlab("train --resume --out " + folder / "run");
+  CHECK(end.code == 2);
+  CHECK_THAT(end.last_line(), Contains("run: no such folder, hence no run to go on with"));
+  CHECK_FALSE(engine::file_exists(folder / "run"));
+}
+
 TEST_CASE("flags: --input takes several files, as a shell's pattern gives them") {
   const TemporaryFolder folder;
   for (const char* name : {"a", "b", "c"})
