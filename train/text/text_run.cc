@@ -299,9 +299,8 @@ Json show_text_run(const std::string& run) {
   if (!open.model->config().causal()) {
     // A masked model needs a text to fill in: the beginning of what it was tested on.
     std::shared_ptr<const data::TokenStream> tokens = data::TokenStream::open(run + "/tokens/valid");
-    std::vector<int32_t> ids(size_t(std::min<int64_t>(tokens->size(), 60)));
-    tokens->read(0, int64_t(ids.size()), ids.data());
-    options.prompt = open.tokenizer->decode(std::vector<data::TokenId>(ids.begin(), ids.end()));
+    options.ids.resize(size_t(std::min<int64_t>(tokens->size(), 60)));
+    tokens->read(0, int64_t(options.ids.size()), options.ids.data());
   }
   const std::string sample = sample_text(*open.model, text_tokenizer(open), options);
   engine::write_file(run + "/sample.txt", sample + "\n");

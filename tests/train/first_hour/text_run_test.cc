@@ -112,7 +112,12 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   const Json config = config_of(folder / "m");
   CHECK(config["model"]["objective"] == "mlm");
   CHECK(config["init"] == "megatron");
-  CHECK_THAT(engine::read_file(folder / "m/sample.txt"), Contains("masked") && Contains("filled"));
+  const std::string sample = engine::read_file(folder / "m/sample.txt");
+  CHECK_THAT(sample, Contains("masked") && Contains("filled") && Contains("</s>"));
+  // Every seventh of 60 tokens: the ends of lines are tokens, not the letters that they are shown by.
+  int masks = 0;
+  for (size_t at = 0; (at = sample.find("<mask>", at)) != std::string::npos; ++at) ++masks;
+  CHECK(masks == 8);
   // An update whose draw masks nothing is passed over.
   succeed("train --text " +
           folder /
