@@ -322,12 +322,12 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
 }  // namespace
 
 int cmd_train(int argc, char** argv) {
-  ignore_broken_pipes();
   if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
   engine::Communicator& ranks = engine::world();
   const SignalGuard signals(ranks.rank() == 0);  // from here on, on every rank
   std::optional<Arguments> args;
   ranks.agree([&] { args.emplace(usage(), argc, argv); });
+  ignore_broken_pipes();
   try {
     return train_run(*args, ranks);
   } catch (const engine::Stopped&) {  // before the first update

@@ -1,6 +1,7 @@
 // The command line as a whole: help pages of all commands within 80 columns, what is generated from the same
 // tables, units, and mistakes that are blamed on what made them.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -58,6 +59,18 @@ TEST_CASE("help: by words, bare, and for what does not exist") {
              Contains("unknown command \"xylophone\"; see normlab --help") && !Contains("nearest"));
   CHECK_THAT(run_normlab("train --xylophone").output, !Contains("nearest"));
   CHECK(run_normlab("help tokenizer xylophone").code == 2);
+}
+
+TEST_CASE("help: a reader who has seen enough gets no error message") {
+  const auto before = std::signal(SIGPIPE, SIG_DFL);  // which the program inherits
+  for (const char* arguments :
+       {"train --help", "prepare --help", "help", "help train", "completion bash", "presets"}) {
+    const ProgramEnd end =
+        run_shell("{ sleep 0.2; " BINARY_DIR "/normlab " + std::string(arguments) + "; } | true");
+    INFO(arguments);
+    CHECK(end.output.empty());
+  }
+  std::signal(SIGPIPE, before);
 }
 
 TEST_CASE("docs/reference.md is what the tables say") {
