@@ -130,6 +130,17 @@ TEST_CASE("schedules of the papers' configs: a first rate of 0, the peak, the en
   CHECK(rate("hybridnorm-1.2b.json", 238'418) == Approx(3e-5));
 }
 
+TEST_CASE("a masked preset is not trained as a causal model without a word") {
+  const auto objective = [](const std::vector<std::string>& settings) {
+    return resolve_model_config(load_config("", settings)).objective;
+  };
+  CHECK_THROWS_WITH(objective({"model.preset=tiny-mlm"}),
+                    "model.preset: tiny-mlm is a masked model, which needs data.sampler=mlm");
+  CHECK(objective({"model.preset=tiny-mlm", "data.sampler=mlm"}) == models::Objective::mlm);
+  CHECK(objective({"model.preset=tiny-mlm", "model.objective=clm"}) == models::Objective::clm);
+  CHECK(objective({"model.preset=tiny-clm", "data.sampler=mlm"}) == models::Objective::mlm);
+}
+
 TEST_CASE("loss scales of the papers' configs grow as on eight processes, whatever the number of ours") {
   // fairseq: 2^14 / processes / micro-batches of each.
   const std::map<std::string, int64_t> micro_batches = {

@@ -130,6 +130,9 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   succeed("train --text " + folder / "t.txt --set model.preset=char-clm model.layers=1" + few_steps +
           " --out " + folder / "p");
   CHECK(config_of(folder / "p")["model"]["width"] == 128);
+  succeed("train --text " + folder / "t.txt --set model.preset=char-mlm model.layers=1" + few_steps +
+          " --out " + folder / "q");
+  CHECK(config_of(folder / "q")["model"]["objective"] == "mlm");
 }
 
 TEST_CASE("train --text: sizes, batch and budget that are given are those that the rest is planned for") {
