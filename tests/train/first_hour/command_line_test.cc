@@ -58,6 +58,7 @@ TEST_CASE("help: by words, bare, and for what does not exist") {
   CHECK_THAT(far.output,
              Contains("unknown command \"xylophone\"; see normlab --help") && !Contains("nearest"));
   CHECK_THAT(run_normlab("train --xylophone").output, !Contains("nearest"));
+  CHECK_THAT(run_normlab("train --help=3").last_line(), Contains("--help takes no value"));
   CHECK(run_normlab("help tokenizer xylophone").code == 2);
 }
 
