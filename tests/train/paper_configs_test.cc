@@ -100,8 +100,9 @@ TEST_CASE("the papers' configs have the papers' sizes, batches, rates and length
 TEST_CASE("rows of the papers' tables run dry: baselines, Table 5's settings, Table 6's baseline") {
   const Corpus corpus;
   dry_run(corpus, "normformer-gpt-125m.json", "--set model.norms=pre_ln --set optim.lr=6e-4");
-  dry_run(corpus, "normformer-gpt-2.7b.json",
-          "--set model.norms=pre_ln --set optim.lr=1.6e-4 --set model.activation=gelu");
+  CHECK_THAT(dry_run(corpus, "normformer-gpt-2.7b.json",
+                     "--set model.norms=pre_ln --set optim.lr=1.6e-4 --set model.activation=gelu"),
+             Contains(" years for 300.0B tokens, 286102 updates"));
   dry_run(corpus, "normformer-gpt-1.3b.json", "--set model.norms=normformer+r");
   for (const char* setting :
        {"--set optim.lr=1e-3", "--set schedule.warmup=6000", "--set optim.clip=0.1",
