@@ -136,6 +136,9 @@ TEST_CASE("flags: mistakes of --set blame --set, whatever finds them") {
                     Contains("--set model.wdith=3: unknown key \"wdith\" (nearest valid key: \"width\")"));
   CHECK_THROWS_WITH(load_config("", {"model.width=wide"}), Contains("--set model.width=wide: "));
   CHECK_THROWS_WITH(load_config("", {"model.norms=prelnn"}), Contains("--set model.norms=prelnn: "));
+  CHECK_THROWS_WITH(load_config("", {"steps=3"}), Contains("nearest valid key: \"budget.steps\""));
+  CHECK_THROWS_WITH(load_config("", {"model.norms=attn{in=ln}", "ffn{in=ln}"}),
+                    Contains("--set ffn{in=ln}: a part of a placement") && Contains("quote the whole"));
   CHECK_THROWS_WITH(load_config("", {"banana=3"}),
                     Contains("--set banana=3: unknown key") && !Contains("nearest"));
 }
