@@ -1,4 +1,4 @@
-# make demo: train and look at a small model. make test: every check of label fast and medium.
+# make demo: train and look at a small model. make test: every check of label fast, medium and dist.
 # Each target sets up what it needs: a bare Debian 12 is enough. `make help` lists them.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build

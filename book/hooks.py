@@ -34,6 +34,8 @@ def rewritten(page, text, linked):
         target = target_of(page, match.group(2))
         if target is None:
             return match.group(0)
+        if os.path.isfile(os.path.join(ROOT, target, "README.md")):
+            target += "/README.md"  # a folder that has a page
         if target.startswith("docs/") and os.path.isfile(os.path.join(ROOT, target)) and not target.endswith(".json"):
             return match.group(1) + target[len("docs/"):] + match.group(3)
         if target == "README.md":

@@ -3,7 +3,7 @@ option(NORMLAB_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(NORMLAB_TSAN "ThreadSanitizer; without oneDNN, whose threads it cannot see into" OFF)
 option(NORMLAB_FUZZ "libFuzzer programs of tests/fuzz instead of the tests (needs clang)" OFF)
 option(NORMLAB_CUDA_STRICT "a kernel that spills registers or has a stack frame does not compile" OFF)
-option(NORMLAB_ONEDNN "oneDNN for the large products, when it is found" ON)
+option(NORMLAB_ONEDNN "oneDNN, which `normlab bench gemm` times beside our own products, when it is found" ON)
 
 set(NORMLAB_MPI auto CACHE STRING "the MPI plug-in for runs on several processes: auto (where MPI is), on or off")
 set_property(CACHE NORMLAB_MPI PROPERTY STRINGS auto on off)

@@ -140,6 +140,8 @@ constexpr OtherName other_names[] = {
     {"tokens_per_sample", "data.context"},
     {"mask_prob", "data.mask_probability"},
     {"mlm_probability", "data.mask_probability"},
+    {"steps", "budget.steps"},
+    {"updates", "budget.steps"},
     {"max_steps", "budget.steps"},
     {"max_iters", "budget.steps"},
     {"max_update", "budget.steps"},
@@ -247,6 +249,9 @@ void apply_override(Json& json, const std::string& text) {
   check(equals != std::string::npos && equals > 0, "--set ", text,
         ": expected KEY=VALUE, such as optim.lr=1e-3");
   const std::string path = text.substr(0, equals), raw = text.substr(equals + 1);
+  check(path.find('{') == std::string::npos, "--set ", text,
+        ": a part of a placement, which the shell has cut up; quote the whole: model.norms='attn{in=ln} "
+        "ffn{in=ln}'");
   TrainConfig unused;
   const std::vector<Field> fields = config_fields(unused);
   const bool in_model = path.rfind("model.", 0) == 0;

@@ -108,10 +108,12 @@ std::string expectation_text(const Expectation& e) {
       e.ranks > 1 ? engine::join_text(" of each of ", e.ranks, " ranks").c_str() : "");
   std::string text = speed;
   if (e.seconds <= 0) return text;
-  text += "; " + engine::human_seconds(e.seconds) + " for " + engine::human_count(e.tokens) + " tokens, " +
-          std::to_string(e.updates) + " updates";
   constexpr double kYear = 365.25 * 86400;
-  if (e.seconds > kYear) return text + ": years";
+  char years[40];
+  std::snprintf(years, sizeof years, "%.0f years", e.seconds / kYear);
+  text += "; " + (e.seconds >= 2 * kYear ? years : engine::human_seconds(e.seconds)) + " for " +
+          engine::human_count(e.tokens) + " tokens, " + std::to_string(e.updates) + " updates";
+  if (e.seconds >= 2 * kYear) return text;
   const std::time_t end = std::time(nullptr) + std::time_t(e.seconds);
   std::tm local{};
   ::localtime_r(&end, &local);

@@ -10,6 +10,7 @@
 #include "data/tokenizer.h"
 #include "data/whole_words.h"
 #include "engine/base/stop.h"
+#include "models/size_presets.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/open_model.h"
 
@@ -89,8 +90,15 @@ models::ModelConfig resolve_model_config(const TrainConfig& config) {
   check(!section.empty(), "model: the config names no model (\"preset\" or sizes)");
   if (!section.contains("vocab_size") && !config.data.tokenizer.empty())
     section["vocab_size"] = data::load_tokenizer(config.data.tokenizer)->vocab_size();
-  if (!section.contains("objective"))
-    section["objective"] = config.data.sampler == Sampler::mlm ? "mlm" : "clm";
+  if (!section.contains("objective")) {
+    const bool masked = config.data.sampler == Sampler::mlm;
+    if (section.contains("preset") && section["preset"].is_string()) {
+      const std::string name = section["preset"].get<std::string>();
+      check(masked || models::find_size_preset(name).config.objective != models::Objective::mlm,
+            "model.preset: ", name, " is a masked model, which needs data.sampler=mlm");
+    }
+    section["objective"] = masked ? "mlm" : "clm";
+  }
   if (!section.contains("context") && !section.contains("preset") && config.data.context > 0)
     section["context"] = config.data.context;
   return models::model_config_from_section(section, "model");

@@ -56,8 +56,8 @@ std::string filled(const models::Transformer& model, const data::Tokenizer& toke
   models::Ids ids;
   if (begin != data::no_token) ids.push_back(int32_t(begin));
   const size_t first = ids.size();
-  for (const data::TokenId id : tokenizer.encode(options.prompt))
-    if (int64_t(ids.size()) < model.config().context) ids.push_back(int32_t(id));
+  for (const int32_t id : options.ids.empty() ? ids_of(tokenizer.encode(options.prompt)) : options.ids)
+    if (int64_t(ids.size()) < model.config().context) ids.push_back(id);
   models::Ids masked = ids;
   for (size_t i = first + every - 1; i < ids.size(); i += every) masked[i] = int32_t(mask);
   if (masked == ids) return {};

@@ -2,7 +2,9 @@
 // during a run (log.samples). Read first: models/generation.h, models/fill_mask.h.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "data/tokenizer.h"
 #include "models/transformer.h"
@@ -11,6 +13,8 @@ namespace train {
 
 struct SampleOptions {
   std::string prompt;  // empty: from the beginning of a text
+  /// Of a masked model, in place of the prompt: tokens as they were trained on, special ones among them.
+  std::vector<int32_t> ids;
   int64_t tokens = 120;
   double temperature = 0.8;
   int64_t top_k = 50;

@@ -18,7 +18,9 @@ class SignalGuard {
 };
 
 /// For commands whose work does not end with the reader of their messages (`2>&1 | head`): writing to a pipe
-/// that nobody reads is then an error of that write alone, until the process ends.
+/// that nobody reads is then an error of that write alone, until the process ends. Called behind the parsing
+/// of the command line: help whose reader has seen enough (`--help | head`) ends without a word, as it does
+/// elsewhere.
 void ignore_broken_pipes();
 
 }  // namespace train

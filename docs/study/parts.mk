@@ -18,7 +18,8 @@ STUDY_WINDOW ?= 951..1000
 STUDY_RAMP ?= 5e-4
 
 study_compare = --seeds $(STUDY_SEEDS) --jobs $(STUDY_JOBS)
-study_tuned = $(study_compare) --lr $(STUDY_RATES)
+# A placement whose best rate is at the edge of these gets further ones.
+study_tuned = $(study_compare) --lr $(STUDY_RATES) --extend
 study_table5 = compare pre_ln normformer+r --config docs/configs/study-char.json $(study_compare)
 study_hybrid = compare pre_rms post_rms qk_norm mix_ln deepnorm sandwich olmo2 hybridnorm 'hybridnorm*' --config \
   docs/configs/study-hybridnorm.json $(study_tuned)

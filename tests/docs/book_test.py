@@ -5,7 +5,9 @@ Each check is tried on a small wrong page first, so that a check that can no lon
 Usage: book_test.py [NORMLAB]. With the program, flags are compared with its --help too."""
 import os
 import sys
+import types
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from check_exercises import wrong_exercises  # noqa: E402
@@ -15,7 +17,7 @@ from check_links import broken_links  # noqa: E402
 from check_names import Vocabulary, unknown_names, wrong_flags  # noqa: E402
 from check_quotes import code_of_the_tree, wrong_quotes  # noqa: E402
 from check_terms import late_terms  # noqa: E402
-from pages import chapters, pages, read  # noqa: E402
+from pages import ROOT, chapters, pages, read  # noqa: E402
 
 NORMLAB = None
 
@@ -71,6 +73,19 @@ class Book(unittest.TestCase):
         self.none(m for name in figures() for m in wrong_figure(name, read("docs/figures/" + name), every))
         self.none(outdated())
         self.none(chapters_without_figure(chapters()))
+
+    def test_site(self):
+        files = types.ModuleType("mkdocs.structure.files")  # the site's generator is not here
+        files.File = files.InclusionLevel = None
+        with unittest.mock.patch.dict(sys.modules, {"mkdocs": files, "mkdocs.structure": files, "mkdocs.structure.files": files}):
+            sys.path.insert(0, os.path.join(ROOT, "book"))
+            import hooks
+        linked = set()
+        for link, site in (("docs/01-tensor.md#strides", "01-tensor.md#strides"), ("nn/block.h", "source/nn/block.h.md"),
+                           ("docs/configs/papers", "configs/papers/README.md"), ("docs/configs", "index.md"),
+                           ("https://arxiv.org", "https://arxiv.org")):
+            self.assertEqual("[a](%s)" % site, hooks.rewritten("README.md", "[a](%s)" % link, linked))
+        self.assertEqual({"nn/block.h"}, linked)
 
     def test_terms(self):
         table = "| **term, other** | about | [1](01-a.md) |\n"

@@ -100,6 +100,9 @@ TEST_CASE("the papers' configs have the papers' sizes, batches, rates and length
 TEST_CASE("rows of the papers' tables run dry: baselines, Table 5's settings, Table 6's baseline") {
   const Corpus corpus;
   dry_run(corpus, "normformer-gpt-125m.json", "--set model.norms=pre_ln --set optim.lr=6e-4");
+  CHECK_THAT(dry_run(corpus, "normformer-gpt-2.7b.json",
+                     "--set model.norms=pre_ln --set optim.lr=1.6e-4 --set model.activation=gelu"),
+             Contains(" years for 300.0B tokens, 286102 updates"));
   dry_run(corpus, "normformer-gpt-1.3b.json", "--set model.norms=normformer+r");
   for (const char* setting :
        {"--set optim.lr=1e-3", "--set schedule.warmup=6000", "--set optim.clip=0.1",
@@ -126,4 +129,30 @@ TEST_CASE("schedules of the papers' configs: a first rate of 0, the peak, the en
   CHECK(rate("hybridnorm-550m.json", 0) == Approx(3e-4 / 2000));
   CHECK(rate("hybridnorm-550m.json", 1999) == Approx(3e-4));
   CHECK(rate("hybridnorm-1.2b.json", 238'418) == Approx(3e-5));
+}
+
+TEST_CASE("a masked preset is not trained as a causal model without a word") {
+  const auto objective = [](const std::vector<std::string>& settings) {
+    return resolve_model_config(load_config("", settings)).objective;
+  };
+  CHECK_THROWS_WITH(objective({"model.preset=tiny-mlm"}),
+                    "model.preset: tiny-mlm is a masked model, which needs data.sampler=mlm");
+  CHECK(objective({"model.preset=tiny-mlm", "data.sampler=mlm"}) == models::Objective::mlm);
+  CHECK(objective({"model.preset=tiny-mlm", "model.objective=clm"}) == models::Objective::clm);
+  CHECK(objective({"model.preset=tiny-clm", "data.sampler=mlm"}) == models::Objective::mlm);
+}
+
+TEST_CASE("loss scales of the papers' configs grow as on eight processes, whatever the number of ours") {
+  // fairseq: 2^14 / processes / micro-batches of each.
+  const std::map<std::string, int64_t> micro_batches = {
+      {"normformer-gpt-125m.json", 2},  {"normformer-gpt-355m.json", 2},
+      {"normformer-ablation.json", 2},  {"normformer-gpt-1.3b.json", 16},
+      {"normformer-gpt-2.7b.json", 16}, {"normformer-roberta-base.json", 16}};
+  for (const auto& [name, each] : micro_batches) {
+    INFO(name);
+    const TrainConfig config = load_config(kFolder + name, {});
+    CHECK(config.precision == PrecisionKind::f16);
+    CHECK(config.loss_scale.window == 16384 / 8 / each);
+    CHECK(config.loss_scale.init == (name == "normformer-roberta-base.json" ? 128 : 4));
+  }
 }

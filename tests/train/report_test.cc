@@ -111,6 +111,8 @@ TEST_CASE("report: missing folders and files are named") {
   TemporaryFolder folder;
   CHECK_THROWS_WITH(read_run(folder / "none"), Contains("none: no such folder"));
   CHECK_THROWS_WITH(read_run(folder.path), Contains("not a run folder: it has no metrics.jsonl"));
+  engine::write_file(folder / "metrics.jsonl", "");
+  CHECK_THROWS_WITH(read_run(folder / "metrics.jsonl"), Contains("metrics.jsonl: is a file, not a folder"));
 }
 
 TEST_CASE("report: of a sample no more is read than is shown") {

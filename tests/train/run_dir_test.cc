@@ -136,6 +136,8 @@ TEST_CASE("checkpoints: --model means the best, else the last, else the folder i
   overwrite(run / "checkpoints/step-00000003/model.safetensors", "x");
   CHECK_THROWS_WITH(resolve_model(run.path), Contains("the one before it is ") && EndsWith("step-00000002"));
   CHECK_THROWS_WITH(resolve_model(run / "nowhere"), Contains("no such folder"));
+  CHECK_THROWS_WITH(resolve_model(run / "checkpoints/step-00000001/model.safetensors"),
+                    Contains("is a file, not a folder"));
 }
 
 TEST_CASE("checkpoints: pruning keeps the newest and the best, and clears what a crash left") {

@@ -218,7 +218,8 @@ std::optional<CheckpointInfo> checkpoint_to_resume(const std::string& run) {
 }
 
 std::string resolve_model(const std::string& path) {
-  check(engine::is_directory(path), path, ": no such folder");
+  check(engine::is_directory(path), path,
+        engine::file_exists(path) ? ": is a file, not a folder" : ": no such folder");
   if (!engine::is_directory(checkpoints_folder(path))) {
     if (engine::file_exists(path + "/" + manifest_name)) verify_checkpoint(path);
     bool weights = false;

@@ -201,6 +201,7 @@ int Arguments::parse_flag(int i, int argc, char** argv) {
   for (const Flag& flag : usage_.flags) names.push_back("--" + flag.name);
   const size_t index = size_t(std::find(names.begin(), names.end(), name) - names.begin());
   if (index == names.size()) {
+    check(name != "--help", name, " takes no value");
     names.push_back("--help");
     const std::string near = engine::near_word(name, names);
     fail("unknown flag ", name,

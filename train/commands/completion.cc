@@ -76,9 +76,7 @@ std::string bash_script(const CommandPage& root) {
           values += head + "COMPREPLY=($(compgen -W \"" + join(closed_list(flag.value)) +
                     "\" -- \"$cur\")); return ;;\n";
           break;
-        case Values::files:
-          values += head + "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n";
-          break;
+        case Values::files: values += head + "_normlab_files; return ;;\n"; break;
         case Values::keys:
           values +=
               head + "compopt -o nospace; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")); return ;;\n";
@@ -90,7 +88,12 @@ std::string bash_script(const CommandPage& root) {
     offered.push_back("--help");
     words += "    \"" + page->program + "\") words=\"" + join(offered) + "\" ;;\n";
   }
+  // Only names of files are told to be such: else a folder `train` would make `train/` of the command.
   return "# bash completion for normlab, written by `normlab completion bash`.\n"
+         "_normlab_files() {\n"
+         "  compopt -o filenames\n"
+         "  mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+         "}\n"
          "_normlab() {\n"
          "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path=normlab words= i\n"
          "  local keys=\"" +
@@ -110,9 +113,9 @@ std::string bash_script(const CommandPage& root) {
          words +
          "  esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-         "  [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+         "  [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || _normlab_files\n"
          "}\n"
-         "complete -o filenames -F _normlab normlab\n";
+         "complete -F _normlab normlab\n";
 }
 
 /// For single quotes of zsh and fish.

@@ -48,8 +48,8 @@ Usage usage() {
 }  // namespace
 
 int cmd_corpus(int argc, char** argv) {
-  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
+  ignore_broken_pipes();
   data::CorpusOptions options;
   if (args.on("no-clean")) options.cleaning = data::Cleaning::utf8_only;
   if (args.text("invalid-utf8") == "replace") options.invalid = data::InvalidUtf8::replace;

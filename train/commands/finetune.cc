@@ -295,8 +295,8 @@ void predict(const FineTuneSetup& setup, const std::string& run, const std::vect
 }  // namespace
 
 int cmd_finetune(int argc, char** argv) {
-  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
+  ignore_broken_pipes();
   const auto started = std::chrono::steady_clock::now();
   apply_threads(args);
   require_cpu(args, "fine-tuning computes");

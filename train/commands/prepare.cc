@@ -90,8 +90,8 @@ data::PrepareForm form_of(const Arguments& args) {
 }  // namespace
 
 int cmd_prepare(int argc, char** argv) {
-  ignore_broken_pipes();
   const Arguments args(usage(), argc, argv);
+  ignore_broken_pipes();
   engine::check(args.given("input"), "no --input: name the text to prepare (- for standard input)");
   const auto tokenizer = data::load_tokenizer(args.text("tokenizer"));
   Reporter reporter(input_bytes(args.values("input")));

@@ -240,6 +240,9 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
                                                      args.given("text"), ", config ", args.given("config")));
   ranks.agree([&] {
     check(!args.given("text") || !args.given("config") || !resume, "--resume needs neither --text nor --config");
+    check(resume || args.given("text") || args.given("config") || args.given("from") || args.given("set"),
+          "nothing to train: --text PATH (a text of your own) or --config FILE says what; see normlab train "
+          "--help");
   });
   // The folder is rank 0's alone.
   const bool goes_on = ranks.from_root(int64_t(resume && engine::file_exists(out + "/config.json"))) != 0;
@@ -319,12 +322,12 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
 }  // namespace
 
 int cmd_train(int argc, char** argv) {
-  ignore_broken_pipes();
   if (asks_for_help(argc, argv)) Arguments(usage(), argc, argv);
   engine::Communicator& ranks = engine::world();
   const SignalGuard signals(ranks.rank() == 0);  // from here on, on every rank
   std::optional<Arguments> args;
   ranks.agree([&] { args.emplace(usage(), argc, argv); });
+  ignore_broken_pipes();
   try {
     return train_run(*args, ranks);
   } catch (const engine::Stopped&) {  // before the first update

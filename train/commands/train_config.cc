@@ -68,6 +68,8 @@ Json config_file(const Arguments& args, engine::Communicator& ranks, bool from_t
   if (own) path = args.text("out") + "/config.json";
   Json json;
   ranks.agree([&] {
+    check(!own || ranks.rank() > 0 || engine::is_directory(args.text("out")), args.text("out"),
+          ": no such folder, hence no run to go on with");
     if (!own || ranks.rank() == 0) json = read_config_json(path);
     if (own && ranks.rank() == 0) find_moved_data(json, args.text("out"));
   });

@@ -207,7 +207,8 @@ void final_numbers(RunReport& run, const Records& train, const Records& valid) {
 }  // namespace
 
 RunReport read_run(const std::string& path) {
-  engine::check(engine::is_directory(path), path, ": no such folder");
+  engine::check(engine::is_directory(path), path,
+                engine::file_exists(path) ? ": is a file, not a folder" : ": no such folder");
   engine::check(engine::file_exists(path + "/metrics.jsonl"), path,
                 ": not a run folder: it has no metrics.jsonl");
   RunReport run;

@@ -20,6 +20,7 @@
 #include "engine/base/text.h"
 #include "engine/bench/gemm_bench.h"
 #include "engine/cpu/parallel.h"
+#include "models/size_presets.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/evaluation/count_progress.h"
 #include "train/evaluation/perplexity_report.h"
@@ -197,9 +198,13 @@ bool has_budget(const Json& given) {
 
 models::Objective objective_of(const Json& given, const std::optional<models::ModelConfig>& source) {
   if (source) return source->objective;
-  const bool masked =
-      text_at(given, "data", "sampler") == "mlm" || text_at(given, "model", "objective") == "mlm";
-  return masked ? models::Objective::mlm : models::Objective::clm;
+  const std::string sampler = text_at(given, "data", "sampler"),
+                    objective = text_at(given, "model", "objective"),
+                    preset = text_at(given, "model", "preset");
+  if (sampler == "mlm" || objective == "mlm") return models::Objective::mlm;
+  return sampler.empty() && objective.empty() && !preset.empty()
+             ? models::find_size_preset(preset).config.objective
+             : models::Objective::clm;
 }
 
 /// The most positions that the user's own settings leave for a row; 0: any.
@@ -299,9 +304,8 @@ Json show_text_run(const std::string& run) {
   if (!open.model->config().causal()) {
     // A masked model needs a text to fill in: the beginning of what it was tested on.
     std::shared_ptr<const data::TokenStream> tokens = data::TokenStream::open(run + "/tokens/valid");
-    std::vector<int32_t> ids(size_t(std::min<int64_t>(tokens->size(), 60)));
-    tokens->read(0, int64_t(ids.size()), ids.data());
-    options.prompt = open.tokenizer->decode(std::vector<data::TokenId>(ids.begin(), ids.end()));
+    options.ids.resize(size_t(std::min<int64_t>(tokens->size(), 60)));
+    tokens->read(0, int64_t(options.ids.size()), options.ids.data());
   }
   const std::string sample = sample_text(*open.model, text_tokenizer(open), options);
   engine::write_file(run + "/sample.txt", sample + "\n");

@@ -1,6 +1,7 @@
 // The command line as a whole: help pages of all commands within 80 columns, what is generated from the same
 // tables, units, and mistakes that are blamed on what made them.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -57,7 +58,20 @@ TEST_CASE("help: by words, bare, and for what does not exist") {
   CHECK_THAT(far.output,
              Contains("unknown command \"xylophone\"; see normlab --help") && !Contains("nearest"));
   CHECK_THAT(run_normlab("train --xylophone").output, !Contains("nearest"));
+  CHECK_THAT(run_normlab("train --help=3").last_line(), Contains("--help takes no value"));
   CHECK(run_normlab("help tokenizer xylophone").code == 2);
+}
+
+TEST_CASE("help: a reader who has seen enough gets no error message") {
+  const auto before = std::signal(SIGPIPE, SIG_DFL);  // which the program inherits
+  for (const char* arguments :
+       {"train --help", "prepare --help", "help", "help train", "completion bash", "presets"}) {
+    const ProgramEnd end =
+        run_shell("{ sleep 0.2; " BINARY_DIR "/normlab " + std::string(arguments) + "; } | true");
+    INFO(arguments);
+    CHECK(end.output.empty());
+  }
+  std::signal(SIGPIPE, before);
 }
 
 TEST_CASE("docs/reference.md is what the tables say") {
@@ -122,8 +136,24 @@ TEST_CASE("flags: mistakes of --set blame --set, whatever finds them") {
                     Contains("--set model.wdith=3: unknown key \"wdith\" (nearest valid key: \"width\")"));
   CHECK_THROWS_WITH(load_config("", {"model.width=wide"}), Contains("--set model.width=wide: "));
   CHECK_THROWS_WITH(load_config("", {"model.norms=prelnn"}), Contains("--set model.norms=prelnn: "));
+  CHECK_THROWS_WITH(load_config("", {"steps=3"}), Contains("nearest valid key: \"budget.steps\""));
+  CHECK_THROWS_WITH(load_config("", {"model.norms=attn{in=ln}", "ffn{in=ln}"}),
+                    Contains("--set ffn{in=ln}: a part of a placement") && Contains("quote the whole"));
   CHECK_THROWS_WITH(load_config("", {"banana=3"}),
                     Contains("--set banana=3: unknown key") && !Contains("nearest"));
+}
+
+TEST_CASE("train: what is missing is said: a text or a config, the run of --resume") {
+  const TemporaryFolder folder;
+  for (const char* bare : {"train", "train --dry-run", "train --json"}) {
+    const ProgramEnd end = run_normlab(bare + std::string(" --out ") + folder / "run");
+    CHECK(end.code == 2);
+    CHECK_THAT(end.last_line(), Contains("--text PATH") && Contains("--config FILE"));
+  }
+  const ProgramEnd end = run_normlab("train --resume --out " + folder / "run");
+  CHECK(end.code == 2);
+  CHECK_THAT(end.last_line(), Contains("run: no such folder, hence no run to go on with"));
+  CHECK_FALSE(engine::file_exists(folder / "run"));
 }
 
 TEST_CASE("flags: --input takes several files, as a shell's pattern gives them") {
@@ -222,10 +252,11 @@ TEST_CASE("completion: the shells accept the scripts and complete with them") {
     CHECK(offered("normlab help gen") == "generate\n");
     CHECK_THAT(offered("normlab report train --"), !Contains("--dry-run"));  // a run of that name
   }
-  if (has_program("zsh") && has_program("python3")) {
-    const ProgramEnd end =
-        run_shell("python3 " SOURCE_DIR "/tests/train/first_hour/zsh_completion.py " + folder / "zsh");
-    INFO(end.output);
+  for (const std::string shell : {"zsh", "bash"}) {
+    if (!has_program(shell) || !has_program("python3")) continue;
+    const ProgramEnd end = run_shell("python3 " SOURCE_DIR "/tests/train/first_hour/shell_completion.py " +
+                                     shell + " " + folder / shell);
+    INFO(shell << ": " << end.output);
     CHECK(end.code == 0);
   }
   if (!has_program("bash")) return;

@@ -24,7 +24,6 @@ ln -s demo/corpus corpus
 normlab tokenizer train --input corpus.txt --vocab-size 300 --special '<|endoftext|>' --out demo/tokenizer --quiet
 normlab prepare --tokenizer demo/tokenizer --input demo/corpus --out demo/tokens --quiet
 cp -r demo/tokenizer demo/tokens demo/corpus
-normlab tokenizer train --kind char --special '<unk>' --input corpus.txt --out chars --quiet
 normlab tokenizer train --input corpus.txt --vocab-size 288 --special '<s>' --special '<pad>' --special '</s>' --special '<mask>' --out demo-mlm/tokenizer --quiet
 normlab prepare --tokenizer demo-mlm/tokenizer --input demo/corpus --units line --out demo-mlm/tokens --quiet
 normlab train --config docs/configs/demo-mlm.json --set budget.seconds=0 budget.steps=2 schedule.warmup=1 --out mlm-run --quiet

@@ -112,7 +112,12 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   const Json config = config_of(folder / "m");
   CHECK(config["model"]["objective"] == "mlm");
   CHECK(config["init"] == "megatron");
-  CHECK_THAT(engine::read_file(folder / "m/sample.txt"), Contains("masked") && Contains("filled"));
+  const std::string sample = engine::read_file(folder / "m/sample.txt");
+  CHECK_THAT(sample, Contains("masked") && Contains("filled") && Contains("</s>"));
+  // Every seventh of 60 tokens: the ends of lines are tokens, not the letters that they are shown by.
+  int masks = 0;
+  for (size_t at = 0; (at = sample.find("<mask>", at)) != std::string::npos; ++at) ++masks;
+  CHECK(masks == 8);
   // An update whose draw masks nothing is passed over.
   succeed("train --text " +
           folder /
@@ -125,6 +130,9 @@ TEST_CASE("train --text: a masked model by one key, and a model by name") {
   succeed("train --text " + folder / "t.txt --set model.preset=char-clm model.layers=1" + few_steps +
           " --out " + folder / "p");
   CHECK(config_of(folder / "p")["model"]["width"] == 128);
+  succeed("train --text " + folder / "t.txt --set model.preset=char-mlm model.layers=1" + few_steps +
+          " --out " + folder / "q");
+  CHECK(config_of(folder / "q")["model"]["objective"] == "mlm");
 }
 
 TEST_CASE("train --text: sizes, batch and budget that are given are those that the rest is planned for") {
