@@ -61,7 +61,12 @@ class NcclTransport final : public Transport {
   template <class F>
   void together(const F& calls) {
     expect(*nccl_, nccl_->group_begin(), "a group");
-    calls();
+    try {
+      calls();
+    } catch (...) {
+      nccl_->group_end();  // an open group would keep back all calls that follow
+      throw;
+    }
     expect(*nccl_, nccl_->group_end(), "a group");
   }
   void put(const char* from, int64_t count, int rank) {
