@@ -8,19 +8,26 @@
 
 using Catch::Matchers::Contains;
 
-TEST_CASE("gpu: run_all.sh goes on where products fail, and ends where the device cannot be had") {
+TEST_CASE("gpu: run_all.sh goes on where products fail, not where programs or device cannot be had") {
   const TemporaryFolder folder;
   std::filesystem::copy_file(SOURCE_DIR "/tests/gpu/run_all.sh", folder / "run_all.sh");
   engine::write_file(folder / "about.txt", "a bundle\n");
-  engine::write_file(folder / "normlab", "#!/bin/sh\necho \"$SAYS\"\nexit 2\n");
+  engine::write_file(folder / "normlab",
+                     "#!/bin/sh\necho \"$SAYS\"\n[ $1 = --version ] && exit $STARTS\nexit 2\n");
   engine::write_file(folder / "test_gpu", "#!/bin/sh\necho \"$*\"\n");
   for (const char* program : {"run_all.sh", "normlab", "test_gpu"})
     std::filesystem::permissions(folder / program, std::filesystem::perms::owner_all);
-  const auto run = [&](const std::string& says) {
+  const auto run = [&](const std::string& says, const std::string& starts = "0") {
     return run_shell("cd '" + folder.path +
                      "'; NORMLAB_DEVICE=cuda RESULTS=results ARCHIVE=results.tgz SAYS='" + says +
-                     "' ./run_all.sh correct");
+                     "' STARTS=" + starts + " ./run_all.sh correct");
   };
+  const ProgramEnd old = run("./normlab: version GLIBC_2.36 not found (required by lib/libstdc++.so.6)", "1");
+  INFO(old.output);
+  CHECK(old.code == 2);
+  CHECK_THAT(old.output,
+             Contains("GLIBC_2.36 not found") && Contains("do not start here") && !Contains("op-table"));
+
   const ProgramEnd refused = run("normlab bench gemm: device cuda: no NVIDIA driver; take cuda-host, or cpu");
   INFO(refused.output);
   CHECK(refused.code == 2);
