@@ -82,6 +82,17 @@ TEST_CASE("nccl: a call that is refused does not leave its group open") {
   transport->finish();
 }
 
+TEST_CASE("nccl: leaving that is refused does not undo what a run has done") {
+  const Named named(FAKE_NCCL);
+  const auto nccl = std::make_shared<Nccl>(*find_nccl());
+  static const auto leave = nccl->leave;
+  nccl->leave = [](void* communicator) {
+    leave(communicator);
+    return 1;
+  };
+  CHECK_NOTHROW(open_nccl(nccl, {.rank = 0, .size = 1, .host = ""}, new_nccl_id(*nccl))->finish());
+}
+
 TEST_CASE("nccl: one that is missing, that lacks a function, or that refuses is said in one line") {
   {
     const Named named("/nowhere/libnccl.so");
