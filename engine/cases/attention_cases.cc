@@ -184,6 +184,7 @@ void add_attention_cases(std::vector<OpCase>& cases) {
       {"size 1", 1, 1, 1, 1, 1, 1},
       {"no batch", 0, 5, 5, 2, 2, 3},
       {"no queries", 2, 0, 3, 2, 2, 3},
+      {"no queries, a head of 32", 2, 0, 3, 2, 2, 32},
       {"causal", 2, 17, 17, 2, 2, 16, true},
       {"full, primes", 1, 67, 71, 1, 1, 13},
       {"causal, several blocks", 1, 131, 131, 1, 1, 2, true},

@@ -115,7 +115,12 @@ int64_t Communicator::start_on_device(Job job, const std::vector<std::function<v
   int64_t place = 0;
   for (const auto& move : moves) {
     by_device_->enter(queue.begin());
-    move(*by_device_);
+    try {
+      move(*by_device_);
+    } catch (...) {
+      queue.end();  // what is asked of the device from here on is not this collective's
+      throw;
+    }
     place = queue.end();
   }
   job.work = [](Transport&) {};

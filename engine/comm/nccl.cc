@@ -54,14 +54,21 @@ class NcclTransport final : public Transport {
       expect(*nccl_, nccl_->broadcast(bytes, bytes, size_t(count), kNcclBytes, root, communicator_, stream_),
              "a broadcast");
   }
-  void finish() override { expect(*nccl_, nccl_->leave(communicator_), "leaving the other ranks"); }
+  void finish() override {
+    nccl_->leave(communicator_);  // all is done: a refusal, as of a lost GPU, changes nothing
+  }
   void abort(int) override {}  // the launcher's transport ends the processes
 
  private:
   template <class F>
   void together(const F& calls) {
     expect(*nccl_, nccl_->group_begin(), "a group");
-    calls();
+    try {
+      calls();
+    } catch (...) {
+      nccl_->group_end();  // an open group would keep back all calls that follow
+      throw;
+    }
     expect(*nccl_, nccl_->group_end(), "a group");
   }
   void put(const char* from, int64_t count, int rank) {

@@ -204,17 +204,14 @@ void attention_backward_fragments(const BackwardPlan& plan) {
     using T = decltype(t);
     constexpr int D = decltype(d)::value;
     constexpr bool kExtras = decltype(extras)::value;
-    const auto blocks = [](int64_t heads, int64_t rows) {
-      return blocks_for(heads * ceil_divide(rows, kTileRows), 1);
-    };
-    if (a.dk.data || a.dv.data)
-      launch<KeysShared<T, D, kExtras>>(key_fragments_kernel<T, D, kExtras>,
-                                        blocks(s.batch * s.kv_heads, s.keys), kWarps * 32, current_stream(),
-                                        plan);
-    if (a.dq.data || plan.gains)
-      launch<QueriesShared<T, D, kExtras>>(query_fragments_kernel<T, D, kExtras>,
-                                           blocks(s.batch * s.heads, s.queries), kWarps * 32,
-                                           current_stream(), plan);
+    const int64_t key_blocks = s.batch * s.kv_heads * ceil_divide(s.keys, kTileRows),
+                  query_blocks = s.batch * s.heads * ceil_divide(s.queries, kTileRows);
+    if (key_blocks > 0 && (a.dk.data || a.dv.data))
+      launch<KeysShared<T, D, kExtras>>(key_fragments_kernel<T, D, kExtras>, blocks_for(key_blocks, 1),
+                                        kWarps * 32, current_stream(), plan);
+    if (query_blocks > 0 && (a.dq.data || plan.gains))
+      launch<QueriesShared<T, D, kExtras>>(query_fragments_kernel<T, D, kExtras>, blocks_for(query_blocks, 1),
+                                           kWarps * 32, current_stream(), plan);
   });
 }
 

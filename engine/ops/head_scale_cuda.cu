@@ -57,9 +57,9 @@ __global__ void __launch_bounds__(32, 1) add_gains_kernel(HeadScaleBackward a) {
   if (head >= a.heads) return;
   const auto partials = global(static_cast<const C*>(a.partials));
   const auto dgain = global(static_cast<C*>(a.dgain));
+  const int64_t chunks = a.n > 0 ? ceil_divide(a.rows, kHeadScaleRows) : 0;  // heads of no width have no sums
   C sum = 0;
-  for (int64_t chunk = 0; chunk < ceil_divide(a.rows, kHeadScaleRows); ++chunk)
-    sum += partials[chunk * a.heads + head];
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partials[chunk * a.heads + head];
   const C sums[1] = {sum};
   store_n(dgain + head, sums, a.accumulate_dgain);
 }

@@ -51,13 +51,14 @@ __global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterRows a) {
 template <class C>
 __global__ void __launch_bounds__(kTeamBlock, 1) dot_kernel(DotRows a) {
   const Team<32> team;
-  const int64_t n = team.row < a.n ? a.d : 0, row = n ? team.row : 0;
+  const bool here = team.row < a.n;
+  const int64_t n = here ? a.d : 0, row = here ? team.row : 0;
   const int64_t id = global(a.ids)[row];
   C sum = 0;
   for (int64_t i = team.rank; i < n; i += 32)
     sum += load_any<C>(a.x, a.dtype, row * a.d + i) * load_any<C>(a.table, a.dtype, id * a.d + i);
   sum = team.sum(sum);
-  if (n && team.rank == 0) store_any(a.y, a.y_dtype, row, sum, a.accumulate);
+  if (here && team.rank == 0) store_any(a.y, a.y_dtype, row, sum, a.accumulate);
 }
 
 // A block an id: it counts the smaller ones, which come before its own, and then lists its own in order. Every

@@ -39,7 +39,7 @@ else
 fi
 {
   echo "commit $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown), ENGINE_CUDA=${CUDA:-on} for ${ARCHS:-90a}"
-  objdump -T "$out/normlab" "$out/test_gpu" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/^/needs /'
+  objdump -T "$out/normlab" "$out/test_gpu" "$out"/lib/* | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/^/needs /'
 } >"$out/about.txt"
 cat "$out/about.txt"
 tar -C "$(dirname "$out")" -c "$(basename "$out")" | xz -T0 >"$out.tar.xz"

@@ -3,7 +3,7 @@
 #
 #   ./run_all.sh [PART...]      parts: correct train speed roberta profile; default: all, in this order
 #
-# Exit 2 where the device cannot be had. Every step has a time limit (a part's add up to less than ten minutes) and goes on to the next whatever
+# Exit 2 where the programs do not start or the device cannot be had; where it can and its products fail, the steps are tried all the same. Every step has a time limit (a part's add up to less than ten minutes) and goes on to the next whatever
 # happens. Its output is kept in $RESULTS (default: results), with results.json, and as one file in $ARCHIVE (default: results.tgz); a short table
 # comes last. NORMLAB_DEVICE=cuda-host tries the script on the stand-in, with small work.
 set -uo pipefail
@@ -54,10 +54,18 @@ training_steps() {
 }
 
 cat about.txt
+if ! said=$(timeout 60 ./normlab --version 2>&1); then
+  printf '%s\n' "$said" | tail -n 3
+  echo "run_all.sh: the programs do not start here"
+  exit 2
+fi
 if [ $host = no ] && ! said=$(timeout 60 ./normlab bench gemm --device cuda --repeats 1 2>&1); then
   printf '%s\n' "$said" | tail -n 3
-  echo "run_all.sh: nothing to learn here; NORMLAB_DEVICE=cuda-host ./run_all.sh tries the steps on the stand-in"
-  exit 2
+  if [[ $said == *"take cuda-host"* || $said == *"this build has"* ]]; then  # every refusal of a device says so
+    echo "run_all.sh: nothing to learn here; NORMLAB_DEVICE=cuda-host ./run_all.sh tries the steps on the stand-in"
+    exit 2
+  fi
+  echo "run_all.sh: products fail, or took more than a minute"
 fi
 has nvidia-smi && nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader
 

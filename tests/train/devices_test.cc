@@ -93,6 +93,26 @@ TEST_CASE("every command that computes refuses a device that cannot be had, in o
 }
 
 #if defined(ENGINE_HAS_cuda_host)
+TEST_CASE("a stand-in that cannot be opened says why, and not that memory is short") {
+  const Files files;
+  const std::string command =
+      BINARY_DIR "/normlab generate --prompt a --tokens 1 --device cuda-host" + files.model();
+  const std::pair<const char*, const char*> all[] = {
+#if !defined(__SANITIZE_ADDRESS__)  // which needs more addresses itself
+    {"ulimit -v 6000000;", "cuda-host: the system gives no addresses for device memory"},
+#endif
+    {"NORMLAB_CUDA_HOST=backward", "NORMLAB_CUDA_HOST: expected forward, reverse"},
+    {"NORMLAB_CUDA_HOST=workers=0", "NORMLAB_CUDA_HOST: expected 1 to 256 workers, got 0"}
+  };
+  for (const auto& [before, words] : all) {
+    const ProgramEnd out = run_shell(std::string(before) + " " + command);
+    INFO(before << "\n" << out.output);
+    CHECK(out.code == 2);
+    CHECK_THAT(out.output, Contains(words));
+    CHECK(std::count(out.output.begin(), out.output.end(), '\n') == 1);
+  }
+}
+
 TEST_CASE("eval, generate, forward and gradcheck on the stand-in give the CPU's results") {
   const Files files;
   const std::vector<std::string> all = commands(files);

@@ -6,12 +6,21 @@
 #include "engine/core/renew.h"
 #include "engine/core/side_queue.h"
 #include "engine/cuda/host/device_memory.h"
+#include "engine/cuda/host/settings.h"
 #include "engine/cuda/host/stream.h"
 
 namespace engine::standin {
 namespace {
 
+/// Error: the stand-in's settings are wrong, or the system has no addresses for it. (That is no lack of
+/// memory, which smaller batches would mend.)
+void open() {
+  settings();
+  device_memory_use();
+}
+
 void* allocate(size_t bytes, Contents contents) {
+  open();
   void* block = nullptr;
   try {
     block = device_allocate(bytes);
@@ -82,7 +91,8 @@ extern "C" const bool normlab_cuda_host_memory = [] {
                                         .release = standin::release,
                                         .copy = standin::copy,
                                         .fill = standin::fill,
-                                        .synchronize = standin::synchronize});
+                                        .synchronize = standin::synchronize,
+                                        .open = standin::open});
   set_side_queue(Device::cuda_host,
                  {.begin = standin::begin_side, .end = standin::end_side, .done = standin::side_done});
   set_device_graphs(Device::cuda_host, {.begin = standin::begin_graph,

@@ -38,7 +38,12 @@ class Runtime {
 
   const std::string& device_name() const { return name_; }
   const Options& options() const { return options_; }
-  Handle stream() const { return stream_; }
+  /// What work goes to. For the calling thread, whose context the device's is from here on: cudart launches
+  /// on the device that it finds current.
+  Handle stream() const {
+    enter();
+    return stream_;
+  }
   /// Processes of this machine that take the same device, this one included.
   int sharers() const { return sharers_; }
   bool capturing() const { return capturing_; }

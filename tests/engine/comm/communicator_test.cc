@@ -11,6 +11,7 @@
 #include "engine/base/stop.h"
 #include "engine/comm/rank_threads.h"
 #include "engine/comm/tree_sum.h"
+#include "engine/core/side_queue.h"
 
 using namespace engine;
 
@@ -258,6 +259,40 @@ TEST_CASE("threads: a rank that does not come is waited for as long as the timeo
   };
   CHECK_THROWS(run_rank_threads(3, work));
   CHECK(ended >= 2);
+}
+
+TEST_CASE("threads: a collective that a device's transport refuses leaves the side queue") {
+  struct Refusing : Transport {
+    void all_to_all(const char*, const int64_t*, char*, const int64_t*) override { fail("no wire"); }
+    void all_gather(char*, const int64_t*) override { fail("no wire"); }
+    void broadcast(char*, int64_t, int) override { fail("no wire"); }
+    void finish() override {}
+    void abort(int) override {}
+  };
+  static thread_local int inside = 0;
+  set_side_queue(Device::cpu, {.begin = []() -> void* {
+                                 ++inside;
+                                 return nullptr;
+                               },
+                               .end = []() -> int64_t { return --inside; },
+                               .done = [](int64_t) { return true; }});
+  Faults faults;
+  run_rank_threads(2, [&](Communicator& c) {
+    c.carry(Device::cpu, std::make_unique<Refusing>());
+    const Tensor x = random_values(1, 10, DType::f32);
+    for (int turn = 0; turn < 2; ++turn) {
+      std::string said;
+      try {
+        c.all_reduce(x);
+      } catch (const Error& e) {
+        said = e.what();
+      }
+      faults.expect(said == "no wire", "the error is the transport's, not: " + said);
+      faults.expect(inside == 0, "work of others goes to the side queue");
+    }
+  });
+  set_side_queue(Device::cpu, {});
+  CHECK(faults.text() == "");
 }
 
 TEST_CASE("threads: with check, other collectives on other ranks are both named") {

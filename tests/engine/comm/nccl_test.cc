@@ -61,6 +61,38 @@ TEST_CASE("nccl: bytes of 1 to 4 ranks go where they belong, whatever their size
   }
 }
 
+TEST_CASE("nccl: a call that is refused does not leave its group open") {
+  const Named named(FAKE_NCCL);
+  static int open = 0;
+  const auto nccl = std::make_shared<Nccl>(*find_nccl());
+  nccl->group_begin = [] {
+    ++open;
+    return 0;
+  };
+  nccl->group_end = [] {
+    --open;
+    return 0;
+  };
+  nccl->send = [](const void*, size_t, int, int, void*, void*) { return 4; };
+  const auto transport = open_nccl(nccl, {.rank = 0, .size = 1, .host = ""}, new_nccl_id(*nccl));
+  const int64_t bounds[] = {0, 3};
+  char got[3];
+  CHECK_THROWS_WITH(transport->all_to_all("abc", bounds, got, bounds), "NCCL: sending: invalid argument");
+  CHECK(open == 0);
+  transport->finish();
+}
+
+TEST_CASE("nccl: leaving that is refused does not undo what a run has done") {
+  const Named named(FAKE_NCCL);
+  const auto nccl = std::make_shared<Nccl>(*find_nccl());
+  static const auto leave = nccl->leave;
+  nccl->leave = [](void* communicator) {
+    leave(communicator);
+    return 1;
+  };
+  CHECK_NOTHROW(open_nccl(nccl, {.rank = 0, .size = 1, .host = ""}, new_nccl_id(*nccl))->finish());
+}
+
 TEST_CASE("nccl: one that is missing, that lacks a function, or that refuses is said in one line") {
   {
     const Named named("/nowhere/libnccl.so");

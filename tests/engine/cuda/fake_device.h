@@ -17,6 +17,7 @@ struct FakeDevice {
   int blocks = 0, pinned = 0, streams = 0, events = 0, graphs = 0, executables = 0;
   int copies = 0, fills = 0, waits = 0, launches = 0, queries = 0;
   int opened = -1;  // the device that was asked for last
+  int threads = 0;  // that made its context theirs
   // cuBLASLt's: algorithms asked for and products formed, and the last one's numbers.
   int heuristics = 0, products = 0;
   uint32_t alignment = 0, reductions = 0;

@@ -70,7 +70,10 @@ int cuDevicePrimaryCtxRetain(void** context, int) {
   *context = &fake_device;
   return answer("cuDevicePrimaryCtxRetain");
 }
-int cuCtxSetCurrent(void*) { return 0; }
+int cuCtxSetCurrent(void*) {
+  ++fake_device.threads;
+  return 0;
+}
 int cuCtxSynchronize() {
   ++fake_device.waits;
   return answer("cuCtxSynchronize");

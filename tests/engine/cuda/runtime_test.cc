@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "engine/base/philox.h"
+#include "engine/base/thread.h"
 #include "engine/core/graph.h"
 #include "engine/core/side_queue.h"
 #include "engine/core/tensor.h"
@@ -203,6 +204,17 @@ TEST_CASE("cuda: the side queue is a stream of its own, whose events are used ag
   }
   CHECK(fake().streams == 0);
   CHECK(fake().events == 0);
+}
+
+TEST_CASE("cuda: a thread that asks where work goes has the device's context") {
+  const Device_ device;
+  require_device(Device::cuda);
+  const int before = fake().threads;
+  start_thread([] {
+    cuda::runtime().stream();
+    cuda::runtime().stream();
+  }).join();
+  CHECK(fake().threads == before + 1);
 }
 
 TEST_CASE("cuda: ranks of one machine take one device each, in turn") {

@@ -174,6 +174,27 @@ TEST_CASE("cuda: rows by index: gathered, scattered, multiplied") {
     }
 }
 
+TEST_CASE("cuda: sums over rows of no width are zeros") {
+  for (const DType t : kFloats) {
+    INFO(t);
+    const DType c = compute_dtype(t);
+    const int64_t rows = 5, heads = 3;
+    Twin none(t, 0), gain(c, heads), dgain(c, heads), partials(c, heads), ids(DType::i32, rows),
+        dots(c, rows);
+    gain.normal(1), dgain.normal(2), ids.fill([](int64_t) { return 0; }), dots.normal(3);
+    on_both(cpu::head_scale_backward, cuda_host::head_scale_backward, [&](auto on) {
+      return HeadScaleBackward{on(none), on(gain), on(none), nullptr, on(dgain), on(partials), rows,
+                               heads,    0,        0,        0,       t,         false,        false};
+    });
+    CHECK(dgain.difference() == 0);
+    on_both(cpu::dot_rows, cuda_host::dot_rows, [&](auto on) {
+      return DotRows{on(none), on(none), static_cast<const int32_t*>(on(ids)), on(dots), rows, 0, t,
+                     c,        false};
+    });
+    CHECK(dots.difference() == 0);
+  }
+}
+
 TEST_CASE("cuda: routing chooses the CPU's experts, ties to the lower index") {
   for (const DType t : kFloats) {
     INFO(t);
