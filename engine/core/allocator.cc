@@ -24,8 +24,10 @@ namespace {
 struct Pool {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> free_blocks;  // by rounded size
+  std::map<void*, size_t> larger;                    // blocks in use that are larger than what was asked for
   std::map<void*, ReservedMemory*> reserved;         // blocks of recorded steps
   MemoryStatistics statistics;
+  int64_t most_in_use = 0;  // at a time, since the program began
 };
 
 Pool& pool(Device device) {
@@ -46,6 +48,15 @@ void drop_cache(const DeviceMemory& memory, Pool& p) {
   p.free_blocks.clear();
 }
 
+// A GPU says when its memory is out; the system does not, but ends the process. So the host's cache is given
+// up before it would take, with what is in use and `size` more, over twice what was ever in use at a time.
+void limit_cache(const DeviceMemory& memory, Pool& p, size_t size) {
+  constexpr int64_t kLittle = int64_t(64) << 20;
+  const int64_t needed = p.statistics.in_use + int64_t(size);
+  const int64_t most = std::max({kLittle, 2 * p.most_in_use, 2 * needed});
+  if (needed + p.statistics.cached > most) drop_cache(memory, p);
+}
+
 [[noreturn]] void fail_out_of_memory(Device device, size_t size, const MemoryStatistics& statistics) {
   const DeviceMemory& memory = memory_of(device);
   const std::string beside = join_text("cannot allocate ", human_bytes(double(size)), " beside the ",
@@ -57,13 +68,16 @@ void drop_cache(const DeviceMemory& memory, Pool& p) {
       ": take a smaller batch, activation_checkpointing or a 16-bit precision"));
 }
 
-// A free block of this size, or null.
-void* reuse(std::map<size_t, std::vector<void*>>& free_blocks, size_t size) {
-  const auto found = free_blocks.find(size);
-  if (found == free_blocks.end()) return nullptr;
+// The smallest free block of `size` bytes to `most`, or null.
+void* reuse(Pool& p, size_t size, size_t most) {
+  const auto found = p.free_blocks.lower_bound(size);
+  if (found == p.free_blocks.end() || found->first > most) return nullptr;
+  const size_t whole = found->first;
   void* block = found->second.back();
+  if (whole > size) p.larger[block] = whole;
   found->second.pop_back();
-  if (found->second.empty()) free_blocks.erase(found);
+  if (found->second.empty()) p.free_blocks.erase(found);
+  p.statistics.cached -= int64_t(whole);
   return block;
 }
 
@@ -94,14 +108,17 @@ void* allocate(Device device, size_t bytes, Contents contents) {
     if (contents == Contents::zeros) memory.fill(block, 0, size);
     return block;
   }
-  block = reuse(p.free_blocks, size);
+  // Batches of other lengths ask for other sizes: the host's blocks serve for half their size too.
+  const bool host = device == Device::cpu;
+  block = reuse(p, size, host ? 2 * size : size);
   const bool reused = block != nullptr;
-  if (reused)
-    p.statistics.cached -= int64_t(size);
-  else
+  if (!reused) {
+    if (host) limit_cache(memory, p, size);
     block = fresh(device, p, size, contents);
+  }
   p.statistics.in_use += int64_t(size);
-  if (p.statistics.in_use > p.statistics.peak) p.statistics.peak = p.statistics.in_use;
+  p.statistics.peak = std::max(p.statistics.peak, p.statistics.in_use);
+  p.most_in_use = std::max(p.most_in_use, p.statistics.in_use);
   lock.unlock();
   if (reused && contents == Contents::zeros) memory.fill(block, 0, size);
   if (reused && contents == Contents::any && renewals[int(device)]) renewals[int(device)](block, size);
@@ -120,8 +137,13 @@ void release(Device device, void* block, size_t bytes) {
   }
   p.statistics.in_use -= int64_t(size);
   if (!kReuse) return memory_of(device).release(block, size);
-  p.free_blocks[size].push_back(block);
-  p.statistics.cached += int64_t(size);
+  size_t whole = size;
+  if (const auto larger = p.larger.find(block); larger != p.larger.end()) {
+    whole = larger->second;
+    p.larger.erase(larger);
+  }
+  p.free_blocks[whole].push_back(block);
+  p.statistics.cached += int64_t(whole);
 }
 
 // Under the pool's lock.

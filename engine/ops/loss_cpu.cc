@@ -8,18 +8,26 @@
 namespace engine::cpu::ENGINE_ISA {
 namespace {
 
-/// log(sum exp(z)) of a row, in two passes over chunks: the maximum, then the sum.
+/// The largest element of a row, and log(sum exp(z - top)): in two passes over chunks.
 template <class T>
-Compute<T> log_sum_exp(const T* z, int64_t n) {
+struct LogSumExp {
+  Compute<T> top;
+  double rest;
+};
+template <class T>
+LogSumExp<T> log_sum_exp(const T* z, int64_t n) {
   using C = Compute<T>;
   C buffer[kChunk];
-  C top = load(z, 1, buffer)[0], sum = 0;
+  C top = load(z, 1, buffer)[0];
   each_chunk(0, n, [&](int64_t i, int64_t m) {
     const C chunk = in(load(z + i, m, buffer), m).maxCoeff();
     top = chunk > top ? chunk : top;
   });
-  each_chunk(0, n, [&](int64_t i, int64_t m) { sum += (in(load(z + i, m, buffer), m) - top).exp().sum(); });
-  return top + std::log(sum);
+  double sum = 0;
+  each_chunk(0, n, [&](int64_t i, int64_t m) {
+    sum += (in(load(z + i, m, buffer), m) - top).exp().template cast<double>().sum();
+  });
+  return {top, std::log(sum)};
 }
 
 /// dz += or = factor (exp(z - lse) - onehot(label))
@@ -42,8 +50,10 @@ void forward(const CrossEntropyForward& a) {
     a.losses[r] = 0;
     if (a.labels[r] < 0) return;
     const T* z = static_cast<const T*>(a.logits) + r * a.stride;
-    const C lse = static_cast<C*>(a.lse)[r] = log_sum_exp(z, a.classes);
-    a.losses[r] = double(lse - C(widen(z[a.labels[r]])));
+    const LogSumExp<T> s = log_sum_exp(z, a.classes);
+    static_cast<C*>(a.lse)[r] = C(double(s.top) + s.rest);
+    a.losses[r] =
+        s.rest + (double(s.top) - double(widen(z[a.labels[r]])));  // small where the label is the top
   });
 }
 

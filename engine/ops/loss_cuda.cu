@@ -19,22 +19,23 @@ __global__ void __launch_bounds__(kTeamBlock, 1) cross_entropy_kernel(CrossEntro
     return;
   }
   const auto z = global(static_cast<const T*>(a.logits)) + team.row * a.stride;
-  C v[1], top = -C(INFINITY), sum = 0;
+  C v[1], top = -C(INFINITY);
   for (int64_t i = team.rank; i < a.classes; i += kTeamBlock) {
     load_n(z + i, v);
     top = v[0] > top ? v[0] : top;  // NaN shows in the sum
   }
   top = team.max(top);
+  double sum = 0;
   for (int64_t i = team.rank; i < a.classes; i += kTeamBlock) {
     load_n(z + i, v);
-    sum += std::exp(v[0] - top);
+    sum += double(std::exp(v[0] - top));
   }
   sum = team.sum(sum);
   if (team.rank != 0) return;
   load_n(z + label, v);
-  const C lse = top + std::log(sum);
-  global(static_cast<C*>(a.lse))[team.row] = lse;
-  global(a.losses)[team.row] = double(lse - v[0]);
+  const double rest = std::log(sum);
+  global(static_cast<C*>(a.lse))[team.row] = C(double(top) + rest);
+  global(a.losses)[team.row] = rest + (double(top) - double(v[0]));  // small where the label is the top
 }
 
 //   dz = dloss (exp(z - lse) - onehot(label))

@@ -124,7 +124,7 @@ void sum_to_shape(const Tensor& x, const Tensor& target, bool accumulate) {
   for (int axis = 0; axis <= last; ++axis) {
     if (!summed[axis]) continue;
     const Fold fold(size, axis);
-    const Tensor y = axis == last ? target : x.like({fold.outer * fold.inner}, x.dtype());
+    const Tensor y = axis == last ? target : x.like({fold.outer * fold.inner}, compute_dtype(x.dtype()));
     run_sum(rest, y, fold, 1, axis == last && accumulate);
     size[axis] = 1;
     rest = y;

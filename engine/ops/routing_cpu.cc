@@ -43,9 +43,9 @@ void forward(const RouteForward& a) {
     a.rows[slot] = int32_t(a.choices[slot] / a.k);
     a.slots[a.choices[slot]] = int32_t(slot);
   }
+  const double slots = a.tokens > 0 ? double(a.tokens * a.k) : 1;  // of nothing, every share is 0
   for (int64_t e = 0; e < a.experts; ++e)
-    static_cast<T*>(a.share)[e] =
-        narrow<T>(Compute<T>(double(a.offsets[e + 1] - a.offsets[e]) / double(a.tokens * a.k)));
+    static_cast<T*>(a.share)[e] = narrow<T>(Compute<T>(double(a.offsets[e + 1] - a.offsets[e]) / slots));
   a.starts[a.tokens] = int32_t(a.tokens * a.k);
   parallel_chunks(a.tokens, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

@@ -53,7 +53,8 @@ __global__ void __launch_bounds__(kThreads, 1) slots_kernel(RouteForward a) {
   if (slot == 0) global(a.starts)[a.tokens] = int32_t(slots);
   if (slot < a.experts) {
     const int32_t begin = global(a.offsets)[slot], end = global(a.offsets)[slot + 1];
-    global(static_cast<T*>(a.share))[slot] = as_stored<T>(Compute<T>(double(end - begin) / double(slots)));
+    const double all = slots > 0 ? double(slots) : 1;  // of nothing, every share is 0
+    global(static_cast<T*>(a.share))[slot] = as_stored<T>(Compute<T>(double(end - begin) / all));
   }
   if (slot >= slots) return;
   const int32_t choice = global(a.choices)[slot];

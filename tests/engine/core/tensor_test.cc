@@ -83,6 +83,25 @@ TEST_CASE("released blocks are used again") {
   CHECK_THROWS_WITH(Tensor::empty({int64_t(1) << 50}, DType::f64), Contains("out of memory"));
 }
 
+TEST_CASE("blocks of many sizes, each asked for once, do not pile up") {
+  const auto take = [](int64_t mib) { return Tensor::empty({mib << 20}, DType::u8).raw(); };
+  for (const bool ascending : {false, true}) {
+    trim_memory(Device::cpu);
+    reset_peak_memory(Device::cpu);
+    for (int64_t mib = 2; mib <= 96; ++mib) take(ascending ? mib : 98 - mib);
+    const MemoryStatistics s = memory_statistics(Device::cpu);
+    INFO((ascending ? "ascending" : "descending"));
+    CHECK(s.in_use + s.cached <= 2 * s.peak);
+  }
+#if !defined(__SANITIZE_ADDRESS__)
+  trim_memory(Device::cpu);
+  const void* whole = take(8);
+  CHECK(take(5) == whole);  // and goes back whole
+  CHECK(take(8) == whole);
+  CHECK(take(3) != whole);
+#endif
+}
+
 TEST_CASE("isa: the level in use has a name, and NORMLAB_ISA chose it where it is set") {
   const std::string name = cpu::name_of(cpu::isa());
   const char* forced = std::getenv("NORMLAB_ISA");

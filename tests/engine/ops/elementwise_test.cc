@@ -49,6 +49,21 @@ TEST_CASE("the gradient of a bf16 parameter goes to its f32 gradient buffer") {
   CHECK(gain.grad.to_vector()[1] == Approx(1012).epsilon(2e-3));
 }
 
+TEST_CASE("the gradient of an operand stretched along two axes is rounded once") {
+  Parameter bias{
+      .name = "bias", .value = zeros({2, 1}), .compute = zeros({2, 1}, DType::bf16), .grad = zeros({2, 1})};
+  Tape tape;
+  Tensor y;
+  {
+    const TapeScope scope(tape);
+    y = add(zeros({259, 2, 3}, DType::bf16), use(bias));
+  }
+  const Tensor ones = Tensor::full({259, 2, 3}, 1, DType::bf16);
+  tape.backward(std::span(&y, 1), std::span(&ones, 1));
+  CHECK(bias.grad.to_vector() ==
+        std::vector<double>{777, 777});  // 780 by way of 260, which bf16 makes of 259
+}
+
 TEST_CASE("adding a tensor to itself gives both gradients") {
   Tensor x = Tensor::from({1, 2}, {2});
   Tape tape;

@@ -2,6 +2,7 @@
 #include "engine/ops/loss.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "engine/autograd/checkpoint.h"
 #include "largest_gap.h"
@@ -81,6 +82,15 @@ TEST_CASE("cross_entropy multiplies its gradient by the upstream one") {
   };
   const std::vector<double> one = gradient(1), three = gradient(3);
   for (size_t i = 0; i < one.size(); ++i) CHECK(three[i] == Approx(3 * one[i]));
+}
+
+TEST_CASE("the f32 cross entropy of a label that is nearly certain keeps its digits") {
+  for (const double gap : {2.0, 10.0, 20.0}) {
+    const Tensor z = Tensor::from({20 + gap, 20, 19}, {1, 3}, DType::f32);
+    const double expected = std::log1p(std::exp(-gap) + std::exp(-gap - 1));
+    INFO(gap);
+    CHECK(cross_entropy(z, Tensor::from_ids({0}, {1})).item() == Approx(expected).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("linear_cross_entropy over several chunks, into an arena, scaled: the composed gradients") {

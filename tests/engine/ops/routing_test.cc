@@ -33,6 +33,11 @@ TEST_CASE("NaN probabilities still choose different experts, and an expert may g
   CHECK(ids(r.experts.offsets) == std::vector<double>{0, 2, 4, 4});
 }
 
+TEST_CASE("of no tokens, every expert's share is 0") {
+  const Routing r = route_top_k(Tensor::zeros({0, 3}, DType::f32), 2, true);
+  CHECK(r.share.to_vector() == std::vector<double>{0, 0, 0});
+}
+
 TEST_CASE("routing refuses what it cannot take") {
   const Tensor p = Tensor::zeros({2, 3}, DType::f32), one = Tensor::zeros({1}, DType::f32);
   CHECK_THROWS_WITH(route_top_k(one, 1, false),
