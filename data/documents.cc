@@ -198,6 +198,19 @@ std::vector<std::string> files_below(const std::string& path) {
   return out;
 }
 
+void check_outside(const std::string& folder, const std::string& input) {
+  if (!engine::is_directory(input)) return;
+  std::string there = engine::absolute_path(folder), behind = "/";
+  while (!engine::file_exists(there)) {
+    const fs::path path(there);
+    behind = "/" + path.filename().string() + behind, there = path.parent_path().string();
+  }
+  const std::string out = engine::resolved_path(there) + behind, in = engine::resolved_path(input) + "/";
+  const bool found = out.starts_with(in) && out.find("/.", in.size() - 1) == out.npos;
+  check(!found, folder, ": lies in the input ", input,
+        ", of which every file is read; choose another folder");
+}
+
 bool holds_separator_line(const std::string& text) {
   const std::string_view separator = kSeparatorLine;
   for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + 1)) {

@@ -213,6 +213,19 @@ TEST_CASE("bad input to corpus, tokenizer and prepare is one line, 2, and nothin
   CHECK(read_file(shard) == bytes);
 }
 
+TEST_CASE("a corpus is written neither over its text nor among the files that it is made of") {
+  const TemporaryFolder folder;
+  const std::string text = "one  \ntwo  \n", in = folder / "in";
+  engine::make_directories(in);
+  write_file(in + "/train.txt", text);
+  check_refusal("corpus " + in + "/train.txt --out " + in, "train.txt: would be replaced");
+  for (const char* out : {"", "/corpus", "/."})
+    check_refusal("corpus " + in + " --out " + in + out, "lies in the input");
+  CHECK(read_file(in + "/train.txt") == text);
+  CHECK(!fs::exists(in + "/corpus"));
+  run("corpus " + in + "/train.txt --out " + in + "/corpus");
+}
+
 TEST_CASE("training refuses shards that are damaged, foreign, too short or another tokenizer's") {
   const TemporaryFolder folder;
   const std::string tok = folder / "tok", other = folder / "other", shard = folder / "p/train-00000.bin";
