@@ -280,8 +280,8 @@ DocumentEnd document_end(const Tokenizer& tokenizer) {
   if (words) return {tokenizer.special_id("<eos>"), DocumentEnd::end_of_line};
   try {
     const std::vector<TokenId> newline = tokenizer.encode("\n");
-    if (newline.size() == 1) return {newline[0], DocumentEnd::newline};
-  } catch (const engine::Error&) {  // a character that the vocabulary lacks
+    if (newline.size() == 1 && tokenizer.decode(newline) == "\n") return {newline[0], DocumentEnd::newline};
+  } catch (const engine::Error&) {  // a character that the vocabulary lacks; with <unk> it is another one
   }
   return {};
 }

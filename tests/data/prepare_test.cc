@@ -113,8 +113,11 @@ TEST_CASE("without a special token kind word relies on its line ends, other kind
   CHECK(characters->decode(tokens_of(folder / "char/train")) == "a b\n\nb a\n\n");
   const std::string_view line = "ab";
   const auto bare = train_tokenizer(std::span(&line, 1), {.kind = TokenizerKind::character});
-  CHECK_THROWS_WITH(prepare(*bare, {folder / "a.txt"}, {.folder = folder / "bare"}),
-                    Contains("no token to end documents with") && Contains("--raw"));
+  const auto unknown =
+      train_tokenizer(std::span(&line, 1), {.kind = TokenizerKind::character, .special = {"<unk>"}});
+  for (const auto* none : {bare.get(), unknown.get()})
+    CHECK_THROWS_WITH(prepare(*none, {folder / "a.txt"}, {.folder = folder / "bare"}),
+                      Contains("no token to end documents with") && Contains("--raw"));
 }
 
 TEST_CASE("a raw file is its characters in order, cut where nanoGPT cuts") {
