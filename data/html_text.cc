@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdint>
 #include <vector>
 
 namespace data {
@@ -107,6 +108,16 @@ bool read_tag(string_view html, size_t& at, Tag& tag) {
   return true;
 }
 
+/// Where the end tag of an element begins, at or behind `at`: its `name` in any case. The end without one.
+size_t end_tag(string_view html, size_t at, string_view name) {
+  const auto same = [](char written, char lower) { return std::tolower(uint8_t(written)) == lower; };
+  for (at = html.find("</", at); at != string_view::npos; at = html.find("</", at + 2)) {
+    const string_view found = html.substr(at + 2, name.size());
+    if (std::equal(found.begin(), found.end(), name.begin(), name.end(), same)) return at;
+  }
+  return html.size();
+}
+
 /// Collects text: runs of white space become one space, blocks become paragraphs.
 class Writer {
  public:
@@ -188,7 +199,7 @@ std::string text_of(string_view html) {
     if (skipping == 0 && effect == Effect::cell) out.cell();
     if (tag.empty) continue;
     if (tag.name == "script" || tag.name == "style") {  // raw text: only the end tag counts
-      at = std::min(html.find("</" + tag.name, at), html.size());
+      at = end_tag(html, at, tag.name);
       continue;
     }
     if (open.size() == kDeepest) continue;
