@@ -95,11 +95,14 @@ bool read_tag(string_view html, size_t& at, Tag& tag) {
     tag.name += char(std::tolower(static_cast<unsigned char>(html[p++])));
   if (tag.name.empty()) return false;
   const size_t attributes = p;
-  for (char quote = 0; p < html.size() && (quote != 0 || html[p] != '>'); ++p) {
+  // A quotation opens behind = alone; `before`: the last character but white space.
+  char quote = 0, before = 0;
+  for (; p < html.size() && (quote != 0 || html[p] != '>'); ++p) {
     if (quote != 0)
       quote = html[p] == quote ? 0 : quote;
-    else if (html[p] == '"' || html[p] == '\'')
+    else if ((html[p] == '"' || html[p] == '\'') && before == '=')
       quote = html[p];
+    if (!std::isspace(uint8_t(html[p]))) before = html[p];
   }
   tag.attributes = html.substr(attributes, p - attributes);
   tag.empty = tag.attributes.ends_with('/') ||

@@ -305,6 +305,7 @@ TEST_CASE("HTML becomes paragraphs") {
         std::string::npos);
   CHECK(html_to_text("a < b <") == "a < b <\n");
   CHECK(html_to_text("<p title='a > b'>x</p></div></p>") == "x\n");
+  CHECK(html_to_text("<p title=don't>x <b id = \"y>\">y</b></p><p>it's z</p>") == "x y\n\nit's z\n");
   CHECK(html_to_text("") == "");
   CHECK(decode_entities("&#65;&#x2014;&mdash;&unknown;&#xD800;&#99999999;&") ==
         "A——&unknown;&#xD800;&#99999999;&");
