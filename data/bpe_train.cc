@@ -116,9 +116,9 @@ class Trainer {
 
   /// A merge must not spell a special token, in text or in files: ordinary text would then give its id.
   bool spells_special(TokenId left, TokenId right) const {
-    const std::string text = bytes_to_alphabet(model_.tokens[left] + model_.tokens[right]);
+    const std::string bytes = model_.tokens[left] + model_.tokens[right], written = bytes_to_alphabet(bytes);
     return std::any_of(model_.special.begin(), model_.special.end(),
-                       [&](const AddedToken& token) { return token.text == text; });
+                       [&](const AddedToken& token) { return token.text == bytes || token.text == written; });
   }
 
   /// The token that the pair becomes. Two pairs can spell the same bytes ("a"+"bc", "ab"+"c"): they share one

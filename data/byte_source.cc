@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -31,13 +32,14 @@ class PlainSource : public ByteSource {
     check(known, path_, ": ", std::strerror(errno));
     check(!S_ISDIR(opened_.st_mode), path_, ": is a folder");
     check(S_ISREG(opened_.st_mode) || pipes == Pipes::allowed, path_, ": not a regular file");
+    if (S_ISREG(opened_.st_mode)) at_ = std::max<int64_t>(0, ::lseek(fd, 0, SEEK_CUR));
   }
   bool read(std::string& out) override {
     const size_t before = out.size();
     out.resize(before + kPiece);
     const size_t n = engine::read_or_stop(file_.fd, out.data() + before, kPiece, path_);
     out.resize(before + n);
-    bytes_ += int64_t(n);
+    at_ += int64_t(n);
     if (n == 0) check_unchanged();
     return n > 0;
   }
@@ -46,7 +48,7 @@ class PlainSource : public ByteSource {
   void check_unchanged() const {
     struct stat now {};
     if (!S_ISREG(opened_.st_mode) || ::fstat(file_.fd, &now) != 0) return;
-    check(now.st_size == bytes_ && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
+    check(now.st_size == at_ && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
               now.st_mtim.tv_nsec == opened_.st_mtim.tv_nsec,
           path_, ": changed while it was read");
   }
@@ -61,7 +63,7 @@ class PlainSource : public ByteSource {
   std::string path_;
   Descriptor file_;
   struct stat opened_ {};
-  int64_t bytes_ = 0;
+  int64_t at_ = 0;  // in a regular file; of standard input somebody may have read a part
 };
 
 /// Hands out bytes that were read to look at, then the rest.

@@ -46,15 +46,13 @@ class GzipSource : public ByteSource {
     return inner_->read(input_);
   }
   void inflate_some(std::string& out) {
-    const size_t before = out.size();
-    out.resize(before + kPiece);
     stream_.next_in = reinterpret_cast<Bytef*>(input_.data() + at_);
     stream_.avail_in = uInt(input_.size() - at_);
-    stream_.next_out = reinterpret_cast<Bytef*>(out.data() + before);
+    stream_.next_out = reinterpret_cast<Bytef*>(piece_.data());
     stream_.avail_out = uInt(kPiece);
     const int status = inflate(&stream_, Z_NO_FLUSH);
     at_ = input_.size() - stream_.avail_in;
-    out.resize(out.size() - stream_.avail_out);
+    out.append(piece_, 0, kPiece - stream_.avail_out);
     between_members_ = status == Z_STREAM_END;
     if (between_members_) inflateReset(&stream_);  // gzip files may be joined end to end
     check(status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR, path_, ": damaged gzip data (",
@@ -64,7 +62,7 @@ class GzipSource : public ByteSource {
   std::string path_;
   std::unique_ptr<ByteSource> inner_;
   z_stream stream_{};
-  std::string input_;
+  std::string input_, piece_ = std::string(kPiece, '\0');  // a file may have very many members of a few bytes
   size_t at_ = 0;
   bool between_members_ = false;
 };
@@ -90,12 +88,11 @@ class ZstdSource : public ByteSource {
           return false;
         }
       }
-      out.resize(before + kPiece);
       ZSTD_inBuffer in{input_.data(), input_.size(), at_};
-      ZSTD_outBuffer to{out.data() + before, kPiece, 0};
+      ZSTD_outBuffer to{piece_.data(), kPiece, 0};
       const size_t status = ZSTD_decompressStream(stream_, &to, &in);
       at_ = in.pos;
-      out.resize(before + to.pos);
+      out.append(piece_, 0, to.pos);
       check(!ZSTD_isError(status), path_, ": damaged zstd data (", ZSTD_getErrorName(status), ")");
       between_frames_ = status == 0;
     }
@@ -106,7 +103,7 @@ class ZstdSource : public ByteSource {
   std::string path_;
   std::unique_ptr<ByteSource> inner_;
   ZSTD_DStream* stream_;
-  std::string input_;
+  std::string input_, piece_ = std::string(kPiece, '\0');
   size_t at_ = 0;
   bool between_frames_ = false;
 };

@@ -30,8 +30,8 @@ constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
 constexpr size_t kMostLineBytes = size_t(1) << 30;
 constexpr size_t kMostWholeBytes = size_t(1) << 30;  // of a JSON or CSV file; .jsonl is read line by line
 
-std::string read_whole(const std::string& path) {
-  std::string text = read_all(*open_text(path), path, kMostWholeBytes);
+std::string read_whole(const std::string& path, size_t most = kMostWholeBytes, Pipes pipes = Pipes::refused) {
+  std::string text = read_all(*open_text(path, pipes), path, most);
   if (text.starts_with(kByteOrderMark)) text.erase(0, 3);
   return text;
 }
@@ -97,15 +97,19 @@ void read_jsonl(const std::string& path, const ReadOptions& options, const Visit
 }
 
 /// Does the first line hold an object of its own, and do others follow?
-bool is_json_lines(std::string_view text) {
+bool is_json_lines(std::string_view text, const std::string& path) {
   const size_t begin = text.find_first_not_of(" \t\r\n"), end = text.find('\n', begin);
   if (end == text.npos || text.find_first_not_of(" \t\r\n", end) == text.npos) return false;
-  return text[begin] == '{' && engine::Json::accept(text.substr(begin, end - begin));
+  try {
+    return text[begin] == '{' && parse_record(std::string(text.substr(begin, end - begin)), path).is_object();
+  } catch (const engine::Error&) {
+    return false;
+  }
 }
 
 void read_json(const std::string& path, const ReadOptions& options, const Visit& visit) {
   std::string text = read_whole(path);
-  if (is_json_lines(text)) return read_jsonl(path, options, visit);
+  if (is_json_lines(text, path)) return read_jsonl(path, options, visit);
   const engine::Json json = parse_record(std::move(text), path);
   if (!json.is_array()) return visit(document_of(json, options.field, path));
   for (size_t i = 0; i < json.size(); ++i)
@@ -137,7 +141,7 @@ void read_csv(const std::string& path, const ReadOptions& options, const Visit& 
 }
 
 void read_html(const std::string& path, const ReadOptions&, const Visit& visit) {
-  visit({html_to_text(read_all(*open_text(path, Pipes::allowed), path, size_t(256) << 20)), path});
+  visit({html_to_text(read_whole(path, size_t(256) << 20, Pipes::allowed)), path});
 }
 
 using Reader = void (*)(const std::string&, const ReadOptions&, const Visit&);
@@ -196,6 +200,19 @@ std::vector<std::string> files_below(const std::string& path) {
   check(!out.empty(), path, ": no files in this folder");
   std::sort(out.begin(), out.end());
   return out;
+}
+
+void check_outside(const std::string& folder, const std::string& input) {
+  if (!engine::is_directory(input)) return;
+  std::string there = engine::absolute_path(folder), behind = "/";
+  while (!engine::file_exists(there)) {
+    const fs::path path(there);
+    behind = "/" + path.filename().string() + behind, there = path.parent_path().string();
+  }
+  const std::string out = engine::resolved_path(there) + behind, in = engine::resolved_path(input) + "/";
+  const bool found = out.starts_with(in) && out.find("/.", in.size() - 1) == out.npos;
+  check(!found, folder, ": lies in the input ", input,
+        ", of which every file is read; choose another folder");
 }
 
 bool holds_separator_line(const std::string& text) {

@@ -39,6 +39,9 @@ void read_documents(const std::string& path, const ReadOptions& options,
 /// are skipped; a link that leads nowhere or to a folder that holds it is an error.
 std::vector<std::string> files_below(const std::string& path);
 
+/// Fails when `folder`, which is to be written, lies where files_below(input) would find its files.
+void check_outside(const std::string& folder, const std::string& input);
+
 /// Can this text stand in a text file whose documents are ended by separator lines?
 bool holds_separator_line(const std::string& text);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdint>
 #include <vector>
 
 namespace data {
@@ -94,17 +95,30 @@ bool read_tag(string_view html, size_t& at, Tag& tag) {
     tag.name += char(std::tolower(static_cast<unsigned char>(html[p++])));
   if (tag.name.empty()) return false;
   const size_t attributes = p;
-  for (char quote = 0; p < html.size() && (quote != 0 || html[p] != '>'); ++p) {
+  // A quotation opens behind = alone; `before`: the last character but white space.
+  char quote = 0, before = 0;
+  for (; p < html.size() && (quote != 0 || html[p] != '>'); ++p) {
     if (quote != 0)
       quote = html[p] == quote ? 0 : quote;
-    else if (html[p] == '"' || html[p] == '\'')
+    else if ((html[p] == '"' || html[p] == '\'') && before == '=')
       quote = html[p];
+    if (!std::isspace(uint8_t(html[p]))) before = html[p];
   }
   tag.attributes = html.substr(attributes, p - attributes);
   tag.empty = tag.attributes.ends_with('/') ||
               std::find(std::begin(kVoid), std::end(kVoid), tag.name) != std::end(kVoid);
   at = std::min(p + 1, html.size());
   return true;
+}
+
+/// Where the end tag of an element begins, at or behind `at`: its `name` in any case. The end without one.
+size_t end_tag(string_view html, size_t at, string_view name) {
+  const auto same = [](char written, char lower) { return std::tolower(uint8_t(written)) == lower; };
+  for (at = html.find("</", at); at != string_view::npos; at = html.find("</", at + 2)) {
+    const string_view found = html.substr(at + 2, name.size());
+    if (std::equal(found.begin(), found.end(), name.begin(), name.end(), same)) return at;
+  }
+  return html.size();
 }
 
 /// Collects text: runs of white space become one space, blocks become paragraphs.
@@ -188,7 +202,7 @@ std::string text_of(string_view html) {
     if (skipping == 0 && effect == Effect::cell) out.cell();
     if (tag.empty) continue;
     if (tag.name == "script" || tag.name == "style") {  // raw text: only the end tag counts
-      at = std::min(html.find("</" + tag.name, at), html.size());
+      at = end_tag(html, at, tag.name);
       continue;
     }
     if (open.size() == kDeepest) continue;

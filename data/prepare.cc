@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 #include <new>
 
 #include "data/byte_source.h"
 #include "data/corpus.h"
 #include "data/encode_documents.h"
 #include "data/import_tokens.h"
+#include "data/shard_record.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
@@ -100,6 +102,30 @@ std::vector<Set> sets_of(const std::vector<std::string>& inputs, const PrepareOp
     }
   }
   return sets;
+}
+
+/// Fails when what is written would take the place of what is read, or be read.
+void check_apart(const std::vector<Set>& sets, const std::string& folder) {
+  using Identity = std::pair<dev_t, ino_t>;
+  const auto is_written = [&](const std::string& file) {
+    return file == "tokenizer.json" || std::any_of(sets.begin(), sets.end(), [&](const Set& set) {
+             return file == set.name + ".json" || set_of_shard(file) == set.name;
+           });
+  };
+  std::map<Identity, std::string> written;
+  if (engine::is_directory(folder))
+    for (const std::string& file : engine::list_folder(folder))
+      if (struct stat info{}; is_written(file) && ::stat((folder + "/" + file).c_str(), &info) == 0)
+        written[{info.st_dev, info.st_ino}] = file;
+  for (const Set& set : sets)
+    for (const Input& input : set.inputs) {
+      struct stat info {};
+      if (input.path == "-" || ::stat(input.path.c_str(), &info) != 0) continue;
+      check_outside(folder, input.path);
+      const auto found = written.find({info.st_dev, info.st_ino});
+      check(found == written.end(), input.path, ": would be replaced, since what is made of it has a file ",
+            found == written.end() ? "" : found->second, "; choose another folder");
+    }
 }
 
 /// What tells one input from another without reading it: names, sizes, times of change.
@@ -254,8 +280,8 @@ DocumentEnd document_end(const Tokenizer& tokenizer) {
   if (words) return {tokenizer.special_id("<eos>"), DocumentEnd::end_of_line};
   try {
     const std::vector<TokenId> newline = tokenizer.encode("\n");
-    if (newline.size() == 1) return {newline[0], DocumentEnd::newline};
-  } catch (const engine::Error&) {  // a character that the vocabulary lacks
+    if (newline.size() == 1 && tokenizer.decode(newline) == "\n") return {newline[0], DocumentEnd::newline};
+  } catch (const engine::Error&) {  // a character that the vocabulary lacks; with <unk> it is another one
   }
   return {};
 }
@@ -288,6 +314,7 @@ std::vector<PreparedSet> prepare(const Tokenizer& tokenizer, const std::vector<s
   const int32_t separator = end.id == no_token ? 0 : int32_t(end.id);
   std::vector<PreparedSet> out;
   const std::vector<Set> sets = sets_of(inputs, options);
+  check_apart(sets, options.folder);
   std::vector<Json> sources;  // of all sets before the first is read: they may share files
   for (const Set& set : sets) sources.push_back(describe(set, options));
   engine::make_directories(options.folder);

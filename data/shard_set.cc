@@ -7,6 +7,7 @@
 #include "data/shard_record.h"
 #include "data/tokenizer.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/stop.h"
 
@@ -38,6 +39,14 @@ void copy_tokenizer(const ShardSetOptions& options, const Tokenizer& tokenizer) 
     return;
   }
   tokenizer.save(options.folder);
+}
+
+/// Something else under the record's name is not written over, whatever is forced; a record that is damaged
+/// further down may be.
+void check_record_name(const std::string& path) {
+  check(!engine::file_exists(path) ||
+            engine::read_file_start(path, 64).find("\"normlab-shards\"") != std::string::npos,
+        path, ": is no record of shards, and theirs has this name; move it away, or choose another folder");
 }
 
 /// Equal but for the times of files whose content is the same, and for checksums that an older record lacks.
@@ -72,6 +81,7 @@ ShardSet::ShardSet(ShardSetOptions options, const Tokenizer& tokenizer, int32_t 
       hash_(hash_bytes(tokenizer.hash())) {
   check(options_.shard_tokens > 0, name(), ": a shard needs room for at least 1 token, got ",
         options_.shard_tokens);
+  check_record_name(name() + ".json");
   copy_tokenizer(options_, tokenizer);
   record_ = {{"format", "normlab-shards"}, {"version", 1},
              {"tokenizer", hex_of(hash_)}, {"vocabulary", vocabulary_},
@@ -92,11 +102,12 @@ std::string ShardSet::shard_name(size_t index) const {
 
 /// Takes over the finished shards of an earlier attempt.
 void ShardSet::load_record() {
-  const std::string path = name() + ".json", first = options_.folder + "/" + shard_name(0);
+  const std::string path = name() + ".json";
   if (options_.existing == Existing::replace) return;
   if (!engine::file_exists(path)) {
-    check(!engine::file_exists(first), first, ": exists, and no ", options_.name,
-          ".json says what it was made from; --force replaces it");
+    for (const std::string& file : engine::list_folder(options_.folder))
+      check(set_of_shard(file) != options_.name, options_.folder, "/", file, ": exists, and no ",
+            options_.name, ".json says what it was made from; --force replaces it");
     return;
   }
   const Json old = engine::read_json(path);

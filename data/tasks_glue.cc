@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "data/byte_source.h"
+#include "data/file_kind.h"
 #include "data/task_records.h"
 #include "data/utf8.h"
 #include "engine/base/check.h"
@@ -187,8 +188,10 @@ std::vector<GlueItem> read_json(const Layout& layout, const std::string& path, G
   return out;
 }
 
-std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::string line, GlueLabels labels) {
-  const std::string& path = lines.path();
+std::vector<GlueItem> read_tsv(const Layout& layout, const std::string& path, GlueLabels labels) {
+  LineReader lines(path, size_t(16) << 20);
+  std::string line;
+  check(lines.next(line), path, ": the file is empty");
   if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
   Columns columns = find_columns(layout, split_tabs(line), path);
   if (labels == GlueLabels::ignored) columns.label = -1;
@@ -216,6 +219,16 @@ std::vector<GlueItem> read_tsv(const Layout& layout, LineReader& lines, std::str
     engine::log_warning(path, ": rows without the ", columns.count,
                         " fields of the first line, left out: ", skipped);
   return out;
+}
+
+/// Whether a file begins as JSON does. An array may be one line, however long.
+bool is_json(const std::string& path) {
+  const auto source = open_text(path);
+  std::string head;
+  while (head.size() < kSampledBytes && source->read(head)) {
+  }
+  const size_t begin = head.find_first_not_of(" \t\r\n", head.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  return begin != head.npos && (head[begin] == '{' || head[begin] == '[');
 }
 
 }  // namespace
@@ -266,11 +279,8 @@ std::string glue_file(const std::string& task, const std::string& folder, const 
 
 std::vector<GlueItem> read_glue(const std::string& task, const std::string& path, GlueLabels labels) {
   const Layout& layout = find_layout(task);
-  LineReader lines(path, size_t(16) << 20);
-  std::string line;
-  check(lines.next(line), path, ": the file is empty");
-  const bool json = line.starts_with('{') || line.starts_with('[');
-  std::vector<GlueItem> out = json ? read_json(layout, path, labels) : read_tsv(layout, lines, line, labels);
+  std::vector<GlueItem> out =
+      is_json(path) ? read_json(layout, path, labels) : read_tsv(layout, path, labels);
   check(!out.empty(), path, ": no items in it");
   return out;
 }

@@ -54,8 +54,13 @@ Regex::~Regex() = default;
 
 std::optional<Regex::Match> Regex::find(std::string_view text, size_t from) const {
   pcre2_match_data* data = match_data();
-  const int found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, 0,
-                                data, nullptr);
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, options,
+                       data, nullptr);
+  };
+  int found = match(0);
+  // Compiled expressions have 32 KiB for what they may come back to; without compiling it lies on the heap.
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
   if (found == PCRE2_ERROR_NOMATCH) return {};
   check(found >= 0, what_, ": the regular expression fails on a text of ", text.size(), " bytes at byte ",
         from, " (", found < 0 ? message_of(found) : "", ")");

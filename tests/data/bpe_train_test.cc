@@ -94,6 +94,17 @@ TEST_CASE("special tokens come first and are never spelled by a merge") {
   CHECK(model.tokens[1] == "<s>");
   CHECK(model.tokens[2] == "!");
   for (const BpeMerge& m : model.merges) CHECK(model.tokens[m.result] != "!!!");
+  // Its own bytes need not be how files write it: " the" is "Ġthe" there, of a character's bytes each is one.
+  const std::string_view text = " the the the 你好你好 ĠĠ ĠĠ\n\n\n\n";
+  for (const std::string special : {" the", "你好", "好", "ĠĠ", "\n\n"}) {
+    const auto tokenizer =
+        train_bpe(std::span(&text, 1), {.vocab_size = 290, .min_frequency = 1, .special = {special}});
+    CAPTURE(special);
+    const auto again = parse_tokenizer(tokenizer->to_json(), "again");
+    CHECK(again->encode(text) == tokenizer->encode(text));
+    for (const TokenId id : tokenizer->encode(text)) CHECK(id != 0);
+    CHECK(tokenizer->encode(special, SpecialText::recognised) == std::vector<TokenId>{0});
+  }
 }
 
 TEST_CASE("BPE training refuses what cannot work") {

@@ -162,6 +162,18 @@ TEST_CASE("corpus and prepare take JSONL on standard input where --field names i
   CHECK(tokens_of(folder / "q/train").size() == read_file(folder / "lines").size() + 1);
 }
 
+TEST_CASE("of standard input that somebody read a part of the rest is read") {
+  const TemporaryFolder folder;
+  run("tokenizer train --kind byte --out " + folder / "t");
+  write_file(folder / "text", "head\none\ntwo\n");
+  const ProgramEnd end =
+      run_shell("(read line; " BINARY_DIR "/normlab prepare --raw --tokenizer " + folder / "t" +
+                " --input - --out " + folder / "p" + ") < " + folder / "text");
+  INFO(end.output);
+  REQUIRE(end.code == 0);
+  CHECK(tokens_of(folder / "p/train") == std::vector<int32_t>{'o', 'n', 'e', '\n', 't', 'w', 'o', '\n'});
+}
+
 TEST_CASE("bad input to corpus, tokenizer and prepare is one line, 2, and nothing written") {
   const TemporaryFolder folder;
   const std::string in = folder / "in", tok = folder / "tok", out = folder / "out";
@@ -211,6 +223,19 @@ TEST_CASE("bad input to corpus, tokenizer and prepare is one line, 2, and nothin
     fs::remove_all(out);
   }
   CHECK(read_file(shard) == bytes);
+}
+
+TEST_CASE("a corpus is written neither over its text nor among the files that it is made of") {
+  const TemporaryFolder folder;
+  const std::string text = "one  \ntwo  \n", in = folder / "in";
+  engine::make_directories(in);
+  write_file(in + "/train.txt", text);
+  check_refusal("corpus " + in + "/train.txt --out " + in, "train.txt: would be replaced");
+  for (const char* out : {"", "/corpus", "/."})
+    check_refusal("corpus " + in + " --out " + in + out, "lies in the input");
+  CHECK(read_file(in + "/train.txt") == text);
+  CHECK(!fs::exists(in + "/corpus"));
+  run("corpus " + in + "/train.txt --out " + in + "/corpus");
 }
 
 TEST_CASE("training refuses shards that are damaged, foreign, too short or another tokenizer's") {

@@ -209,6 +209,10 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\p{L}+)", "x\U00016D69 \U00010D69y") == Found{"x\U00016D69", "y"});
   CHECK(found(R"(\p{^L})", "a1") == Found{"1"});
   CHECK(found("x*", "axx") == Found{"", "xx"});
+  const std::string word(100'000,
+                         'a');  // more places to come back to than a compiled expression has room for
+  CHECK(found("(?:[a-z][0-9]?)+", word + " b") == Found{word, "b"});
+  CHECK(found(R"([^\W\d]+)", word + "1b") == Found{word, "b"});
   for (const char* bad : {"[a", "(a", "a)", R"(\p{Nope})", "(?~a)", "[[:nope:]]", "\\", "a**b("})
     CHECK_THROWS_WITH(Regex(bad, "t.json: x"), Contains("t.json: x"));
 }

@@ -113,8 +113,11 @@ TEST_CASE("without a special token kind word relies on its line ends, other kind
   CHECK(characters->decode(tokens_of(folder / "char/train")) == "a b\n\nb a\n\n");
   const std::string_view line = "ab";
   const auto bare = train_tokenizer(std::span(&line, 1), {.kind = TokenizerKind::character});
-  CHECK_THROWS_WITH(prepare(*bare, {folder / "a.txt"}, {.folder = folder / "bare"}),
-                    Contains("no token to end documents with") && Contains("--raw"));
+  const auto unknown =
+      train_tokenizer(std::span(&line, 1), {.kind = TokenizerKind::character, .special = {"<unk>"}});
+  for (const auto* none : {bare.get(), unknown.get()})
+    CHECK_THROWS_WITH(prepare(*none, {folder / "a.txt"}, {.folder = folder / "bare"}),
+                      Contains("no token to end documents with") && Contains("--raw"));
 }
 
 TEST_CASE("a raw file is its characters in order, cut where nanoGPT cuts") {
@@ -252,7 +255,7 @@ TEST_CASE("shards that were made from something else stay, unless they may be re
                     Contains("made from something else (\"source\" differs)"));
   options.shard_tokens = 2000;
   CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("\"shard_tokens\""));
-  engine::write_file(folder / "out/train.json", "{\"shards\": 3}");
+  engine::write_file(folder / "out/train.json", "{\"format\": \"normlab-shards\", \"shards\": 3}");
   CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options), Contains("damaged"));
   std::filesystem::remove(folder / "out/train.json");
   CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "a.txt"}, options),
@@ -262,6 +265,56 @@ TEST_CASE("shards that were made from something else stay, unless they may be re
   prepare(*other, {folder / "b.txt"}, options);
   CHECK(shards_in(folder / "out").size() == 1);
   CHECK(load_tokenizer(folder / "out")->hash() == other->hash());
+}
+
+TEST_CASE("what is read is never replaced, and what is written never read") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  const std::string documents = "[{\"text\": \"one\"}]", ids("a\0b\0", 4);
+  engine::make_directories(folder / "in");
+  engine::write_file(folder / "in/train.json", documents);
+  engine::write_file(folder / "in/train-000001.bin", ids);
+  std::filesystem::create_symlink(folder / "in/train.json", folder / "link.json");
+  for (const Existing existing : {Existing::keep, Existing::replace}) {
+    PrepareOptions options{.folder = folder / "in", .existing = existing};
+    CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "in/train.json"}, options),
+                      Contains("in/train.json: would be replaced") && Contains("a file train.json"));
+    CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "link.json"}, options),
+                      Contains("link.json: would be replaced"));
+    options.form = PrepareForm::nanogpt;
+    CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "in/train-000001.bin"}, options),
+                      Contains("train-000001.bin: would be replaced"));
+  }
+  CHECK(engine::read_file(folder / "in/train.json") == documents);
+  CHECK(engine::read_file(folder / "in/train-000001.bin") == ids);
+  engine::make_directories(folder / "texts");
+  engine::write_file(folder / "texts/a.txt", "one\n");
+  for (const std::string out : {"texts", "texts/tokens", "texts/none/tokens/"})
+    CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "texts"}, {.folder = folder / out}),
+                      Contains("lies in the input"));
+  CHECK(prepare(*tokenizer, {folder / "texts"}, {.folder = folder / "texts/.tokens"})[0].tokens == 5);
+  CHECK(prepare(*tokenizer, {folder / "texts/a.txt"}, {.folder = folder / "texts"})[0].tokens == 5);
+}
+
+TEST_CASE("files of others under the names of a set are left alone") {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_with({"<|endoftext|>"});
+  engine::write_file(folder / "valid.txt", "one\n");
+  engine::make_directories(folder / "out");
+  engine::write_file(folder / "out/valid-7.bin", "tokens of another program");
+  CHECK_THROWS_WITH(prepare(*tokenizer, {folder / "valid.txt"}, {.folder = folder / "out"}),
+                    Contains("out/valid-7.bin: exists, and no valid.json says what it was made from"));
+  CHECK(engine::read_file(folder / "out/valid-7.bin") == "tokens of another program");
+  engine::make_directories(folder / "texts");
+  for (const std::string text : {"[{\"text\": \"one\"}]", "no JSON", ""}) {
+    engine::write_file(folder / "texts/valid.json", text);
+    for (const Existing existing : {Existing::keep, Existing::replace})
+      CHECK_THROWS_WITH(
+          prepare(*tokenizer, {folder / "valid.txt"}, {.folder = folder / "texts", .existing = existing}),
+          Contains("texts/valid.json: is no record of shards"));
+    CHECK(engine::read_file(folder / "texts/valid.json") == text);
+    CHECK(!engine::file_exists(folder / "texts/tokenizer.json"));
+  }
 }
 
 TEST_CASE("token files of llm.c and nanoGPT come in with every id checked") {

@@ -352,6 +352,10 @@ TEST_CASE("Hugging Face's GLUE is read as JSON Lines, its numbers as its own cla
   CHECK(read("wnli", R"({"sentence1":"p","sentence2":"h"})").label == -1);
   CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","sentence2":"h","label":2})"), Contains("[0, 1]"));
   CHECK_THROWS_WITH(read("rte", R"({"sentence1":"p","label":1})"), Contains("no key \"sentence2\""));
+  // A list of all rows may be one line, however long, and a mark may stand before it.
+  const std::string text(17 << 20, 'x');
+  CHECK(read("sst2", "\xef\xbb\xbf\n[{\"sentence\":\"" + text + "\",\"label\":1}]").first.size() ==
+        text.size());
   CHECK(glue_file("mnli", files.path, "dev_mm") == "");
   files.put("validation_mismatched.jsonl", "x");
   CHECK(glue_file("mnli", files.path, "dev_mm") == files / "validation_mismatched.jsonl");

@@ -1,5 +1,6 @@
 // Reading and cleaning of text: compressed files, documents, HTML, UTF-8.
 #include <catch2/catch.hpp>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -91,6 +92,19 @@ TEST_CASE("gzip, zstd, xz and plain files give the same bytes, also when joined 
   CHECK_THROWS_WITH(open_bytes(folder.path), Contains("is a folder"));
 }
 
+TEST_CASE("compressed files of very many small parts take time in proportion to their size") {
+  const TemporaryFolder folder;
+  constexpr int parts = 100'000;
+  for (const auto& part : {gzip("x"), zstd("x"), "\x50\x2a\x4d\x18" + std::string(4, '\0') + zstd("x")}) {
+    std::string packed;
+    for (int i = 0; i < parts; ++i) packed += part;
+    engine::write_file(folder / "a", packed);
+    const std::clock_t before = std::clock();
+    CHECK(read_all(*open_bytes(folder / "a"), "a") == std::string(parts, 'x'));
+    CHECK(double(std::clock() - before) / CLOCKS_PER_SEC < 4);
+  }
+}
+
 TEST_CASE("a zstd file with the largest window is read") {
   const TemporaryFolder folder;
   const std::string text(100'000, 'x');
@@ -161,10 +175,11 @@ TEST_CASE("JSONL, HTML, compressed files and folders are documents too") {
                      "{\"text\": \"one\\n\", \"id\": 1}\n\n{\"text\": \"two\", \"body\": \"x\"}");
   engine::write_file(folder / "c.txt.gz", gzip("three\n"));
   engine::write_file(folder / "d.html.zst", zstd("<body><p>four &amp; five</p></body>"));
+  engine::write_file(folder / "e.html", "\xef\xbb\xbf<p>six</p>");  // the mark is no part of the text
   engine::write_file(folder / ".hidden", "no");
   engine::make_directories(folder / "a");
   engine::write_file(folder / "a/z.txt", "zero\n");
-  CHECK(texts(folder.path) == Texts{"zero\n", "one\n", "two", "three\n", "four & five\n"});
+  CHECK(texts(folder.path) == Texts{"zero\n", "one\n", "two", "three\n", "four & five\n", "six\n"});
   CHECK_THROWS_WITH(texts(folder / "b.jsonl", "body"), Contains("b.jsonl:1: no key \"body\""));
   engine::write_file(folder / "b.jsonl", "{\"text\": 3}\n");
   CHECK_THROWS_WITH(texts(folder / "b.jsonl"), Contains("expected a string"));
@@ -182,6 +197,11 @@ TEST_CASE("JSON as Python writes it: NaN, halves of pairs, null for a text") {
       "\xef\xbb\xbf{\"score\": NaN, \"low\": -Infinity, \"text\": \"NaN \\ud83d \\ud83d\\ude00 \\\\ud83d\"}\n"
       "{\"text\": null}\n{\"text\": \"\\udc00\"}\n");
   CHECK(texts(folder / "a.jsonl") == Texts{"NaN \ufffd \U0001f600 \\ud83d", "", "\ufffd"});
+  for (const std::string first :
+       {"{\"score\": NaN, \"text\": \"one\"}", "{\"text\": \"one\", \"by\": \"\\udc00\"}"}) {
+    engine::write_file(folder / "a.json", first + "\n{\"text\": \"two\"}\n");
+    CHECK(texts(folder / "a.json") == Texts{"one", "two"});
+  }
   engine::write_file(folder / "a.jsonl", "{\"text\": nan}\n");
   CHECK_THROWS_WITH(texts(folder / "a.jsonl"), Contains("a.jsonl:1: not valid JSON"));
 }
@@ -278,11 +298,14 @@ TEST_CASE("HTML becomes paragraphs") {
   CHECK(html_to_text("<pre>a\n   b &lt; c</pre>tail") == "a\n   b < c\n\ntail\n");
   CHECK(html_to_text("<div class=\"x navheader\"><p>no</p></div><p>yes</p><script>if (a<b) {}</script>") ==
         "yes\n");
+  CHECK(html_to_text("<P>a</P><SCRIPT>if (a</b>c) {}</SCRIPT><STYLE>b {}</Style><P>c</P><script>d") ==
+        "a\n\nc\n");
   CHECK(html_to_text("<nav>no</nav><div role=\"main\"><div>a</div>b</div><p>no</p>") == "a\n\nb\n");
   CHECK(html_to_text("<table><tr><th>h<th>i</tr><tr><td>1</td><td>2</td></tr></table>").find("1 | 2") !=
         std::string::npos);
   CHECK(html_to_text("a < b <") == "a < b <\n");
   CHECK(html_to_text("<p title='a > b'>x</p></div></p>") == "x\n");
+  CHECK(html_to_text("<p title=don't>x <b id = \"y>\">y</b></p><p>it's z</p>") == "x y\n\nit's z\n");
   CHECK(html_to_text("") == "");
   CHECK(decode_entities("&#65;&#x2014;&mdash;&unknown;&#xD800;&#99999999;&") ==
         "A——&unknown;&#xD800;&#99999999;&");

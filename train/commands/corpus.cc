@@ -7,6 +7,7 @@
 #include "data/recipes.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "train/commands/cli.h"
@@ -45,6 +46,15 @@ Usage usage() {
           notes()};
 }
 
+/// What is written must neither take the place of what was read nor be read by the next such command.
+void check_apart(const std::string& input, const std::string& folder) {
+  data::check_outside(folder, input);
+  for (const char* name :
+       {"train.txt", "valid.txt", "test.txt", "train.jsonl", "valid.jsonl", "test.jsonl", "manifest.json"})
+    engine::check(!engine::same_file(folder + "/" + name, input), input,
+                  ": would be replaced by the corpus that is made of it; choose another folder");
+}
+
 }  // namespace
 
 int cmd_corpus(int argc, char** argv) {
@@ -74,6 +84,7 @@ int cmd_corpus(int argc, char** argv) {
           name == "-" || engine::file_exists(name), name,
           ": neither a file nor a corpus by name",
           engine::near_hint(name, names, " (nearest name: ", ")"));
+      check_apart(name, args.text("out"));
       data::read_documents(name, {args.text("field"), args.given("field")}, add);
     }
     source.name += (source.name.empty() ? "" : " + ") + part.name;

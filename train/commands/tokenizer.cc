@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "data/bpe_files.h"
+#include "data/byte_source.h"
 #include "data/documents.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
@@ -39,11 +40,7 @@ void check_piped(const std::string& expected) {
 /// All of standard input.
 std::string read_input(const std::string& expected) {
   check_piped(expected);
-  std::string text;
-  std::vector<char> buffer(size_t(1) << 20);
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) text.append(buffer.data(), n);
-  check(!std::ferror(stdin), "standard input: cannot read");
-  return text;
+  return data::read_all(*data::open_plain_bytes("-"), "standard input", SIZE_MAX);
 }
 
 void write_output(const std::string& text) {
