@@ -177,6 +177,23 @@ TEST_CASE("budgets end a run, the first that is spent counts") {
     CHECK(seconds < 2);
     CHECK(series(job.run("run"), "lr").back() < 0.001);  // the schedule follows the clock
   }
+  SECTION("seconds beside others") {
+    job.set("budget.seconds", 0.4)
+        .set("budget.epochs", 30000)
+        .set("log.every", 10)
+        .set("checkpoint.every", 0);
+    job.train("run");
+    CHECK(series(job.run("run"), "lr").back() < 0.001);  // it follows what is spent first
+  }
+  SECTION("as good as none") {
+    write_shard(job.folder / "train.bin", learnable_tokens(20000, 16, 1), 16);
+    job.set("data.context", 1)
+        .set("data.batch", 1)
+        .set("budget.epochs", 1e15)
+        .set("budget.steps", 5)
+        .train("run");
+    CHECK(series(job.run("run"), "lr").back() == Approx(0.01 * 0.25));  // of a cosine over five
+  }
   SECTION("steps before tokens") {
     job.set("budget.tokens", 100000).set("budget.steps", 5).train("run");
     CHECK(series(job.run("run"), "loss").size() == 5);
