@@ -297,7 +297,7 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (6.9 GiB); or "
+      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (7.0 GiB); or "
                "activation_checkpointing=true, data.batch=16, data.accumulate=4 (") &&
           Contains("); or data.context=128 (6.9 GiB)"));
   // Nothing alone is enough, then not even everything.
@@ -308,6 +308,15 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   CHECK_THROWS_WITH(check_memory(config, model, model.context, 1e8),
                     Contains("a smaller model: parameters, gradients and moments alone take"));
   CHECK_NOTHROW(check_memory(config, model, model.context, 1e13));
+  // All micro-batches of an update are there at once.
+  for (const double accumulate : {1e6, 1e15}) {
+    Job endless;
+    const TrainConfig c = parse_config(endless.set("data.accumulate", accumulate).config, "test");
+    const auto small = models::model_config_from_section(c.model, "model");
+    CHECK_THROWS_WITH(
+        check_memory(c, small, small.context, 1e9),
+        Contains("which is not enough. What would fit: ") && Contains("data.batch=4, data.accumulate="));
+  }
 }
 
 TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {
