@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "data/shard_set.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/cpu/parallel.h"
 #include "models/model_files.h"
@@ -274,6 +276,22 @@ TEST_CASE("the saved model is the average of the weights") {
   }
   CHECK(moved > 1e-3);
   CHECK(worst < 1e-6);
+}
+
+TEST_CASE("a tokenizer that has nothing to begin a text with costs the samples, not the run") {
+  Job job;
+  const std::string_view letters = "abcdefghijklmnop";
+  const auto tokenizer = data::train_tokenizer({&letters, 1}, {.kind = data::TokenizerKind::character});
+  REQUIRE(tokenizer->vocab_size() == 16);
+  tokenizer->save(job.folder / "tokenizer");
+  data::ShardWriter writer(job.folder / "letters.bin", 16, 0, data::hash_bytes(tokenizer->hash()));
+  const std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  writer.add(ids, {uint32_t(ids.size())});
+  writer.commit();
+  job.set("data.tokenizer", job.folder / "tokenizer").set("data.train", job.folder / "letters.bin");
+  job.set("data.valid", "").set("eval.every", 0).set("log.samples", 2);
+  CHECK(job.train("run") == RunEnd::finished);
+  CHECK(series(job.run("run"), "loss").size() == 24);
 }
 
 TEST_CASE("numbers beyond repair are named by layer and op") {
