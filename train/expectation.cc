@@ -84,16 +84,17 @@ Expectation expected_run(const TrainConfig& config, const models::ModelConfig& m
                          int64_t rows_per_epoch, Peak peak, int64_t ranks) {
   Expectation e = expected_speed(model, context, config.precision, config.threads, peak);
   e.ranks = ranks, e.peak_flops *= double(ranks), e.tokens_per_second *= double(ranks);
-  const double per_update = double(config.data.batch * config.data.accumulate * context * ranks);
+  const double per_update =
+      double(config.data.batch) * double(config.data.accumulate) * double(context) * double(ranks);
   const BudgetConfig& b = config.budget;
   double tokens = std::numeric_limits<double>::infinity();
   if (b.steps > 0) tokens = std::min(tokens, double(b.steps) * per_update);
   if (b.tokens > 0) tokens = std::min(tokens, double(b.tokens));
   if (b.epochs > 0 && rows_per_epoch > 0)
-    tokens = std::min(tokens, b.epochs * double(rows_per_epoch * context));
+    tokens = std::min(tokens, b.epochs * double(rows_per_epoch) * double(context));
   if (b.seconds > 0) tokens = std::min(tokens, b.seconds * e.tokens_per_second);
   if (!std::isfinite(tokens)) return e;
-  e.updates = int64_t(std::ceil(tokens / per_update));
+  e.updates = int64_t(std::min(std::ceil(tokens / per_update), 1e18));
   e.tokens = tokens, e.seconds = tokens / e.tokens_per_second;
   return e;
 }

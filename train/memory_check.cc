@@ -40,6 +40,14 @@ struct RunPlan : models::MemoryPlan {
 /// Parameters, gradients and moments are one block each.
 double block(double bytes) { return double(engine::block_size(size_t(bytes))); }
 
+/// What the micro-batches of an update take where they wait for their turn: ids and labels with the orders of
+/// their sums (models/batch.h), of which one counts the rows of the vocabulary, in a dozen small blocks.
+double waiting_batches(const Setting& s) {
+  const double tokens = double(s.config.data.batch) * double(s.context), id = 4, blocks = 1024;
+  const double each = id * (6 * tokens + double(s.model.vocab_size)) + blocks;
+  return each * double(s.config.data.accumulate);
+}
+
 RunPlan plan_for(const Setting& s) {
   const bool f32 = s.config.precision == PrecisionKind::f32;
   RunPlan plan{models::memory_plan(s.model, s.config.data.batch, s.context, 4)};
@@ -54,6 +62,8 @@ RunPlan plan_for(const Setting& s) {
   // recorded ones.
   const bool shapes_vary = s.model.objective == models::Objective::mlm || s.model.adaptive;
   if (shapes_vary && engine::graphs_of(s.config.device)) plan.activations *= 2;
+  if (s.config.device == engine::Device::cpu)
+    plan.activations += waiting_batches(s);  // else beside its memory
   for (double* bytes : {&plan.parameters, &plan.gradients}) *bytes = block(*bytes);
   plan.moments = 2 * block(plan.moments / 2);
   const OptimConfig& o = s.config.optim;
@@ -77,16 +87,30 @@ RunPlan plan_for(const Setting& s) {
 
 double bytes_of(const Setting& s) { return plan_for(s).total(); }
 
+constexpr double kMostRows = 1e15;  // of an update that anybody means
+
 /// Changes one setting until the run fits, or as far as it goes; returns its text, empty when there is
 /// nothing to change.
 using Remedy = std::string(Setting& s, double available);
 
 std::string fewer_rows(Setting& s, double available) {
-  int64_t& batch = s.config.data.batch;
-  const int64_t rows = batch * s.config.data.accumulate;
-  if (batch == 1) return {};
+  int64_t &batch = s.config.data.batch, &accumulate = s.config.data.accumulate;
+  const double rows = double(batch) * double(accumulate);
+  if (batch == 1 || rows > kMostRows) return {};
+  while (batch > 1 && bytes_of(s) > available) {
+    batch /= 2;
+    accumulate = (int64_t(rows) + batch - 1) / batch;
+  }
+  return engine::join_text("data.batch=", batch, ", data.accumulate=", accumulate);
+}
+
+/// Fewer rows in an update, not only at once.
+std::string smaller_update(Setting& s, double available) {
+  int64_t &batch = s.config.data.batch, &accumulate = s.config.data.accumulate;
+  if (batch == 1 && accumulate == 1) return {};
+  while (accumulate > 1 && bytes_of(s) > available) accumulate /= 2;
   while (batch > 1 && bytes_of(s) > available) batch /= 2;
-  return engine::join_text("data.batch=", batch, ", data.accumulate=", (rows + batch - 1) / batch);
+  return engine::join_text("data.batch=", batch, ", data.accumulate=", accumulate);
 }
 
 std::string recompute(Setting& s, double) {
@@ -141,6 +165,7 @@ constexpr Remedy* kRemedies[] = {
     in_turn<recompute, fewer_rows, shorter_rows>,
     fewer_layers,
     in_turn<recompute, fewer_rows, shorter_rows, fewer_layers>,
+    smaller_update,
 };
 constexpr size_t kNamed = 3;
 

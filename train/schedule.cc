@@ -10,6 +10,7 @@ namespace train {
 namespace {
 
 constexpr double pi = 3.141592653589793238462643;
+constexpr double kFirstLook = 0.02;  // of the time: the first updates are slow, and say little of the speed
 
 /// From `from` at share 0 to `to` at share 1 along half a cosine.
 double half_cosine(double from, double to, double share) {
@@ -36,9 +37,12 @@ int64_t Schedule::counted(int64_t completed) const {
   return completed;
 }
 
-double Schedule::rate(int64_t completed) const {
+double Schedule::rate(int64_t completed) const { return rate_of_run(completed, double(total_)); }
+
+/// In a run of `total` updates; 0: unknown.
+double Schedule::rate_of_run(int64_t completed, double total) const {
   engine::check(completed >= 0, "schedule: ", completed, " completed updates");
-  const double n = double(counted(completed)), w = double(config_.warmup), total = double(total_);
+  const double n = double(counted(completed)), w = double(config_.warmup);
   if (config_.name == ScheduleKind::ramp) return config_.warmup_from + n * config_.ramp_step;
   const bool warming = config_.counting == Counting::split ? completed < config_.warmup : n < w;
   if (warming) return warm_up(n);
@@ -55,6 +59,10 @@ double Schedule::rate(int64_t completed, double spent) const {
                         (config_.name == ScheduleKind::cosine && config_.period == 0);
   if (!by_clock || completed < config_.warmup || config_.steps > 0) return rate(completed);
   const double share = std::min(spent, 1.0);
+  if (total_ > 0) {
+    if (share < kFirstLook) return rate(completed);
+    return rate_of_run(completed, std::min(double(total_), double(counted(completed)) / share));
+  }
   return config_.name == ScheduleKind::wsd ? wsd(share) : after_warm_up(double(counted(completed)), share);
 }
 

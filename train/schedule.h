@@ -23,10 +23,13 @@ class Schedule {
   /// The rate of the update that follows `completed` updates.
   double rate(int64_t completed) const;
   /// The same in a run that ends by the clock: `spent` is the share of its time that is used up, in [0, 1].
-  /// The warm-up still counts updates; the decay follows `spent`.
+  /// The warm-up still counts updates; the decay follows `spent`. Where `total` is known too, the run ends
+  /// with whichever comes first: it is taken to be no longer than the updates that its time will suffice for,
+  /// at the speed so far.
   double rate(int64_t completed, double spent) const;
 
  private:
+  double rate_of_run(int64_t completed, double total) const;
   double warm_up(double n) const;
   double after_warm_up(double n, double share) const;
   double cosine_with_restarts(double updates) const;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "data/utf8_stream.h"
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/file.h"
@@ -194,9 +195,11 @@ void EventWriter::hyperparameters(const Json& config) {
     else if (value.is_number())
       v.set_number_value(value.get<double>());
     else
-      v.set_string_value(value.is_string() ? value.get<std::string>() : engine::json_text(value));
+      v.set_string_value(value.is_string() ? data::well_formed(value.get<std::string>())
+                                           : engine::json_text(value));
   }
-  start.set_group_name(folder_);
+  start.set_group_name(
+      data::well_formed(folder_));  // protobuf's texts are UTF-8, names of folders need not be
   start.set_start_time_secs(now());
   pb::Event event;
   event.set_wall_time(now());

@@ -2,6 +2,7 @@
 // trainer_record.cc. Read first: trainer.h.
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/base/clock.h"
@@ -21,6 +22,7 @@ using engine::Tensor;
 namespace {
 
 constexpr int64_t kCheckWeights = 100;  // updates between comparisons of the weights over the ranks
+constexpr double kMostUpdates = 1e18;   // of a budget that is as good as none
 
 }  // namespace
 
@@ -28,10 +30,11 @@ constexpr int64_t kCheckWeights = 100;  // updates between comparisons of the we
 
 int64_t Trainer::planned_steps() const {
   const BudgetConfig& b = config_.budget;
-  const double rows = double(config_.data.batch * config_.data.accumulate * communicator_.size());
+  const double rows =
+      double(config_.data.batch) * double(config_.data.accumulate) * double(communicator_.size());
   int64_t steps = config_.schedule.steps;
   const auto limit = [&](double updates) {
-    const int64_t n = std::max<int64_t>(1, int64_t(std::ceil(updates)));
+    const int64_t n = int64_t(std::clamp(std::ceil(updates), 1.0, kMostUpdates));
     steps = steps == 0 ? n : std::min(steps, n);
   };
   if (config_.schedule.steps > 0) return steps;
@@ -55,7 +58,9 @@ double Trainer::done() const {
 
 double Trainer::learning_rate() const {
   const int64_t n = optimizer_->updates();
-  return planned_steps() > 0 ? schedule_->rate(n) : schedule_->rate(n, std::min(1.0, done()));
+  const double seconds = config_.budget.seconds;
+  return seconds > 0 ? schedule_->rate(n, std::min(1.0, state_.counters.seconds / seconds))
+                     : schedule_->rate(n);
 }
 
 // ------------------------------------------------------------------------------------------------- one

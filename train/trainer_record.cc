@@ -68,9 +68,11 @@ bool Trainer::validate() {
 void Trainer::save_checkpoint() {
   checkpoints_.wait();  // before there are two copies of everything
   say_trouble();
-  communicator_.agree([&] {
+  try {
     if (metrics_) metrics_->file().sync();  // the checkpoint must not outlive the lines before it
-  });
+  } catch (const engine::Error& e) {        // no worse than a checkpoint that cannot be written
+    progress_.note(std::string("warning: ") + e.what() + "; training goes on");
+  }
   const std::string tokenizer = data_.tokenizer ? data_.tokenizer->to_json() : std::string();
   Snapshot snapshot = take_snapshot(*model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_,
                                     tokenizer, leads() ? run_->path() : "");
@@ -136,7 +138,16 @@ void Trainer::log_sample() {
   const int64_t step = state_.counters.step;
   if (config_.log.samples <= 0 || step % config_.log.samples != 0 || !data_.tokenizer) return;
   if (!model_->config().causal() || !leads()) return;
-  const std::string text = sample_text(*model_, *data_.tokenizer, {});
+  std::string text;
+  try {
+    text = sample_text(*model_, *data_.tokenizer, {});
+  } catch (const engine::DeviceError&) {
+    throw;
+  } catch (const engine::Error& e) {  // a tokenizer that has nothing to begin a text with, say
+    config_.log.samples = 0;
+    progress_.note(std::string("warning: no samples: ") + e.what());
+    return;
+  }
   const Json record = {{"step", step},
                        {"tokens", state_.counters.tokens},
                        {"seconds", state_.counters.seconds},

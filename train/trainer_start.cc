@@ -117,6 +117,7 @@ void Trainer::restore() {
                      "; other data is another run: normlab train --from ", leads() ? run_->path() : "RUN",
                      " --out OTHER");
       }
+      if (leads()) set_damaged_aside(run_->path(), state_.counters.step);
     });
     saved_step_ = state_.counters.step;
     if (leads()) engine::log_info("resuming at step ", state_.counters.step, " from ", folder);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
@@ -68,6 +69,13 @@ struct SlowDisk {
   ~SlowDisk() { sync_delay = 0; }
 };
 
+/// While it lives, a flush of a log fails, as on a network's disk that is full.
+std::atomic<bool> log_flush_fails{false};
+struct FailingFlush {
+  FailingFlush() { log_flush_fails = true; }
+  ~FailingFlush() { log_flush_fails = false; }
+};
+
 /// From here on this process has no renameat2 that exchanges, as on file systems without it.
 bool forbid_exchange() {
   sock_filter program[] = {
@@ -83,10 +91,25 @@ bool forbid_exchange() {
 
 }  // namespace
 
-/// In the place of the C library's.
+/// In the place of the C library's: these two.
 extern "C" int fsync(int file) {
   if (sync_delay > 0) ::usleep(sync_delay);
   return int(::syscall(SYS_fsync, file));
+}
+
+extern "C" int fdatasync(int file) {
+  if (!log_flush_fails) return int(::syscall(SYS_fdatasync, file));
+  errno = ENOSPC;
+  return -1;
+}
+
+TEST_CASE("metrics that cannot be flushed cost neither the run nor its checkpoints") {
+  Job job;
+  job.set("eval.every", 0);
+  const FailingFlush failing;
+  CHECK(job.train("run") == RunEnd::finished);
+  CHECK(series(job.run("run"), "loss").size() == 24);
+  CHECK(list_checkpoints(job.run("run")).back().step == 24);
 }
 
 TEST_CASE("a slow disk does not make a run hold two snapshots") {

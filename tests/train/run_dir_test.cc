@@ -164,6 +164,25 @@ TEST_CASE("checkpoints: a damaged one does not push out those that the run went 
   CHECK(steps(run.path) == std::vector<int64_t>{35});
 }
 
+TEST_CASE(
+    "checkpoints: a damaged one counts neither among the newest nor as the best when the run has passed it") {
+  TemporaryFolder run;
+  for (int64_t step : {10, 20}) save(run.path, step, 3.0);
+  overwrite(save(run.path, 30, 1.0) + "/model.safetensors", "broken");
+  CHECK(checkpoint_to_resume(run.path)->step == 20);
+  set_damaged_aside(run.path, 20);
+  CHECK(steps(run.path) == std::vector<int64_t>{10, 20});
+  CHECK(engine::file_exists(run / "checkpoints/damaged-step-00000030/model.safetensors"));
+  save(run.path, 25, 2.5);
+  prune_checkpoints(run.path, 25, 2, 1);
+  CHECK(engine::file_exists(run / "checkpoints/damaged-step-00000030"));
+  save(run.path, 35, 2.75);
+  prune_checkpoints(run.path, 35, 2, 1);
+  CHECK(steps(run.path) == std::vector<int64_t>{25, 35});
+  CHECK_THAT(resolve_model(run.path), EndsWith("step-00000025"));
+  CHECK_FALSE(engine::file_exists(run / "checkpoints/damaged-step-00000030"));
+}
+
 TEST_CASE("checkpoints: a writer killed at any moment leaves only whole checkpoints", "[medium]") {
   TemporaryFolder run;
   for (int delay = 1; delay <= 12; ++delay) {

@@ -123,6 +123,22 @@ TEST_CASE("schedules: by the clock") {
   CHECK(Schedule(fixed, 1.0, 0).rate(5, 0.9) == 0.5);
 }
 
+TEST_CASE("schedules: of a clock and a number of updates, the decay ends with what is spent first") {
+  for (const ScheduleKind kind :
+       {ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::polynomial, ScheduleKind::wsd}) {
+    INFO(int(kind));
+    const Schedule both(make(kind, Counting::split, 10, 0.1), 1.0, 1000);
+    // Time for 200 updates: the rates of a run of 200.
+    const Schedule short_run(make(kind, Counting::split, 10, 0.1), 1.0, 200);
+    for (const int64_t n : {5, 10, 50, 199, 200})
+      CHECK(both.rate(n, double(n) / 200) == Approx(short_run.rate(n)).epsilon(1e-12));
+    CHECK(both.rate(200, 1) == Approx(0.1));
+    // Time for more than there are: those of the number alone, to the last bit, however slowly it began.
+    for (const int64_t n : {0, 1, 10, 500, 999}) CHECK(both.rate(n, double(n) / 1000.5) == both.rate(n));
+    CHECK(both.rate(11, 0.019) == both.rate(11));
+  }
+}
+
 TEST_CASE("schedules: a warm-up as long as the run or longer only rises, to the peak") {
   for (const ScheduleKind kind : {ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::polynomial,
                                   ScheduleKind::wsd, ScheduleKind::constant})

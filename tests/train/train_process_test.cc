@@ -187,6 +187,7 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
   refused({"--set", "data=3"}, "\"data\" is a section");
   refused({"--set", "init=gtp2"}, "nearest: \"gpt2\"");
+  refused({"--set", "data.valid=/x\xff"}, "config: a text in it is not UTF-8");
 }
 
 TEST_CASE("a run whose numbers are beyond repair ends with one readable line and 1") {

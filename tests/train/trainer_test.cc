@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "data/shard_set.h"
+#include "data/train_tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/cpu/parallel.h"
 #include "largest_gap.h"
@@ -178,6 +180,23 @@ TEST_CASE("budgets end a run, the first that is spent counts") {
     CHECK(seconds < 2);
     CHECK(series(job.run("run"), "lr").back() < 0.001);  // the schedule follows the clock
   }
+  SECTION("seconds beside others") {
+    job.set("budget.seconds", 0.4)
+        .set("budget.epochs", 30000)
+        .set("log.every", 10)
+        .set("checkpoint.every", 0);
+    job.train("run");
+    CHECK(series(job.run("run"), "lr").back() < 0.001);  // it follows what is spent first
+  }
+  SECTION("as good as none") {
+    write_shard(job.folder / "train.bin", learnable_tokens(20000, 16, 1), 16);
+    job.set("data.context", 1)
+        .set("data.batch", 1)
+        .set("budget.epochs", 1e15)
+        .set("budget.steps", 5)
+        .train("run");
+    CHECK(series(job.run("run"), "lr").back() == Approx(0.01 * 0.25));  // of a cosine over five
+  }
   SECTION("steps before tokens") {
     job.set("budget.tokens", 100000).set("budget.steps", 5).train("run");
     CHECK(series(job.run("run"), "loss").size() == 5);
@@ -260,6 +279,22 @@ TEST_CASE("the saved model is the average of the weights") {
   CHECK(worst < 1e-6);
 }
 
+TEST_CASE("a tokenizer that has nothing to begin a text with costs the samples, not the run") {
+  Job job;
+  const std::string_view letters = "abcdefghijklmnop";
+  const auto tokenizer = data::train_tokenizer({&letters, 1}, {.kind = data::TokenizerKind::character});
+  REQUIRE(tokenizer->vocab_size() == 16);
+  tokenizer->save(job.folder / "tokenizer");
+  data::ShardWriter writer(job.folder / "letters.bin", 16, 0, data::hash_bytes(tokenizer->hash()));
+  const std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  writer.add(ids, {uint32_t(ids.size())});
+  writer.commit();
+  job.set("data.tokenizer", job.folder / "tokenizer").set("data.train", job.folder / "letters.bin");
+  job.set("data.valid", "").set("eval.every", 0).set("log.samples", 2);
+  CHECK(job.train("run") == RunEnd::finished);
+  CHECK(series(job.run("run"), "loss").size() == 24);
+}
+
 TEST_CASE("numbers beyond repair are named by layer and op") {
   Job job;
   job.set("optim.lr", 1e14).set("optim.clip", 0).set("schedule.warmup", 0);
@@ -281,7 +316,7 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   const auto model = models::model_config_from_section(config.model, "model");
   CHECK_THROWS_WITH(
       check_memory(config, model, model.context, 8e9),
-      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (6.9 GiB); or "
+      Contains("which is not enough. What would fit: data.batch=4, data.accumulate=16 (7.0 GiB); or "
                "activation_checkpointing=true, data.batch=16, data.accumulate=4 (") &&
           Contains("); or data.context=128 (6.9 GiB)"));
   // Nothing alone is enough, then not even everything.
@@ -292,6 +327,15 @@ TEST_CASE("a run that cannot fit is refused with settings that would fit") {
   CHECK_THROWS_WITH(check_memory(config, model, model.context, 1e8),
                     Contains("a smaller model: parameters, gradients and moments alone take"));
   CHECK_NOTHROW(check_memory(config, model, model.context, 1e13));
+  // All micro-batches of an update are there at once.
+  for (const double accumulate : {1e6, 1e15}) {
+    Job endless;
+    const TrainConfig c = parse_config(endless.set("data.accumulate", accumulate).config, "test");
+    const auto small = models::model_config_from_section(c.model, "model");
+    CHECK_THROWS_WITH(
+        check_memory(c, small, small.context, 1e9),
+        Contains("which is not enough. What would fit: ") && Contains("data.batch=4, data.accumulate="));
+  }
 }
 
 TEST_CASE("bf16 and f16 end within 1 % of f32", "[medium]") {

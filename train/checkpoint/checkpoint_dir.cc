@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 
 #include "engine/base/check.h"
 #include "engine/base/crc32c.h"
@@ -25,6 +26,7 @@ using engine::Json;
 
 constexpr const char* manifest_name = "checkpoint.json";
 constexpr const char* temporary_prefix = ".tmp-";
+constexpr std::string_view damaged_prefix = "damaged-";
 
 std::string checkpoints_folder(const std::string& run) { return run + "/checkpoints"; }
 
@@ -217,6 +219,16 @@ std::optional<CheckpointInfo> checkpoint_to_resume(const std::string& run) {
   return {};
 }
 
+void set_damaged_aside(const std::string& run, int64_t from) {
+  for (const CheckpointInfo& c : list_checkpoints(run)) {
+    const std::string name = c.folder.substr(c.folder.rfind('/') + 1);
+    if (step_of_name(name) <= from) continue;
+    const std::string aside = engine::join_text(checkpoints_folder(run), "/", damaged_prefix, name);
+    engine::remove_tree(aside);
+    engine::move_path(c.folder, aside);
+  }
+}
+
 std::string resolve_model(const std::string& path) {
   check(engine::is_directory(path), path,
         engine::file_exists(path) ? ": is a file, not a folder" : ": no such folder");
@@ -255,6 +267,11 @@ void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int
   };
   for (size_t i = 0; i < all.size(); ++i)
     if (int64_t(all.size() - i) > keep && !is_best(all[i].step)) remove_checkpoint(all[i].folder);
+  for (const std::string& name : engine::list_folder(checkpoints_folder(run))) {
+    if (!name.starts_with(damaged_prefix)) continue;
+    const int64_t step = step_of_name(name.substr(damaged_prefix.size()));
+    if (step >= 0 && step <= newest) engine::remove_tree(checkpoints_folder(run) + "/" + name);
+  }
   clean_checkpoints(run);
 }
 

@@ -54,14 +54,20 @@ CheckpointInfo verify_checkpoint(const std::string& folder);
 /// damaged; nothing when there are none.
 std::optional<CheckpointInfo> checkpoint_to_resume(const std::string& run);
 
+/// For a run that goes on from its checkpoint of step `from`: those above it are damaged, and must count
+/// neither among the newest nor as the best when the run has passed them. They become damaged-step-..., which
+/// prune_checkpoints() removes when the run has come as far again.
+void set_damaged_aside(const std::string& run, int64_t from);
+
 /// The folder that `--model PATH` means: of a run its best checkpoint by validation loss, else its last;
 /// otherwise PATH itself. A checkpoint is verified first; the error for a damaged one names the one before
 /// it.
 std::string resolve_model(const std::string& path);
 
 /// Removes all but the newest `keep` and the `keep_best` best of the checkpoints up to step `newest`, the one
-/// just written, and what crashed writers left. Later steps were damaged when the run went on from before
-/// them: if they counted, a damaged checkpoint would push out the intact ones.
+/// just written, and what crashed writers left, and damaged ones up to that step (set_damaged_aside). Later
+/// steps were damaged when the run went on from before them: if they counted, a damaged checkpoint would push
+/// out the intact ones.
 void prune_checkpoints(const std::string& run, int64_t newest, int64_t keep, int64_t keep_best);
 
 /// Removes what writers that were killed left, or finishes it, for the one process that holds the run

@@ -106,7 +106,9 @@ void check_goes_on(const Json& json, const std::string& run, bool own) {
 }
 
 void check_same_config(engine::Communicator& ranks, const engine::Json& config) {
-  const engine::Json first = engine::parse_json(ranks.from_root(engine::json_text(config)), "rank 0's config");
+  std::string text;
+  ranks.agree([&] { text = engine::exact_json_text(config, "config"); });
+  const engine::Json first = engine::parse_json(ranks.from_root(text), "rank 0's config");
   const engine::Json theirs = first.flatten(), ours = config.flatten();
   std::string differing;
   for (const auto& [key, value] : theirs.items()) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "data/utf8_stream.h"
 #include "engine/base/check.h"
 #include "train/report/report.h"
 
@@ -61,6 +62,14 @@ Points gradients(const Json& curves) {
   for (const Json& point : panel["points"].back())
     if (point[1].get<double>() > 0) out.emplace_back(point[0].get<double>(), point[1].get<double>());
   return out;
+}
+
+/// Its first characters, as XML can hold them: a broken one would make the whole picture unreadable.
+std::string shortened(const std::string& name) {
+  const std::string whole = data::well_formed(name);
+  size_t end = std::min<size_t>(whole.size(), 40);
+  while (end < whole.size() && (uint8_t(whole[end]) & 0xc0) == 0x80) --end;
+  return whole.substr(0, end);
 }
 
 struct Curve {
@@ -144,7 +153,7 @@ std::string report_svg(const std::vector<RunReport>& runs) {
                     loss + panel(second, "Gradient norm by layer, at the last record", depth, true);
   double x = kLeft;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const std::string name = runs[i].name.substr(0, 40);
+    const std::string name = shortened(runs[i].name);
     out += text("<path d=\"M%.0f %.0fh26\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>", x,
                 height - 18, kColors[i % std::size(kColors)], kDashes[i % std::size(kDashes)]) +
            text("<text x=\"%.0f\" y=\"%.0f\">", x + 32, height - 14) + escape_html(name) + "</text>\n";

@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/clock.h"
 #include "engine/base/stop.h"
 #include "train/report/report.h"
 
@@ -44,12 +46,14 @@ bool readable(int fd, int milliseconds) {
   return ::poll(&p, 1, milliseconds) > 0;
 }
 
-/// The head of a request; empty when it does not come, or is too long.
+/// The head of a request; empty when it does not come in time, or is too long.
 std::string read_head(int fd) {
   std::string head;
   char block[1024];
+  const double begun = engine::now();
   while (head.find("\r\n\r\n") == std::string::npos) {
-    if (head.size() > kMostRequest || !readable(fd, kClientMilliseconds)) return {};
+    const int left = kClientMilliseconds - int(1000 * (engine::now() - begun));
+    if (head.size() > kMostRequest || left <= 0 || !readable(fd, left)) return {};
     const ssize_t n = ::read(fd, block, sizeof block);
     if (n <= 0) return {};
     head.append(block, size_t(n));
@@ -75,10 +79,15 @@ void answer(int fd, const char* status, const char* type, const std::string& bod
 
 /// A page of another site that found a name for this address gets nothing.
 bool names_this_machine(const std::string& head) {
-  const size_t at = head.find("\r\nHost: ");
+  constexpr std::string_view field = "\r\nhost:";
+  std::string lower;  // names of fields and machines: any case
+  for (const char c : head) lower += char(std::tolower(uint8_t(c)));
+  const size_t at = lower.find(field);
   if (at == std::string::npos) return false;
-  std::string host = head.substr(at + 8, head.find("\r\n", at + 8) - at - 8);
-  host = host.substr(0, host.find(':'));
+  std::string host =
+      lower.substr(at + field.size(), lower.find("\r\n", at + field.size()) - at - field.size());
+  host.erase(0, host.find_first_not_of(" \t"));
+  host = host.substr(0, host.find_first_of(": \t"));
   return host == "127.0.0.1" || host == "localhost";
 }
 

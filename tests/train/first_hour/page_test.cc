@@ -1,6 +1,7 @@
 // What the report shows beyond its charts, the live page, and what TensorBoard gets.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -9,12 +10,14 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
+#include "data/utf8_stream.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "run_program.h"
 #include "temporary_folder.h"
 #include "train/event.pb.h"
 #include "train/metrics.h"
+#include "train/report/picture.h"
 #include "train/report/report.h"
 #include "train/tensorboard.h"
 
@@ -67,6 +70,20 @@ std::string ask(int port, const std::string& request) {
 }
 std::string get(int port, const std::string& target, const std::string& host = "127.0.0.1") {
   return ask(port, "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+}
+
+std::vector<normlab::tensorboard::Event> events_of(EventWriter& writer) {
+  const std::string bytes = engine::read_file(writer.file().path());
+  std::vector<normlab::tensorboard::Event> events;
+  for (size_t at = 0; at + 12 <= bytes.size();) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + at, 8);
+    normlab::tensorboard::Event event;
+    REQUIRE(event.ParseFromString(bytes.substr(at + 12, length)));
+    events.push_back(event);
+    at += 16 + length;
+  }
+  return events;
 }
 
 /// `normlab report --watch` on a port of its own.
@@ -146,8 +163,57 @@ TEST_CASE("report --watch: the page on the loopback address follows the run, for
   CHECK(ask(watch.port, std::string(20000, 'x')).empty());
   CHECK_THAT(get(watch.port, "/", "localhost:" + std::to_string(watch.port)),
              Catch::Matchers::StartsWith("HTTP/1.1 200"));
+  for (const char* host : {"host: localhost", "HOST:127.0.0.1", "Host: \tLocalhost:80 "})
+    CHECK_THAT(ask(watch.port, std::string("GET /none HTTP/1.1\r\n") + host + "\r\n\r\n"),
+               Catch::Matchers::StartsWith("HTTP/1.1 404"));
   CHECK(watch.stop() == 0);
   CHECK(run_normlab("report " + folder / "none" + " --watch").code == 2);
+}
+
+TEST_CASE("report --watch: a client that dawdles is left after three seconds", "[medium]") {
+  const TemporaryFolder folder;
+  make_run(folder / "run", 1e-3, 2);
+  const Watch watch(folder / "run");
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET, address.sin_port = htons(uint16_t(watch.port)),
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  bool left = false;
+  for (int i = 0; i < 60 && !left; ++i) {
+    left = ::send(fd, "G", 1, MSG_NOSIGNAL) != 1;
+    pollfd end{fd, POLLIN, 0};
+    char c;
+    left = left || (::poll(&end, 1, 250) > 0 && ::read(fd, &c, 1) <= 0);
+  }
+  ::close(fd);
+  CHECK(left);
+}
+
+TEST_CASE("report --svg: names of runs are cut between characters, and broken ones mended") {
+  const TemporaryFolder folder;
+  std::string name = "a";  // 40 bytes end in the middle of a letter
+  for (int i = 0; i < 30; ++i) name += "ä";
+  std::vector<RunReport> runs;
+  for (const std::string& path : {folder / name, folder / "b\xff"}) {
+    make_run(path, 1e-3, 2);
+    runs.push_back(read_run(path));
+  }
+  name_runs(runs, {folder / name, folder / "b\xff"});
+  const std::string svg = report_svg(runs);
+  CHECK(svg == data::well_formed(svg));
+  CHECK_THAT(svg, Contains(">" + name.substr(0, 39) + "</text>") && Contains(">b\xef\xbf\xbd</text>"));
+}
+
+TEST_CASE("tensorboard: names that are no UTF-8 make no file that cannot be read") {
+  const TemporaryFolder folder;
+  EventWriter writer(folder / "b\xff", 0);
+  writer.hyperparameters({{"data", {{"train", "c\xff"}}}});
+  const std::vector<normlab::tensorboard::Event> events = events_of(writer);
+  REQUIRE(events.size() == 3);
+  normlab::tensorboard::Hyperparameters content;
+  REQUIRE(content.ParseFromString(events[1].summary().value(0).metadata().plugin_data().content()));
+  CHECK(content.session_start_info().hparams().at("data.train").string_value() == "c\xef\xbf\xbd");
 }
 
 TEST_CASE("tensorboard: histograms, texts, gains and hyperparameters as its plugins read them") {
@@ -158,16 +224,7 @@ TEST_CASE("tensorboard: histograms, texts, gains and hyperparameters as its plug
   writer.write({{"step", 8},
                 {"sample", "once upon"},
                 {"gains", {{{"layer", 1}, {"name", "ffn.mid"}, {"mean", 1.25}}}}});
-  const std::string bytes = engine::read_file(writer.file().path());
-  std::vector<normlab::tensorboard::Event> events;
-  for (size_t at = 0; at + 12 <= bytes.size();) {
-    uint64_t length = 0;
-    std::memcpy(&length, bytes.data() + at, 8);
-    normlab::tensorboard::Event event;
-    REQUIRE(event.ParseFromString(bytes.substr(at + 12, length)));
-    events.push_back(event);
-    at += 16 + length;
-  }
+  const std::vector<normlab::tensorboard::Event> events = events_of(writer);
   REQUIRE(events.size() == 5);
   const auto& hparams = events[1].summary().value(0);
   CHECK(hparams.tag() == "_hparams_/session_start_info");
