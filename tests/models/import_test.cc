@@ -535,6 +535,14 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
              Contains("1 words for 2 layers"));
   CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global", "far"], 1]]})"),
              Contains("\"far\" is neither"));
+  // Refused before anything is as long as they say.
+  CHECK_THAT(
+      key_refusal("gpt_neo", R"({"num_layers": 67108864, "attention_types": [[["global"], 67108864]]})"),
+      Contains("num_layers: 67108864 is outside [1, 4096]"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global", "far"], 2]]})"),
+             Contains("more than the 2 layers"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[[], 2], [["global"], 2]]})"),
+             Contains("expected a list of [words, count]"));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn"}})"),
              Contains("rope_parameters.factor is missing"));
   CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"type": "linear", "factor": 2.0, "mscale": 1.0}})"),
