@@ -31,6 +31,8 @@ const std::vector<ModelKey>& model_keys() {
       {"window", "keys that a query sees, its own included; 0: all"},
       {"window_layers", "the layers that have the window, as [0, 2] (default: all)"},
       {"rope_theta", "base of the rotary frequencies (default: 10000)"},
+      {"rope_width", "elements of a head that turn (default: head_dim)"},
+      {"rope_scaling", "{kind, factor, ...} of rotary frequencies: " + words(rope_kind_names)},
       {"token_types", "segments with an embedding of their own (BERT: 2)"},
       {"embed_scale", "factor on the token embeddings (default: 1)"},
       {"embed_width", "elements of a token's embedding, where that is not width; 0: width"},
@@ -46,6 +48,7 @@ const std::vector<ModelKey>& model_keys() {
       {"router_normalize", "whether the chosen experts' weights are made to add up to 1"},
       {"adaptive", "{cutoffs, factor}: input and softmax in bands of the vocabulary"},
       {"classes", "labels of a classify model; 1: a number"},
+      {"class_names", "their names, in order"},
       {"tokenizer", "file of the tokenizer in a model directory"},
       {"norms", "placement: a preset's name or NormSpec text (`normlab presets norms`, docs/04-norms.md)"},
   };

@@ -138,6 +138,9 @@ void write_hf(const PortableModel& given, const std::string& folder, const Tenso
   engine::NamedTensors tensors;
   for (size_t i = 0; i < map.size(); ++i)
     for (auto& part : take_apart(map[i], model.tensors[i].second)) tensors.push_back(std::move(part));
+  for (const DroppedRow& row : written.architecture->dropped)
+    for (size_t i = 0; row.stand_in && i < tensors.size(); ++i)
+      if (tensors[i].first == row.copy_of) tensors.emplace_back(row.theirs, tensors[i].second);
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
   write_model_directory(folder, tensors, {{"format", "pt"}},

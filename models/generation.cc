@@ -167,11 +167,11 @@ std::vector<Candidate> candidates(std::span<const double> logits, const Sampling
     out.push_back({order[i], std::exp(z)});
     sum += out.back().probability;
   }
-  // Top-p keeps the token that reaches p: there is always one.
+  // Top-p keeps the token that reaches p: there is always one. 1 keeps all, also those too small for the sum.
   double total = 0;
   for (size_t i = 0; i < out.size(); ++i) {
     total += out[i].probability;
-    if (total >= sampling.top_p * sum) out.resize(i + 1);
+    if (sampling.top_p < 1 && total >= sampling.top_p * sum) out.resize(i + 1);
   }
   for (Candidate& c : out) c.probability /= total;
   return out;

@@ -4,7 +4,6 @@
 #include "data/tokenizer.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
-#include "models/hf/architecture.h"
 #include "models/hf/import.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/diagnosis.h"
@@ -28,9 +27,7 @@ void check_finite(const nn::Parameters& parameters, const std::string& folder) {
 models::ModelConfig config_of_model(const std::string& folder) {
   const std::string path = folder + "/config.json";
   check(engine::file_exists(path), folder, ": no model there (expected a folder with config.json)");
-  const engine::Json json = engine::read_json(path, size_t(1) << 24);
-  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
-  return models::model_config_from_json(json, path);
+  return models::config_of_any(engine::read_json(path, size_t(1) << 24), path);
 }
 
 void warn_of_other_tokenizer(const data::Tokenizer& tokenizer, const std::string& named,

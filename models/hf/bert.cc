@@ -95,6 +95,9 @@ const std::vector<std::string> ignored_keys = {
     "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
     "pooler_type", "directionality", "cell", "emb_size", "pre_trained", "structure"};
 
+/// A head that is not tied has its bias in transformers 5 inside the decoder; until then both names were one.
+const char* const tied_bias = "the bias of a tied head";
+
 // ------------------------------------------------------------------------------------------ classifiers
 
 /// LABEL_0, LABEL_1, ...: what transformers calls classes that nobody named.
@@ -201,12 +204,13 @@ HfArchitecture roberta_like(const char* model_type, const char* class_name, cons
       .names = hf_joined(names, {{"mlm.dense.*", {"lm_head.dense.*"}},
                                  {"mlm.norm.*", {"lm_head.layer_norm.*"}},
                                  {"head.weight", {"lm_head.decoder.weight"}},
-                                 {"head.bias", {"lm_head.bias"}}}),
+                                 {"head.bias", {"lm_head.bias"}, Layout::same, "lm_head.decoder.bias"}}),
       .dropped = {{body + "embeddings.position_ids", "0, 1, 2, ...", ""},
                   {body + "embeddings.token_type_ids", "a constant", ""},
                   {body + "pooler.dense.*", "the pooler, which the masked LM does not use", ""},
                   {"lm_head.decoder.weight", "the tied head", body + "embeddings.word_embeddings.weight"},
-                  {"lm_head.decoder.bias", "a copy of the bias", "lm_head.bias"}},
+                  {"lm_head.decoder.bias", "a copy of the bias", "lm_head.bias"},
+                  {"lm_head.bias", tied_bias, "lm_head.decoder.bias", true}},
   };
 }
 
@@ -220,17 +224,20 @@ HfArchitecture hf_bert() {
       .base = masked_lm(bert_norms),
       .keys = hf_joined(encoder_keys(), {hf_size("max_position_embeddings", &C::context), bert_activation()}),
       .ignored = ignored_keys,
-      .names = hf_joined(post_norm_names("bert."), {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
-                                                    {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
-                                                    {"head.weight", {"cls.predictions.decoder.weight"}},
-                                                    {"head.bias", {"cls.predictions.bias"}}}),
+      .names =
+          hf_joined(post_norm_names("bert."),
+                    {{"mlm.dense.*", {"cls.predictions.transform.dense.*"}},
+                     {"mlm.norm.*", {"cls.predictions.transform.LayerNorm.*"}},
+                     {"head.weight", {"cls.predictions.decoder.weight"}},
+                     {"head.bias", {"cls.predictions.bias"}, Layout::same, "cls.predictions.decoder.bias"}}),
       .dropped = {{"bert.embeddings.position_ids", "0, 1, 2, ...", ""},
                   {"bert.embeddings.token_type_ids", "a constant", ""},
                   {"bert.pooler.dense.*", "the pooler, which the masked LM does not use", ""},
                   {"cls.seq_relationship.*", "the next-sentence head, which the masked LM does not use", ""},
                   {"cls.predictions.decoder.weight", "the tied head",
                    "bert.embeddings.word_embeddings.weight"},
-                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"}},
+                  {"cls.predictions.decoder.bias", "a copy of the bias", "cls.predictions.bias"},
+                  {"cls.predictions.bias", tied_bias, "cls.predictions.decoder.bias", true}},
   };
 }
 

@@ -11,7 +11,7 @@ namespace {
 using engine::check;
 using engine::Json;
 
-constexpr int64_t largest_size = int64_t(1) << 26;
+constexpr int64_t largest_size = int64_t(1) << 26, most_layers = 4096;
 
 /// Keys that any config.json may hold and that change no number of a forward pass: provenance, training,
 /// tokens, defaults of text generation, names of classes.
@@ -241,10 +241,10 @@ HfWritten write_hf_config(const ModelConfig& config, const Json& kept) {
 // rows
 
 HfKey hf_size(const char* name, int64_t ModelConfig::*member) {
+  // Rows behind that of the layers walk over them, before checked() has looked.
+  const int64_t most = member == &ModelConfig::layers ? most_layers : largest_size;
   return {name, std::nullopt,
-          [=](ModelConfig& c, const HfValue& v) {
-            c.*member = engine::json_int(v.value, v.what, 1, largest_size);
-          },
+          [=](ModelConfig& c, const HfValue& v) { c.*member = engine::json_int(v.value, v.what, 1, most); },
           [=](const ModelConfig& c) { return Json(c.*member); }};
 }
 

@@ -86,12 +86,13 @@ std::vector<std::string> attention_words(const Json& value, int64_t layers, cons
   std::vector<std::string> words;
   engine::check(value.is_array(), what, ": expected a list of [words, count]");
   for (const Json& item : value) {
-    engine::check(item.is_array() && item.size() == 2 && item[0].is_array(), what,
+    engine::check(item.is_array() && item.size() == 2 && item[0].is_array() && !item[0].empty(), what,
                   ": expected a list of [words, count]");
-    const int64_t count = engine::json_int(item[1], what, 0, layers);
+    const int64_t count = engine::json_int(item[1], what, 0, layers), listed = int64_t(item[0].size());
+    engine::check(count * listed <= layers - int64_t(words.size()), what, ": more than the ", layers,
+                  " layers");
     for (int64_t i = 0; i < count; ++i)
       for (const Json& word : item[0]) words.push_back(engine::json_string(word, what));
-    engine::check(int64_t(words.size()) <= layers, what, ": more than the ", layers, " layers");
   }
   engine::check(int64_t(words.size()) == layers, what, ": ", words.size(), " words for ", layers, " layers");
   return words;

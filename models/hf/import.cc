@@ -27,6 +27,12 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
 
 }  // namespace
 
+ModelConfig config_of_any(const engine::Json& json, const std::string& what) {
+  if (!json.is_object() || json.contains("format") || !json.contains("model_type"))
+    return model_config_from_json(json, what);
+  return is_custom_code(json) ? read_custom_code_config(json, what) : read_hf_config(json, what).config;
+}
+
 LoadedModel load_any(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
   const auto as_they_are = [](engine::NamedTensors&) {};
   if (!is_hf_directory(folder)) return {load_model(folder, precision, gradients), as_they_are};

@@ -14,6 +14,9 @@ struct LoadedModel {
   std::function<void(engine::NamedTensors&)> rename_gradients;
 };
 
+/// The architecture that a config.json of any format says. Errors: as load_any().
+ModelConfig config_of_any(const engine::Json& json, const std::string& what);
+
 /// Error: neither format, or something that our format cannot say.
 LoadedModel load_any(const std::string& folder, const nn::Precision& precision,
                      nn::Gradients gradients = nn::Gradients::none);

@@ -79,7 +79,8 @@ MappedTensor fill_row(const NameRow& row, const ParameterInfo& info, const std::
   if (row.layout == Layout::qkv_by_head) mapped.rows = rows_by_head(c);
   const std::vector<Shape> shapes = part_shapes(mapped, c);
   for (size_t i = 0; i < shapes.size(); ++i) {
-    const std::string& pattern = row.theirs[row.layout == Layout::experts ? 0 : i];
+    const std::string& usual = row.theirs[row.layout == Layout::experts ? 0 : i];
+    const std::string& pattern = c.tied || row.untied.empty() ? usual : row.untied;
     const std::string name = fill(with_leaf(pattern, info.name), "{N}", layer);
     mapped.parts.push_back({fill(name, "{E}", std::to_string(i)), shapes[i]});
   }

@@ -32,12 +32,15 @@ struct NameRow {
   std::string ours;
   std::vector<std::string> theirs;
   Layout layout = Layout::same;
+  std::string untied = {};  // what the one part is called where the head is not tied; empty: the same
 };
 
 /// A foreign tensor that we have no use for. With `copy_of` it must be, bit for bit, that other foreign
-/// tensor.
+/// tensor; a `stand_in` may differ, counts where that one is missing, and is written beside it for versions
+/// that read either.
 struct DroppedRow {
   std::string theirs, reason, copy_of;
+  bool stand_in = false;
 };
 
 /// One of our tensors with the holes filled in.

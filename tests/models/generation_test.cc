@@ -197,6 +197,8 @@ TEST_CASE("candidates are what temperature, top-k and top-p leave") {
   };
   CHECK(ids({}) == Ids{1, 3, 2, 0});
   CHECK(ids({.temperature = 0}) == Ids{1});
+  // All are all, also those that the sum does not feel.
+  CHECK(candidates(std::vector<double>{-90, 0, -60}, {}).size() == 3);
   CHECK(ids({.top_k = 2}) == Ids{1, 3});
   CHECK(ids({.top_k = 99}) == Ids{1, 3, 2, 0});
   CHECK(ids({.top_p = 0.35}) == Ids{1});

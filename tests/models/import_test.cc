@@ -464,6 +464,51 @@ TEST_CASE("hf: older files: no prefix, gamma and beta, buffers, tied copies", "[
   CHECK(old.tensors[0].second.to_vector() == small_weights("bert", DType::f32)[0].second.to_vector());
 }
 
+TEST_CASE("hf: an untied masked LM has its bias in the decoder, and both names are written", "[hf]") {
+  struct Names {
+    const char *kind, *decoder, *older;
+  };
+  for (const Names& names : {Names{"bert", "cls.predictions.decoder.bias", "cls.predictions.bias"},
+                             Names{"roberta", "lm_head.decoder.bias", "lm_head.bias"}}) {
+    INFO(names.kind);
+    TemporaryFolder tmp;
+    Json config = small_config(names.kind);
+    config["tie_word_embeddings"] = false;
+    const HfConfig hf = read_hf_config(config, names.kind);
+    NamedTensors tensors;
+    double next = -20;
+    for (const MappedTensor& mapped : map_tensors(hf.architecture->names, hf.config))
+      for (const Part& part : mapped.parts)
+        tensors.emplace_back(part.name, numbered(part.shape, DType::f32, next));
+    const auto bias_of = [&](const char* folder) {
+      const PortableModel model = read_portable(tmp / folder, ModelFormat::hf);
+      for (const auto& [name, tensor] : model.tensors)
+        if (name == "head.bias") return tensor.to_vector();
+      return std::vector<double>();
+    };
+    std::vector<double> own;
+    for (auto& [name, tensor] : tensors)
+      if (name == names.decoder) own = tensor.to_vector();
+    REQUIRE(own.size() == 11);
+    NamedTensors both = tensors;
+    both.emplace_back(names.older, Tensor::zeros({11}, DType::f32));
+    write_folder(tmp / "both", config, both);
+    CHECK(bias_of("both") == own);
+    // Files from before transformers 5, where both names were one tensor, may hold it under the older alone.
+    for (auto& [name, tensor] : tensors)
+      if (name == names.decoder) name = names.older;
+    write_folder(tmp / "older", config, tensors);
+    CHECK(bias_of("older") == own);
+
+    write_portable(read_portable(tmp / "both", ModelFormat::hf), tmp / "back", ModelFormat::hf);
+    const Safetensors back(tmp / "back");
+    for (const char* name : {names.decoder, names.older}) {
+      REQUIRE(back.find(name) != nullptr);
+      CHECK(back.load(name).to_vector() == own);
+    }
+  }
+}
+
 TEST_CASE("hf: sharded files", "[hf]") {
   TemporaryFolder tmp;
   const NamedTensors tensors = small_weights("olmoe", DType::bf16);
@@ -490,6 +535,14 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
              Contains("1 words for 2 layers"));
   CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global", "far"], 1]]})"),
              Contains("\"far\" is neither"));
+  // Refused before anything is as long as they say.
+  CHECK_THAT(
+      key_refusal("gpt_neo", R"({"num_layers": 67108864, "attention_types": [[["global"], 67108864]]})"),
+      Contains("num_layers: 67108864 is outside [1, 4096]"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[["global", "far"], 2]]})"),
+             Contains("more than the 2 layers"));
+  CHECK_THAT(key_refusal("gpt_neo", R"({"attention_types": [[[], 2], [["global"], 2]]})"),
+             Contains("expected a list of [words, count]"));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn"}})"),
              Contains("rope_parameters.factor is missing"));
   CHECK_THAT(key_refusal("llama", R"({"rope_scaling": {"type": "linear", "factor": 2.0, "mscale": 1.0}})"),

@@ -14,6 +14,7 @@
 #include "nn/norm_presets.h"
 #include "run_program.h"
 #include "temporary_folder.h"
+#include "train/open_model.h"
 
 using namespace engine;
 using namespace models;
@@ -158,6 +159,11 @@ TEST_CASE("custom code: the folder says the model, and reads back bit for bit") 
     CHECK(std::memcmp(a.raw(), b.raw(), size_t(a.bytes())) == 0);
   }
   CHECK(load_any(folder, nn::Precision::of(DType::f32)).model->config() == config);
+  CHECK(train::config_of_model(folder) == config);
+  const ProgramEnd theirs = run_normlab("inspect '" + folder + "'"),
+                   ours = run_normlab("inspect '" + (tmp / "ours-model") + "'");
+  CHECK(theirs.code == 0);
+  CHECK(theirs.output == ours.output);
   CHECK(run_normlab("convert --from normlab --to normlab --custom-code '" + (tmp / "back") + "' '" +
                     (tmp / "x") + "'")
             .code == 2);

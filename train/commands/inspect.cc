@@ -8,7 +8,7 @@
 #include "models/diagram/diagram.h"
 #include "models/diagram/diagram_book.h"
 #include "models/flops.h"
-#include "models/hf/architecture.h"
+#include "models/hf/import.h"
 #include "models/parameter_list.h"
 #include "models/size_presets.h"
 #include "train/commands/cli.h"
@@ -53,8 +53,7 @@ ModelConfig load_config(const std::string& where) {
   }
   const Json json = engine::read_json(path, size_t(1) << 24);
   if (json.is_object() && json.contains("model")) return resolve_model_config(parse_config(json, path));
-  if (json.is_object() && json.contains("model_type")) return models::read_hf_config(json, path).config;
-  return models::model_config_from_json(json, path);
+  return models::config_of_any(json, path);
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {

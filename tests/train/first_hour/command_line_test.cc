@@ -93,7 +93,8 @@ TEST_CASE("every key of a model's config has a line of documentation") {
     documented.insert(key.name);
   }
   // All keys: a config with each at a value of its own writes them all.
-  for (const char* key : {"objective", "vocab_size", "norms", "rope_theta", "experts", "adaptive", "bias"})
+  for (const char* key : {"objective", "vocab_size", "norms", "rope_theta", "rope_width", "rope_scaling",
+                          "experts", "adaptive", "bias", "classes", "class_names"})
     CHECK(documented.count(key) == 1);
   try {
     models::check_model_key("zzzz", Json(), "x");
