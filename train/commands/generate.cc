@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "data/byte_source.h"
 #include "data/utf8_stream.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
@@ -63,15 +64,7 @@ constexpr size_t most_prompt_bytes = size_t(64) << 20;
 
 std::string read_text(const std::string& file) {
   if (file != "-") return engine::read_file(file, most_prompt_bytes);
-  std::string text;
-  std::vector<char> buffer(size_t(1) << 16);
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
-    text.append(buffer.data(), n);
-    check(text.size() <= most_prompt_bytes, "standard input: more than the ", most_prompt_bytes,
-          " bytes that are read");
-  }
-  check(!std::ferror(stdin), "standard input: cannot read");
-  return text;
+  return data::read_all(*data::open_plain_bytes("-"), "standard input", most_prompt_bytes);
 }
 
 /// The texts of --prompts: lines, or the field of each line's object.
