@@ -31,6 +31,7 @@ TITLES = {
     "hybrid-16-own": "HybridNorm and others, 16 layers, each with its own initial values",
     "hybrid-16-same": "HybridNorm and others, 16 layers, one initialisation",
     "mlm": "A masked LM, 4 layers",
+    "mlm-scaled": "A masked LM, embeddings multiplied by the root of the width",
 }
 WORSE, BETTER = "worse", "better"
 HYBRID = [("hybridnorm", BETTER, "HybridNorm is better than Pre-Norm", "HybridNorm, Table 6"),
@@ -50,8 +51,9 @@ CLAIMS = {
     "table4-bpe": [("normformer", BETTER, "NormFormer is better than Pre-LN", "NormFormer, Table 2"),
                    ("normformer+r", BETTER, "with residual scales it is better than Pre-LN", "NormFormer, Table 2")],
     **{f"hybrid-{l}-{i}": HYBRID for l in (6, 16) for i in ("own", "same")},
-    "mlm": [("normformer", BETTER, "NormFormer is better than Pre-LN", "NormFormer, Table 3"),
-            ("normformer+r", BETTER, "with residual scales it is better than Pre-LN", "NormFormer, Table 3")],
+    **{part: [("normformer", BETTER, "NormFormer is better than Pre-LN", "NormFormer, Table 3"),
+              ("normformer+r", BETTER, "with residual scales it is better than Pre-LN", "NormFormer, Table 3")]
+       for part in ("mlm", "mlm-scaled")},
 }
 
 

@@ -53,12 +53,13 @@ study_hybrid-6-own = $(study_hybrid)
 study_hybrid-6-same = $(study_hybrid) --same-init megatron
 study_hybrid-16-own = $(study_hybrid) --set model.layers=16 --set model.width=64 --set model.ffn_width=176
 study_hybrid-16-same = $(study_hybrid-16-own) --same-init megatron
-# 6. A masked LM.
+# 6. A masked LM, and the same with embeddings multiplied by the root of the width, as in the models of 1. to 3.
 study_mlm = compare pre_ln normformer normformer+r --config docs/configs/study-mlm.json $(study_tuned)
+study_mlm-scaled = $(study_mlm) --set model.embed_scale=11.313708498984761
 
 STUDY_PARTS := table4-char table5-low-rate table5-high-rate table5-warmup table5-clip table5-gpt3 \
   table5-low-rate-small table5-high-rate-small table4-bpe figure3 \
-  figure4 figure7 figure5 hybrid-6-own hybrid-6-same hybrid-16-own hybrid-16-same mlm
+  figure4 figure7 figure5 hybrid-6-own hybrid-6-same hybrid-16-own hybrid-16-same mlm mlm-scaled
 .PHONY: study $(STUDY_PARTS:%=study-%)
 study: build $(STUDY_PARTS:%=$(STUDY_RESULTS)/%.json)
 	python3 docs/study/page.py $(STUDY_RESULTS) $(STUDY_PAGE)
