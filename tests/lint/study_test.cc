@@ -119,7 +119,7 @@ TEST_CASE("every part of the study has a title, and the page is that of its resu
     CHECK(parts.find("study_" + word + " = ") != std::string::npos);
     ++count;
   }
-  CHECK(count == 18);
+  CHECK(count == 19);
   TemporaryFolder tmp;
   engine::write_file(tmp / "page.md", engine::read_file(kPage));
   if (!make_page(kStudy, tmp / "page.md")) return;
