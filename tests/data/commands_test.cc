@@ -167,8 +167,8 @@ TEST_CASE("of standard input that somebody read a part of the rest is read") {
   run("tokenizer train --kind byte --out " + folder / "t");
   write_file(folder / "text", "head\none\ntwo\n");
   const ProgramEnd end = run_shell(
-      "(dd bs=5 count=1 of=/dev/null status=none; " BINARY_DIR "/normlab prepare --raw --tokenizer " +
-      folder / "t" + " --input - --out " + folder / "p" + ") < " + folder / "text");
+      "{ dd bs=5 count=1 of=/dev/null status=none; " BINARY_DIR "/normlab prepare --raw --tokenizer " +
+      folder / "t" + " --input - --out " + folder / "p" + "; } < " + folder / "text");
   INFO(end.output);
   REQUIRE(end.code == 0);
   CHECK(tokens_of(folder / "p/train") == std::vector<int32_t>{'o', 'n', 'e', '\n', 't', 'w', 'o', '\n'});
