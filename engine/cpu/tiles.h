@@ -1,5 +1,5 @@
 // Products of bf16 on a processor's tile registers (AMX). Read before: isa.h (Bf16Product). Who packs for
-// them: tile_pack.h, engine/ops/attention_tiles.h.
+// them: tile_pack.h, engine/ops/attention_tile.h.
 //
 // A tile holds 16 rows of 64 bytes. TDPBF16PS adds to a tile of 16 x 16 sums the product of 16 rows of 32
 // elements of A (along k as they lie) and 16 pairs of k of 16 columns of B (a pair as in bf16_pairs.h). Two

@@ -92,9 +92,14 @@ TEST_CASE("reference models on cuda-host agree with PyTorch to 1e-9 in f64, 1e-5
 }
 #endif
 
+// Small products keep f32 factors as they are; with the limit at 0 every product is one of bf16, as in large
+// models. Gradients of single numbers, sums over a few rows that cancel, may then be twice as far away.
 TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[medium]") {
+  const int64_t limit = GENERATE(wide_work(Device::cpu), int64_t(0));
+  const WideWorkScope scope(limit);
+  const double slack = limit > 0 ? 1 : 2;
   for (const std::string& folder : cases()) {
-    INFO(folder);
+    INFO(folder << ", small up to " << limit);
     const Json theirs = read_json(folder + "/pytorch_errors.json")["bf16"];
     std::vector<double> their_gradients;
     double our_squares = 0, their_squares = 0;
@@ -109,13 +114,13 @@ TEST_CASE("reference models in bf16 are as close as PyTorch's autocast", "[mediu
       else if (name == "logits" || name == "hidden")
         CHECK(error <= 2 * reference);
       else {
-        CHECK(error <= 4 * std::max(reference, middle));
+        CHECK(error <= 4 * slack * std::max(reference, middle));
         our_squares += error * error;
         their_squares += reference * reference;
       }
     }
     INFO("root mean square of gradient errors: " << std::sqrt(our_squares) << " against "
                                                  << std::sqrt(their_squares));
-    CHECK(std::sqrt(our_squares) <= 2 * std::sqrt(their_squares));
+    CHECK(std::sqrt(our_squares) <= 2 * slack * std::sqrt(their_squares));
   }
 }

@@ -89,6 +89,47 @@ TEST_CASE(
   CHECK(std::sqrt(sums / squares) < 1e-6);
 }
 
+// Sizes of real heads, whose products go in pairs or on tiles where the processor has them: more than 64
+// queries.
+TEST_CASE("attention in 16 bits is that of doubles on the same numbers, within its rounding") {
+  struct Sizes {
+    int64_t queries, keys, heads, kv_heads, n;
+    bool causal;
+  };
+  for (const Sizes& s : {Sizes{131, 131, 2, 2, 64, true}, Sizes{67, 70, 1, 1, 80, false},
+                         Sizes{200, 200, 4, 2, 32, true}, Sizes{97, 160, 1, 1, 128, true}})
+    for (const DType dtype : {DType::bf16, DType::f16}) {
+      INFO(dtype << " " << s.queries << "x" << s.keys << ", " << s.heads << " heads of " << s.n);
+      const AttentionOptions options{.heads = s.heads, .kv_heads = s.kv_heads, .causal = s.causal};
+      const Tensor given[] = {
+          normal({2, s.queries, s.heads * s.n}, 1, dtype), normal({2, s.keys, s.kv_heads * s.n}, 2, dtype),
+          normal({2, s.keys, s.kv_heads * s.n}, 3, dtype), normal({2, s.queries, s.heads * s.n}, 4, dtype)};
+      // Output and gradients with the numbers as `in` holds them.
+      const auto results = [&](DType in) {
+        const auto cast = [&](const Tensor& x) { return Tensor::from(x.to_vector(), x.shape(), in); };
+        Tensor q = cast(given[0]), k = cast(given[1]), v = cast(given[2]), o;
+        const Tensor cotangent = cast(given[3]);
+        Tape tape;
+        {
+          const TapeScope scope(tape);
+          for (Tensor* x : {&q, &k, &v}) tape.watch(*x);
+          o = attention(q, k, v, options);
+        }
+        tape.backward(std::span(&o, 1), std::span(&cotangent, 1));
+        return std::vector<std::vector<double>>{o.to_vector(), tape.gradient(q).to_vector(),
+                                                tape.gradient(k).to_vector(), tape.gradient(v).to_vector()};
+      };
+      const auto ours = results(dtype), exact = results(DType::f64);
+      for (size_t t = 0; t < ours.size(); ++t) {
+        double error = 0, size = 0;
+        for (size_t i = 0; i < exact[t].size(); ++i)
+          error += std::pow(ours[t][i] - exact[t][i], 2), size += exact[t][i] * exact[t][i];
+        INFO("output, dq, dk, dv: " << t << ", " << std::sqrt(error / size));
+        CHECK(std::sqrt(error / size) <= (dtype == DType::bf16 ? 6e-3 : 1e-3));
+      }
+    }
+}
+
 TEST_CASE("attention over part of a cache gives the bits of attention over a copy of it") {
   const Tensor q = normal({2, 2, 8}, 1), cache = normal({2, 90, 4}, 2), keys = cache.slice(1, 0, 70);
   const AttentionOptions options{.heads = 2, .kv_heads = 1, .causal = true};

@@ -70,6 +70,38 @@ TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stor
       }
 }
 
+// Sizes at which tiles take many row panels, blocks of k and of columns, and a gradient past the caches.
+TEST_CASE("gemm: bf16 products of whole numbers are exact at sizes of many blocks") {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  for (const Sizes& s :
+       {Sizes{545, 70, 1601}, Sizes{33, 2100, 1600}, Sizes{520, 544, 40}, Sizes{70, 40, 4099}})
+    for (int form = 0; form < 4; ++form) {
+      const bool ta = form & 1, tb = form & 2, accumulate = ta != tb;
+      INFO(s.m << "x" << s.n << "x" << s.k << " form " << form);
+      Rng rng{uint64_t(form)};
+      const auto whole_numbers = [&](const Shape& shape) {
+        std::vector<double> values(size_t(shape.numel()));
+        for (double& x : values) x = std::round((2 * rng.uniform() - 1) * 50);
+        return Tensor::from(values, shape, DType::bf16);
+      };
+      const Tensor a = whole_numbers({s.m, s.k}), b = whole_numbers({s.k, s.n}),
+                   c = Tensor::full({s.m, s.n}, 3, DType::f32);
+      const Gemm g{.a = {a.raw(), ta ? s.m : s.k, DType::bf16, ta},
+                   .b = {b.raw(), tb ? s.k : s.n, DType::bf16, tb},
+                   .m = s.m,
+                   .n = s.n,
+                   .k = s.k,
+                   .c = c.raw(),
+                   .c_stride = s.n,
+                   .accumulate = accumulate};
+      const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+      kernel::gemm(Device::cpu, g);
+      REQUIRE(largest_gap(c.to_vector(), want) == 0);
+    }
+}
+
 // Every way of forming f16 products keeps all 11 bits of both factors and adds up in f32.
 TEST_CASE("gemm: f16 products of whole numbers are exact while their sums are below 2^24") {
   struct Sizes {
@@ -180,7 +212,7 @@ TEST_CASE("gemm: a wide product of f32 is rounded once, another is not") {
 
 TEST_CASE("gemm: any number of threads gives the same bits") {
   const int before = cpu::thread_count();
-  for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::f16}) {
     const Tensor a = draw({131, 2000}, dtype, 1), b = draw({2000, 277}, dtype, 2);
     std::vector<std::vector<double>> results;
     for (int threads : {1, 2, 3, 8}) {
