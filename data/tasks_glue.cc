@@ -40,14 +40,19 @@ const std::vector<Layout>& layouts() {
   const std::vector<std::string> hub_entailment{"entailment", "not_entailment"};
   const std::vector<std::string> premise{"sentence1", "premise"}, hypothesis{"sentence2", "hypothesis"};
   static const std::vector<Layout> table = {
-      {{"cola", binary, GlueMetric::matthews}, {"sentence"}, {}, {"label"}, "CoLA", binary},
+      {{"cola", binary, GlueMetric::matthews, {"unacceptable", "acceptable"}},
+       {"sentence"},
+       {},
+       {"label"},
+       "CoLA",
+       binary},
       {{"mnli", {"contradiction", "neutral", "entailment"}, GlueMetric::accuracy},
        premise,
        hypothesis,
        {"gold_label", "label"},
        "MNLI",
        {"entailment", "neutral", "contradiction"}},
-      {{"mrpc", binary, GlueMetric::accuracy_and_f1},
+      {{"mrpc", binary, GlueMetric::accuracy_and_f1, {"not_equivalent", "equivalent"}},
        {"#1 String", "sentence1"},
        {"#2 String", "sentence2"},
        {"Quality", "label"},
@@ -59,21 +64,31 @@ const std::vector<Layout>& layouts() {
        {"label"},
        "QNLI",
        hub_entailment},
-      {{"qqp", binary, GlueMetric::accuracy_and_f1},
+      {{"qqp", binary, GlueMetric::accuracy_and_f1, {"not_duplicate", "duplicate"}},
        {"question1"},
        {"question2"},
        {"is_duplicate", "label"},
        "QQP",
        binary},
       {{"rte", entailment, GlueMetric::accuracy}, premise, hypothesis, {"label"}, "RTE", hub_entailment},
-      {{"sst2", binary, GlueMetric::accuracy}, {"sentence"}, {}, {"label"}, "SST-2", binary},
+      {{"sst2", binary, GlueMetric::accuracy, {"negative", "positive"}},
+       {"sentence"},
+       {},
+       {"label"},
+       "SST-2",
+       binary},
       {{"stsb", {}, GlueMetric::pearson_and_spearman},
        {"sentence1"},
        {"sentence2"},
        {"score", "label"},
        "STS-B",
        {}},
-      {{"wnli", binary, GlueMetric::accuracy}, premise, hypothesis, {"label"}, "WNLI", binary}};
+      {{"wnli", binary, GlueMetric::accuracy, {"not_entailment", "entailment"}},
+       premise,
+       hypothesis,
+       {"label"},
+       "WNLI",
+       binary}};
   return table;
 }
 
@@ -180,7 +195,8 @@ std::vector<GlueItem> read_json(const Layout& layout, const std::string& path, G
     const Json* label = labels == GlueLabels::wanted ? find(layout.label) : nullptr;
     if (label != nullptr && *label == kNoMajority) continue;
     out.push_back({text(layout.first), text(layout.second),
-                   label == nullptr ? -1 : json_label(layout, *label, r.where + ": " + layout.label[0])});
+                   label == nullptr ? -1 : json_label(layout, *label, r.where + ": " + layout.label[0]), "",
+                   r.where});
     if (const Json* index = find(kIndexNames);
         index != nullptr && (index->is_number_integer() || index->is_string()))
       out.back().index = index->is_string() ? index->get<std::string>() : engine::json_text(*index);
@@ -209,7 +225,7 @@ std::vector<GlueItem> read_tsv(const Layout& layout, const std::string& path, Gl
     check(fields.size() == columns.count, where, ": ", fields.size(), " fields, the first line has ",
           columns.count);
     if (columns.label >= 0 && fields[size_t(columns.label)] == kNoMajority) continue;
-    GlueItem item{.first = fields[size_t(columns.first)]};
+    GlueItem item{.first = fields[size_t(columns.first)], .where = where};
     if (columns.second >= 0) item.second = fields[size_t(columns.second)];
     if (columns.label >= 0) item.label = parse_label(layout, fields[size_t(columns.label)], where);
     if (columns.index >= 0) item.index = fields[size_t(columns.index)];

@@ -12,6 +12,7 @@ struct GlueItem {
   std::string first, second;  // second: "" in tasks of one sentence
   double label = -1;          // the class, or the score (STS-B); -1: a test set
   std::string index = {};     // the row's number as the file has it; "": it has none
+  std::string where = {};     // "train.tsv:17", for messages
 };
 
 enum class GlueMetric { accuracy, matthews, accuracy_and_f1, pearson_and_spearman };
@@ -20,6 +21,8 @@ struct GlueTask {
   std::string name;                  // "cola" "sst2" "mrpc" "rte" "qnli" "qqp" "mnli" "stsb" "wnli"
   std::vector<std::string> classes;  // as the files write them; empty: regression
   GlueMetric metric;
+  std::vector<std::string> words =
+      {};                            // what Hugging Face's copy calls classes that the files write as 0 and 1
   bool one_text = false;             // "cola" and "sst2"
 };
 

@@ -1,7 +1,9 @@
 // normlab eval TASK: zero-shot tasks. Read first: evaluation/zero_shot.h, evaluation/task_report.h.
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <optional>
+#include <span>
 
 #include "data/task_records.h"
 #include "engine/base/clock.h"
@@ -73,15 +75,19 @@ TextStart text_start(const OpenModel& open) {
   return start;
 }
 
-// All requests as ids: a family for each document, and behind them one for each document's choices after the
-// neutral context.
-std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const std::string& file) {
+/// All requests as ids, a family for each document.
+struct Requests {
+  std::vector<ScoreFamily> choices,
+      neutral;  // neutral: the same continuations after the neutral context, if any
+};
+
+Requests encode_all(TaskRun& run, const OpenModel& open, const std::string& file) {
   const data::Tokenizer& tokenizer = text_tokenizer(open);
   const TextStart start = text_start(open);
-  std::vector<ScoreFamily> families;
+  Requests requests;
   for (size_t i = 0; i < run.items.size(); ++i) {
     engine::check_stop();
-    ScoreFamily& family = families.emplace_back();
+    ScoreFamily& family = requests.choices.emplace_back();
     ScoredQuestion& question = run.questions[i];
     question.label = run.items[i].label;
     for (const data::Choice& choice : run.items[i].choices) {
@@ -99,50 +105,72 @@ std::vector<ScoreFamily> encode_all(TaskRun& run, const OpenModel& open, const s
       family.push_back(request);
     }
   }
-  if (run.task.neutral.empty()) return families;
+  if (run.task.neutral.empty()) return requests;
   for (size_t i = 0; i < run.items.size(); ++i) {
-    ScoreFamily& family = families.emplace_back();
+    ScoreFamily& family = requests.neutral.emplace_back();
     for (const data::Choice& choice : run.items[i].choices)
       family.push_back(of_document(file, i, [&] {
         return encode_request(tokenizer, {run.task.neutral, choice.continuation}, start);
       }));
   }
-  return families;
+  return requests;
 }
 
-// False: stopped by a signal; what was scored is kept, the rest has no choices.
-bool score_all(TaskRun& run, const OpenModel& open, const std::vector<ScoreFamily>& families, int64_t batch) {
+constexpr int64_t kPartBatches = 32;
+
+double work_of(const ScoreFamily& family) {
+  double tokens = 0;
+  for (const ScoreRequest& r : family) tokens += double(r.scored);
+  return tokens + double(family[0].ids.size()) - double(family[0].scored);
+}
+
+// False: stopped by a signal; what was scored is kept, the rest has no choices. Where there are neutral
+// requests it goes by parts of the documents, the longest first, so that documents are finished all the way.
+bool score_all(TaskRun& run, const OpenModel& open, const Requests& requests, int64_t batch) {
   const size_t documents = run.items.size();
+  const bool neutral = !requests.neutral.empty();
   double all = 0, done = 0;
-  const auto work = [&](const ScoreFamily& family) {
-    double tokens = 0;
-    for (const ScoreRequest& r : family) tokens += double(r.scored);
-    return tokens + double(family[0].ids.size()) - double(family[0].scored);
-  };
-  for (const ScoreFamily& family : families) all += work(family);
+  for (const auto* families : {&requests.neutral, &requests.choices})
+    for (const ScoreFamily& family : *families) all += work_of(family);
   CountProgress progress(run.task.name, "documents", int64_t(documents));
   int64_t finished = 0;
-  const auto scores = log_likelihoods(*open.model, families,
-                                      {.context = run.context,
-                                       .vocabulary = open.vocabulary,
-                                       .batch = batch,
-                                       .on_scored = [&](const std::vector<size_t>& indices) {
-                                         for (const size_t i : indices)
-                                           done += work(families[i]), finished += i < documents;
-                                         progress.update(finished, done / all);
-                                         return !engine::stop_requested();
-                                       }});
-  for (size_t i = 0; i < documents; ++i) {
-    ScoredQuestion& question = run.questions[i];
-    const bool neutral = !run.task.neutral.empty();
-    if (scores[i].empty() || (neutral && scores[documents + i].empty())) {
-      question.choices.clear();
-      continue;
+  const auto scores_of = [&](const std::vector<ScoreFamily>& families, bool last) {
+    return log_likelihoods(*open.model, families,
+                           {.context = run.context,
+                            .vocabulary = open.vocabulary,
+                            .batch = batch,
+                            .on_scored = [&](const std::vector<size_t>& indices) {
+                              for (const size_t i : indices) done += work_of(families[i]);
+                              if (last) finished += int64_t(indices.size());
+                              progress.update(finished, done / all);
+                              return !engine::stop_requested();
+                            }});
+  };
+  const auto keep = [&](ScoredQuestion& question, const std::vector<LogLikelihood>& own,
+                        const std::vector<LogLikelihood>* without) {
+    if (own.empty()) return question.choices.clear();
+    for (size_t c = 0; c < own.size(); ++c) {
+      question.choices[c].score = own[c];
+      if (without) question.choices[c].neutral = (*without)[c].sum;
     }
-    for (size_t c = 0; c < question.choices.size(); ++c) {
-      question.choices[c].score = scores[i][c];
-      if (neutral) question.choices[c].neutral = scores[documents + i][c].sum;
-    }
+  };
+  std::vector<size_t> order(documents);
+  std::iota(order.begin(), order.end(), size_t(0));
+  const auto length = [&](size_t i) { return requests.choices[i][0].ids.size(); };
+  if (neutral)
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return length(a) > length(b); });
+  const size_t part = neutral ? size_t(kPartBatches * batch) : std::max<size_t>(documents, 1);
+  for (size_t begin = 0; begin < documents; begin += part) {
+    const auto which = std::span(order).subspan(begin, std::min(part, documents - begin));
+    std::vector<ScoreFamily> own, other;
+    for (const size_t i : which) own.push_back(requests.choices[i]);
+    for (const size_t i : which)
+      if (neutral) other.push_back(requests.neutral[i]);
+    std::vector<std::vector<LogLikelihood>> scores(which.size()), without = scores;
+    if (neutral && !engine::stop_requested()) without = scores_of(other, false);
+    if (!engine::stop_requested()) scores = scores_of(own, true);
+    for (size_t k = 0; k < which.size(); ++k)
+      keep(run.questions[which[k]], scores[k], neutral ? &without[k] : nullptr);
   }
   return !engine::stop_requested();
 }

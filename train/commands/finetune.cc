@@ -92,6 +92,28 @@ std::string lower(std::string text) {
   return text;
 }
 
+// Error: the head names the task's classes in another order. A warning: it does not name them, and the order
+// may be another one.
+void check_order(const FineTuneRequest& request, const models::ModelConfig& model) {
+  const data::GlueTask& task = request.task;
+  std::vector<std::string> names;
+  for (const std::string& name : model.class_names) names.push_back(lower(name));
+  for (const std::vector<std::string>& wanted : {task.classes, task.words}) {
+    if (names.empty() || wanted.empty()) continue;
+    if (names == wanted) return;
+    if (!std::is_permutation(names.begin(), names.end(), wanted.begin(), wanted.end())) continue;
+    const size_t i = size_t(std::mismatch(names.begin(), names.end(), wanted.begin()).first - names.begin());
+    engine::fail("the head in ", request.model, " has \"", model.class_names[i], "\" for class ", i, ", ",
+                 task.name, " \"", wanted[i], "\"; --head new begins another");
+  }
+  if (names.empty() && task.classes[0] == "0") return;  // 0 and 1: nobody numbers them otherwise
+  std::string order;
+  for (const std::string& name : task.classes) order += (order.empty() ? "" : ", ") + name;
+  engine::log_warning(
+      "the head in ", request.model, names.empty() ? " does not name its classes" : " names other classes",
+      "; they are taken for ", order, " in this order, Hugging Face's copy of a task may have another");
+}
+
 // Which head the runs begin with. Error: one is to be kept that is of other classes.
 models::HeadInit head_of(const FineTuneRequest& request, const models::ModelConfig& model) {
   const models::HeadInit fresh =
@@ -105,10 +127,7 @@ models::HeadInit head_of(const FineTuneRequest& request, const models::ModelConf
   check(has_head, "--head keep: the model in ", request.model, " has no classification head");
   check(model.classes == classes, "--head keep: the head in ", request.model, " has ", model.classes, " outputs, ",
         request.task.name, " needs ", classes, "; --head new begins another");
-  for (size_t i = 0; i < model.class_names.size(); ++i)
-    check(lower(model.class_names[i]) == lower(wanted[i]), "the head in ", request.model, " has \"",
-          model.class_names[i], "\" for class ", i, ", ", request.task.name, " \"", wanted[i],
-          "\"; --head new begins another");
+  check_order(request, model);
   return models::HeadInit::kept;
 }
 

@@ -6,6 +6,7 @@
 #include "data/shuffle.h"
 #include "data/text_case.h"
 #include "engine/base/check.h"
+#include "engine/base/log.h"
 
 namespace train {
 
@@ -53,15 +54,15 @@ GlueRows encode_glue(const std::string& task, const std::string& file, const dat
   const data::GlueTask& known = data::glue_task(task);
   for (size_t i = 0; i < items.size(); ++i) {
     const data::GlueItem& item = items[i];
-    check(!labelled || item.label >= 0, file, ": row ", i + 1, " has no label");
+    check(!labelled || item.label >= 0, item.where, ": the row has no label");
     const bool pair = !known.one_text;
     std::vector<data::TokenId> second;
     if (pair) second = encode(item.second);
     GlueRow row{data::text_row(form, encode(item.first), pair ? &second : nullptr, rules.most),
                 known.classes.empty() && item.label >= 0 ? item.label / label_scale : item.label,
                 item.index.empty() ? std::to_string(i) : item.index};
-    check(rules.positions == 0 || int64_t(row.text.ids.size()) <= rules.positions, file, ": row ", i + 1, " has ",
-          row.text.ids.size(), " tokens, the model ", rules.positions,
+    check(rules.positions == 0 || int64_t(row.text.ids.size()) <= rules.positions, item.where,
+          ": the row has ", row.text.ids.size(), " tokens, the model ", rules.positions,
           " positions; --max-length cuts longer rows");
     out.rows.push_back(std::move(row));
   }
@@ -85,12 +86,10 @@ GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& t
   data.train = read("train", true);
   data.dev = read("dev", true);
   if (task == "mnli") data.dev_mm = read("dev_mm", request.select == "accuracy_mm");
-  if (data.regression) {
-    const auto& rows = data.dev.rows;
-    check(
-        std::any_of(rows.begin(), rows.end(), [&](const GlueRow& row) { return row.label != rows[0].label; }),
-        data.dev.file, ": all scores are equal, so there is no correlation to choose by");
-  }
+  const auto& scores = data.dev.rows;
+  if (data.regression && std::none_of(scores.begin(), scores.end(),
+                                      [&](const GlueRow& row) { return row.label != scores[0].label; }))
+    engine::log_warning(data.dev.file, ": all scores are equal, so there is no correlation to choose by");
   return data;
 }
 

@@ -15,8 +15,8 @@ using engine::Json;
 
 namespace {
 
-// fairseq/examples/roberta/config/finetuning/*.yaml: rate, rows of an update, share of warm-up. STS-B's warm-up is
-// one update less than the share gives.
+// fairseq/examples/roberta/config/finetuning/*.yaml: rate, rows of an update, share of warm-up. STS-B's is
+// 214 of 3,598 updates, less than 0.06 of them.
 struct Published {
   const char* task;
   double lr;
@@ -24,9 +24,9 @@ struct Published {
   double warmup;
 };
 constexpr Published kFairseq[] = {
-    {"cola", 1e-5, 16, 0.06}, {"mnli", 1e-5, 32, 0.06}, {"mrpc", 1e-5, 16, 0.06},
-    {"qnli", 1e-5, 32, 0.06}, {"qqp", 1e-5, 32, 0.25},  {"rte", 2e-5, 16, 0.06},
-    {"sst2", 1e-5, 32, 0.06}, {"stsb", 2e-5, 16, 0.06}, {"wnli", 1e-5, 16, 0.06},
+    {"cola", 1e-5, 16, 0.06}, {"mnli", 1e-5, 32, 0.06},   {"mrpc", 1e-5, 16, 0.06},
+    {"qnli", 1e-5, 32, 0.06}, {"qqp", 1e-5, 32, 0.25},    {"rte", 2e-5, 16, 0.06},
+    {"sst2", 1e-5, 32, 0.06}, {"stsb", 2e-5, 16, 0.0595}, {"wnli", 1e-5, 16, 0.06},
 };
 constexpr int64_t kHfBatch = 8, kHfLength = 128;
 constexpr double kHfRate = 5e-5;

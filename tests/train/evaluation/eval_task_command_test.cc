@@ -58,6 +58,23 @@ struct Files : TemporaryFolder {
   }
 };
 
+/// OpenBookQA with three choices of different lengths, no two of a kind.
+std::string openbookqa_rows(int documents, const std::string& stem) {
+  std::string text;
+  for (int i = 0; i < documents; ++i) {
+    Json choices = Json::array();
+    for (int c = 0; c < 3; ++c)
+      choices.push_back({{"label", std::string(1, char('A' + c))},
+                         {"text", std::string(size_t((i + c) % 3) + 1, char('a' + (i + 5 * c) % 26))}});
+    text += Json({{"id", std::to_string(i)},
+                  {"question", {{"stem", stem}, {"choices", choices}}},
+                  {"answerKey", "B"}})
+                .dump() +
+            "\n";
+  }
+  return text;
+}
+
 Json json_of(const ProgramEnd& out) {
   INFO(out.output);
   REQUIRE(out.code == 0);
@@ -101,6 +118,33 @@ TEST_CASE("eval TASK gives one JSON object and a line for each document") {
   CHECK(cut["results"][0]["cut"] == 14);
   CHECK_THAT(run_normlab("eval piqa --model " + model + " --data " + data).output,
              Contains("piqa         lm-eval, 7 documents, context 48") && Contains("acc_norm     0."));
+}
+
+TEST_CASE("a choice is compared with itself behind the neutral context") {
+  Files files;
+  const std::string model = files.model("m"), out = files / "lines.jsonl";
+  // Here the two contexts are one, so nothing tells the choices apart: the first of them is taken.
+  const std::string command =
+      "eval openbookqa --batch 1 --threads 1 --json --model " + model + " --out " + out;
+  const auto lines_of = [&](const std::string& stem) {
+    const Json result =
+        json_of(run_normlab(command + " --data " + files.put("rows.jsonl", openbookqa_rows(9, stem))));
+    CHECK(result["results"][0]["metrics"].contains("acc_pmi"));
+    std::vector<Json> lines;
+    std::istringstream in(engine::read_file(out));
+    for (std::string text; std::getline(in, text);) lines.push_back(engine::parse_json(text, "line"));
+    REQUIRE(lines.size() == 9);
+    return lines;
+  };
+  int elsewhere = 0;
+  for (const Json& line : lines_of("Answer:")) {
+    CHECK(line["pred"]["acc_pmi"] == 0);
+    elsewhere += line["pred"]["acc"] != 0;
+  }
+  CHECK(elsewhere > 0);
+  elsewhere = 0;
+  for (const Json& line : lines_of("The sky is")) elsewhere += line["pred"]["acc_pmi"] != 0;
+  CHECK(elsewhere > 0);
 }
 
 TEST_CASE("one document has no standard error, and documents without answers are predicted only") {
@@ -191,17 +235,20 @@ TEST_CASE("each mistake of eval TASK has its line") {
 
 TEST_CASE("Ctrl-C ends eval TASK with 130, and --out has what was scored", "[medium]") {
   Files files;
-  const std::string model = files.model("m", {{"layers", 4}, {"width", 64}}), data = files.piqa("many", 20'000);
+  const std::string task = GENERATE("piqa", "openbookqa");  // the second has neutral requests, too
+  const std::string model = files.model("m", {{"layers", 4}, {"width", 64}}),
+                    data = task == "piqa" ? files.piqa("many", 20'000)
+                                          : files.put("test.jsonl", openbookqa_rows(20'000, "The sky is"));
   const std::string out = files / "lines.jsonl";
-  bool stopped = false;
-  // The signal has to come after the reading and before the end: the wait grows until it does.
-  for (int wait = 300; !stopped && wait < 20'000; wait = wait * 3 / 2) {
+  int documents = 0, scored = 0;
+  // The signal has to come after the first documents and before the end: the wait grows until it does.
+  for (int wait = 300; scored == 0 && wait < 20'000; wait = wait * 3 / 2) {
     const pid_t child = ::fork();
     if (child == 0) {
       ::freopen("/dev/null", "w", stdout);
       ::freopen("/dev/null", "w", stderr);
-      ::execl(BINARY_DIR "/normlab", "normlab", "eval", "piqa", "--threads", "1", "--model", model.c_str(), "--data",
-              data.c_str(), "--out", out.c_str(), nullptr);
+      ::execl(BINARY_DIR "/normlab", "normlab", "eval", task.c_str(), "--threads", "1", "--model",
+              model.c_str(), "--data", data.c_str(), "--out", out.c_str(), nullptr);
       ::_exit(127);
     }
     ::usleep(useconds_t(wait) * 1000);
@@ -211,13 +258,11 @@ TEST_CASE("Ctrl-C ends eval TASK with 130, and --out has what was scored", "[med
     if (!WIFEXITED(status)) continue;  // before there was anything to keep
     INFO("after " << wait << " ms: exit code " << WEXITSTATUS(status));
     REQUIRE(WEXITSTATUS(status) == 130);
-    stopped = true;
+    std::istringstream lines(engine::read_file(out));
+    documents = 0;
+    for (std::string text; std::getline(lines, text); ++documents)
+      scored += !engine::parse_json(text, "line")["ll"].empty();
   }
-  REQUIRE(stopped);
-  std::istringstream lines(engine::read_file(out));
-  int documents = 0, scored = 0;
-  for (std::string text; std::getline(lines, text); ++documents)
-    scored += !engine::parse_json(text, "line")["ll"].empty();
   CHECK(scored > 0);
   CHECK(scored < 20'000);
   CHECK(documents >= scored);

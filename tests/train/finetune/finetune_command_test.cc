@@ -244,6 +244,43 @@ TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores"
   CHECK_THAT(engine::read_file(files / "s.tsv"), Contains("index\tprediction\n0\t") && Contains("."));
 }
 
+TEST_CASE("one row of dev has no correlation, which is null and chooses nothing") {
+  Files files;
+  files.task("stsb", 12, 1);
+  const ProgramEnd out = run_normlab(files.command("stsb", "f", "--epochs 1 --lr 0.01 --json"));
+  CHECK(out.code == 1);  // nothing was chosen
+  CHECK_THAT(out.output, Contains("all scores are equal, so there is no correlation to choose by") &&
+                             Contains("no run has a value of pearson_spearman"));
+  const Json all = engine::parse_json(out.output.substr(out.output.find("\n{\n")), "stdout");
+  const Json run = all["results"][0];
+  CHECK(run["status"] == "done");
+  for (const char* key : {"pearson", "spearman", "pearson_spearman"}) CHECK(run["dev"][key].is_null());
+  CHECK(run["value"].is_null());
+  CHECK(all["best_lr"].is_null());
+}
+
+TEST_CASE("a head is kept that names its classes as the task's file or as Hugging Face's copy does") {
+  Files files;
+  const auto source = models::load_model(files / "mlm", nn::Precision::of(engine::DType::f32));
+  const auto end_with = [&](const std::string& task, const std::vector<std::string>& names) {
+    const int64_t classes = task == "mnli" ? 3 : 2;
+    models::save_model(*models::make_classifier(*source, {.classes = classes, .names = names},
+                                                nn::Precision::of(engine::DType::f32)),
+                       files / "head");
+    data::load_tokenizer(files / "mlm")->save(files / "head");
+    files.task(task, 6, 3);
+    return run_normlab(files.command(task, "none", "--head keep --dry-run", "head"));
+  };
+  const char* unnamed = "does not name its classes; they are taken for contradiction, neutral, entailment";
+  CHECK(end_with("cola", {"Unacceptable", "acceptable"}).code == 0);
+  CHECK(end_with("cola", {"0", "1"}).code == 0);
+  CHECK_THAT(end_with("cola", {"no", "yes"}).output,
+             Contains("names other classes; they are taken for 0, 1"));
+  CHECK_THAT(end_with("cola", {}).output, !Contains("taken for"));
+  CHECK_THAT(end_with("mnli", {}).output, Contains(unnamed));
+  CHECK(end_with("mnli", {"entailment", "neutral", "contradiction"}).code == 2);
+}
+
 TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]") {
   Files files;
   const std::string rest = "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --json";
@@ -335,8 +372,6 @@ TEST_CASE("each mistake of finetune has its line") {
   files.task("mnli", 12, 6);
   std::filesystem::remove(files / "mnli/dev_mismatched.tsv");
   refused(files.command("mnli", "none", "--select accuracy_mm"), "no dev_mm file of mnli there");
-  files.task("stsb", 12, 1);
-  refused(files.command("stsb", "none", ""), "no correlation to choose by");
   for (const char* other : {"mlm", "run"}) {
     if (other == std::string("run")) files.put("run/metrics.jsonl", "");
     const ProgramEnd out = run_normlab(files.command("cola", other, "--epochs 1"));
@@ -365,6 +400,10 @@ TEST_CASE("each mistake of finetune has its line") {
   };
   save("turned", {"1", "0"});
   refused(of("", "turned"), "has \"1\" for class 0, cola \"0\"; --head new begins another");
+  save("turned words", {"acceptable", "unacceptable"});
+  refused("finetune --task cola --data " + files / "cola" + " --out " + files / "none" + " --model '" +
+              files / "turned words" + "'",
+          "has \"acceptable\" for class 0, cola \"unacceptable\"; --head new begins another");
   save("three", {"a", "b", "c"});
   refused(of("--head keep", "three"), "has 3 outputs, cola needs 2");
 
@@ -373,11 +412,16 @@ TEST_CASE("each mistake of finetune has its line") {
   refused(with_train("sentence\tlabel\na\t1\nb"), "train.tsv:3: 1 fields, the first line has 2");
   refused(with_train("question\tlabel\na\t1\n"),
           "no column \"sentence\" in the first line: not a file of cola");
-  refused(with_train("sentence\na\n"), "train.tsv: row 1 has no label");
+  refused(with_train("sentence\na\n"), "train.tsv:2: the row has no label");
   refused(with_train("sentence\tlabel\n"), "no items in it");
   refused(with_train("sentence\tlabel\n\xff\t1\n"), "not valid UTF-8");
   refused(with_train("sentence\tlabel\na\t1\n" + std::string(50, 'b') + "\t1\n"),
-          "train.tsv: row 2 has 52 tokens, the model 40 positions");
+          "train.tsv:3: the row has 52 tokens, the model 40 positions");
+  // Rows that are left out count as lines.
+  files.task("mnli", 3, 3);
+  files.put("mnli/train.tsv", "sentence1\tsentence2\tgold_label\na\tb\t-\na\tb\tneutral\na\tb\t-\n" +
+                                  std::string(50, 'b') + "\tb\tneutral\n");
+  refused(files.command("mnli", "none", ""), "train.tsv:5: the row has 55 tokens");
   std::filesystem::remove(files / "cola/train.tsv");
   refused(of(""), "no train file of cola there");
   files.task("cola", 4, 2);

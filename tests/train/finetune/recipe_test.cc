@@ -40,7 +40,7 @@ TEST_CASE("fairseq's recipe has its published numbers") {
   const Row table[] = {{"cola", 1e-5, 16, 8551, 5350, 321},      {"rte", 2e-5, 16, 2490, 1560, 93},
                        {"sst2", 1e-5, 32, 67349, 21050, 1263},   {"qqp", 1e-5, 32, 363846, 113710, 28427},
                        {"mnli", 1e-5, 32, 392702, 122720, 7363}, {"mrpc", 1e-5, 16, 3668, 2300, 138},
-                       {"qnli", 1e-5, 32, 104743, 32740, 1964},  {"stsb", 2e-5, 16, 5749, 3600, 216}};
+                       {"qnli", 1e-5, 32, 104743, 32740, 1964},  {"stsb", 2e-5, 16, 5749, 3600, 214}};
   for (const Row& row : table) {
     INFO(row.task);
     const FineTuneRequest r = request(row.task, "fairseq");
