@@ -99,7 +99,11 @@ Trainer::UpdateResult Trainer::update() {
   if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
   const bool applied = gradients.event == ScaleEvent::apply;
   if (applied) {
-    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) watch_layers(gradients.unclipped);
+    if (config_.log.layers > 0 && (c.step + 1) % config_.log.layers == 0) {
+      const double before = engine::now();
+      watch_layers(gradients.unclipped);
+      pause_since(before);
+    }
     update_->apply(gradients, lr, state_.average);
   }
   ++c.step;
@@ -140,6 +144,14 @@ void Trainer::check_weights() {
   }
   communicator_.check_same(engine::join_text("sum of weights at update ", state_.counters.step),
                            engine::join_text(sum));
+}
+
+/// Validations, checkpoints and statistics of layers do not count as training time: how often a run looks at
+/// itself says nothing about how fast it trains.
+void Trainer::pause_since(double before) {
+  const double pause = engine::now() - before;
+  paused_ += pause;
+  last_log_time_ += pause;
 }
 
 void Trainer::watch_layers(double factor) {
@@ -209,7 +221,7 @@ RunEnd Trainer::run_to_end() {
   clock_ = last_checkpoint_time_ = communicator_.from_root(session_start_);
   last_log_tokens_ = c.tokens;
   seconds_before_ = c.seconds;
-  paused_ = 0;  // validation and checkpoints do not count as training time
+  paused_ = 0;
   const auto stopped = [&] { return stop_ || (communicator_.size() == 1 && signals.raised()); };
   // A validation that a signal cut off is made up for first, so that the run has every one that is due.
   if (validation_due() && c.validated_at != c.step && !spent()) validate();
@@ -227,9 +239,7 @@ RunEnd Trainer::run_to_end() {
     if ((best || by_step || by_clock) && !spent() && std::isfinite(last_update_loss_)) save_checkpoint();
     log_sample();
     say_trouble();
-    const double pause = engine::now() - before;
-    paused_ += pause;
-    last_log_time_ += pause;
+    pause_since(before);
   }
   RunEnd end = stopped()                   ? RunEnd::interrupted
                : stalled() || watch_ended_ ? RunEnd::stopped_early

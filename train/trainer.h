@@ -83,6 +83,7 @@ class Trainer {
   engine::Communicator::Trouble read_batches();
   void check_weights();
   void watch_layers(double factor);
+  void pause_since(double before);
   [[noreturn]] void report_bad_update(double norm, int64_t first_micro_batch);
   void check_outcome();
   bool validation_due() const;

@@ -172,8 +172,13 @@ double Trainer::mfu_of(double tokens_per_second) const {
 void Trainer::log_update(const UpdateResult& result) {
   const RunCounters& c = state_.counters;
   const bool watched = config_.log.layers > 0 && c.step % config_.log.layers == 0 && result.applied;
-  const Json layers = watched ? statistics_->after_update() : Json();
-  if (watched) shards_->deal_values();
+  Json layers;
+  if (watched) {
+    const double before = engine::now();
+    layers = statistics_->after_update();
+    shards_->deal_values();
+    pause_since(before);
+  }
   if (!leads()) return;
   const double elapsed = engine::now() - last_log_time_;
   const double speed = elapsed > 0 ? double(c.tokens - last_log_tokens_) / elapsed : 0;

@@ -79,6 +79,8 @@ CompareRequest request_of(const Arguments& args) {
   r.extend = args.on("extend");
   r.stop = !args.on("no-stop");
   r.stop_margin = args.number("stop-margin", 0, 1e6);
+  // Part of what is compared: GPUs may change when it goes on, but not from or to the processor.
+  if (args.given("devices")) r.config.device = engine::Device::cuda;
   check_request(r);
   return r;
 }
@@ -92,7 +94,7 @@ struct PlacementCost {
 
 // Error: the runs that go on at a time do not fit into memory.
 std::vector<PlacementCost> costs_of(const CompareRequest& r, const CompareWork& work) {
-  const engine::Device device = work.devices.empty() ? r.config.device : engine::Device::cuda;
+  const engine::Device device = r.config.device;
   const auto of_device = engine::memory_of(device).available;
   const double available = of_device ? double(of_device()) : engine::available_memory();
   const double peak = device == engine::Device::cpu ? 1e9 * engine::multiply_add_peak(engine::DType::f32) : 0;
@@ -162,6 +164,10 @@ void write_page(const Comparison& comparison, const Json& result, const std::str
       continue;
     runs.push_back(read_run(folder));
     runs.back().name = f.run.placement + " " + std::to_string(f.run.seed);
+    // What is compared is the last validation: beside the best ones of single runs it would be misread.
+    std::erase_if(runs.back().numbers, [](const auto& number) {
+      return number.first.starts_with("best valid") || number.first == "at update";
+    });
   }
   engine::write_file(path, report_html(runs, comparison_html(comparison, result)));
 }

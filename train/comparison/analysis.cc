@@ -52,6 +52,14 @@ struct Group {
     if (failed > 0) losses.clear();
   }
 
+  /// Of training, of a run that came to its end.
+  double mean_seconds() const {
+    double seconds = 0, done = 0;
+    for (const FinishedRun* f : runs)
+      if (f->result.status == RunStatus::done) seconds += f->result.seconds, done += 1;
+    return done > 0 ? seconds / done : NAN;
+  }
+
   double seconds_per_update() const {
     double seconds = 0, updates = 0;
     for (const FinishedRun* f : runs) seconds += f->result.seconds, updates += double(f->result.updates);
@@ -172,10 +180,16 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
       row["verdict"] = verdict_of(found->second.mean.mean, adjusted[i], request.seeds);
       std::vector<std::pair<int64_t, double>> curve;
       for (const auto& [step, at_step] : group.mean_curve()) curve.emplace_back(step, at_step.mean);
-      if (const auto reached = first_reach(curve, mean_of(baseline.losses).mean))
+      if (const auto reached = first_reach(curve, mean_of(baseline.losses).mean)) {
+        // A share of what is equal: of the baseline's seconds where times are matched.
+        const bool by_time = request.match == Match::time;
+        const double seconds = *reached * group.seconds_per_update();
         row["reaches_baseline"] = {{"updates", *reached},
-                                   {"share", *reached / double(request.steps)},
-                                   {"seconds", number_or_null(*reached * group.seconds_per_update())}};
+                                   {"share", number_or_null(by_time ? seconds / baseline.mean_seconds()
+                                                                    : *reached / double(request.steps))},
+                                   {"share_of", by_time ? "seconds" : "updates"},
+                                   {"seconds", number_or_null(seconds)}};
+      }
     } else if (placement != request.baseline) {
       row["verdict"] = group.failed > 0 ? "failed" : "baseline failed";
     }
@@ -265,8 +279,10 @@ const Column columns[] = {
      true},
     {"reaches baseline",
      [](const Json& r, const Json&) {
-       return r["reaches_baseline"].is_null() ? "-"
-                                              : text("%.2f of its updates", r["reaches_baseline"]["share"]);
+       const Json& reached = r["reaches_baseline"];
+       if (reached.is_null()) return std::string("-");
+       return text(reached["share_of"] == "seconds" ? "%.2f of its time" : "%.2f of its updates",
+                   reached["share"]);
      },
      true},
     {"failed", [](const Json& r, const Json&) { return text("%.0f", r["failed"]); }},
@@ -343,7 +359,8 @@ Json chart_data(const Comparison& comparison, const Json& result) {
       differences.push_back({result["seeds"][i], d["values"][i]});
     for (const FinishedRun& f : comparison.sweep())
       if (f.run.placement == name)
-        rates.push_back({f.run.lr, number_or_null(f.result.loss), f.result.status == RunStatus::done});
+        rates.push_back(
+            {f.run.lr, number_or_null(f.result.loss), f.result.status == RunStatus::done, f.run.seed});
     const bool interval = !d.is_null() && !d["ci95"].is_null();
     placements.push_back({{"name", name},
                           {"curve", curve},

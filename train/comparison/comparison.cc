@@ -60,6 +60,9 @@ void Comparison::write_plan() const {
     for (const std::string& placement : request_.placements)
       for (const int64_t seed : request_.rate_seeds)
         runs.push_back({placement, lr, seed, request_.steps, true});
+  // Points beyond the grid, as they are decided.
+  for (const FinishedRun& f : sweep_)
+    if (std::find(runs.begin(), runs.end(), f.run) == runs.end()) runs.push_back(f.run);
   for (const std::string& placement : request_.placements)
     for (const ComparedRun& run : claim_runs(placement)) runs.push_back(run);
   Json list = Json::array();
@@ -121,8 +124,6 @@ bool Comparison::train(const std::vector<ComparedRun>& runs, int64_t until) {
       commands.push_back({{"train", "--config", config, "--set", "budget.steps=" + std::to_string(until),
                            "--set", "threads=" + std::to_string(threads), "--out", path(run), "--resume"},
                           path(run) + "/log.txt"});
-      if (!work_.devices.empty())
-        commands.back().arguments.insert(commands.back().arguments.end(), {"--set", "device=cuda"});
     }
     for (const ComparedRun& run : open) wait_until_free(path(run));
     engine::log_info("training ", open.size(), " runs to update ", until, attempt > 1 ? " once more" : "");
@@ -181,6 +182,7 @@ bool Comparison::sweep_points(const std::vector<std::pair<std::string, double>>&
       runs.push_back({placement, lr, seed, request_.steps, true});
       sweep_.push_back({runs.back(), {}});
     }
+  write_plan();
   for (const int quarter : {1, 2, 3, 4}) {
     const int64_t until = quarter == 4 ? request_.steps : request_.steps * quarter / 4;
     if (until < 1 || (quarter < 4 && !request_.stop)) continue;
@@ -315,14 +317,15 @@ std::optional<int64_t> Comparison::updates_in(double seconds, const std::string&
   timed.steps = kTimedUpdates;
   TrainConfig config = config_of(request_, timed);
   config.eval.every = 0;
-  config.log.every = 1, config.log.layers = 0;
+  // Logs as the baseline's own run does, but often enough to measure between two lines.
+  config.log.every = std::min<int64_t>(config.log.every, 10);
+  config.log.layers = config_of(request_, claim_runs(request_.baseline).front()).log.layers;
   const std::string folder = work_.out + "/timing/" + folder_name(placement);
   engine::make_directories(folder);
   engine::write_file(folder + ".json", engine::json_text(config_json(config), 1) + "\n");
   ChildCommand command = {{"train", "--config", folder + ".json", "--set",
                            "threads=" + std::to_string(work_.threads), "--out", folder, "--resume"},
                           folder + "/log.txt"};
-  if (!work_.devices.empty()) command.arguments.insert(command.arguments.end(), {"--set", "device=cuda"});
   wait_until_free(folder);
   ChildEnd end = run_children({command}, slots(1))[0];
   if (end == ChildEnd::failed) end = run_children({command}, slots(1))[0];

@@ -21,7 +21,8 @@ namespace train {
 struct CompareWork {
   std::string out;
   int64_t jobs = 1, threads = 1;  // threads: of all processes together
-  std::vector<std::string> devices;  // GPUs by their numbers, a run at a time on each; empty: as the config says
+  std::vector<std::string>
+      devices;  // GPUs by their numbers, a run at a time on each; the config's device is theirs
   bool resume = false;
 };
 

@@ -19,23 +19,27 @@ using engine::Json;
 
 namespace {
 
-// The budget as updates: the same for all placements.
+// The budget as updates: the same for all placements. Of several, the one that a training of its own would
+// come to the end of first.
 int64_t budget_steps(const TrainConfig& config) {
   const BudgetConfig& b = config.budget;
   check(b.seconds == 0,
         "budget.seconds: a comparison needs updates or tokens (--match time equals training times)");
-  if (b.steps > 0) return b.steps;
+  check(b.steps > 0 || b.tokens > 0 || b.epochs > 0,
+        "budget: set budget.steps, budget.tokens or budget.epochs");
   const double rows = double(config.data.batch * config.data.accumulate);
+  double least = b.steps > 0 ? double(b.steps) : INFINITY;
   if (b.epochs > 0) {
     const models::ModelConfig model = resolve_model_config(config);
     const RunData data = open_data(config, model.objective, model.context, 0, 1);
-    return std::max<int64_t>(1,
-                             int64_t(std::ceil(b.epochs * double(data.training->rows_per_epoch()) / rows)));
+    least = std::min(least, std::ceil(b.epochs * double(data.training->rows_per_epoch()) / rows));
   }
-  check(b.tokens > 0, "budget: set budget.steps, budget.tokens or budget.epochs");
-  const int64_t context =
-      config.data.context > 0 ? config.data.context : resolve_model_config(config).context;
-  return std::max<int64_t>(1, int64_t(std::ceil(double(b.tokens) / (rows * double(context)))));
+  if (b.tokens > 0) {
+    const int64_t context =
+        config.data.context > 0 ? config.data.context : resolve_model_config(config).context;
+    least = std::min(least, std::ceil(double(b.tokens) / (rows * double(context))));
+  }
+  return int64_t(std::max(1.0, least));
 }
 
 }  // namespace

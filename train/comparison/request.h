@@ -25,7 +25,7 @@ struct CompareRequest {
   bool stop = true;     // hopeless runs
   double stop_margin = 0.1;
 
-  int64_t steps = 0;  // the budget in updates; check_request fills it in
+  int64_t steps = 0;  // the budget in updates, the least of those set; check_request fills it in
 };
 
 /// Checks the request, opens its data and resolves the budget. Errors: fewer than two placements (unless

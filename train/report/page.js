@@ -496,7 +496,8 @@ sampleViewers();
 // Runs that differ in optim.lr: best validation loss (training loss where there is none) over the rate.
 const ratePoints = () => runs.map((run, i) => ({i, lr: run.lr, loss: run.best}))
   .filter((p) => state.visible[p.i] && p.lr > 0 && p.loss !== null && p.loss !== undefined);
-if (new Set(runs.map((run) => run.lr).filter((lr) => lr > 0)).size > 1)
+// A comparison has a chart of its own, of its sweep and of final losses.
+if (!$("comparison-data") && new Set(runs.map((run) => run.lr).filter((lr) => lr > 0)).size > 1)
   makeCard($("time-charts"), {
     kind: "rates", title: "Loss against learning rate", unit: "best validation loss, else the last training loss", xText: () => (x) => number(Math.pow(10, x)),
     series: () => ratePoints().map((p) => ({name: `${p.i}`, label: runs[p.i].name, color: runColor(p.i), markers: true, points: [[Math.log10(p.lr), p.loss]]})),
@@ -516,7 +517,7 @@ if (runs.length === 0) [$("about-runs"), ...$("controls").querySelectorAll("labe
 
 // ---- a comparison of placements -------------------------------------------------------------------------------------
 // What `normlab compare` adds: {placements: [{name, curve: [[update, mean, se or null]], losses: [[seed, loss]],
-// differences: [[seed, difference]], interval: [low, mean, high] or null, rates: [[lr, loss, finished]]}]}.
+// differences: [[seed, difference]], interval: [low, mean, high] or null, rates: [[lr, loss, finished, seed]]}]}.
 const comparisonCards = (placements, parent) => {
   const card = (spec) => makeCard(parent, {kind: "comparison", ...spec});
   const each = (points, options) => () => placements.map((p, i) => (
@@ -546,12 +547,19 @@ const comparisonCards = (placements, parent) => {
     title: "Difference to the baseline", unit: "by seed; left: the mean and its 95 % interval", integerX: true, xText: seedText,
     series: bySeed((p) => p.differences, (p) => p.interval),
   });
-  const rate = (finished) => (p) => p.rates.filter((r) => r[2] === finished && r[1] !== null).map(([lr, loss]) => [Math.log10(lr), loss]);
+  // A series has one point at each rate, so each seed is one of its own; the line is their mean, where all came to their end.
+  const rateSeeds = [...new Set(placements.flatMap((p) => p.rates.map((r) => r[3])))];
+  const rate = (p, seed, finished) => p.rates.filter((r) => r[3] === seed && r[2] === finished && r[1] !== null).map(([lr, loss]) => [Math.log10(lr), loss]);
+  const rateMean = (p) => [...new Set(p.rates.map((r) => r[0]))].sort((a, b) => a - b)
+    .map((lr) => p.rates.filter((r) => r[0] === lr)).filter((at) => at.every((r) => r[2] && r[1] !== null))
+    .map((at) => [Math.log10(at[0][0]), at.reduce((sum, r) => sum + r[1], 0) / at.length]);
   card({
-    title: "Loss against learning rate", unit: "hollow: stopped before its end", xText: () => (x) => number(Math.pow(10, x)),
+    title: "Loss against learning rate", unit: `final validation loss${rateSeeds.length > 1 ? ", by seed and their mean" : ""}; hollow: stopped before its end`,
+    xText: () => (x) => number(Math.pow(10, x)),
     series: () => placements.flatMap((p, i) => [
-      {name: `${i}`, label: p.name, color: runColor(i), markers: true, width: 1.9, points: rate(true)(p)},
-      {name: `${i} stopped`, label: p.name, color: runColor(i), hollow: true, markers: true, width: 0.01, quiet: true, points: rate(false)(p)},
+      {name: `${i}`, label: p.name, color: runColor(i), markers: rateSeeds.length === 1, width: 1.9, points: rateMean(p)},
+      ...rateSeeds.flatMap((seed) => [true, false].map((finished) => (
+        {name: `${i} ${seed} ${finished}`, label: `${p.name} seed ${seed}`, color: runColor(i), hollow: !finished, markers: true, width: 0.01, quiet: true, points: rate(p, seed, finished)}))),
     ]),
   });
 };
