@@ -10,4 +10,9 @@ struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Of these, training whose numbers are beyond repair, as against a lost device or a full disk.
+struct Divergence : Failure {
+  using Failure::Failure;
+};
+
 }  // namespace train

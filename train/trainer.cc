@@ -57,7 +57,10 @@ double Trainer::done() const {
 }
 
 double Trainer::learning_rate() const {
-  const int64_t n = optimizer_->updates();
+  // Updates that the loss scaler skips move no schedule but the ramp, whose update u is to have the same rate
+  // in every precision: at high rates skips are many, and it would stay below the rate that it is to reach.
+  const bool ramp = config_.schedule.name == ScheduleKind::ramp;
+  const int64_t n = ramp ? state_.counters.step : optimizer_->updates();
   const double seconds = config_.budget.seconds;
   return seconds > 0 ? schedule_->rate(n, std::min(1.0, state_.counters.seconds / seconds))
                      : schedule_->rate(n);
@@ -177,8 +180,8 @@ void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {
   }
   checkpoints_.wait();
   communicator_.agree([&] {
-    if (scaler_) throw Failure(scaler_->abort_message(step, where));
-    throw Failure(engine::join_text(
+    if (scaler_) throw Divergence(scaler_->abort_message(step, where));
+    throw Divergence(engine::join_text(
         "step ", step, ": the gradient norm is ", std::isinf(norm) ? "infinite" : "not a number",
         ". First bad number: ", where, ". Lower optim.lr, or warm up longer; checkpoints are intact."));
   });
@@ -268,7 +271,7 @@ void Trainer::check_outcome() {
   progress_.finish();
   checkpoints_.wait();
   communicator_.agree([&] {
-    throw Failure(
+    throw Divergence(
         engine::join_text("step ", c.step, ": ", validated ? "the loss on validation data" : "the loss",
                           " is not a number at the run's end. Lower optim.lr, or use precision bf16 or f32",
                           newest_saved() ? "" : "; this state is not saved, checkpoints are intact"));

@@ -38,12 +38,18 @@ nn::Precision cpu_precision(const Arguments& args) {
   return precision_of(args);
 }
 
+void check_row_flags(const Arguments& args) {
+  const bool tokens = !args.text("tokens").empty(), data = !args.text("data").empty();
+  check(tokens != data, "give the rows with --tokens FILE or with --data SHARDS, one of the two");
+  for (const char* flag : {"rows", "batch"})
+    check(data || !args.given(flag), "--", flag, " goes with --data; of --tokens every row is taken");
+}
+
 ProbeRows rows_of(const Arguments& args, const OpenModel& open) {
-  const std::string tokens = args.text("tokens"), data = args.text("data");
-  check(tokens.empty() != data.empty(),
-        "give the rows with --tokens FILE or with --data SHARDS, one of the two");
+  const std::string tokens = args.text("tokens");
   if (!tokens.empty()) return rows_of_file(open, tokens);
-  return rows_of_shards(open, data, args.integer("rows", 1, 1 << 30), args.integer("batch", 1, 1 << 20));
+  return rows_of_shards(open, args.text("data"), args.integer("rows", 1, 1 << 30),
+                        args.integer("batch", 1, 1 << 20));
 }
 
 void check_probe_page(const Arguments& args, const std::vector<std::string>& inputs) {
@@ -100,6 +106,7 @@ const Usage gains_usage = {
 
 int probe_attention(int argc, char** argv) {
   const Arguments args(attention_usage, argc, argv);
+  check_row_flags(args);
   check_probe_page(args, {"tokens", "data"});
   const double start = engine::now();
   apply_threads(args);

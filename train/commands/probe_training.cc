@@ -1,20 +1,23 @@
 // normlab probe gradients and stability: the forms that train. Read first: probe.cc,
-// probes/watched_training.h, probes/stability.h.
-#include <cmath>
+// probes/gradient_run.h, probes/ramp_run.h.
 #include <cstdio>
+#include <exception>
+#include <functional>
 
 #include "data/tokenizer.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "nn/norm_presets.h"
 #include "train/commands/compute_flags.h"
 #include "train/commands/probe.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
 #include "train/perplexity.h"
+#include "train/probes/gradient_run.h"
 #include "train/probes/probe_report.h"
-#include "train/probes/stability.h"
-#include "train/probes/watched_training.h"
+#include "train/probes/ramp_run.h"
+#include "train/signals.h"
 
 namespace train {
 
@@ -35,12 +38,16 @@ const Usage gradients_usage = {
     "gradients by layer, of a saved model or over the updates of training",
     {{"SPEC", "placements to train: presets or NormSpec texts (with --config)", Count::any}},
     with_row_flags(
-        with_training_flags({{"steps", "N", "updates to train; 0: the config's budget.steps", "0"},
+        with_training_flags({{"steps", "N",
+                              "updates to train, in place of the config's budget; 0: its budget.steps, "
+                              "beside which it has no other",
+                              "0"},
                              {"seeds", "N", "runs of each placement, with seeds 1 to N", "1"},
                              {"window", "A..B", "updates over which means are taken", "all updates"},
                              {"at", "U,U,...", "updates whose gradients are shown as they are"},
                              {"relative-to", "SPEC", "divide each gradient by that of this placement"},
-                             {"normalise", "none|loss", "divide gradients by the update's loss first", ""}},
+                             {"normalise", "none|loss",
+                              "with --relative-to: divide gradients by the update's loss first", ""}},
                             Arity::optional),
         Arity::optional),
     "Of the mean loss over the scored positions of an update, before clipping, without loss scale. w2_grad "
@@ -63,6 +70,40 @@ const Usage stability_usage = {
     "losses\n"
     "shows that half of what context gave is lost (docs/11-measuring-models.md). That is a result, not an "
     "error.\n"};
+
+// Runs one after the other. Whole ones are reported also when something ends the series early: a signal,
+// which may come between two runs too, while data is opened and a model is built, or what a run died of.
+class Series {
+ public:
+  /// One more run, unless the series has ended.
+  void run(const std::string& placement, int64_t seed, const std::function<void()>& work) {
+    if (ended()) return;
+    try {
+      if (signals_.raised()) throw Interrupted{};
+      work();
+    } catch (const Interrupted&) {
+      interrupted_ = true;
+    } catch (const Failure& e) {
+      error_ =
+          std::make_exception_ptr(Failure(engine::join_text(placement, ", seed ", seed, ": ", e.what())));
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+  }
+  bool ended() const { return interrupted_ || error_ != nullptr; }
+  /// Behind the report: the exit code, or what a run died of.
+  int end() const {
+    if (error_) std::rethrow_exception(error_);
+    return interrupted_ ? 130 : 0;
+  }
+  /// Whether an error is all that there is to tell.
+  bool failed_at_once(const Json& results) const { return error_ != nullptr && results.empty(); }
+
+ private:
+  SignalGuard signals_;
+  bool interrupted_ = false;
+  std::exception_ptr error_;
+};
 
 // Updates "A..B".
 UpdateWindow parse_window(const std::string& text) {
@@ -94,6 +135,7 @@ int saved_model_gradients(const Arguments& args) {
   check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
   for (const char* flag : {"set", "steps", "seeds", "window", "at", "relative-to", "normalise"})
     check(!args.given(flag), "--", flag, " goes with --config, not with a saved model");
+  check_row_flags(args);
   const OpenModel open =
       open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
@@ -113,84 +155,13 @@ int saved_model_gradients(const Arguments& args) {
   return 0;
 }
 
-// One run of one placement.
-struct GradientRun {
-  std::string placement;
-  int64_t seed = 1, layers = 0;
-  std::vector<GradientRecord> trace;
-};
-
-GradientRun train_for_gradients(TrainConfig config, const std::string& placement) {
-  GradientRun run{.placement = placement, .seed = config.seed};
-  train_watched(std::move(config), [&](const UpdateView& update) {
-    run.layers = update.model.config().layers;
-    run.trace.push_back(
-        {update.step, update.loss, update.norm, layer_gradients(update.model, update.factor)});
-    return true;
-  });
-  return run;
-}
-
-struct GradientQuestion {
-  UpdateWindow window;
-  std::vector<int64_t> at;
-  Normalise normalise = Normalise::none;
-};
-
-Json run_json(const GradientRun& run, const GradientQuestion& question, const GradientRun* baseline) {
-  Json out = {{"placement", run.placement}, {"layers", run.layers}, {"seed", run.seed}};
-  for (const char* list : {"updates", "loss", "norm", "w2_grad", "grad_norm"}) out[list] = Json::array();
-  for (const GradientRecord& r : run.trace) {
-    const Json layers = gradients_json(r.layers);
-    out["updates"].push_back(r.step);
-    out["loss"].push_back(number_or_null(r.loss));
-    out["norm"].push_back(number_or_null(r.norm));
-    out["w2_grad"].push_back(layers["w2_grad"]);
-    out["grad_norm"].push_back(layers["grad_norm"]);
-  }
-  const std::vector<LayerGradient> mean = window_mean(run.trace, question.window);
-  out["window"] = {{"first", question.window.first}, {"last", question.window.last}};
-  out["window"].update(gradients_json(mean));
-  out["window"]["ratio_first_last"] = number_or_null(ratio_first_last(mean));
-  out["at"] = Json::array();
-  for (const int64_t step : question.at) {
-    Json record = {{"update", step}};
-    record.update(gradients_json(run.trace[size_t(step - 1)].layers));
-    out["at"].push_back(record);
-  }
-  if (baseline == nullptr) return out;
-  Json ratios = Json::array();
-  for (const auto& layer :
-       relative_gradients(run.trace, baseline->trace, question.window, question.normalise)) {
-    Json of_layer = Json::object();
-    for (const auto& [name, ratio] : layer) of_layer[name] = number_or_null(ratio);
-    ratios.push_back(of_layer);
-  }
-  out["relative"] = {{"baseline", baseline->placement},
-                     {"normalise", question.normalise == Normalise::loss ? "loss" : "none"},
-                     {"ratios", ratios}};
-  return out;
-}
-
-void print_run(const GradientRun& run, const GradientQuestion& question, const Json& json) {
-  std::printf("%s, seed %lld, updates %lld..%lld\n", run.placement.c_str(), (long long)run.seed,
-              (long long)question.window.first, (long long)question.window.last);
-  print_gradients(window_mean(run.trace, question.window));
-  for (const int64_t step : question.at) {
-    std::printf("update %lld\n", (long long)step);
-    print_gradients(run.trace[size_t(step - 1)].layers);
-  }
-  if (!json.contains("relative")) return;
-  std::printf("relative to %s:\n", json["relative"]["baseline"].get<std::string>().c_str());
-  for (const auto& [name, first] : json["relative"]["ratios"][0].items()) {
-    std::printf("  %-24s", name.c_str());
-    for (const Json& layer : json["relative"]["ratios"]) {
-      const Json& ratio = layer.contains(name) ? layer[name] : Json();
-      if (ratio.is_number()) std::printf(" %8.3f", ratio.get<double>());
-      if (!ratio.is_number()) std::printf(" %8s", "-");
-    }
-    std::printf("\n");
-  }
+// --window and --at name updates, so the run must have all of them.
+void check_budget(const BudgetConfig& budget) {
+  check(budget.steps > 0, "give the number of updates with --steps or budget.steps");
+  for (const auto& [key, value] :
+       {std::pair{"tokens", double(budget.tokens)}, {"epochs", budget.epochs}, {"seconds", budget.seconds}})
+    check(value == 0, "budget.", key, " may end training before update ", budget.steps,
+          " (budget.steps): take it out, or give --steps, which takes the budget's place");
 }
 
 int training_gradients(const Arguments& args) {
@@ -209,13 +180,14 @@ int training_gradients(const Arguments& args) {
   const auto config_of = [&](const std::string& placement, int64_t seed) {
     TrainConfig config = watched_config(base, placement, seed);
     if (steps > 0) config.budget = {.steps = steps};
-    check(config.budget.steps > 0, "give the number of updates with --steps or budget.steps");
+    check_budget(config.budget);
     return config;
   };
   const int64_t updates = config_of(placements[0], 1).budget.steps;
   GradientQuestion question{.window = {1, updates}, .at = parse_updates(args.text("at"), updates)};
   if (!baseline.empty()) question = {.window = {950, 1000}, .at = question.at, .normalise = Normalise::loss};
   if (args.given("window")) question.window = parse_window(args.text("window"));
+  check(!args.given("normalise") || !baseline.empty(), "--normalise goes with --relative-to");
   if (args.given("normalise"))
     question.normalise = args.text("normalise") == "loss" ? Normalise::loss : Normalise::none;
   check(question.window.last <= updates, "--window ends at update ", question.window.last, ", training at ",
@@ -224,28 +196,27 @@ int training_gradients(const Arguments& args) {
     resolve_model_config(config_of(placement, 1));  // before hours
 
   Json results = Json::array();
-  bool interrupted = false;
-  for (int64_t seed = 1; seed <= seeds && !interrupted; ++seed) {
+  Series series;
+  for (int64_t seed = 1; seed <= seeds && !series.ended(); ++seed) {
     std::vector<GradientRun> runs;
-    try {
-      for (const std::string& placement : placements)
-        runs.push_back(train_for_gradients(config_of(placement, seed), placement));
-    } catch (const Interrupted&) {
-      interrupted = true;  // whole runs are reported
-    }
+    for (const std::string& placement : placements)
+      series.run(placement, seed,
+                 [&] { runs.push_back(train_for_gradients(config_of(placement, seed), placement)); });
     const auto found =
         std::find_if(runs.begin(), runs.end(), [&](const GradientRun& r) { return r.placement == baseline; });
     for (const GradientRun& run : runs) {
       const bool compared = found != runs.end() && run.placement != baseline;
-      results.push_back(run_json(run, question, compared ? &*found : nullptr));
-      if (!args.on("json")) print_run(run, question, results.back());
+      results.push_back(gradient_run_json(run, question, compared ? &*found : nullptr));
+      if (!args.on("json")) print_gradient_run(run, question, results.back());
     }
   }
+  if (series.failed_at_once(results)) return series.end();
   write_probe_page(args, "gradients", results);
   if (args.on("json"))
     print_probe_json("gradients", "", base.path, precision_name(config_of(placements[0], 1)),
                      engine::now() - start, results);
-  return interrupted ? 130 : 0;
+  std::fflush(stdout);  // before a failure's line
+  return series.end();
 }
 
 }  // namespace
@@ -260,45 +231,6 @@ int probe_gradients(int argc, char** argv) {
 // ------------------------------------------------------------------------------------------ stability
 
 namespace {
-
-// What became of one run of the ramp; without a failure it reached the highest rate.
-struct RampRun {
-  int64_t seed = 1;
-  std::optional<RampFailure> failure;
-  std::optional<double> lr;  // of the failing update
-};
-
-RampRun run_ramp(const TrainConfig& config, double level) {
-  RampRun out{.seed = config.seed};
-  RampJudge judge(level);
-  std::vector<double> rates;
-  // A loss scaler skips updates whose gradient overflows: that is its work, and no failure.
-  const bool scaled = config.precision == PrecisionKind::f16;
-  try {
-    train_watched(config, [&](const UpdateView& update) {
-      rates.push_back(update.lr);
-      out.failure = judge.observe(update.loss, scaled ? 0 : update.norm);
-      return !out.failure;
-    });
-  } catch (const Failure&) {
-    const int64_t step = int64_t(rates.size());
-    out.failure = RampFailure{scaled ? "scaler" : "nonfinite", step, step};
-  }
-  if (out.failure) out.lr = rates[size_t(out.failure->step - 1)];
-  return out;
-}
-
-struct RampSettings {
-  double step = 0, max_lr = 0;
-};
-
-TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement, int64_t seed,
-                        const RampSettings& ramp) {
-  TrainConfig config = watched_config(base, placement, seed);
-  config.schedule = {.name = ScheduleKind::ramp, .ramp_step = ramp.step};
-  config.budget = {.steps = int64_t(std::ceil(ramp.max_lr / ramp.step)) + 1};
-  return config;
-}
 
 // The loss of a model that sees no context.
 double unigram_level(const TrainConfig& config) {
@@ -364,23 +296,21 @@ int probe_stability(int argc, char** argv) {
   const double level = unigram_level(ramp_config(base, args.positionals()[0], 1, ramp));
 
   Json results = Json::array();
-  bool interrupted = false;
+  Series series;
   int64_t runs_made = 0, censored = 0;
   for (const std::string& placement : args.positionals()) {
     std::vector<RampRun> runs;
-    try {
-      for (int64_t seed = 1; seed <= seeds; ++seed)
-        runs.push_back(run_ramp(ramp_config(base, placement, seed, ramp), level));
-    } catch (const Interrupted&) {
-      interrupted = true;
-    }
+    for (int64_t seed = 1; seed <= seeds; ++seed)
+      series.run(placement, seed,
+                 [&] { runs.push_back(run_ramp(ramp_config(base, placement, seed, ramp), level)); });
+    if (runs.empty()) break;
     const int64_t layers = resolve_model_config(ramp_config(base, placement, 1, ramp)).layers;
-    if (!runs.empty()) results.push_back(ramp_json(placement, layers, runs));
-    if (!runs.empty() && !args.on("json")) print_ramp(results.back());
+    results.push_back(ramp_json(placement, layers, runs));
+    if (!args.on("json")) print_ramp(results.back());
     runs_made += int64_t(runs.size());
-    if (!runs.empty()) censored += results.back()["censored"].get<int64_t>();
-    if (interrupted) break;
+    censored += results.back()["censored"].get<int64_t>();
   }
+  if (series.failed_at_once(results)) return series.end();
   if (runs_made > 0 && censored == runs_made)
     engine::log_warning(
         "no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
@@ -394,7 +324,8 @@ int probe_stability(int argc, char** argv) {
     print_probe_json("stability", "", base.path,
                      precision_name(ramp_config(base, args.positionals()[0], 1, ramp)), engine::now() - start,
                      results);
-  return interrupted ? 130 : 0;
+  std::fflush(stdout);  // before a failure's line
+  return series.end();
 }
 
 }  // namespace train

@@ -19,6 +19,9 @@ struct Row {
   int64_t keys = 0;  // 0: a padded query
 };
 
+/// The larger one; NaN where either is (std::max keeps its first argument when the second is NaN).
+double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
 Row attention_row(const double* q, const double* k, int64_t key_stride, int64_t n, int64_t first,
                   int64_t last, double scale, double softcap, const uint8_t* mask) {
   std::vector<double> scores;
@@ -34,7 +37,7 @@ Row attention_row(const double* q, const double* k, int64_t key_stride, int64_t 
   const double most = *std::max_element(scores.begin(), scores.end());
   double sum = 0, weighted = 0;
   for (const double z : scores) {
-    row.logit_max = std::max(row.logit_max, std::fabs(z));
+    row.logit_max = larger(row.logit_max, std::fabs(z));
     const double e = std::exp(z - most);
     sum += e;
     weighted += e * (z - most);
@@ -76,7 +79,7 @@ void AttentionProbe::on_attention(int64_t layer, const Tensor& q, const Tensor& 
     if (row.keys == 0) continue;
     sums.entropy[i / size_t(T) % size_t(heads)] += row.entropy;
     ++sums.queries;
-    sums.logit_max = std::isnan(row.logit_max) ? row.logit_max : std::max(sums.logit_max, row.logit_max);
+    sums.logit_max = larger(sums.logit_max, row.logit_max);
     if (row.keys < 2) continue;
     sums.relative += row.entropy / std::log(double(row.keys));
     ++sums.wide_queries;

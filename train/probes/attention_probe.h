@@ -15,7 +15,7 @@ struct LayerAttention {
   double entropy = 0;                // -sum p ln p, nats
   std::optional<double> relative;    // the same over ln n, of queries that see n >= 2 keys
   std::vector<double> per_head;      // entropy
-  double logit_max = 0;              // largest |score|, after scale and cap
+  double logit_max = 0;              // largest |score|, after scale and cap; NaN where a score is
   double attn_rms = 0, ffn_rms = 0;  // root mean square of the stream behind each sublayer
 };
 

@@ -1,10 +1,10 @@
 // Read first: probe_page.h.
 #include "train/probes/probe_page.h"
 
-#include <set>
 #include <tuple>
 
 #include "engine/base/json.h"
+#include "train/probes/gradient_run.h"
 #include "train/report/report.h"
 
 namespace train {
@@ -29,20 +29,19 @@ Json by_layer(const Json& list) {
   return points;
 }
 
-// The cards of a page, in order: {"title", "unit", "log", "layers": x is a layer, "series": [{"label",
+// The cards of a page, in order: {"title", "unit", "log", "x": what stands there, "series": [{"label",
 // "points"}]}.
 class Cards {
  public:
-  Json& add(const std::string& title, const std::string& unit, bool log, bool layers) {
-    cards_.push_back(
-        {{"title", title}, {"unit", unit}, {"log", log}, {"layers", layers}, {"series", Json::array()}});
+  Json& add(const std::string& title, const std::string& unit, bool log, const char* x) {
+    cards_.push_back({{"title", title}, {"unit", unit}, {"log", log}, {"x", x}, {"series", Json::array()}});
     return cards_.back()["series"];
   }
   /// A card of one quantity by layer, a series for each result; `find` gives its list.
   template <class Find>
   void by_depth(const Json& results, const std::string& title, const std::string& unit, bool log,
                 const Find& find) {
-    Json& series = add(title, unit, log, true);
+    Json& series = add(title, unit, log, "layer");
     for (const Json& r : results)
       if (const Json list = find(r); list.is_array())
         series.push_back({{"label", label_of(r)}, {"points", by_layer(list)}});
@@ -64,11 +63,15 @@ void gradient_cards(Cards& cards, const Json& results) {
                                : "";
   cards.by_depth(results, "Gradient of W₂", "mean |gradient| by layer" + when, true, of("w2_grad"));
   cards.by_depth(results, "Gradient norm", "all parameters of a layer" + when, true, of("grad_norm"));
+  // The same updates for all: they are those that were asked for.
+  for (size_t i = 0; trained && i < results[0]["at"].size(); ++i)
+    for (const auto& [key, title] : {std::pair{"w2_grad", "Gradient of W₂"}, {"grad_norm", "Gradient norm"}})
+      cards.by_depth(results, title, "by layer at update " + engine::json_text(results[0]["at"][i]["update"]),
+                     true, [i, key = key](const Json& r) { return r["at"][i][key]; });
   for (const Json& r : results) {
     if (!r.contains("updates")) continue;
-    Json& series = cards.add("Gradient of W₂ over updates", label_of(r), true, false);
-    const size_t layers = r["w2_grad"][0].size();
-    for (const size_t layer : std::set<size_t>{0, layers / 2, layers - 1}) {
+    Json& series = cards.add("Gradient of W₂ over updates", label_of(r), true, "update");
+    for (const size_t layer : curve_layers(r["w2_grad"][0].size())) {
       Json points = Json::array();
       for (size_t i = 0; i < r["updates"].size(); ++i)
         if (r["w2_grad"][i][layer].is_number()) points.push_back({r["updates"][i], r["w2_grad"][i][layer]});
@@ -78,7 +81,7 @@ void gradient_cards(Cards& cards, const Json& results) {
   for (const Json& r : results) {
     if (!r.contains("relative")) continue;
     Json& series = cards.add("Relative to " + r["relative"]["baseline"].get<std::string>(),
-                             label_of(r) + ": ratio of gradient norms by layer", true, true);
+                             label_of(r) + ": ratio of gradient norms by layer", true, "layer");
     for (const auto& [name, first] : r["relative"]["ratios"][0].items()) {
       if (!name.ends_with(".weight")) continue;
       Json list = Json::array();
@@ -89,11 +92,25 @@ void gradient_cards(Cards& cards, const Json& results) {
   }
 }
 
+// Figure 6 of NormFormer: scales of residuals over the layer's depth, so that models of other depths compare.
+bool over_depth(const std::string& gain) { return gain.ends_with("res_scale"); }
+
 void gain_cards(Cards& cards, const Json& results) {
-  for (const auto& [name, means] : results[0]["means"].items())
-    cards.by_depth(results, name, "mean by layer", false, [&name = name](const Json& r) {
+  for (const auto& [name, means] : results[0]["means"].items()) {
+    const auto find = [&name = name](const Json& r) {
       return r["means"].contains(name) ? r["means"][name] : Json();
-    });
+    };
+    if (!over_depth(name)) {
+      cards.by_depth(results, name, "mean by layer", false, find);
+      continue;
+    }
+    Json& series = cards.add(name, "mean by layer / layers", false, "depth");
+    for (const Json& r : results) {
+      Json points = by_layer(find(r));
+      for (Json& point : points) point[0] = r["depth"][point[0].get<size_t>()];
+      series.push_back({{"label", label_of(r)}, {"points", points}});
+    }
+  }
 }
 
 void attention_cards(Cards& cards, const Json& results) {
@@ -112,7 +129,7 @@ void attention_cards(Cards& cards, const Json& results) {
 }
 
 void stability_cards(Cards& cards, const Json& results) {
-  Json& series = cards.add("Learning rate at which training breaks", "by seed", true, false);
+  Json& series = cards.add("Learning rate at which training breaks", "by seed", true, "seed");
   for (const Json& r : results) {
     Json points = Json::array();
     for (const Json& run : r["runs"])

@@ -1,14 +1,22 @@
 // Read first: probe_report.h.
 #include "train/probes/probe_report.h"
 
-#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <string>
 
 #include "train/evaluation/json_numbers.h"
 
 namespace train {
 
 using engine::Json;
+
+std::string table_cell(double x, const char* format) {
+  if (std::isnan(x)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, format, x);
+  return text;
+}
 
 Json gradients_json(const std::vector<LayerGradient>& layers) {
   Json out = {{"w2_grad", Json::array()}, {"grad_norm", Json::array()}, {"parameters", Json::array()}};
@@ -26,11 +34,13 @@ double ratio_first_last(const std::vector<LayerGradient>& layers) {
   return layers.front().w2_grad / layers.back().w2_grad;
 }
 
-void print_gradients(const std::vector<LayerGradient>& layers) {
-  std::printf("%5s  %12s  %12s\n", "layer", "w2_grad", "grad_norm");
+void print_gradients(const std::vector<LayerGradient>& layers, FILE* to) {
+  std::fprintf(to, "%5s  %12s  %12s\n", "layer", "w2_grad", "grad_norm");
   for (size_t l = 0; l < layers.size(); ++l)
-    std::printf("%5zu  %12.5g  %12.5g\n", l, layers[l].w2_grad, layers[l].grad_norm);
-  std::printf("w2_grad of the first layer over the last: %.4g\n", ratio_first_last(layers));
+    std::fprintf(to, "%5zu  %12s  %12s\n", l, table_cell(layers[l].w2_grad, "%.5g").c_str(),
+                 table_cell(layers[l].grad_norm, "%.5g").c_str());
+  std::fprintf(to, "w2_grad of the first layer over the last: %s\n",
+               table_cell(ratio_first_last(layers), "%.4g").c_str());
 }
 
 Json gains_json(const std::vector<LayerGain>& gains, int64_t layers) {
@@ -50,11 +60,12 @@ Json gains_json(const std::vector<LayerGain>& gains, int64_t layers) {
   return {{"gains", list}, {"means", means}, {"depth", depth}};
 }
 
-void print_gains(const std::vector<LayerGain>& gains) {
-  std::printf("%5s  %-24s %9s %9s %9s %9s\n", "layer", "gain", "mean", "sd", "min", "max");
+void print_gains(const std::vector<LayerGain>& gains, FILE* to) {
+  std::fprintf(to, "%5s  %-24s %9s %9s %9s %9s\n", "layer", "gain", "mean", "sd", "min", "max");
   for (const LayerGain& g : gains)
-    std::printf("%5lld  %-24s %9.4f %9.4f %9.4f %9.4f\n", (long long)g.layer, g.name.c_str(), g.mean, g.sd,
-                g.min, g.max);
+    std::fprintf(to, "%5lld  %-24s %9s %9s %9s %9s\n", (long long)g.layer, g.name.c_str(),
+                 table_cell(g.mean, "%.4f").c_str(), table_cell(g.sd, "%.4f").c_str(),
+                 table_cell(g.min, "%.4f").c_str(), table_cell(g.max, "%.4f").c_str());
 }
 
 Json attention_json(const std::vector<LayerAttention>& layers) {
@@ -75,13 +86,15 @@ Json attention_json(const std::vector<LayerAttention>& layers) {
   return out;
 }
 
-void print_attention(const std::vector<LayerAttention>& layers) {
-  std::printf("%5s  %9s %9s %10s  %13s %13s\n", "layer", "entropy", "relative", "logit_max", "rms, attention",
-              "feed-forward");
+void print_attention(const std::vector<LayerAttention>& layers, FILE* to) {
+  std::fprintf(to, "%5s  %9s %9s %10s  %13s %13s\n", "layer", "entropy", "relative", "logit_max",
+               "rms, attention", "feed-forward");
   for (size_t l = 0; l < layers.size(); ++l) {
     const LayerAttention& a = layers[l];
-    std::printf("%5zu  %9.4f %9.4f %10.4g  %13.4g %13.4g\n", l, a.entropy, a.relative.value_or(0),
-                a.logit_max, a.attn_rms, a.ffn_rms);
+    std::fprintf(to, "%5zu  %9s %9s %10s  %13s %13s\n", l, table_cell(a.entropy, "%.4f").c_str(),
+                 table_cell(a.relative.value_or(NAN), "%.4f").c_str(),
+                 table_cell(a.logit_max, "%.4g").c_str(), table_cell(a.attn_rms, "%.4g").c_str(),
+                 table_cell(a.ffn_rms, "%.4g").c_str());
   }
 }
 

@@ -507,9 +507,9 @@ layerPanels("layers", $("layers"), $("layers-section"), ["grad_norm", "w2_grad",
 layerPanels("gains", $("gains"), $("gains-section"), []);
 
 // ---- cards that a probe brings with it ------------------------------------------------------------------------------
-// [{title, unit, log, layers: x is a layer, series: [{label, points: [[x, y]]}]}]
+// [{title, unit, log, x: "layer", "depth" (a share of the layers), "update" or "seed", series: [{label, points: [[x, y]]}]}]
 const probeCards = (cards, parent) => cards.forEach((c) => makeCard(parent, {
-  kind: "probe", title: c.title, unit: c.unit, log: c.log, integerX: true, xText: () => (x) => (c.layers ? `layer ${x}` : count(x)),
+  kind: "probe", title: c.title, unit: c.unit, log: c.log, integerX: c.x !== "depth", xText: () => (x) => (c.x === "layer" ? `layer ${x}` : count(x)),
   series: () => c.series.map((s, i) => ({name: `${i}`, label: s.label, color: runColor(i), markers: s.points.length < 60, width: 1.9, points: s.points})),
 }));
 if ($("cards-data")) probeCards(JSON.parse($("cards-data").textContent), $("cards"));

@@ -3,9 +3,12 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <sstream>
 
 #include "engine/base/philox.h"
 #include "engine/ops/attention.h"
+#include "printed.h"
+#include "train/probes/probe_report.h"
 
 using namespace train;
 using engine::Tensor;
@@ -66,4 +69,42 @@ TEST_CASE("entropy, relative entropy and the largest score, with groups, cap, sc
     CHECK(*ours.relative == Approx(relative / wide).epsilon(1e-12));
     CHECK(ours.logit_max == Approx(largest).epsilon(1e-12));
   }
+}
+
+TEST_CASE("a score that is no number is no largest score, in whatever place it stands") {
+  constexpr int64_t T = 4;
+  for (int64_t bad = 0; bad < T; ++bad) {
+    INFO("key " << bad);
+    std::vector<double> keys(T, 1);
+    keys[size_t(bad)] = NAN;
+    const Tensor q = Tensor::from(std::vector<double>(T, 3), {1, T, 1}),
+                 fine = Tensor::from(std::vector<double>(T, 1), {1, T, 1});
+    AttentionProbe probe;
+    const engine::AttentionOptions options{.heads = 1, .kv_heads = 1, .causal = true, .scale = 1};
+    probe.on_attention(0, q, fine, options);  // numbers before and behind do not hide it
+    probe.on_attention(0, q, Tensor::from(keys, {1, T, 1}), options);
+    probe.on_attention(0, q, fine, options);
+    probe.on_attention(1, q, fine, options);
+    const auto layers = probe.result();
+    CHECK(std::isnan(layers[0].logit_max));
+    CHECK(layers[1].logit_max == 3);
+    const engine::Json json = attention_json(layers);
+    CHECK(json["logit_max"] == engine::Json({nullptr, 3.0}));
+    CHECK(json["entropy"][0].is_null());
+  }
+}
+
+TEST_CASE("the table of attention has a dash where there is no number") {
+  AttentionProbe probe;
+  const Tensor one = Tensor::from({2}, {1, 1, 1});  // one key: no relative entropy
+  probe.on_attention(0, one, one, {.heads = 1, .kv_heads = 1, .causal = true, .scale = 1});
+  const std::string table = printed([&](FILE* to) { print_attention(probe.result(), to); });
+  INFO(table);
+  std::istringstream row(table.substr(table.find('\n')));
+  std::string layer, entropy, relative, logit_max, attn_rms, ffn_rms;
+  row >> layer >> entropy >> relative >> logit_max >> attn_rms >> ffn_rms;
+  CHECK(entropy == "0.0000");
+  CHECK(relative == "-");
+  CHECK(logit_max == "4");
+  CHECK(attn_rms == "-");
 }

@@ -3,9 +3,12 @@
 
 #include <catch2/catch.hpp>
 #include <map>
+#include <sstream>
 
 #include "engine/base/json.h"
+#include "printed.h"
 #include "shared_data.h"
+#include "train/probes/gradient_run.h"
 
 using namespace train;
 using Catch::Matchers::Contains;
@@ -71,4 +74,35 @@ TEST_CASE("a window's mean is that of the norms, and its ends count") {
   CHECK(!relative_gradients(trace, {record(2, 1, 1, "b")}, {2, 2}, Normalise::none)[0][0].second);
   CHECK_THROWS_WITH(window_mean(trace, {2, 4}), Contains("gradients of 2 of its updates"));
   CHECK_THROWS_WITH(window_mean(trace, {3, 2}), Contains("1 <= A <= B"));
+}
+
+TEST_CASE("the curve over updates has Figure 3's layers") {
+  CHECK(curve_layers(12) == std::vector<size_t>{0, 1, 6, 10, 11});
+  CHECK(curve_layers(4) == std::vector<size_t>{0, 1, 2, 3});
+  CHECK(curve_layers(2) == std::vector<size_t>{0, 1});
+  CHECK(curve_layers(1) == std::vector<size_t>{0});
+}
+
+TEST_CASE("the table of a run has the curve over the window, of a long one twenty updates") {
+  GradientRun run{.placement = "pre_ln", .seed = 1, .layers = 1};
+  for (int64_t step = 1; step <= 100; ++step) run.trace.push_back(record(step, 4, double(step) / 8));
+  const auto rows = [&](UpdateWindow window) {
+    const GradientQuestion question{.window = window};
+    const std::string table = printed(
+        [&](FILE* to) { print_gradient_run(run, question, gradient_run_json(run, question, nullptr), to); });
+    INFO(table);
+    std::istringstream lines(table.substr(table.find("w2_grad by update")));
+    std::string line;
+    std::getline(lines, line), std::getline(lines, line);
+    CHECK_THAT(line, Contains("update") && Contains("layer 0"));
+    std::vector<std::pair<int64_t, double>> out;
+    int64_t step;
+    for (double value; lines >> step >> value;) out.emplace_back(step, value);
+    return out;
+  };
+  CHECK(rows({3, 5}) == std::vector<std::pair<int64_t, double>>{{3, 0.375}, {4, 0.5}, {5, 0.625}});
+  const auto longer = rows({1, 100});
+  REQUIRE(longer.size() == 20);
+  CHECK(longer.front() == std::pair<int64_t, double>{1, 0.125});
+  CHECK(longer.back() == std::pair<int64_t, double>{100, 12.5});
 }

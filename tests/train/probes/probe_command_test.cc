@@ -80,6 +80,9 @@ TEST_CASE("probe gradients over training is what metrics record, by update, wind
   CHECK(result["window"]["w2_grad"][0].get<double>() == Approx(mean).epsilon(1e-12));
   CHECK(result["at"][1]["update"] == 5);
   CHECK(result["at"][1]["grad_norm"] == result["grad_norm"][4]);
+  REQUIRE(result["parameters"].size() == 6);
+  CHECK(result["parameters"][4] == result["at"][1]["parameters"]);
+  CHECK(result["parameters"][0][1]["ffn.down.weight"].get<double>() > 0);
   CHECK(result["relative"]["baseline"] == "pre_ln");
   CHECK(result["relative"]["normalise"] == "loss");
   CHECK(result["relative"]["ratios"][0]["ffn.mid_norm.weight"].is_null());
@@ -114,6 +117,94 @@ TEST_CASE("static probes read a run, and gains every checkpoint of it") {
     REQUIRE(run_normlab("probe " + probe + " --out " + page).code == 0);
     CHECK_THAT(engine::read_file(page),
                Contains("id=\"cards-data\"") && Contains("\"title\"") && Contains("</html>"));
+  }
+}
+
+TEST_CASE("a page has the updates of --at, Figure 3's layers, and Figure 6 over depth") {
+  ProbeJob job;
+  const std::string page = job.folder / "page.html",
+                    config = job.config_file({{"model", {{"layers", 4}, {"norms", "normformer+r"}}}});
+  const auto cards = [&] {
+    const std::string text = engine::read_file(page), open = "id=\"cards-data\">";
+    const size_t begin = text.find(open) + open.size();
+    return engine::parse_json(text.substr(begin, text.find("</script>", begin) - begin), "page");
+  };
+  const auto find = [&](const std::string& title, const std::string& unit) {
+    for (const Json& card : cards())
+      if (card["title"] == title && card["unit"] == unit) return card;
+    return Json();
+  };
+  const Json out = json_of(
+      run_normlab("probe gradients --json --steps 3 --at 1,3 pre_ln --config " + config + " --out " + page));
+  const Json at = find("Gradient norm", "by layer at update 3");
+  REQUIRE(at.is_object());
+  CHECK(at["series"][0]["points"][1] == Json({1, out["results"][0]["grad_norm"][2][1]}));
+  CHECK(find("Gradient of W₂", "by layer at update 1").is_object());
+  Json layers;
+  const Json curve = find("Gradient of W₂ over updates", "pre_ln seed 1");
+  for (const Json& series : curve["series"]) layers.push_back(series["label"]);
+  CHECK(layers == Json({"layer 0", "layer 1", "layer 2", "layer 3"}));
+
+  const std::string run = job.folder / "run";
+  REQUIRE(run_normlab("train --set budget.steps=1 --config " + config + " --out " + run).code == 0);
+  REQUIRE(run_normlab("probe gains --model " + run + " --out " + page).code == 0);
+  const Json scales = find("ffn.res_scale", "mean by layer / layers");
+  REQUIRE(scales.is_object());
+  CHECK(scales["x"] == "depth");
+  for (size_t l = 0; l < 4; ++l) CHECK(scales["series"][0]["points"][l][0] == double(l) / 4);
+}
+
+TEST_CASE("--steps takes the place of a budget that would end training earlier") {
+  ProbeJob job;
+  const Json out = json_of(run_normlab("probe gradients --json --steps 4 --at 4 pre_ln --config " +
+                                       job.config_file({{"budget", {{"tokens", 1}}}})));
+  CHECK(out["results"][0]["updates"].size() == 4);
+}
+
+TEST_CASE("a run that fails does not take the finished ones with it") {
+  ProbeJob job;
+  // Without norms activations and gradients grow with every layer: only such a run overflows.
+  const std::string config = job.config_file(
+      {{"optim", {{"name", "sgd"}, {"lr", 1e3}, {"clip", 0}}}, {"schedule", {{"warmup", 0}}}});
+  const std::string page = job.folder / "page.html";
+  for (const char* form : {"", " --json"}) {
+    std::filesystem::remove(page);
+    const ProgramEnd out =
+        run_normlab("probe gradients --steps 4 --seeds 2 pre_ln \"attn{} ffn{}\" post_ln --config " + config +
+                    " --out " + page + form + " --quiet");
+    INFO(out.output);
+    CHECK(out.code == 1);
+    CHECK_THAT(out.last_line(), Contains("attn{} ffn{}, seed 1: step ") && Contains("First bad number"));
+    CHECK(engine::file_exists(page));
+    if (*form == 0) {
+      CHECK_THAT(out.output, Contains("pre_ln, seed 1, updates 1..4"));
+      continue;
+    }
+    const size_t begin = out.output.find("{\n"), end = out.output.rfind("\n}\n");
+    const Json json = engine::parse_json(out.output.substr(begin, end + 2 - begin), "stdout");
+    REQUIRE(json["results"].size() == 1);
+    CHECK(json["results"][0]["placement"] == "pre_ln");
+    CHECK(json["results"][0]["updates"].size() == 4);
+  }
+}
+
+TEST_CASE("a signal between two runs keeps the finished ones") {
+  ProbeJob job;
+  // Runs of one update: nearly all of the time is between two of them. (A shell's job in the background
+  // ignores Ctrl-C.)
+  const std::string command =
+                        "probe gradients --json --quiet --steps 1 --seeds 1000 pre_ln post_ln "
+                        "normformer hybridnorm --config " +
+                        job.config_file(),
+                    out = job.folder / "out.json";
+  for (const char* delay : {"1.5", "1.6", "1.7"}) {
+    INFO("after " << delay << " s");
+    const ProgramEnd end = run_shell(BINARY_DIR "/normlab " + command + " >" + out + " 2>/dev/null & sleep " +
+                                     delay + "; kill -TERM $!; wait $!; exit $?");
+    CHECK(end.code == 130);
+    const Json json = engine::read_json(out);
+    CHECK(json["results"].size() >= 1);
+    CHECK(json["results"].size() < 4000);
   }
 }
 
@@ -158,13 +249,22 @@ TEST_CASE("each mistake of probe has its line") {
   refused("gradients pre_ln --window 6..5" + config, "ends before it begins");
   refused("gradients pre_ln --at 25" + config, "--at: 25 is outside [1, 24]");
   refused("gradients pre_ln --relative-to post_ln" + config, "--window ends at update 1000, training at 24");
+  for (const char* key : {"tokens", "epochs", "seconds"})
+    refused("gradients pre_ln --set budget." + std::string(key) + "=1" + config,
+            "budget." + std::string(key) + " may end training before update 24");
+  refused("gradients pre_ln --normalise loss --steps 2" + config, "--normalise goes with --relative-to");
   refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
   for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16", "--device cpu"})
     refused(std::string("gradients pre_ln ") + flag + config, "goes with a saved model");
   for (const char* flag :
        {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--relative-to pre_ln"})
     refused(std::string("gradients --model x --tokens y ") + flag, "goes with --config");
-  refused("attention --model " + job.folder.path, "config.json");
+  for (const char* flag : {"--rows 3", "--batch 2"})
+    for (const char* probe : {"gradients", "attention"})
+      refused(std::string(probe) + " --model x --tokens y " + flag,
+              std::string(flag).substr(0, std::string(flag).find(' ')) + " goes with --data");
+  refused("attention --model " + job.folder.path, "give the rows with --tokens FILE or with --data SHARDS");
+  refused("attention --tokens y --model " + job.folder.path, "config.json");
   refused("gains --all-checkpoints --model " + job.folder.path, "no checkpoints there");
   refused("stability pre_ln --ramp 0" + config, "--ramp");
   refused("stability" + config, "SPEC is missing");
