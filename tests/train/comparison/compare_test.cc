@@ -7,10 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "../training_support.h"
-#include "engine/base/file.h"
+#include "compare_support.h"
 #include "run_in_pieces.h"
-#include "run_program.h"
 #include "train/commit.h"
 #include "train/comparison/analysis.h"
 #include "train/comparison/processes.h"
@@ -18,31 +16,6 @@
 
 using namespace train;
 using Catch::Matchers::Contains;
-
-namespace {
-
-struct CompareJob : Job {
-  CompareJob() {
-    config["log"]["every"] = 4;
-    engine::write_file(folder / "config.json", config.dump());
-  }
-  std::string arguments(const std::string& name, const std::string& rest) const {
-    return "compare --config " + (folder / "config.json") + " --out " + (folder / name) + " " + rest;
-  }
-  Json result(const std::string& name) const { return engine::read_json(folder / (name + "/compare.json")); }
-};
-
-/// What does not depend on time.
-Json without_times(Json result) {
-  for (const char* key : {"environment", "version"}) result.erase(key);
-  for (Json& row : result["placements"]) {
-    row.erase("seconds_per_update");
-    for (Json& run : row["runs"]) run.erase("seconds"), run.erase("path");
-  }
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("a comparison is paired by seed, and the same for any number of jobs") {
   CompareJob job;
@@ -72,6 +45,9 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   CHECK(difference["values"] == d.values);
   CHECK(difference["p"].get<double>() == *d.p);
   CHECK(difference["p_holm"].get<double>() >= *d.p);
+  CHECK(difference["sign_flip_p"].get<double>() == *d.sign_flip_p);
+  CHECK(difference["welch_p"].get<double>() == *d.welch_p);
+  CHECK(difference["ci95"] == Json({*d.ci_low, *d.ci_high}));
   CHECK(result["placements"][0]["difference"].is_null());
   CHECK(result["placements"][0]["lr"] == 0.01);
   const Json plan = engine::read_json(job.folder / "a/plan.json");
@@ -170,6 +146,14 @@ TEST_CASE("flags: --extend goes on by factors of two until the best rate lies in
     CHECK(lr < rates.back());
     CHECK(result["edge"][row["placement"].get<std::string>()] == false);
   }
+  // Every run that was trained is one of the plan.
+  std::vector<std::string> planned;
+  for (const Json& run : engine::read_json(job.folder / "a/plan.json")["runs"])
+    if (run["purpose"] == "sweep") {
+      planned.push_back(run["folder"]);
+      CHECK(engine::file_exists(job.folder / "a/" + planned.back() + "/outcome.json"));
+    }
+  CHECK(planned.size() == result["sweep"].size());
 }
 
 TEST_CASE("flags: --same-init gives all placements one rule, and the table says which") {
