@@ -1,6 +1,5 @@
 // What makes a comparison one of equals: one budget, times measured alike, one kind of device, the baseline
-// that was asked for;
-// and what a failed run counts for.
+// that was asked for; and what a failed run counts for.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
