@@ -52,7 +52,7 @@ TEST_CASE("statistics of layers do not count as training time") {
   CHECK(series(job.run("watched"), "seconds").back() < 0.8 * whole);
 }
 
-TEST_CASE("--match time: the baseline's seconds over a placement's own, measured alike", "[medium]") {
+TEST_CASE("flags: --match time, the baseline's seconds over a placement's own, measured alike", "[medium]") {
   CompareJob job;
   const std::string out = job.folder / "a", timing = out + "/timing/pre_ln",
                     rest = "--seeds 1 --match time --set budget.steps=80 --resume post_ln pre_ln";

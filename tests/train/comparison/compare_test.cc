@@ -148,7 +148,8 @@ TEST_CASE("flags: --extend goes on by factors of two until the best rate lies in
   }
   // Every run that was trained is one of the plan.
   std::vector<std::string> planned;
-  for (const Json& run : engine::read_json(job.folder / "a/plan.json")["runs"])
+  const Json plan = job.plan("a");
+  for (const Json& run : plan["runs"])
     if (run["purpose"] == "sweep") {
       planned.push_back(run["folder"]);
       CHECK(engine::file_exists(job.folder / "a/" + planned.back() + "/outcome.json"));
