@@ -96,7 +96,8 @@ TEST_CASE("a comparison names the device that its runs are on, and does not chan
   INFO(end.output);
   REQUIRE(end.code == 0);
   CHECK(job.result("cuda")["environment"]["device"] == "cuda");
-  for (const Json& run : job.plan("cuda")["runs"]) CHECK(run["config"]["device"] == "cuda");
+  const Json plan = job.plan("cuda");
+  for (const Json& run : plan["runs"]) CHECK(run["config"]["device"] == "cuda");
   CHECK(run_normlab(job.arguments("cuda", "--resume --devices 1 " + rest)).code == 0);
   CHECK_THAT(run_normlab(job.arguments("cuda", "--resume " + rest)).last_line(),
              Contains("config.device differs"));
