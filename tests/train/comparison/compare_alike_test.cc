@@ -103,7 +103,7 @@ TEST_CASE("a comparison names the device that its runs are on, and does not chan
              Contains("config.device differs"));
 }
 
-TEST_CASE("flags: --baseline may be any placement; of one seed there are no error bars") {
+TEST_CASE("flags: --baseline may be any placement, and one seed has no error bars") {
   CompareJob job;
   const ProgramEnd out =
       run_normlab(job.arguments("a", "--seeds 1 --set budget.steps=3 --baseline post_ln pre_ln post_ln"));

@@ -154,7 +154,7 @@ TEST_CASE("a page has the updates of --at, Figure 3's layers, and Figure 6 over 
   for (size_t l = 0; l < 4; ++l) CHECK(scales["series"][0]["points"][l][0] == double(l) / 4);
 }
 
-TEST_CASE("--steps takes the place of a budget that would end training earlier") {
+TEST_CASE("flags: --steps takes the place of a budget that would end training earlier") {
   ProbeJob job;
   const Json out = json_of(run_normlab("probe gradients --json --steps 4 --at 4 pre_ln --config " +
                                        job.config_file({{"budget", {{"tokens", 1}}}})));
