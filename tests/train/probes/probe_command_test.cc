@@ -188,7 +188,7 @@ TEST_CASE("a run that fails does not take the finished ones with it") {
   }
 }
 
-TEST_CASE("a signal between two runs keeps the finished ones") {
+TEST_CASE("a signal between two runs keeps the finished ones", "[medium]") {
   ProbeJob job;
   // Runs of one update: nearly all of the time is between two of them. (A shell's job in the background
   // ignores Ctrl-C.)
