@@ -34,6 +34,37 @@ std::vector<double> reference(const Gemm& g, const std::vector<double>& a, const
   return result;
 }
 
+struct WholeNumbers {
+  int64_t m, n, k;
+  int64_t largest_a, largest_b;
+  bool a_transposed, b_transposed, accumulate;
+};
+
+/// Products of whole numbers up to `largest`, whose sums are below 2^24, have no rounding.
+void check_exact(DType dtype, const WholeNumbers& w) {
+  INFO(dtype << " " << w.m << "x" << w.n << "x" << w.k << (w.a_transposed ? ", a transposed" : "")
+             << (w.b_transposed ? ", b transposed" : "") << (w.accumulate ? ", accumulated" : ""));
+  Rng rng{uint64_t(w.a_transposed + 2 * w.b_transposed)};
+  const auto draw_whole = [&](const Shape& shape, int64_t largest) {
+    std::vector<double> values(size_t(shape.numel()));
+    for (double& x : values) x = std::round((2 * rng.uniform() - 1) * double(largest));
+    return Tensor::from(values, shape, dtype);
+  };
+  const Tensor a = draw_whole({w.m, w.k}, w.largest_a), b = draw_whole({w.k, w.n}, w.largest_b),
+               c = Tensor::full({w.m, w.n}, 3, DType::f32);
+  const Gemm g{.a = {a.raw(), w.a_transposed ? w.m : w.k, dtype, w.a_transposed},
+               .b = {b.raw(), w.b_transposed ? w.k : w.n, dtype, w.b_transposed},
+               .m = w.m,
+               .n = w.n,
+               .k = w.k,
+               .c = c.raw(),
+               .c_stride = w.n,
+               .accumulate = w.accumulate};
+  const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
+  kernel::gemm(Device::cpu, g);
+  REQUIRE(largest_gap(c.to_vector(), want) == 0);
+}
+
 }  // namespace
 
 TEST_CASE("gemm: every pair of dtypes and transposes, small and many-tiled, stored and accumulated") {
@@ -77,29 +108,8 @@ TEST_CASE("gemm: bf16 products of whole numbers are exact at sizes of many block
   };
   for (const Sizes& s :
        {Sizes{545, 70, 1601}, Sizes{33, 900, 1600}, Sizes{520, 544, 40}, Sizes{70, 40, 4099}})
-    for (int form = 0; form < 4; ++form) {
-      const bool ta = form & 1, tb = form & 2, accumulate = ta != tb;
-      INFO(s.m << "x" << s.n << "x" << s.k << " form " << form);
-      Rng rng{uint64_t(form)};
-      const auto whole_numbers = [&](const Shape& shape) {
-        std::vector<double> values(size_t(shape.numel()));
-        for (double& x : values) x = std::round((2 * rng.uniform() - 1) * 50);
-        return Tensor::from(values, shape, DType::bf16);
-      };
-      const Tensor a = whole_numbers({s.m, s.k}), b = whole_numbers({s.k, s.n}),
-                   c = Tensor::full({s.m, s.n}, 3, DType::f32);
-      const Gemm g{.a = {a.raw(), ta ? s.m : s.k, DType::bf16, ta},
-                   .b = {b.raw(), tb ? s.k : s.n, DType::bf16, tb},
-                   .m = s.m,
-                   .n = s.n,
-                   .k = s.k,
-                   .c = c.raw(),
-                   .c_stride = s.n,
-                   .accumulate = accumulate};
-      const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
-      kernel::gemm(Device::cpu, g);
-      REQUIRE(largest_gap(c.to_vector(), want) == 0);
-    }
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) check_exact(DType::bf16, {s.m, s.n, s.k, 50, 50, ta, tb, ta != tb});
 }
 
 // Every way of forming f16 products keeps all 11 bits of both factors and adds up in f32.
@@ -111,27 +121,8 @@ TEST_CASE("gemm: f16 products of whole numbers are exact while their sums are be
                          Sizes{200, 130, 409, 19}, Sizes{33, 100, 1601, 5}})
     for (int form = 0; form < 16; ++form) {
       const bool ta = form & 1, tb = form & 2, accumulate = form & 4, swap = form & 8;
-      INFO(s.m << "x" << s.n << "x" << s.k << " form " << form);
-      Rng rng{uint64_t(form)};
-      const auto whole_numbers = [&](const Shape& shape, int64_t largest) {
-        std::vector<double> values(size_t(shape.numel()));
-        for (double& x : values) x = std::round((2 * rng.uniform() - 1) * double(largest));
-        return Tensor::from(values, shape, DType::f16);
-      };
-      const Tensor a = whole_numbers({s.m, s.k}, swap ? s.largest_b : 2047),
-                   b = whole_numbers({s.k, s.n}, swap ? 2047 : s.largest_b),
-                   c = Tensor::full({s.m, s.n}, 3, DType::f32);
-      const Gemm g{.a = {a.raw(), ta ? s.m : s.k, DType::f16, ta},
-                   .b = {b.raw(), tb ? s.k : s.n, DType::f16, tb},
-                   .m = s.m,
-                   .n = s.n,
-                   .k = s.k,
-                   .c = c.raw(),
-                   .c_stride = s.n,
-                   .accumulate = accumulate};
-      const auto want = reference(g, a.to_vector(), b.to_vector(), c.to_vector());
-      kernel::gemm(Device::cpu, g);
-      REQUIRE(largest_gap(c.to_vector(), want) == 0);
+      check_exact(DType::f16,
+                  {s.m, s.n, s.k, swap ? s.largest_b : 2047, swap ? 2047 : s.largest_b, ta, tb, accumulate});
     }
 }
 
