@@ -127,9 +127,7 @@ void carry_by_nccl(Communicator& ranks, Device device) {
   std::shared_ptr<const Nccl> nccl;
   std::string refusal;
   try {
-    const SideQueue& queue = *side_queue_of(device);
-    const int sharers = queue.sharers ? queue.sharers() : 1;
-    check(sharers == 1, sharers, " ranks share a GPU, which NCCL refuses");
+    check(device_sharers() == 1, device_sharers(), " ranks share a GPU, which NCCL refuses");
     nccl = find_nccl();
   } catch (const Error& e) {
     refusal = e.what();

@@ -48,7 +48,7 @@ std::unique_ptr<Transport> open_nccl(std::shared_ptr<const Nccl> nccl, const Pla
 
 /// Lets the ranks' tensors on `device` travel by NCCL, where all ranks have it and a card of their own; else
 /// a warning with the first one's reason, and they travel through the host's memory as before. All ranks take
-/// part.
+/// part, after set_device_sharers().
 void carry_by_nccl(Communicator& ranks, Device device);
 
 }  // namespace engine

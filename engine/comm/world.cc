@@ -98,7 +98,7 @@ Communicator& world() {
   }
   joined = std::make_unique<Communicator>([path = plugin_path()] { return open_plugin(path); });
   set_log_rank(joined->rank());
-  set_device_place({.place = joined->place().local_rank, .processes = joined->place().local_size});
+  set_device_place(joined->place().local_rank);
   joined->check_same("build of normlab", build_of_program());
   return *joined;
 }

@@ -4,7 +4,7 @@
 namespace engine {
 namespace {
 
-DevicePlace place;
+int place = 0, sharers = 1;
 
 // A function's own, because a backend may set its queue before this file's statics are made.
 SideQueue* table() {
@@ -21,13 +21,10 @@ const SideQueue* side_queue_of(Device device) {
 
 void set_side_queue(Device device, const SideQueue& queue) { table()[int(device)] = queue; }
 
-int DevicePlace::sharers(int devices) const {
-  const int behind =
-      processes - 1 - place % devices;  // of those who begin at the same device, the last one's distance
-  return behind / devices + 1;
-}
+int device_place() { return place; }
+void set_device_place(int taken) { place = taken; }
 
-DevicePlace device_place() { return place; }
-void set_device_place(DevicePlace taken) { place = taken; }
+int device_sharers() { return sharers; }
+void set_device_sharers(int processes) { sharers = processes; }
 
 }  // namespace engine

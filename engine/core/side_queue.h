@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "engine/core/device.h"
 
@@ -17,21 +18,22 @@ struct SideQueue {
   /// Whether its work up to that place is done; without waiting, where that can be told. Asked until it is, once for
   /// each place.
   bool (*done)(int64_t place);
-  /// How many processes of this machine take the same device, this one included. Null: this one alone.
-  int (*sharers)() = nullptr;
+  /// Tells the device from all others of every machine. Null: what it stands for cannot be shared.
+  std::string (*identity)() = nullptr;
 };
 /// Null: the device has none.
 const SideQueue* side_queue_of(Device device);
 void set_side_queue(Device device, const SideQueue& queue);
 
-/// Of several devices of a kind, the one that this process takes: number `place` modulo how many there are,
-/// and the processes of this machine that take one so, this one included. Set before the device is opened.
-struct DevicePlace {
-  int place = 0, processes = 1;
-  /// How many of the processes take the same device as this one, where there are `devices`.
-  int sharers(int devices) const;
-};
-DevicePlace device_place();
-void set_device_place(DevicePlace place);
+/// Of several devices of a kind this process takes number `place`, modulo how many it sees. Set before the
+/// device is opened.
+int device_place();
+void set_device_place(int place);
+
+/// How many processes have the device that this one has, this one included: free memory is divided by it.
+/// They know only from each other (comm/device_sharers.h), since a launcher may show each process a device of
+/// its own.
+int device_sharers();
+void set_device_sharers(int processes);
 
 }  // namespace engine

@@ -14,9 +14,11 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
+#include "engine/comm/device_sharers.h"
 #include "engine/comm/nccl.h"
 #include "engine/comm/world.h"
 #include "engine/core/memory.h"
+#include "engine/core/side_queue.h"
 #include "engine/cpu/parallel.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
@@ -102,9 +104,9 @@ struct ResolvedRun {
   std::string memory;  // the plan, as a line
 };
 
-/// Every check of a run that needs no data. A dry run is told that it does not fit here, not refused: a plan
-/// may be for another machine. `own`: the run's own config, which has its model in full: the one that it
-/// began from need not be there any more.
+/// Every check of a run that needs no data; its device is open. A dry run is told that it does not fit here,
+/// not refused: a plan may be for another machine. `own`: the run's own config, which has its model in full:
+/// the one that it began from need not be there any more.
 ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry, bool own) {
   ResolvedRun run{.config = std::move(config), .model = {}, .memory = {}};
   TrainConfig& c = run.config;
@@ -117,7 +119,6 @@ ResolvedRun resolve(TrainConfig config, const engine::Place& place, bool dry, bo
   if (c.init.empty()) c.init = models::init_rule(run.model);
   if (c.init.empty()) c.init = models::default_init(run.model);
   models::check_init(run.model, c.init);
-  engine::require_device(c.device);
   const auto available = engine::memory_of(c.device).available;
   const double bytes = available ? double(available()) : engine::available_memory() / place.local_size;
   try {
@@ -266,10 +267,14 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
     if (given.contains("from") && !own) complete_from(given);
   });
   if (from_text) given = text_config(args, ranks, dry ? passing->path : out, std::move(given));
+  TrainConfig config;
   ranks.agree([&] {
     const std::string what = args.given("config") ? args.text("config") : from_text ? "--text" : "config";
-    kept = resolve(parse_config(given, what, args.values("set")), ranks.place(), dry, own);
+    config = parse_config(given, what, args.values("set"));
+    engine::require_device(config.device);
   });
+  engine::set_device_sharers(engine::count_device_sharers(ranks, config.device));
+  ranks.agree([&] { kept = resolve(config, ranks.place(), dry, own); });
   const ResolvedRun& resolved = *kept;
   check_same_config(ranks, config_json(resolved.config));
   if (dry) {

@@ -19,6 +19,11 @@ using Handle = void*;  // of a context, stream, event or graph
 /// Results that have a meaning of their own here; the rest are shown by name.
 enum Result : int { kSuccess = 0, kOutOfMemory = 2, kStub = 34, kNoDevice = 100, kNotReady = 600 };
 
+/// A device's UUID.
+struct DeviceId {
+  char bytes[16];
+};
+
 constexpr int kMajor = 75, kMinor = 76;  // attributes of a device: its compute capability
 
 struct Driver {
@@ -28,6 +33,7 @@ struct Driver {
   int (*device_get)(int* device, int ordinal);
   int (*device_name)(char* name, int length, int device);
   int (*device_attribute)(int* value, int attribute, int device);
+  int (*device_id)(DeviceId* id, int device);
   int (*context_retain)(Handle* context, int device);
   int (*context_set_current)(Handle context);
   int (*context_synchronize)();

@@ -7,6 +7,7 @@
   X(device_get, cuDeviceGet)                        \
   X(device_name, cuDeviceGetName)                   \
   X(device_attribute, cuDeviceGetAttribute)         \
+  X(device_id, cuDeviceGetUuid_v2)                  \
   X(context_retain, cuDevicePrimaryCtxRetain)       \
   X(context_set_current, cuCtxSetCurrent)           \
   X(context_synchronize, cuCtxSynchronize)          \

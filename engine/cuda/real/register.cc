@@ -109,7 +109,7 @@ void register_device() {
   set_side_queue(Device::cuda, {.begin = [] { return runtime().begin_side(); },
                                 .end = [] { return runtime().end_side(); },
                                 .done = [](int64_t place) { return runtime().side_done(place); },
-                                .sharers = [] { return runtime().sharers(); }});
+                                .identity = [] { return runtime().identity(); }});
   set_device_graphs(Device::cuda, {.begin = [] { runtime().begin_capture(); },
                                    .end = [] { return runtime().end_capture(); },
                                    .abandon = [] { runtime().abandon_capture(); },

@@ -84,9 +84,7 @@ void Runtime::open() {
                      version_text(options_.version), ": a newer driver is needed"));
   expect(driver_.device_count(&count), "counting devices");
   if (count == 0) refuse("the driver finds no GPU");
-  const DevicePlace place = device_place();
-  expect(driver_.device_get(&device_, place.place % count), "opening a device");
-  sharers_ = place.sharers(count);
+  expect(driver_.device_get(&device_, device_place() % count), "opening a device");
   char name[256] = "";
   expect(driver_.device_name(name, sizeof name, device_), "asking for the device's name");
   name_ = name;
@@ -148,7 +146,13 @@ size_t Runtime::available() const {
   enter();
   size_t free = 0, total = 0;
   expect(driver_.memory_info(&free, &total), "asking for free memory");
-  return free / size_t(sharers_);
+  return free / size_t(device_sharers());
+}
+
+std::string Runtime::identity() const {
+  DeviceId id{};
+  expect(driver_.device_id(&id, device_), "asking for the device's identity");
+  return std::string(id.bytes, sizeof id.bytes);
 }
 
 void Runtime::fill(void* to, int byte, size_t bytes) {

@@ -44,14 +44,14 @@ class Runtime {
     enter();
     return stream_;
   }
-  /// Processes of this machine that take the same device, this one included.
-  int sharers() const { return sharers_; }
+  /// The device's UUID, that of its part where a GPU is divided: 16 bytes.
+  std::string identity() const;
   bool capturing() const { return capturing_; }
 
   /// Null when the device has no more.
   void* allocate(size_t bytes);
   void release(void* block);
-  /// Bytes that are free, by how many processes of this machine share the device.
+  /// Bytes that are free, by how many processes have the device (device_sharers()).
   size_t available() const;
 
   // In order with the stream's work; DeviceError: the device is lost.
@@ -94,7 +94,7 @@ class Runtime {
   Options options_;
   SharedLibrary library_;
   Driver driver_{};
-  int device_ = 0, sharers_ = 1;
+  int device_ = 0;
   std::string name_;
   Handle context_ = nullptr, stream_ = nullptr;
   std::vector<Slot> slots_;

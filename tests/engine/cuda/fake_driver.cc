@@ -66,6 +66,10 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
   *value = attribute == 75 ? fake_device.major : fake_device.minor;
   return attribute == 75 || attribute == 76 ? 0 : 1;
 }
+int cuDeviceGetUuid_v2(char* id, int device) {
+  std::memset(id, 'a' + device, 16);
+  return answer("cuDeviceGetUuid_v2");
+}
 int cuDevicePrimaryCtxRetain(void** context, int) {
   *context = &fake_device;
   return answer("cuDevicePrimaryCtxRetain");

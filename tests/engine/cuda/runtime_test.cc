@@ -218,17 +218,29 @@ TEST_CASE("cuda: a thread that asks where work goes has the device's context") {
 }
 
 TEST_CASE("cuda: ranks of one machine take one device each, in turn") {
+  std::vector<std::string> identities;
   for (const auto& [place, device] : {std::pair{0, 0}, {1, 1}, {2, 0}}) {
-    set_device_place({.place = place, .processes = 3});
+    set_device_place(place);
     const Device_ cuda;
     fake().devices = 2;
     require_device(Device::cuda);
     CHECK(fake().opened == device);
-    const int sharers = device == 0 ? 2 : 1;  // 0 and 2 share the first
-    CHECK(side_queue_of(Device::cuda)->sharers() == sharers);
-    CHECK(memory_of(Device::cuda).available() == (fake().capacity - fake().used) / size_t(sharers));
+    identities.push_back(side_queue_of(Device::cuda)->identity());
+    CHECK(identities.back().size() == 16);
   }
-  set_device_place({});
+  CHECK(identities[0] == identities[2]);
+  CHECK(identities[0] != identities[1]);
+  set_device_place(0);
+}
+
+TEST_CASE("cuda: ranks that share a device share its memory") {
+  const Device_ device;
+  require_device(Device::cuda);
+  const size_t free = fake().capacity - fake().used;
+  CHECK(memory_of(Device::cuda).available() == free);
+  set_device_sharers(3);
+  CHECK(memory_of(Device::cuda).available() == free / 3);
+  set_device_sharers(1);
 }
 
 TEST_CASE("cuda: a recorded step is replayed with its memory") {
