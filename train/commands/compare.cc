@@ -97,8 +97,7 @@ struct PlacementCost {
 // Error: the runs that go on at a time do not fit into memory.
 std::vector<PlacementCost> costs_of(const CompareRequest& r, const CompareWork& work) {
   const engine::Device device = r.config.device;
-  const auto of_device = engine::memory_of(device).available;
-  const double available = of_device ? double(of_device()) : engine::available_memory();
+  const double available = available_memory_of(device);
   const double peak = device == engine::Device::cpu ? 1e9 * engine::multiply_add_peak(engine::DType::f32) : 0;
   const int64_t runs = r.seeds + int64_t(r.rates.size() * r.rate_seeds.size());
   std::vector<PlacementCost> out;

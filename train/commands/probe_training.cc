@@ -33,6 +33,27 @@ std::vector<Flag> with_training_flags(std::vector<Flag> flags, Arity config) {
   return flags;
 }
 
+// What the runs share. --device is one more override, of the key `device`. Error: --set says another.
+WatchedConfig watched_config_of(const Arguments& args) {
+  WatchedConfig base{args.text("config"), args.values("set")};
+  if (!args.given("device")) return base;
+  const std::string device = args.text("device");
+  for (const std::string& text : base.overrides) {
+    if (!text.starts_with("device=")) continue;
+    Json said = Json::object();
+    apply_override(said, text);
+    check(said["device"] == device, "--set ", text, ": --device ", device, " says another");
+  }
+  base.overrides.push_back("device=" + device);
+  return base;
+}
+
+// Everything of a run that can be wrong before hours of others. Error: it is.
+void check_run(const TrainConfig& config) {
+  resolve_model_config(config);
+  engine::require_device(config.device);
+}
+
 const Usage gradients_usage = {
     "normlab probe gradients",
     "gradients by layer, of a saved model or over the updates of training",
@@ -54,7 +75,8 @@ const Usage gradients_usage = {
     "is the\n"
     "mean |gradient| of the feed-forward's second matrix, grad_norm the norm of all gradients of a layer.\n"
     "--relative-to is NormFormer's Figure 7: its window is 950..1000 and --normalise is loss unless "
-    "given.\n"};
+    "given. Training is on\n"
+    "the config's device unless --device is given.\n"};
 
 const Usage stability_usage = {
     "normlab probe stability",
@@ -64,6 +86,7 @@ const Usage stability_usage = {
                          {"ramp", "R", "what the rate grows by at each update, from 0", "5e-5"},
                          {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
                          page_flag,
+                         {"device", device_flag.value, device_flag.help, "the config's"},
                          {"json", "", "one JSON object in place of a table"}},
                         Arity::required),
     "A run breaks where loss or gradient are no numbers, the loss scaler gives up, or the median of ten "
@@ -137,7 +160,7 @@ int saved_model_gradients(const Arguments& args) {
     check(!args.given(flag), "--", flag, " goes with --config, not with a saved model");
   check_row_flags(args);
   const OpenModel open =
-      open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
+      open_model(args.text("model"), precision_of(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
   Json result = placement_json(open.model->config());
   result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
@@ -166,7 +189,7 @@ void check_budget(const BudgetConfig& budget) {
 
 int training_gradients(const Arguments& args) {
   const double start = engine::now();
-  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision", "device"})
+  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision"})
     check(!args.given(flag), "--", flag, " goes with a saved model, not with --config",
           flag == std::string("precision") ? " (--set precision=...)" : "");
   const std::string baseline = args.text("relative-to");
@@ -175,7 +198,7 @@ int training_gradients(const Arguments& args) {
   if (!baseline.empty() && std::find(placements.begin(), placements.end(), baseline) == placements.end())
     placements.insert(placements.begin(), baseline);
 
-  const WatchedConfig base{args.text("config"), args.values("set")};
+  const WatchedConfig base = watched_config_of(args);
   const int64_t steps = args.integer("steps", 0, int64_t(1) << 31), seeds = args.integer("seeds", 1, 1000);
   const auto config_of = [&](const std::string& placement, int64_t seed) {
     TrainConfig config = watched_config(base, placement, seed);
@@ -192,8 +215,7 @@ int training_gradients(const Arguments& args) {
     question.normalise = args.text("normalise") == "loss" ? Normalise::loss : Normalise::none;
   check(question.window.last <= updates, "--window ends at update ", question.window.last, ", training at ",
         updates);
-  for (const std::string& placement : placements)
-    resolve_model_config(config_of(placement, 1));  // before hours
+  for (const std::string& placement : placements) check_run(config_of(placement, 1));
 
   Json results = Json::array();
   Series series;
@@ -286,13 +308,12 @@ int probe_stability(int argc, char** argv) {
   const Arguments args(stability_usage, argc, argv);
   check_probe_page(args, {"config"});
   const double start = engine::now();
-  const WatchedConfig base{args.text("config"), args.values("set")};
+  const WatchedConfig base = watched_config_of(args);
   const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
   check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
         " updates of --ramp ", ramp.step);
   const int64_t seeds = args.integer("seeds", 1, 1000);
-  for (const std::string& placement : args.positionals())
-    resolve_model_config(ramp_config(base, placement, 1, ramp));
+  for (const std::string& placement : args.positionals()) check_run(ramp_config(base, placement, 1, ramp));
   const double level = unigram_level(ramp_config(base, args.positionals()[0], 1, ramp));
 
   Json results = Json::array();
