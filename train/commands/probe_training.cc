@@ -85,6 +85,8 @@ const Usage stability_usage = {
     with_training_flags({{"seeds", "N", "runs of each placement, with seeds 1 to N", "3"},
                          {"ramp", "R", "what the rate grows by at each update, from 0", "5e-5"},
                          {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
+                         {"steps", "N", "updates at which it ends, where that is earlier", "0: at --max-lr"},
+                         {"threads", "N", "0: all processors; the result does not depend on it", "0"},
                          page_flag,
                          {"device", device_flag.value, device_flag.help, "the config's"},
                          {"json", "", "one JSON object in place of a table"}},
@@ -309,7 +311,9 @@ int probe_stability(int argc, char** argv) {
   check_probe_page(args, {"config"});
   const double start = engine::now();
   const WatchedConfig base = watched_config_of(args);
-  const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
+  apply_threads(args);
+  const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6),
+                          args.given("steps") ? args.integer("steps", 1, int64_t(1) << 31) : 0};
   check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
         " updates of --ramp ", ramp.step);
   const int64_t seeds = args.integer("seeds", 1, 1000);
@@ -333,11 +337,13 @@ int probe_stability(int argc, char** argv) {
   }
   if (series.failed_at_once(results)) return series.end();
   if (runs_made > 0 && censored == runs_made)
-    engine::log_warning(
-        "no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
+    engine::log_warning("no run broke: raise --max-lr or --ramp",
+                        ramp.updates > 0 ? ", give more --steps" : "",
+                        ", or turn clipping off with --set optim.clip=0");
   for (Json& result : results) {
     result["ramp"] = ramp.step;
     result["max_lr"] = ramp.max_lr;
+    result["updates"] = ramp_config(base, args.positionals()[0], 1, ramp).budget.steps;
     result["unigram_entropy"] = level;
   }
   write_probe_page(args, "stability", results);

@@ -225,6 +225,12 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
       run_normlab("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
   CHECK(held.code == 0);
   CHECK_THAT(held.output, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
+  const Json short_one =
+      json_of(run_normlab("probe stability --json --quiet --seeds 1 --threads 1 --ramp 0.05 --max-lr 20 "
+                          "--steps 2 pre_ln --config " +
+                          config));
+  CHECK(short_one["results"][0]["updates"] == 2);
+  CHECK(short_one["results"][0]["censored"] == 1);
 }
 
 TEST_CASE("each mistake of probe has its line") {
