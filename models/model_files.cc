@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
+#include "models/companions.h"
 
 namespace models {
 
@@ -76,6 +77,9 @@ void write_model_directory(const std::string& folder, const engine::NamedTensors
                            const engine::TensorProgress& progress) {
   engine::make_directories(folder);
   const engine::FolderLock lock(folder);
+  std::set<std::string> names = {"model.safetensors"};
+  for (const ModelFile& file : files) names.insert(file.name);
+  check_no_other_model(folder, names);
   std::deque<engine::AtomicFile> written;
   engine::Json sums = engine::Json::object();
   for (const ModelFile& file : files) sums[file.name] = engine::sha256_hex(file.bytes);
@@ -84,6 +88,14 @@ void write_model_directory(const std::string& folder, const engine::NamedTensors
   for (const ModelFile& file : files) written.emplace_back(folder + "/" + file.name).write(file.bytes);
   for (engine::AtomicFile& file : written) file.flush();
   for (engine::AtomicFile& file : written) file.commit();
+}
+
+void check_no_other_model(const std::string& folder, const std::set<std::string>& names) {
+  if (!engine::is_directory(folder)) return;
+  for (const std::string& name : engine::list_folder(folder))
+    check(names.contains(name) || !is_model_file(name), folder, ": has ", name,
+          " of another model, which would stand beside the new one's files; choose another folder, or remove "
+          "that model's files");
 }
 
 void check_written_together(const std::string& folder, const engine::Safetensors& weights) {
