@@ -37,12 +37,6 @@ inline nn::Precision precision_of(const Arguments& args) {
   return precision;
 }
 
-/// Error: --device names another than the CPU, for commands (`what`) that compute nowhere else.
-inline void require_cpu(const Arguments& args, const char* what) {
-  engine::check(args.text("device") == "cpu", "--device ", args.text("device"), ": ", what,
-                " on the cpu only (train, eval, generate, forward, gradcheck and bench take others)");
-}
-
 /// Sets the number of threads.
 inline void apply_threads(const Arguments& args) {
   if (const int64_t threads = args.integer("threads", 0, 1024); threads > 0)

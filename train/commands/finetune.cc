@@ -56,7 +56,7 @@ Usage usage() {
            {"predict", "FILE.tsv", "the best run's answers to the test rows, as GLUE takes them"},
            {"keep", "best|all", "whose model stays when all runs are finished", "best"},
            {"only", "NAME", "one run alone (lr-1e-05-seed-1), on this or another machine; no summary"},
-           {"jobs", "N", "runs at a time; the threads are shared among them", "1"},
+           {"jobs", "N", "runs at a time; threads and memory are shared among them", "1"},
            {"resume", "", "go on with the runs in RUN"},
            {"dry-run", "", "print the plan, its config and memory, and stop"}}),
       "Recipes, metrics and files: docs/11-measuring-models.md. Ctrl-C leaves a checkpoint; --resume goes on.\n"};
@@ -69,6 +69,7 @@ FineTuneRequest request_of(const Arguments& args) {
   if (args.given("precision")) o.precision = args.text("precision");
   if (args.given("select")) o.select = args.text("select");
   o.overrides = args.values("set");
+  o.device = device_of(args);
   if (args.given("lr"))
     o.rates = value_list(args.text("lr"), "--lr",
                          [](const std::string& s) { return parse_number(s, "--lr", 0, 1e15); });
@@ -131,6 +132,14 @@ models::HeadInit head_of(const FineTuneRequest& request, const models::ModelConf
   return models::HeadInit::kept;
 }
 
+// Number formats and device of the runs.
+nn::Precision precision_of(const FineTuneRequest& request) {
+  if (!request.f64) return precision_of(request.config);
+  nn::Precision precision = nn::Precision::of(engine::DType::f64);
+  precision.device = request.config.device;
+  return precision;
+}
+
 FineTuneSetup open_setup(const FineTuneRequest& request) {
   FineTuneSetup setup{.request = request};
   const engine::DType dtype = request.f64 ? engine::DType::f64 : engine::DType::f32;
@@ -139,7 +148,7 @@ FineTuneSetup open_setup(const FineTuneRequest& request) {
   check(!config.causal(), request.model, ": a causal model; fine-tuning needs a masked LM or a classifier");
   text_tokenizer(open);  // or an error
   setup.head = head_of(request, config);
-  setup.precision = request.f64 ? nn::Precision::of(engine::DType::f64) : precision_of(request.config);
+  setup.precision = precision_of(request);
   setup.data = read_glue_data(request, *open.tokenizer,
                               request.tokenizer.empty() ? open.folder : request.tokenizer, config);
   setup.source = std::move(open.model);
@@ -149,17 +158,19 @@ FineTuneSetup open_setup(const FineTuneRequest& request) {
 
 // ------------------------------------------------------------------------------------------------- plan
 
-// Bytes of tensors at the longest rows.
+// Bytes of tensors at the longest rows, on the device of the runs.
 double memory_of(const FineTuneSetup& setup) {
   const FineTuneRequest& r = setup.request;
   const int64_t rows = int64_t(setup.data.train.rows.size());
   TrainConfig config = run_config(r, rows, r.rates[0], r.seeds[0]);
   config.data.batch = std::min(config.data.batch, rows);
-  return planned_memory(config, setup.source->config(), setup.data.train.longest());
+  const double bytes = planned_memory(config, setup.source->config(), setup.data.train.longest());
+  return r.f64 ? 2 * bytes : bytes;
 }
 
 void check_fits(const FineTuneSetup& setup, int64_t jobs) {
-  const double needed = memory_of(setup), available = engine::available_memory() / double(jobs);
+  const double needed = memory_of(setup),
+               available = available_memory_of(setup.request.config.device) / double(jobs);
   check(available <= 0 || needed <= available, "a run needs ", engine::human_bytes(needed),
         " of memory at rows of ", setup.data.train.longest(), " tokens, and has ",
         engine::human_bytes(available),
@@ -183,7 +194,7 @@ void print_plan(const FineTuneSetup& setup) {
               r.epoch_by.empty() ? "the last" : ("the best " + r.epoch_by).c_str());
   std::printf("memory: %s of tensors at the longest rows, of %s available\n",
               engine::human_bytes(memory_of(setup)).c_str(),
-              engine::human_bytes(engine::available_memory()).c_str());
+              engine::human_bytes(available_memory_of(r.config.device)).c_str());
   std::printf("%s\n", engine::json_text(to_json(r), 1).c_str());
 }
 
@@ -210,11 +221,14 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
                         int64_t jobs, std::vector<std::string>& died) {
   const int64_t threads = std::max<int64_t>(1, engine::cpu::thread_count() / jobs);
   std::vector<std::string> common = {"finetune"};
-  for (const char* flag : {"task", "model", "data", "out", "recipe", "lr", "seeds", "epochs", "batch", "max-length",
-                           "select", "head", "tokenizer", "precision"})
+  for (const char* flag : {"task", "model", "data", "out", "recipe", "lr", "seeds", "epochs", "batch",
+                           "max-length", "select", "head", "tokenizer", "precision", "device"})
     if (args.given(flag)) common.insert(common.end(), {std::string("--") + flag, args.text(flag)});
   for (const std::string& text : args.values("set")) common.insert(common.end(), {"--set", text});
   common.insert(common.end(), {"--resume", "--threads", std::to_string(threads)});
+  // Rows of many lengths leave blocks of many sizes, which a process would keep until the GPU has no more.
+  const double memory = available_memory_of(request.config.device) / double(jobs);
+  const std::string share = "NORMLAB_DEVICE_SHARE=" + std::to_string(int64_t(memory));
   for (int attempt = 1; attempt <= 2; ++attempt) {
     std::vector<ChildCommand> commands;
     for (const SweepRun& run : runs_of(request)) {
@@ -226,7 +240,7 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
       commands.back().arguments.insert(commands.back().arguments.end(), {"--only", run.name()});
     }
     if (commands.empty()) return true;
-    const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs)));
+    const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs), share));
     for (size_t i = 0; i < ends.size(); ++i)
       check(ends[i] != ChildEnd::refused, commands[i].log, ": ", last_words(commands[i].log));
     if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
@@ -318,7 +332,6 @@ int cmd_finetune(int argc, char** argv) {
   ignore_broken_pipes();
   const auto started = std::chrono::steady_clock::now();
   apply_threads(args);
-  require_cpu(args, "fine-tuning computes");
   const FineTuneRequest request = request_of(args);
   const std::string out = args.text("out"), answers = args.text("predict");
   const int64_t jobs = args.integer("jobs", 1, 1024);
@@ -357,6 +370,7 @@ int cmd_finetune(int argc, char** argv) {
                  {"model", request.model},
                  {"data", setup.data.train.file},
                  {"precision", precision_name(request)},
+                 {"device", engine::name_of(request.config.device)},
                  {"select", request.select},
                  {"epoch_by", request.epoch_by.empty() ? Json("last") : Json(request.epoch_by)}});
   const Json results = sweep_results(request, out, died), summary = sweep_summary(request, results);
@@ -378,7 +392,7 @@ int cmd_finetune(int argc, char** argv) {
     print_results(request, result);
   if (best.empty())
     throw Failure(out + ": no run has a value of " + request.select + "; log and metrics say why");
-  predict(setup, best, tests);
+  if (!tests.empty()) predict(setup, best, tests);
   return 0;
 }
 

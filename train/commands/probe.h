@@ -13,8 +13,6 @@ int probe_stability(int argc, char** argv);
 
 /// Flags that name a model and the rows to look at, and those of computing.
 std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model);
-/// --precision on the CPU. Error: --device names another one.
-nn::Precision cpu_precision(const Arguments& args);
 /// Error, before the model is opened: flags of rows that do not go together.
 void check_row_flags(const Arguments& args);
 ProbeRows rows_of(const Arguments& args, const OpenModel& open);

@@ -35,12 +35,28 @@ std::vector<Flag> with_training_flags(std::vector<Flag> flags, Arity config) {
   return flags;
 }
 
-// What the runs share. --threads is one more override, of the key `threads`.
+// What the runs share. --device and --threads are overrides more, of the keys of these names. Error: --set
+// says another device.
 WatchedConfig watched_config_of(const Arguments& args) {
   WatchedConfig base{args.text("config"), args.values("set")};
   if (args.given("threads"))
     base.overrides.push_back("threads=" + std::to_string(args.integer("threads", 0, 1024)));
+  if (!args.given("device")) return base;
+  const std::string device = args.text("device");
+  for (const std::string& text : base.overrides) {
+    if (!text.starts_with("device=")) continue;
+    Json said = Json::object();
+    apply_override(said, text);
+    check(said["device"] == device, "--set ", text, ": --device ", device, " says another");
+  }
+  base.overrides.push_back("device=" + device);
   return base;
+}
+
+// Everything of a run that can be wrong before hours of others. Error: it is.
+void check_run(const TrainConfig& config) {
+  resolve_model_config(config);
+  engine::require_device(config.device);
 }
 
 const Usage gradients_usage = {
@@ -70,7 +86,8 @@ const Usage gradients_usage = {
     "gradients of a layer. JSON has every update of a run, of a long one each n-th (\"every\"); --trace has "
     "all.\n"
     "--relative-to is NormFormer's Figure 7: its window is 950..1000 and --normalise is loss unless "
-    "given.\n"};
+    "given. Training is on\n"
+    "the config's device unless --device is given.\n"};
 
 const Usage stability_usage = {
     "normlab probe stability",
@@ -82,6 +99,7 @@ const Usage stability_usage = {
                          {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
                          page_flag,
                          threads_flag,
+                         {"device", device_flag.value, device_flag.help, "the config's"},
                          {"json", "", "one JSON object in place of a table"}},
                         Arity::required),
     "A run breaks where loss or gradient are no numbers, the loss scaler gives up, or the median of ten "
@@ -156,7 +174,7 @@ int saved_model_gradients(const Arguments& args) {
   check_row_flags(args);
   apply_threads(args);
   const OpenModel open =
-      open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
+      open_model(args.text("model"), precision_of(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
   Json result = placement_json(open.model->config());
   result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
@@ -185,7 +203,7 @@ void check_budget(const BudgetConfig& budget) {
 
 int training_gradients(const Arguments& args) {
   const double start = engine::now();
-  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision", "device"})
+  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision"})
     check(!args.given(flag), "--", flag, " goes with a saved model, not with --config",
           flag == std::string("precision") ? " (--set precision=...)" : "");
   const std::string baseline = args.text("relative-to");
@@ -211,8 +229,7 @@ int training_gradients(const Arguments& args) {
     question.normalise = args.text("normalise") == "loss" ? Normalise::loss : Normalise::none;
   check(question.window.last <= updates, "--window ends at update ", question.window.last, ", training at ",
         updates);
-  for (const std::string& placement : placements)
-    resolve_model_config(config_of(placement, 1));  // before hours
+  for (const std::string& placement : placements) check_run(config_of(placement, 1));
 
   std::optional<engine::AtomicFile> trace;  // opened first: a path that cannot be written shows at once
   if (args.given("trace")) trace.emplace(output_file(args, "trace", {args.text("config"), args.text("out")}));
@@ -320,8 +337,7 @@ int probe_stability(int argc, char** argv) {
   check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
         " updates of --ramp ", ramp.step);
   const int64_t seeds = args.integer("seeds", 1, 1000);
-  for (const std::string& placement : args.positionals())
-    resolve_model_config(ramp_config(base, placement, 1, ramp));
+  for (const std::string& placement : args.positionals()) check_run(ramp_config(base, placement, 1, ramp));
   const TrainConfig config = ramp_config(base, args.positionals()[0], 1, ramp);
   const double level = unigram_level(config);
 

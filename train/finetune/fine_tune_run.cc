@@ -130,9 +130,15 @@ FineTuneRun::Step FineTuneRun::update() {
 bool FineTuneRun::run() {
   if (!finished_result(folder_, config_.optim.lr, config_.seed).is_null()) return true;
   Json end;
+  const int64_t begun_at = step();
   try {
     if (!train_to_the_end()) return false;
     end = result("done", "");
+  } catch (const engine::DeviceError& e) {
+    if (step() == begun_at) throw;  // as any other setting that cannot work
+    progress_.finish();
+    throw Failure(engine::join_text(run_name(config_.optim.lr, config_.seed), ": update ", step() + 1, ": ",
+                                    e.what(), "; checkpoints are intact, --resume goes on from the newest"));
   } catch (const Failure& failure) {
     engine::log_warning(run_name(config_.optim.lr, config_.seed), ": ", failure.what());
     end = result("failed", failure.what());

@@ -38,7 +38,9 @@ class FineTuneRun {
   FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, const std::string& folder);
   ~FineTuneRun();
 
-  /// False: stopped (engine/base/stop.h), after writing a checkpoint. A Failure is a result as well: status "failed".
+  /// False: stopped (engine/base/stop.h), after writing a checkpoint. Training whose numbers are beyond
+  /// repair is a result as well: status "failed". A device that is lost or full is none: DeviceError where
+  /// this process has made no update yet, else Failure; checkpoints stay.
   bool run();
 
   const models::Transformer& model() const { return *model_; }

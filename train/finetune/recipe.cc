@@ -141,6 +141,7 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
   r.config.data.valid.clear();
   check(r.config.budget.epochs > 0 || r.config.budget.steps > 0, "budget.epochs: nothing to train");
   r.config.log.tensorboard = false;
+  r.config.device = options.device;
   r.rates = options.rates.empty() ? std::vector<double>{r.config.optim.lr} : options.rates;
   r.seeds = options.seeds.empty() ? std::vector<int64_t>{1} : options.seeds;
   r.max_length_given = options.max_length >= 0;
@@ -161,7 +162,7 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
 Json to_json(const FineTuneRequest& r) {
   constexpr const char* heads[] = {"automatic", "new", "keep"};
   Json config = config_json(r.config);
-  // Of no account: threads, and what a request says elsewhere.
+  // Of no account: threads and device, and what a request says elsewhere.
   for (const char* key : {"threads", "seed", "model", "device", "log", "checkpoint"}) config.erase(key);
   config["optim"].erase("lr");
   return {{"task", r.task.name},

@@ -45,12 +45,13 @@ struct FineTuneOptions {
   double epochs = 0;                     // 0: the recipe's
   int64_t batch = 0, max_length = -1;    // batch 0, max_length -1: the recipe's
   HeadChoice head = HeadChoice::automatic;
+  engine::Device device = engine::Device::cpu;
 };
 
 /// Errors: an unknown task or metric; an override of a key that fine-tuning does not have.
 FineTuneRequest fine_tune_request(const FineTuneOptions& options);
 
-/// Everything that a sweep is: one that goes on must have the same.
+/// Everything that a sweep is: one that goes on must have the same. The device is none of it.
 engine::Json to_json(const FineTuneRequest& request);
 
 /// The number format of the runs: "f64", or config.precision's name.

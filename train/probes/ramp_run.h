@@ -12,11 +12,11 @@ namespace train {
 
 struct RampSettings {
   double step = 0, max_lr = 0;
-  int64_t updates = 0;  // at most; 0: up to max_lr
+  int64_t updates = 0;  // at most; 0: as many as max_lr takes
 };
 
 /// The config of one run: update u has the rate (u - 1) * step, and the last one max_lr or the first above,
-/// unless fewer updates are wanted.
+/// unless the updates end before.
 TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement, int64_t seed,
                         const RampSettings& ramp);
 

@@ -362,7 +362,7 @@ TEST_CASE("each mistake of probe has its line") {
             "budget." + std::string(key) + " may end training before update 24");
   refused("gradients pre_ln --normalise loss --steps 2" + config, "--normalise goes with --relative-to");
   refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
-  for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16", "--device cpu"})
+  for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16"})
     refused(std::string("gradients pre_ln ") + flag + config, "goes with a saved model");
   for (const char* flag : {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--trace x",
                            "--relative-to pre_ln"})
@@ -374,6 +374,82 @@ TEST_CASE("each mistake of probe has its line") {
   refused("attention --model " + job.folder.path, "give the rows with --tokens FILE or with --data SHARDS");
   refused("attention --tokens y --model " + job.folder.path, "config.json");
   refused("gains --all-checkpoints --model " + job.folder.path, "no checkpoints there");
+  for (const char* probe : {"gradients pre_ln --steps 2", "stability pre_ln"})
+    refused(probe + std::string(" --device cpu --set device=cuda-host") + config,
+            "--device cpu says another");
   refused("stability pre_ln --ramp 0" + config, "--ramp");
   refused("stability" + config, "SPEC is missing");
 }
+
+#if defined(ENGINE_HAS_cuda_host)
+namespace {
+
+/// That the probe computes on the stand-in: one without memory ends it.
+void check_place(const std::string& probe) {
+  const ProgramEnd out = run_normlab("probe " + probe, "NORMLAB_CUDA_HOST=memory=0");
+  INFO(probe << "\n" << out.output);
+  CHECK(out.code == 2);
+  CHECK_THAT(out.last_line(), Contains("device cuda-host: out of memory"));
+}
+
+/// Numbers of the one beside those of the other, relative to them; everything else equal.
+void check_near(const Json& got, const Json& expected, double limit) {
+  REQUIRE(got.type() == expected.type());
+  if (expected.is_number_float()) {
+    INFO(got << " beside " << expected);
+    CHECK(std::fabs(got.get<double>() - expected.get<double>()) <= limit * std::fabs(expected.get<double>()));
+    return;
+  }
+  if (!expected.is_structured()) {
+    CHECK(got == expected);
+    return;
+  }
+  REQUIRE(got.size() == expected.size());
+  for (const auto& [key, value] : expected.items()) {
+    INFO(key);
+    check_near(expected.is_array() ? got[std::stoul(key)] : got[key], value, limit);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("probes of a saved model on cuda-host give the CPU's numbers, of padded rows and in 16 bits too",
+          "[medium]") {
+  ProbeJob job;
+  const std::string run = job.folder / "run", tokens = job.folder / "tokens.json";
+  REQUIRE(run_normlab("train --config " + job.config_file() + " --set budget.steps=2 --out " + run).code ==
+          0);
+  engine::write_file(tokens, R"({"input_ids": [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]],
+                                 "attention_mask": [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]})");
+  const auto both = [&](const std::string& probe, double limit) {
+    INFO(probe);
+    const Json cpu = json_of(run_normlab("probe " + probe + " --json --model " + run)),
+               gpu = json_of(run_normlab("probe " + probe + " --json --device cuda-host --model " + run));
+    check_near(gpu["results"], cpu["results"], limit);
+    check_place(probe + " --device cuda-host --model " + run);
+  };
+  both("gradients --tokens " + tokens, 1e-4);
+  both("gradients --precision f64 --rows 4 --data " + (job.folder / "train.bin"), 1e-9);
+  both("attention --tokens " + tokens, 1e-4);
+  both("attention --precision f64 --rows 2 --data " + (job.folder / "train.bin"), 1e-9);
+  both("attention --precision f16 --tokens " + tokens, 1e-2);
+  both("gains --all-checkpoints", 0);
+}
+
+TEST_CASE("probes that train do so on --device or on the config's, and find the CPU's numbers", "[medium]") {
+  ProbeJob job;
+  const std::string config = " --config " + job.config_file();
+  const auto both = [&](const std::string& probe, const std::string& device, double limit) {
+    INFO(probe);
+    const Json cpu = json_of(run_normlab("probe " + probe + " --json" + config)),
+               gpu = json_of(run_normlab("probe " + probe + " --json" + config + device));
+    check_near(gpu["results"], cpu["results"], limit);
+    check_place(probe + config + device);
+  };
+  both("gradients --steps 3 --at 1,3 --window 2..3 --relative-to pre_ln normformer", " --device cuda-host",
+       1e-3);
+  const std::string ramp = "stability --seeds 1 --ramp 0.2 --max-lr 20 --set optim.clip=0 pre_ln";
+  both(ramp, " --device cuda-host", 1e-6);
+  both(ramp, " --set device=cuda-host", 1e-6);
+}
+#endif
