@@ -168,12 +168,7 @@ void Trainer::pause_since(double before) {
 void Trainer::watch_layers(double factor) {
   shards_->collect_gradients();
   shards_->collect_values();
-  ActivationProbe probe;
-  nn::Context context = model_->context();
-  context.probe = &probe;
-  const engine::TapeScope off(nullptr);
-  model_->hidden(micro_batches_.front().tokens, context, context.precision.stream);
-  statistics_->before_update(factor, probe);
+  statistics_->before_update(factor, micro_batches_.front().tokens);
 }
 
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {

@@ -102,7 +102,6 @@ class Trainer {
   void say_trouble();
   void log_update(const UpdateResult& result);
   void log_sample();
-  void log_histograms();
   void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
   double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
