@@ -14,11 +14,11 @@ inline const Flag device_flag = {"device", "cpu|cuda|cuda-host",
                                  "where to compute; cuda-host: the CUDA kernels, run by the CPU", "cpu"};
 inline const Flag precision_flag = {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"};
 
+inline const Flag threads_flag = {"threads", "N", "0: all processors; the result does not depend on it", "0"};
+
 inline std::vector<Flag> with_compute_flags(std::vector<Flag> flags) {
-  const Flag shared[] = {precision_flag,
-                         device_flag,
-                         {"threads", "N", "0: all processors; the result does not depend on it", "0"},
-                         {"json", "", "one JSON object in place of a table"}};
+  const Flag shared[] = {
+      precision_flag, device_flag, threads_flag, {"json", "", "one JSON object in place of a table"}};
   flags.insert(flags.end(), std::begin(shared), std::end(shared));
   return flags;
 }

@@ -1,9 +1,9 @@
 // normlab finetune: GLUE's tasks on a pretrained masked LM. Read first: finetune/recipe.h, finetune/sweep.h.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/limits.h"
@@ -177,10 +177,71 @@ void check_fits(const FineTuneSetup& setup, int64_t jobs) {
         ": lower --batch, --max-length or --jobs, or --set activation_checkpointing=true");
 }
 
+// What a run's budget comes to, in words.
+std::string budget_text(const TrainConfig& config, int64_t per_epoch) {
+  const BudgetConfig& b = config.budget;
+  std::string out;
+  const auto limit = [&](const std::string& text) { out += (out.empty() ? "" : ", or ") + text; };
+  if (b.steps > 0) limit(engine::join_text(b.steps, " updates (", per_epoch, " an epoch)"));
+  if (b.tokens > 0) limit(engine::human_count(double(b.tokens)) + " tokens");
+  if (b.seconds > 0) limit(engine::human_seconds(b.seconds));
+  return out;
+}
+
+// The keys that every form of the command's JSON begins with.
+Json result_head(const FineTuneSetup& setup) {
+  const FineTuneRequest& r = setup.request;
+  Json out = result_of("finetune");
+  out.update({{"task", r.task.name},
+              {"recipe", r.recipe == Recipe::hf ? "hf" : "fairseq"},
+              {"model", r.model},
+              {"data", setup.data.train.file},
+              {"precision", precision_name(r)},
+              {"device", engine::name_of(r.config.device)},
+              {"select", r.select},
+              {"epoch_by", r.epoch_by.empty() ? Json("last") : Json(r.epoch_by)}});
+  return out;
+}
+
+// Of a plan: the runs that would be trained, "planned", and what print_plan says of them.
+Json plan_json(const FineTuneSetup& setup, const std::vector<SweepRun>& runs, const std::string& out_folder) {
+  const FineTuneRequest& r = setup.request;
+  const int64_t rows = int64_t(setup.data.train.rows.size()), updates = total_updates(r, rows);
+  Json results = Json::array();
+  for (const SweepRun& run : runs)
+    results.push_back({{"lr", run.lr},
+                       {"seed", run.seed},
+                       {"status", "planned"},
+                       {"updates", updates > 0 ? Json(updates) : Json()},
+                       {"epoch", nullptr},
+                       {"dev", nullptr},
+                       {"select", r.select},
+                       {"value", nullptr},
+                       {"path", out_folder + "/" + run.name()}});
+  const auto set = [](const GlueRows& set) {
+    return Json({{"file", set.file},
+                 {"rows", set.rows.size()},
+                 {"tokens", set.tokens()},
+                 {"longest", set.longest()}});
+  };
+  Json out = result_head(setup);
+  out.update({{"results", results},
+              {"best_lr", nullptr},
+              {"at_best_lr", nullptr},
+              {"head", setup.head == models::HeadInit::kept ? "keep" : "new"},
+              {"train", set(setup.data.train)},
+              {"dev", set(setup.data.dev)},
+              {"updates_per_epoch", updates_per_epoch(r, rows)},
+              {"warmup", run_config(r, rows, r.rates[0], r.seeds[0]).schedule.warmup},
+              {"memory", memory_of(setup)},
+              {"plan", to_json(r)}});
+  return out;
+}
+
 void print_plan(const FineTuneSetup& setup) {
   const FineTuneRequest& r = setup.request;
   const GlueRows &train = setup.data.train, &dev = setup.data.dev;
-  const int64_t rows = int64_t(train.rows.size()), updates = total_updates(r, rows);
+  const int64_t rows = int64_t(train.rows.size());
   const TrainConfig config = run_config(r, rows, r.rates[0], r.seeds[0]);
   const bool kept = setup.head == models::HeadInit::kept;
   std::printf("%s, recipe %s, %s head\n", r.task.name.c_str(), r.recipe == Recipe::hf ? "hf" : "fairseq",
@@ -188,8 +249,8 @@ void print_plan(const FineTuneSetup& setup) {
   std::printf("%s: %lld rows of %.1f tokens on average, %lld at most\n", engine::printable(train.file).c_str(),
               (long long)rows, double(train.tokens()) / double(rows), (long long)train.longest());
   std::printf("%s: %zu rows\n", engine::printable(dev.file).c_str(), dev.rows.size());
-  std::printf("%zu runs of %lld updates (%lld an epoch), %lld of them warm-up\n", runs_of(r).size(),
-              (long long)updates, (long long)updates_per_epoch(r, rows), (long long)config.schedule.warmup);
+  std::printf("%zu runs of %s, %lld of them warm-up\n", runs_of(r).size(),
+              budget_text(config, updates_per_epoch(r, rows)).c_str(), (long long)config.schedule.warmup);
   std::printf("chosen by %s; epoch: %s\n", r.select.c_str(),
               r.epoch_by.empty() ? "the last" : ("the best " + r.epoch_by).c_str());
   std::printf("memory: %s of tensors at the longest rows, of %s available\n",
@@ -330,7 +391,7 @@ void predict(const FineTuneSetup& setup, const std::string& run, const std::vect
 int cmd_finetune(int argc, char** argv) {
   const Arguments args(usage(), argc, argv);
   ignore_broken_pipes();
-  const auto started = std::chrono::steady_clock::now();
+  const double started = engine::now();
   apply_threads(args);
   const FineTuneRequest request = request_of(args);
   const std::string out = args.text("out"), answers = args.text("predict");
@@ -345,8 +406,15 @@ int cmd_finetune(int argc, char** argv) {
   std::vector<TestSet> tests = answers.empty() ? std::vector<TestSet>() : test_sets(request, answers);
   const FineTuneSetup setup = open_setup(request);
   read_tests(setup, tests);
+  const auto print_json = [&](Json json) {
+    json["seconds"] = engine::now() - started;
+    std::printf("%s\n", engine::json_text(json, 1).c_str());
+  };
   if (args.on("dry-run")) {
-    print_plan(setup);
+    if (args.on("json"))
+      print_json(plan_json(setup, runs, out));
+    else
+      print_plan(setup);
     return 0;
   }
   check_fits(setup, jobs);
@@ -354,7 +422,10 @@ int cmd_finetune(int argc, char** argv) {
     engine::make_directories(out);
     write_plan(request, out, /*resume=*/true);
     if (!train_here(setup, runs, out)) return 130;
-    const Json result = runs[0].result(out);
+    Json result = runs[0].result(out), json = result_head(setup);
+    result["path"] = out + "/" + runs[0].name();
+    json.update({{"results", Json::array({result})}, {"best_lr", nullptr}, {"at_best_lr", nullptr}});
+    if (args.on("json")) print_json(json);
     if (result["status"] == "failed") throw Failure(runs[0].name() + ": " + result.value("error", "failed"));
     return 0;
   }
@@ -364,17 +435,9 @@ int cmd_finetune(int argc, char** argv) {
   const bool finished =
       jobs > 1 ? train_in_processes(request, args, out, jobs, died) : train_here(setup, runs, out);
 
-  Json result = result_of("finetune");
-  result.update({{"task", request.task.name},
-                 {"recipe", request.recipe == Recipe::hf ? "hf" : "fairseq"},
-                 {"model", request.model},
-                 {"data", setup.data.train.file},
-                 {"precision", precision_name(request)},
-                 {"device", engine::name_of(request.config.device)},
-                 {"select", request.select},
-                 {"epoch_by", request.epoch_by.empty() ? Json("last") : Json(request.epoch_by)}});
+  Json result = result_head(setup);
   const Json results = sweep_results(request, out, died), summary = sweep_summary(request, results);
-  result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  result["seconds"] = engine::now() - started;
   result["results"] = results;
   result.update(summary);
   engine::write_file(out + "/finetune.json", engine::json_text(result, 1) + "\n");

@@ -63,12 +63,14 @@ Json placement_json(const models::ModelConfig& config) {
 }
 
 void print_probe_json(const std::string& command, const std::string& model, const std::string& data,
-                      const std::string& precision, double seconds, const Json& results) {
+                      const std::string& precision, double seconds, const Json& results,
+                      const std::string& config) {
   Json out = result_of("probe " + command);
   out.update({{"model", model.empty() ? Json() : Json(model)},
               {"data", data.empty() ? Json() : Json(data)},
               {"precision", precision},
               {"seconds", seconds}});
+  if (!config.empty()) out["config"] = config;
   // What one model's result says of its placement stands at the top too.
   if (results.size() == 1)
     for (const char* key : {"placement", "layers"}) out[key] = results[0][key];

@@ -24,8 +24,10 @@ engine::Json placement_json(const models::ModelConfig& config);
 void check_probe_page(const Arguments& args, const std::vector<std::string>& inputs);
 /// The page that --out names, if it does.
 void write_probe_page(const Arguments& args, const std::string& command, const engine::Json& results);
-/// The JSON object of a probe; empty model and data are null.
+/// The JSON object of a probe; empty model and data are null. `config`: of a probe that trains, which has no
+/// model that it reads.
 void print_probe_json(const std::string& command, const std::string& model, const std::string& data,
-                      const std::string& precision, double seconds, const engine::Json& results);
+                      const std::string& precision, double seconds, const engine::Json& results,
+                      const std::string& config = "");
 
 }  // namespace train

@@ -60,12 +60,13 @@ std::string precision_name(const FineTuneRequest& request);
 /// "lr-1e-05-seed-1".
 std::string run_name(double lr, int64_t seed);
 
-/// Updates of a run of `rows` training rows, and the warm-up's among them.
+/// Updates of a run of `rows` training rows (in all: at most, where a budget in tokens or seconds may end it
+/// before; 0: such a budget alone does), and the warm-up's among them.
 int64_t updates_per_epoch(const FineTuneRequest& request, int64_t rows);
 int64_t total_updates(const FineTuneRequest& request, int64_t rows);
 int64_t warmup_updates(const FineTuneRequest& request, int64_t updates);
 
-/// The full config of one run.
+/// The full config of one run; its budget in epochs as updates.
 TrainConfig run_config(const FineTuneRequest& request, int64_t rows, double lr, int64_t seed);
 
 /// The metrics that a task has, the one first by which it is judged.

@@ -20,7 +20,7 @@ struct RampSettings {
 TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement, int64_t seed,
                         const RampSettings& ramp);
 
-/// What became of one run; without a failure it reached the highest rate.
+/// What became of one run; without a failure it came to its end.
 struct RampRun {
   int64_t seed = 1;
   std::optional<RampFailure> failure;

@@ -117,7 +117,9 @@ TEST_CASE("a sweep that goes on believes no damaged result, and begins again wha
   CHECK(without_times(json_of(run_normlab(files.command("cola", "a", rest + "--resume")))) ==
         without_times(whole));
   // --only in a folder of its own, and how it ends.
-  CHECK(run_normlab(files.command("cola", "b", rest + "--only lr-0.001-seed-1")).code == 0);
+  const Json only = json_of(run_normlab(files.command("cola", "b", rest + "--only lr-0.001-seed-1")));
+  CHECK(without_times(only)["results"] == without_times(whole)["results"]);
+  for (const auto& [key, value] : whole.items()) CHECK(only.contains(key));
   const std::string breaks =
       "--lr 1e14 --epochs 1 --recipe hf --set optim.name=sgd optim.clip=0 optim.weight_decay=1e15 ";
   CHECK(run_normlab(files.command("cola", "c", breaks + "--only lr-1e+14-seed-1")).code == 1);
@@ -206,13 +208,20 @@ TEST_CASE("a head is kept that names its classes as the task's file or as Huggin
 
 TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]") {
   GlueFiles files;
-  const std::string rest = "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --json";
+  const std::string rest =
+      "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --set checkpoint.keep=3 "
+      "--set ema.decay=0.9 --json";
   const Json whole = json_of(run_normlab(files.command("cola", "whole", rest)));
+  const std::string checkpoints = files / "parts/lr-0.02-seed-1/checkpoints";
+  ptrdiff_t most = 0;
   const int stops = run_in_pieces(60, 80, 20, [&](int attempt) {
+    if (std::filesystem::exists(checkpoints))
+      most = std::max(most, std::distance(std::filesystem::directory_iterator(checkpoints), {}));
     return BINARY_DIR "/normlab " + files.command("cola", "parts", rest + " --resume") +
            (attempt % 3 == 2 ? " --jobs 2" : "");
   });
   CHECK(stops >= 2);
+  CHECK(most >= 2);
   const Json parts = json_of(run_normlab(files.command("cola", "parts", rest + " --resume")));
   CHECK(without_times(parts) == without_times(whole));
   // Losses of the pieces are those of the whole, line by line.
@@ -354,6 +363,17 @@ TEST_CASE("each mistake of finetune has its line") {
 
 TEST_CASE("a plan says what a sweep would do, and does nothing") {
   GlueFiles files;
+  const Json plan = json_of(run_normlab(
+      files.command("cola", "none", "--dry-run --json --lr 1e-5,2e-5 --seeds 1,2,3 --precision bf16")));
+  for (const char* key : {"command", "version", "model", "data", "precision", "seconds", "results", "plan"})
+    CHECK(plan.contains(key));
+  CHECK(plan["precision"] == "bf16");
+  REQUIRE(plan["results"].size() == 6);
+  CHECK(plan["results"][5]["lr"] == 2e-5);
+  CHECK(plan["results"][5]["seed"] == 3);
+  CHECK(plan["results"][5]["status"] == "planned");
+  CHECK(plan["results"][5]["updates"] == 30);
+  CHECK(plan["memory"].get<double>() > 0);
   const ProgramEnd out = run_normlab(files.command("cola", "none", "--dry-run --lr 1e-5,2e-5 --seeds 1,2,3"));
   CHECK(out.code == 0);
   CHECK_THAT(out.output, Contains("cola, recipe fairseq, a new head") && Contains("40 rows of") &&

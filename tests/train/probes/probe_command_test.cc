@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "../training_support.h"
 #include "engine/base/file.h"
@@ -154,6 +155,102 @@ TEST_CASE("a page has the updates of --at, Figure 3's layers, and Figure 6 over 
   for (size_t l = 0; l < 4; ++l) CHECK(scales["series"][0]["points"][l][0] == double(l) / 4);
 }
 
+TEST_CASE(
+    "a mixture of experts: gradients of a saved model and of training are those of the mean loss alone") {
+  ProbeJob job;
+  // Training's rows are shifted by one: the first token is predicted from a separator.
+  std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  ids.insert(ids.begin(), 0);
+  write_shard(job.folder / "shifted.bin", ids, 16);
+  for (const char* precision : {"f32", "f16"}) {
+    // A rate of 0: the saved model is the one that the first update sees.
+    const std::string config =
+        job.config_file({{"model", {{"norms", "pre_ln"}, {"experts", 4}, {"experts_per_token", 2}}},
+                         {"data", {{"order", "file"}, {"batch", 4}}},
+                         {"optim", {{"lr", 0}}},
+                         {"precision", precision}});
+    const std::string run = job.folder / (std::string("run-") + precision);
+    const ProgramEnd end =
+        run_normlab("train --set log.layers=1 --set budget.steps=1 --config " + config + " --out " + run);
+    INFO(end.output);
+    REQUIRE(end.code == 0);
+    const Json saved =
+        json_of(run_normlab("probe gradients --json --rows 4 --model " + run + " --data " +
+                            job.folder / "shifted.bin" + " --precision " + precision))["results"][0];
+    const Json trained =
+        json_of(run_normlab("probe gradients --json --steps 1 pre_ln --config " + config))["results"][0];
+    const double limit = precision == std::string("f32") ? 1e-5 : 1e-2;
+    CHECK(trained["loss"][0].get<double>() == Approx(saved["loss"].get<double>()).epsilon(limit));
+    CHECK(trained["norm"][0].get<double>() == Approx(saved["norm"].get<double>()).epsilon(limit));
+    for (size_t l = 0; l < 2; ++l) {
+      INFO(precision << ", layer " << l);
+      CHECK(trained["w2_grad"][0][l].get<double>() ==
+            Approx(saved["w2_grad"][l].get<double>()).epsilon(limit));
+      for (const auto& [name, norm] : saved["parameters"][l].items()) {
+        INFO(name);
+        CHECK(trained["parameters"][0][l][name].get<double>() == Approx(norm.get<double>()).epsilon(limit));
+      }
+    }
+    if (precision == std::string("f16")) continue;
+    // What an update takes has the routers' own losses in it.
+    const Json line = read_metrics(run + "/metrics.jsonl")[0];
+    CHECK(line["grad_norm"].get<double>() != Approx(saved["norm"].get<double>()).epsilon(limit));
+  }
+}
+
+TEST_CASE("a probe does not change the training that it looks at") {
+  ProbeJob job;
+  for (const Json& model :
+       {Json({{"norms", "pre_ln"}}), Json({{"norms", "pre_ln"}, {"experts", 4}, {"experts_per_token", 2}})}) {
+    const std::string config = job.config_file({{"model", model},
+                                                {"precision", "f16"},
+                                                {"dropout", {{"residual", 0.1}}},
+                                                {"loss_scale", {{"init", 1 << 20}, {"window", 3}}}});
+    const std::string run = job.folder / ("run" + std::to_string(model.size()));
+    const ProgramEnd end = run_normlab("train --set budget.steps=12 --config " + config + " --out " + run);
+    INFO(end.output);
+    REQUIRE(end.code == 0);
+    const Json probed =
+        json_of(run_normlab("probe gradients --json --steps 12 pre_ln --config " + config))["results"][0];
+    CHECK(probed["loss"].get<std::vector<double>>() == series(run, "loss"));
+  }
+}
+
+TEST_CASE("flags: --trace has every update as a line of JSON") {
+  ProbeJob job;
+  const std::string trace = job.folder / "trace.jsonl", config = job.config_file();
+  const Json out = json_of(run_normlab("probe gradients --json --steps 3 --seeds 2 pre_ln post_ln --trace " +
+                                       trace + " --config " + config));
+  CHECK(out["model"].is_null());
+  CHECK(out["data"] == job.folder / "train.bin");
+  CHECK(out["config"] == config);
+  CHECK(out["results"][0]["every"] == 1);
+  std::vector<Json> lines;
+  std::istringstream text(engine::read_file(trace));
+  for (std::string line; std::getline(text, line);) lines.push_back(engine::parse_json(line, "trace"));
+  REQUIRE(lines.size() == 12);
+  const Json& last = lines[11];
+  CHECK(last["placement"] == "post_ln");
+  CHECK(last["seed"] == 2);
+  CHECK(last["update"] == 3);
+  for (const char* key : {"loss", "norm", "w2_grad", "grad_norm", "parameters"})
+    CHECK(last[key] == out["results"][3][key][2]);
+}
+
+TEST_CASE("flags: --threads of a probe that trains is the config's key") {
+  ProbeJob job;
+  const std::string config = job.config_file({{"threads", 7}});
+  for (const char* probe : {"gradients --steps 2", "stability --steps 2 --seeds 1"}) {
+    const auto result = [&](const std::string& rest) {
+      return json_of(run_normlab(std::string("probe ") + probe + " --json pre_ln --config " + config + rest));
+    };
+    CHECK(result(" --threads 1")["results"] == result(" --threads 2")["results"]);
+    CHECK_THAT(
+        run_normlab(std::string("probe ") + probe + " pre_ln --threads 5000 --config " + config).output,
+        Contains("--threads: 5000 is outside [0, 1024]"));
+  }
+}
+
 TEST_CASE("flags: --steps takes the place of a budget that would end training earlier") {
   ProbeJob job;
   const Json out = json_of(run_normlab("probe gradients --json --steps 4 --at 4 pre_ln --config " +
@@ -225,12 +322,16 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
       run_normlab("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
   CHECK(held.code == 0);
   CHECK_THAT(held.output, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
-  const Json short_one =
-      json_of(run_normlab("probe stability --json --quiet --seeds 1 --threads 1 --ramp 0.05 --max-lr 20 "
-                          "--steps 2 pre_ln --config " +
-                          config));
-  CHECK(short_one["results"][0]["updates"] == 2);
-  CHECK(short_one["results"][0]["censored"] == 1);
+  // --steps ends a ramp before its highest rate.
+  const std::string few =
+      "probe stability --seeds 1 --ramp 0.05 --max-lr 20 --steps 4 pre_ln --config " + config;
+  const Json short_ramp = json_of(run_normlab(few + " --json --quiet"));
+  CHECK(short_ramp["results"][0]["censored"] == 1);
+  CHECK(short_ramp["results"][0]["updates"] == 4);
+  CHECK(broken["results"][0]["updates"] == 401);
+  CHECK(short_ramp["data"] == job.folder / "train.bin");
+  CHECK(short_ramp["config"] == config);
+  CHECK_THAT(run_normlab(few).output, Contains("raise --max-lr, --steps or --ramp"));
 }
 
 TEST_CASE("each mistake of probe has its line") {
@@ -246,6 +347,7 @@ TEST_CASE("each mistake of probe has its line") {
   const std::string before = engine::read_file(file);
   refused("gradients pre_ln --steps 2 --out " + file + config, "--out " + file);
   refused("stability pre_ln --out " + file + config, "--out " + file);
+  refused("gradients pre_ln --steps 2 --trace " + file + config, "--trace " + file);
   CHECK(engine::read_file(file) == before);
   refused("gradients", "give a saved model (--model DIR) or a config to train (--config FILE)");
   refused("gradients" + config, "SPEC is missing");
@@ -262,8 +364,8 @@ TEST_CASE("each mistake of probe has its line") {
   refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
   for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16"})
     refused(std::string("gradients pre_ln ") + flag + config, "goes with a saved model");
-  for (const char* flag :
-       {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--relative-to pre_ln"})
+  for (const char* flag : {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--trace x",
+                           "--relative-to pre_ln"})
     refused(std::string("gradients --model x --tokens y ") + flag, "goes with --config");
   for (const char* flag : {"--rows 3", "--batch 2"})
     for (const char* probe : {"gradients", "attention"})

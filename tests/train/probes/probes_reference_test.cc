@@ -109,7 +109,6 @@ void check_updates(const Where& where, const Limit& limit, const std::vector<std
   const std::string root = shared_path("reference/probes");
   if (root.empty()) return;
   const Json batches = engine::read_json(root + "/batches.json")["batches"];
-  std::map<std::string, std::vector<GradientRecord>> traces;
   for (const std::string& name : names) {
     INFO(name);
     const Json expected = engine::read_json(root + "/" + name + "/expected.json");
@@ -120,6 +119,7 @@ void check_updates(const Where& where, const Limit& limit, const std::vector<std
     config.weight_decay = 0.1;
     config.decay = DecayGroup::matrices;
     Optimizer optimizer(open.model->parameters(), config);
+    WindowMean mean({11, 20});
     for (size_t i = 0; i < updates; ++i) {
       INFO("update " << i + 1);
       const ProbeRows rows = {
@@ -134,13 +134,13 @@ void check_updates(const Where& where, const Limit& limit, const std::vector<std
         limit.check(step["layer_grad_norm"][l], record.layers[l].grad_norm);
       }
       optimizer.step(2e-3, std::min(1.0, 0.25 / (record.norm + 1e-6)) / double(scored_positions(rows)));
-      traces[name].push_back(record);
+      mean.add(record);
     }
     if (updates < batches.size()) continue;
     check_gains(limit, layer_gains(*open.model), expected["gains_after"]);
     check_attention(limit, attention_on(*open.model, rows_of_file(open, root + "/" + name + "/tokens.json")),
                     expected["attention_after"]);
-    const auto window = window_mean(traces[name], {11, 20});
+    const auto window = mean.mean();
     for (size_t l = 0; l < window.size(); ++l)
       limit.check(expected["window_11_20"]["w2_grad"][l], window[l].w2_grad);
     limit.check(expected["window_11_20"]["ratio_first_last"], window.front().w2_grad / window.back().w2_grad);
