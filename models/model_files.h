@@ -35,7 +35,8 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 
 /// Writes a model directory of any format: model.safetensors first, then `files`, all of them on the disk
 /// before the first takes its place. The weights' metadata keeps the files' SHA-256, for
-/// check_written_together(). What has one of these names is replaced; see check_no_other_model().
+/// check_written_together(). What has one of these names is replaced, everything else stays as it is: a model's own
+/// tokenizer when its weights are saved again.
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
                            std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
                            const engine::TensorProgress& progress = {});
