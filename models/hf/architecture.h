@@ -47,6 +47,9 @@ struct HfArchitecture {
   std::vector<std::string> ignored;  // keys, beside those of every architecture
   std::vector<NameRow> names;
   std::vector<DroppedRow> dropped;
+  /// Positions count the tokens that attention_mask keeps (OPT): ours, from the row's start, are the same
+  /// where padding stands behind the row.
+  bool counts_kept_tokens = false;
 };
 
 /// All of them (architectures.cc); where several can say a model, the first is written.

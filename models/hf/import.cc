@@ -14,6 +14,7 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
   for (const MappedTensor& mapped : directory.tensors())
     loaded.model->parameters()[mapped.name].value.copy_from(directory.load(mapped));
   loaded.model->parameters().refresh_copies();
+  loaded.counts_kept_tokens = directory.architecture().counts_kept_tokens;
   loaded.rename_gradients = [map = directory.tensors()](engine::NamedTensors& gradients) {
     engine::NamedTensors renamed;
     for (const auto& [name, gradient] : gradients)
@@ -26,6 +27,16 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
 }
 
 }  // namespace
+
+void LoadedModel::check_rows(const Tokens& tokens) const {
+  if (!counts_kept_tokens || !tokens.key_mask.defined()) return;
+  const int64_t rows = tokens.key_mask.size(0), T = tokens.key_mask.size(1);
+  const uint8_t* kept = tokens.key_mask.data<uint8_t>();
+  for (int64_t i = 0; i < rows * T; ++i)
+    engine::check(
+        i % T == 0 || kept[i - 1] || !kept[i], "attention_mask: row ", i / T,
+        " has padding before a token; this model counts positions without it, so pad behind the rows");
+}
 
 ModelConfig config_of_any(const engine::Json& json, const std::string& what) {
   if (!json.is_object() || json.contains("format") || !json.contains("model_type"))

@@ -286,7 +286,8 @@ TEST_CASE("hf: keys of models on the Hub that change no number are accepted and 
       {"opt",
        R"({"_remove_final_layer_norm": false, "prefix": "</s>", "word_embed_proj_dim": 8, "layerdrop": 0.0,
         "activation_dropout": 0.0, "init_std": 0.02})"},
-      {"gpt_neox", R"({"rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_dropout": 0.0})"},
+      {"gpt_neox", R"({"rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_dropout": 0.0,
+        "rope_theta": 10000, "partial_rotary_factor": 0.5})"},
       {"distilbert", R"({"tie_weights_": true, "sinusoidal_pos_embds": false, "qa_dropout": 0.1,
         "seq_classif_dropout": 0.2, "n_heads": 2})"},
       {"gemma2",
@@ -410,6 +411,22 @@ TEST_CASE("hf: a window that transformers' mask does not have limits the rows", 
   };
   CHECK_NOTHROW(read(4));
   CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4"));
+}
+
+TEST_CASE("hf: OPT counts the tokens that a mask keeps, so padding stands behind them", "[hf]") {
+  const auto masked = [](const std::vector<double>& mask) {
+    const Shape shape = {int64_t(mask.size()) / 3, 3};
+    return Tokens{Tensor::zeros(shape, DType::i32), {}, Tensor::from(mask, shape, DType::u8)};
+  };
+  TemporaryFolder tmp;
+  for (const char* kind : {"opt", "gpt2"})
+    write_folder(tmp / kind, small_config(kind), small_weights(kind, DType::f32));
+  const LoadedModel opt = load_any(tmp / "opt", nn::Precision::of(DType::f32));
+  CHECK_NOTHROW(opt.check_rows({Tensor::zeros({1, 3}, DType::i32), {}, {}}));
+  CHECK_NOTHROW(opt.check_rows(masked({0, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 1})));
+  CHECK_THROWS_WITH(opt.check_rows(masked({1, 1, 0, 0, 1, 1})), Contains("attention_mask: row 1"));
+  CHECK_THROWS_WITH(opt.check_rows(masked({1, 0, 1})), Contains("pad behind"));
+  CHECK_NOTHROW(load_any(tmp / "gpt2", nn::Precision::of(DType::f32)).check_rows(masked({0, 1, 1})));
 }
 
 TEST_CASE("hf: reading and writing count their tensors", "[hf]") {
@@ -561,8 +578,17 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("gemma", R"({"hidden_activation": "relu"})"), Contains("contradicts hidden_act"));
   CHECK_THAT(key_refusal("opt", R"({"word_embed_proj_dim": 4})"), Contains("embed_tokens"));
   CHECK_THAT(key_refusal("opt", R"({"layer_norm_elementwise_affine": false})"), Contains("gains and biases"));
-  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rope_width 1"));
-  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rope_width 3"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rotary_pct): 1 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rotary_pct): 3 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rope_scaling": {"partial_rotary_factor": 0.1}})"),
+             Contains("0 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"partial_rotary_factor": 0.25})"),
+             Contains("partial_rotary_factor 0.25 contradicts the 4 channels"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_emb_base": 500, "rope_theta": 10000})"),
+             Contains("rope_theta 10000 contradicts the base 500"));
+  CHECK_THAT(key_refusal("llama", R"({"num_key_value_heads": 3})"),
+             Contains("num_key_value_heads 3 must divide num_attention_heads"));
+  CHECK_THAT(key_refusal("xglm", R"({"pad_token_id": -1})"), Contains("pad_token_id"));
   CHECK_THAT(key_refusal("distilbert", R"({"activation": "relu"})"), Contains("activation \"relu\""));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"factor": 2.0}})"),
              Contains("rope_parameters.factor"));
