@@ -16,7 +16,15 @@ using engine::check;
 
 namespace {
 const char* const together_key = "written_with";  // of the weights' metadata: file name -> SHA-256
+
+void check_entry(const engine::SafetensorsEntry* entry, const std::string& name, const engine::Shape& shape,
+                 const std::string& what) {
+  check(entry != nullptr, what, ": tensor \"", name, "\" ", shape, " is missing");
+  check(entry->shape == shape, what, ": tensor \"", name, "\" must be ", shape, ", the file has ",
+        entry->shape);
 }
+
+}  // namespace
 
 std::unique_ptr<Transformer> load_model(const std::string& folder, const nn::Precision& precision,
                                         nn::Gradients gradients) {
@@ -28,9 +36,9 @@ std::unique_ptr<Transformer> load_model(const std::string& folder, const ModelCo
                                         const nn::Precision& precision, nn::Gradients gradients) {
   const engine::Safetensors file(folder);
   check_written_together(folder, file);
-  // Compare names before allocating: a hostile config must not cost more memory than its weights.
+  // Before allocating: a hostile config must not cost more memory than its weights.
   for (const nn::Declaration& d : declarations(config))
-    check(file.find(d.name) != nullptr, folder, ": tensor \"", d.name, "\" ", d.shape, " is missing");
+    check_entry(file.find(d.name), d.name, d.shape, folder);
   auto model = std::make_unique<Transformer>(config, precision, gradients);
   load_parameters(model->parameters(), file, folder);
   return model;
@@ -40,10 +48,7 @@ void load_parameters(nn::Parameters& parameters, const engine::Safetensors& file
   for (const engine::SafetensorsEntry& entry : file.entries())
     check(parameters.find(entry.name) != nullptr, what, ": unexpected tensor \"", entry.name, "\"");
   for (const Parameter* p : parameters.all()) {
-    const engine::SafetensorsEntry* entry = file.find(p->name);
-    check(entry != nullptr, what, ": tensor \"", p->name, "\" ", p->value.shape(), " is missing");
-    check(entry->shape == p->value.shape(), what, ": tensor \"", p->name, "\" must be ", p->value.shape(),
-          ", the file has ", entry->shape);
+    check_entry(file.find(p->name), p->name, p->value.shape(), what);
     const Tensor stored = file.load(p->name);
     check(engine::is_float(stored.dtype()), what, ": tensor \"", p->name,
           "\" must be floating, the file has ", stored.dtype());
@@ -74,12 +79,12 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
                            std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
-                           const engine::TensorProgress& progress) {
+                           const engine::TensorProgress& progress, OtherFiles others) {
   engine::make_directories(folder);
   const engine::FolderLock lock(folder);
   std::set<std::string> names = {"model.safetensors"};
   for (const ModelFile& file : files) names.insert(file.name);
-  check_no_other_model(folder, names);
+  if (others == OtherFiles::refuse) check_no_other_model(folder, names);
   std::deque<engine::AtomicFile> written;
   engine::Json sums = engine::Json::object();
   for (const ModelFile& file : files) sums[file.name] = engine::sha256_hex(file.bytes);
