@@ -179,7 +179,8 @@ std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid,
 
 Json CorpusBuilder::write(const CorpusSource& source) {
   const size_t kept = spool_.sizes().size();
-  check(kept > 0, "corpus ", source.name, ": no text in it (", read_, " documents read, all empty)");
+  check(kept > 0, source.name, ": no text in it (", read_, read_ == 1 ? " document read" : " documents read",
+        read_ > 0 ? ", all empty)" : ")");
   engine::make_directories(folder_);
   const engine::FolderLock lock(folder_);
   std::deque<PartWriter> parts;

@@ -26,14 +26,17 @@ class DocumentSpool {
   /// Of all together.
   uint64_t bytes() const { return bytes_; }
   /// Calls visit(index, document) for each in order.
-  void each(const std::function<void(size_t index, const std::string& document)>& visit);
+  void each(const std::function<void(size_t index, const std::string& document)>& visit) const;
 
  private:
   void flush();
+  /// The bytes from `at` on, some of them, or of the end none.
+  void read(uint64_t at, std::string& out) const;
 
   std::string folder_;
-  int fd_;
-  std::string buffer_;  // what is not on the disk yet
+  int fd_ = -1;
+  uint64_t written_ = 0;  // bytes in the file
+  std::string buffer_;    // what follows them
   std::vector<size_t> sizes_;
   uint64_t bytes_ = 0;
 };

@@ -93,8 +93,9 @@ TEST_CASE("a tokenizer learns the same from documents one by one as from all of 
 
 TEST_CASE("a spool gives its documents back, short ones and those larger than a block") {
   const TemporaryFolder folder;
+  const bool on_disk = GENERATE(false, true);
   std::vector<std::string> documents = documents_of(size_t(3) << 20);
-  documents.insert(documents.begin() + 5, std::string(size_t(5) << 20, 'x'));
+  documents.insert(documents.begin() + 5, std::string(size_t(on_disk ? 17 : 5) << 20, 'x'));
   documents.insert(documents.begin() + 9, "");
   DocumentSpool spool(folder / "not/yet/there");
   for (const std::string& document : documents) spool.add(document);
