@@ -18,12 +18,11 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/bench/gemm_bench.h"
-#include "engine/cpu/parallel.h"
 #include "models/size_presets.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/evaluation/count_progress.h"
 #include "train/evaluation/perplexity_report.h"
+#include "train/expectation.h"
 #include "train/open_model.h"
 #include "train/sample.h"
 #include "train/text/text_plan.h"
@@ -240,32 +239,32 @@ Json make_text_run(const TextRequest& request) {
   log_info("tokens: ", engine::human_count(double(shards.train)), " to train on, ",
            engine::human_count(double(shards.valid)), " to validate on");
 
-  if (const Json threads = at_path(Json{{"x", given}}, "x", "threads");
-      threads.is_number_integer() && threads > 0)
-    engine::cpu::set_thread_count(int(std::min<int64_t>(threads.get<int64_t>(), 4096)));
+  // What no text of a config can be taken from is refused already: these are of the right type and size.
+  const TrainConfig known = parse_config(given, "--text", {}, Rules::single_keys);
+  const MeasuredPeak peak =
+      measured_peak(known.precision, known.threads > 0 ? known.threads : request.threads, Peak::recent);
   const auto rows_at = [&](const char* key) {
     const Json value = at_path(given, "data", key);
     return value.is_number_integer() ? std::max<int64_t>(0, value.get<int64_t>()) : 0;
   };
-  const TextFacts facts{
-      .bytes = training.bytes,
-      .documents = training.documents,
-      .tokens = shards.train,
-      .valid_tokens = shards.valid,
-      .vocabulary = int64_t(tokenizer->vocab_size()),
-      .objective = objective,
-      .seconds = number_at(given, "budget", "seconds"),
-      .updates = number_at(given, "budget", "steps"),
-      .most_tokens = number_at(given, "budget", "tokens"),
-      .epochs = number_at(given, "budget", "epochs"),
-      .rate = number_at(given, "optim", "lr"),
-      .rows = rows_at("batch"),
-      .accumulate = rows_at("accumulate"),
-      .model = given.value("model", Json()),
-      .most_context = most_context(given),
-      .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
-      .memory = engine::available_memory() / double(request.ranks_here),
-      .ranks = request.ranks};
+  const TextFacts facts{.bytes = training.bytes,
+                        .documents = training.documents,
+                        .tokens = shards.train,
+                        .valid_tokens = shards.valid,
+                        .vocabulary = int64_t(tokenizer->vocab_size()),
+                        .objective = objective,
+                        .seconds = number_at(given, "budget", "seconds"),
+                        .updates = number_at(given, "budget", "steps"),
+                        .most_tokens = number_at(given, "budget", "tokens"),
+                        .epochs = number_at(given, "budget", "epochs"),
+                        .rate = number_at(given, "optim", "lr"),
+                        .rows = rows_at("batch"),
+                        .accumulate = rows_at("accumulate"),
+                        .model = given.value("model", Json()),
+                        .most_context = most_context(given),
+                        .peak_flops = peak.flops * peak.reached * double(request.ranks),
+                        .memory = engine::available_memory() / double(request.ranks_here),
+                        .ranks = request.ranks};
   TextPlan plan = plan_text(facts, source ? &*source : nullptr);
   if (has_budget(given)) plan.config.erase("budget");
   for (const std::string& reason : plan.reasons) log_info(reason);
