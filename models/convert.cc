@@ -92,7 +92,8 @@ void write_normlab(const PortableModel& model, const std::string& folder, const 
   std::map<std::string, std::string> metadata = {{"format", "normlab"}};
   if (!model.kept.empty()) metadata[kept_key] = engine::json_text(model.kept);
   write_model_directory(folder, model.tensors, metadata,
-                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"), progress);
+                        with_companions(model, engine::json_text(to_json(model.config), 1) + "\n"), progress,
+                        OtherFiles::refuse);
 }
 
 /// torch's name of an element type.
@@ -144,7 +145,8 @@ void write_hf(const PortableModel& given, const std::string& folder, const Tenso
   written.json.erase("torch_dtype");  // the older name of the same key
   written.json["dtype"] = torch_name(tensors.front().second.dtype());
   write_model_directory(folder, tensors, {{"format", "pt"}},
-                        with_companions(model, engine::json_text(written.json, 2) + "\n"), progress);
+                        with_companions(model, engine::json_text(written.json, 2) + "\n"), progress,
+                        OtherFiles::refuse);
 }
 
 }  // namespace
@@ -155,7 +157,7 @@ void write_custom_code(const PortableModel& model, const std::string& folder,
   json["dtype"] = torch_name(model.tensors.front().second.dtype());
   std::vector<ModelFile> files = with_companions(model, engine::json_text(json, 2) + "\n");
   files.insert(files.end(), code.begin(), code.end());
-  write_model_directory(folder, model.tensors, {{"format", "pt"}}, files, progress);
+  write_model_directory(folder, model.tensors, {{"format", "pt"}}, files, progress, OtherFiles::refuse);
 }
 
 PortableModel read_portable(const std::string& folder, ModelFormat format, const TensorProgress& progress) {

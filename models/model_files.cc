@@ -79,9 +79,12 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
                            std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
-                           const engine::TensorProgress& progress) {
+                           const engine::TensorProgress& progress, OtherFiles others) {
   engine::make_directories(folder);
   const engine::FolderLock lock(folder);
+  std::set<std::string> names = {"model.safetensors"};
+  for (const ModelFile& file : files) names.insert(file.name);
+  if (others == OtherFiles::refuse) check_no_other_model(folder, names);
   std::deque<engine::AtomicFile> written;
   engine::Json sums = engine::Json::object();
   for (const ModelFile& file : files) sums[file.name] = engine::sha256_hex(file.bytes);

@@ -33,17 +33,20 @@ struct ModelFile {
 void save_model(const Transformer& model, const std::string& folder, engine::DType dtype = engine::DType::f32,
                 const std::vector<ModelFile>& beside = {});
 
+/// What becomes of a model's files (companions.h) in the folder that the model to be written has none of: a
+/// further weight shard, say. `refuse` is for models that are another's: the folder would be a mixture of
+/// two.
+enum class OtherFiles { keep, refuse };
+
 /// Writes a model directory of any format: model.safetensors first, then `files`, all of them on the disk
 /// before the first takes its place. The weights' metadata keeps the files' SHA-256, for
-/// check_written_together(). What has one of these names is replaced, everything else stays as it is: a model's own
-/// tokenizer when its weights are saved again.
+/// check_written_together(). What has one of these names is replaced.
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
                            std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
-                           const engine::TensorProgress& progress = {});
+                           const engine::TensorProgress& progress = {}, OtherFiles others = OtherFiles::keep);
 
-/// Error: the folder, where it exists, has a file of a model (companions.h) that is none of `names`, those of
-/// the model to be written: a further weight shard, say. It would stay, and the folder be a mixture of two
-/// models.
+/// Error: the folder, where it exists, has a file of a model that is none of `names`, those of the model to
+/// be written.
 void check_no_other_model(const std::string& folder, const std::set<std::string>& names);
 
 /// A warning for each file beside `weights` that is not the one they were written with: the writing was
