@@ -8,8 +8,8 @@
 //   ^ $              at every line; (?m) lets . match a newline
 //   x{2}+            a repeated repetition, nothing possessive
 //
-// What cannot be rewritten is refused. Left as it is: under (?i) Oniguruma has "ss" match "ß", and "fi" the
-// ligature.
+// What cannot be rewritten is refused. Left as it is: under (?i) Oniguruma has "ss" match "ß", "fi" the
+// ligature, and folds classes that name properties in an order of its own.
 #pragma once
 
 #include <memory>

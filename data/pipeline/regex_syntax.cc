@@ -322,9 +322,8 @@ class Translator {
         posix(content, others);
       } else if (c == '[') {
         ++at_;
-        const bool plain = peek() != '^';
         const std::string inner = one_of_class(depth + 1);
-        if (plain && inner.starts_with('['))
+        if (inner.starts_with('[') && !inner.starts_with("[^"))
           content += inner.substr(1, inner.size() - 2);  // a union: its content is ours
         else
           others.push_back(inner);

@@ -219,6 +219,8 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   using Found = std::vector<std::string>;
   CHECK(found(R"([a[bc]]+)", "abcd") == Found{"abc"});
   CHECK(found(R"([^a[bc]])", "abcd") == Found{"d"});
+  CHECK(found(R"([^[\P{L}]]+)", "a1-b") == Found{"a", "b"});
+  CHECK(found(R"([a[\S]]+)", "-b a") == Found{"-b", "a"});
   CHECK(found(R"([a-d&&[^b]])", "abcd") == Found{"a", "c", "d"});
   CHECK(found(R"([^(\s|[.,])]+)", "a (b,c") == Found{"a", "b", "c"});
   CHECK(found(R"(\h+)", "xyFf0z") == Found{"Ff0"});
