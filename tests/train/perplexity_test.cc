@@ -118,9 +118,12 @@ TEST_CASE("eval ppl: a model that knows nothing takes eight bits a byte") {
     const std::string out = folder / "out.json",
                       command = std::string(BINARY_DIR "/normlab eval ppl --json --model ") +
                                 (folder / "model") + " --tokenizer " + (folder / "model") + " --data " +
-                                (folder / "text.txt") + " --window " + window + " > " + out;
+                                (folder / "text.txt") + " --threads 1 --window " + window + " > " + out;
     REQUIRE(std::system(command.c_str()) == 0);
-    const Json r = engine::read_json(out)["results"][0];
+    const Json report = engine::read_json(out), r = report["results"][0];
+    CHECK(report["seconds"].get<double>() > 0);
+    for (const char* key : {"command", "version", "model", "data", "precision"})
+      CHECK(report[key].is_string());
     CHECK(r["tokens"] == 7);
     CHECK(r["scored"] == 6);  // nothing stands before the first
     CHECK(r["loss"].get<double>() == Approx(std::log(256)));

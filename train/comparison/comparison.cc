@@ -50,7 +50,11 @@ Comparison::Comparison(const CompareRequest& request, const CompareWork& work)
       check(!engine::file_exists(work.out + "/" + part), work.out, ": something else stands there (", part,
             "); give another --out");
   }
-  for (const std::string& placement : request_.placements) rates_[placement] = request_.config.optim.lr;
+  // Before a sweep has chosen, times are measured at the rate that is the likeliest to train.
+  const std::vector<double>& rates = request_.rates;
+  for (const std::string& placement : request_.placements)
+    rates_[placement] =
+        rates.empty() ? request_.config.optim.lr : *std::min_element(rates.begin(), rates.end());
   write_plan();
 }
 

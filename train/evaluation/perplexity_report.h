@@ -19,7 +19,8 @@ struct PerplexityRequest {
   std::string precision = "f32";
 };
 
-/// {command, version, model, data, kind, objective, precision, context, window, stride, results: [{...}]}.
+/// {command, version, model, data, kind, objective, precision, context, window, stride, results: [{...}]};
+/// `seconds` is the command's to say.
 engine::Json perplexity_report(const OpenModel& open, const PerplexityRequest& request);
 std::string perplexity_table(const engine::Json& report);
 

@@ -241,6 +241,13 @@ TEST_CASE("flags: --match time takes a budget in seconds, which is measured for 
                                     "--lr 0.01,0.02 pre_ln normformer"))
               .code == 0);
   CHECK(job.result("b")["budget"] == 6);
+  // Times are measured at a rate of the grid: the config's need not train.
+  const std::string breaks = " --set optim.name=sgd --set optim.clip=0 --set optim.lr=1e14";
+  const ProgramEnd end = run_normlab(job.arguments(
+      "c",
+      "--seeds 1 --match time --set budget.steps=0 --set budget.seconds=0.1 --lr 0.02,0.01 pre_ln" + breaks));
+  INFO(end.output);
+  CHECK(end.code == 0);
 }
 
 TEST_CASE("flags: --match time goes on without a placement that cannot be trained", "[medium]") {
