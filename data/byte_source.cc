@@ -96,7 +96,11 @@ std::string peek(std::unique_ptr<ByteSource>& source, size_t bytes) {
 std::unique_ptr<ByteSource> open_plain_bytes(const std::string& path, Pipes pipes) {
   if (path == "-") return std::make_unique<PlainSource>("stdin", STDIN_FILENO, Pipes::allowed);
   const int wait = pipes == Pipes::allowed ? 0 : O_NONBLOCK;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
+  int fd;
+  do {  // a pipe is waited for here
+    engine::check_stop();
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
+  } while (fd < 0 && errno == EINTR);
   check(fd >= 0, path, ": cannot open (", std::strerror(errno), ")");
   return std::make_unique<PlainSource>(path, fd, pipes);
 }

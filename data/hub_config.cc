@@ -70,17 +70,17 @@ void HubConfig::read_config(const std::string& path) {
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     check(error == std::errc() && end == key.data() + key.size(), what, ": expected an id as the key");
     Named named{read_token(value, what), checked_id(SortedJson(id), 0, what)};
-    named.token.special = value.is_object() && value.value("special", false);
+    named.token.special = value.is_object() && JsonPart(value, what).flag_or("special", false);
     if (!named.token.text.empty()) put(std::move(named));
   }
-  read_roles(config_);
+  read_roles(config_, path);
 }
 
-void HubConfig::read_map(const std::string& path) { read_roles(read_object(path)); }
+void HubConfig::read_map(const std::string& path) { read_roles(read_object(path), path); }
 
-void HubConfig::read_roles(const SortedJson& json) {
+void HubConfig::read_roles(const SortedJson& json, const std::string& path) {
   const auto add = [&](const SortedJson& value, const std::string& key) {
-    const AddedToken token = read_token(value, folder_ + ": \"" + key + "\"");
+    const AddedToken token = read_token(value, path + ": \"" + key + "\"");
     if (!token.text.empty()) put({token, {}, true});
     return token.text;
   };
@@ -114,7 +114,7 @@ void HubConfig::override(SortedJson& json) const {
   }
   const bool bert = class_.find("Bert") != class_.npos && json.contains("normalizer") &&
                     json["normalizer"].is_object() &&
-                    json["normalizer"].value("type", "") == "BertNormalizer";
+                    json["normalizer"].value("type", SortedJson()) == "BertNormalizer";
   if (!bert) return;
   SortedJson& part = json["normalizer"];
   if (const auto lower = flag("do_lower_case")) part["lowercase"] = *lower;

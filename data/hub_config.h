@@ -35,7 +35,7 @@ class HubConfig {
   void read_config(const std::string& path);
   void read_map(const std::string& path);
   void read_added(const std::string& path);
-  void read_roles(const engine::SortedJson& json);
+  void read_roles(const engine::SortedJson& json, const std::string& path);
   /// The token of this text; `named` is put there when it is new.
   Named& put(Named named);
 

@@ -205,8 +205,6 @@ void check_together(const TrainConfig& c, const std::string& what) {
   check(c.schedule.power > 0 || c.schedule.name != ScheduleKind::polynomial, what,
         ": schedule.power 0 would never lower the rate; schedule.name constant says that");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
-  check(c.loss_scale.init > c.loss_scale.min, what, ": loss_scale.init ", short_number(c.loss_scale.init),
-        " is not above loss_scale.min ", short_number(c.loss_scale.min), ", at which the run is given up");
   check(c.loss_scale.init >= c.loss_scale.floor, what, ": loss_scale.init ", short_number(c.loss_scale.init),
         " is below loss_scale.floor ", short_number(c.loss_scale.floor));
   check(c.eval.every == 0 || !c.data.valid.empty(), what,

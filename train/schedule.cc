@@ -91,7 +91,8 @@ double Schedule::after_warm_up(double n, double share) const {
 double Schedule::cosine_with_restarts(double updates) const {
   const double length = double(config_.period), m = config_.period_factor;
   double i, at, length_i = length;
-  if (m != 1) {
+  constexpr double kNoGrowth = 1e-9;  // below it nothing is left of m - 1 in the logarithms
+  if (m - 1 > kNoGrowth) {
     i = std::floor(std::log(1 - updates / length * (1 - m)) / std::log(m));
     length_i = std::pow(m, i) * length;
     at = updates - (1 - std::pow(m, i)) / (1 - m) * length;

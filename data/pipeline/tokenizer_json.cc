@@ -43,10 +43,14 @@ std::vector<AddedToken> read_added(const JsonPart& file, const Vocabulary& vocab
 /// ByteLevel's options have defaults, and the decoder of that name has none that count: one way to write
 /// them.
 SortedJson tidy(SortedJson part, bool decoder) {
-  if (!part.is_object() || part.value("type", "") != "ByteLevel") return part;
-  part["add_prefix_space"] = decoder ? false : part.value("add_prefix_space", true);
+  if (!part.is_object() || part.value("type", SortedJson()) != "ByteLevel") return part;
+  const auto flag = [&](const char* key) {
+    const SortedJson given = part.value(key, SortedJson());
+    return given.is_null() ? SortedJson(true) : given;
+  };
+  part["add_prefix_space"] = decoder ? SortedJson(false) : flag("add_prefix_space");
   part["trim_offsets"] = true;
-  part["use_regex"] = decoder ? true : part.value("use_regex", true);
+  part["use_regex"] = decoder ? SortedJson(true) : flag("use_regex");
   return part;
 }
 

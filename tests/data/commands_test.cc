@@ -1,5 +1,6 @@
 // normlab corpus, tokenizer and prepare as programs: the forms of their command lines, what they read from
 // standard input, and bad input, which is one line, exit code 2 and nothing half-written.
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
@@ -278,4 +279,18 @@ TEST_CASE("training refuses shards that are damaged, foreign, too short or anoth
   }
   write_file(shard, good);
   CHECK(run_normlab(train(folder / "p/train", tok)).code == 0);
+}
+
+TEST_CASE("Ctrl-C ends the wait for a named pipe that nobody writes to, with 130", "[medium]") {
+  const TemporaryFolder folder;
+  run("tokenizer train --kind byte --special '<|endoftext|>' --out " + folder / "tok");
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::string& command :
+       {"prepare --tokenizer " + folder / "tok" + " --out " + folder / "set" + " --input ",
+        "train --set budget.steps=1 --out " + folder / "run" + " --text "}) {
+    const ProgramEnd end = run_normlab(command + folder / "pipe", "timeout --preserve-status -s INT 1");
+    INFO(command << "\n" << end.output);
+    CHECK(end.code == 130);
+    CHECK_THAT(end.output, !Contains("cannot open"));
+  }
 }

@@ -4,7 +4,10 @@
 
 #include "data/prepare.h"
 #include "data/tokenizer.h"
+#include "data/train_tokenizer.h"
+#include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "temporary_folder.h"
 
 using namespace data;
@@ -112,4 +115,46 @@ TEST_CASE("folders without a tokenizer say what is missing") {
   const Folder lost{{"vocab.txt", "a\nb\n"}}, twice{{"vocab.txt", "a\na\n"}};
   CHECK_THROWS_WITH(lost.load(), Contains("lacks [UNK], [CLS] or [SEP]"));
   CHECK_THROWS_WITH(twice.load(), Contains("line 2"));
+}
+
+TEST_CASE("values of the wrong type in the small files and in tokenizer.json are told, whatever they are") {
+  std::string trained;
+  {
+    const std::string_view text = "ab ab ab abc";
+    trained =
+        train_tokenizer(std::span(&text, 1), {.vocab_size = 262, .min_frequency = 1, .special = {"<e>"}})
+            ->to_json();
+  }
+  const auto works_or_is_told = [](const Folder& f) {
+    try {
+      f.load();
+    } catch (const engine::Error&) {  // anything else ends the test
+    }
+  };
+  for (const char* value : {"5", "null", "[]", "{}", "true", "\"x\"", "-1", "1e300"}) {
+    INFO(value);
+    const std::string v = value;
+    for (const std::string& config :
+         {R"({"added_tokens_decoder": {"0": {"content": "<e>", "special": )" + v + "}}}",
+          R"({"add_prefix_space": )" + v + R"(, "eos_token": )" + v + R"(, "tokenizer_class": )" + v + "}"}) {
+      INFO(config);
+      works_or_is_told({{"tokenizer.json", trained}, {"tokenizer_config.json", config}});
+    }
+    for (const char* path :
+         {"/normalizer", "/normalizer/type", "/pre_tokenizer/type", "/pre_tokenizer/add_prefix_space",
+          "/pre_tokenizer/use_regex", "/decoder/type", "/added_tokens/0/id", "/model/merges"}) {
+      INFO(path);
+      engine::Json json = engine::parse_json(trained, "trained");
+      if (std::string(path).starts_with("/normalizer/")) json["normalizer"] = engine::Json::object();
+      json[engine::Json::json_pointer(path)] = engine::parse_json(v, "value");
+      works_or_is_told(
+          {{"tokenizer.json", engine::json_text(json)},
+           {"tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer", "do_lower_case": true})"}});
+    }
+  }
+  const Folder map{{"vocab.json", gpt2_vocab},
+                   {"merges.txt", gpt2_merges},
+                   {"special_tokens_map.json", R"({"eos_token": 5})"}};
+  CHECK_THROWS_WITH(map.load(),
+                    Contains("special_tokens_map.json: \"eos_token\": expected an object, got 5"));
 }

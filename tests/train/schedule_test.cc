@@ -158,3 +158,16 @@ TEST_CASE("schedules: bad arguments") {
   CHECK_THROWS_WITH(Schedule(make(ScheduleKind::inverse_sqrt, Counting::split, 0), 1, 5),
                     Contains("warm-up"));
 }
+
+TEST_CASE("schedules: periods that hardly grow are those that do not") {
+  const auto restarts = [](double factor) {
+    ScheduleConfig c = make(ScheduleKind::cosine, Counting::completed, 0);
+    c.period = 10, c.period_factor = factor, c.shrink = 0.5;
+    return Schedule(c, 1, 0);
+  };
+  const Schedule same = restarts(1), hardly = restarts(1 + 0x1p-52), little = restarts(1 + 1e-8);
+  for (int n = 0; n < 35; ++n) {
+    CHECK(hardly.rate(n) == same.rate(n));
+    if (n % 10 != 0) CHECK(little.rate(n) == Approx(same.rate(n)).epsilon(1e-6));
+  }
+}
