@@ -108,7 +108,11 @@ void HubConfig::read_added(const std::string& path) {
 }
 
 void HubConfig::override(SortedJson& json) const {
-  if (const auto space = flag("add_prefix_space"); space && json.contains("pre_tokenizer")) {
+  // These classes take tokenizer.json as it stands; GPT-2's, RoBERTa's and others make its pre-tokenizer
+  // anew.
+  const bool as_it_stands = class_.starts_with("PreTrainedTokenizer") || class_ == "TokenizersBackend";
+  const auto space = flag("add_prefix_space");
+  if (space && !as_it_stands && json.contains("pre_tokenizer")) {
     SortedJson& part = json["pre_tokenizer"];
     if (part.is_object() && part.contains("add_prefix_space")) part["add_prefix_space"] = *space;
   }
