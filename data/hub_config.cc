@@ -137,6 +137,9 @@ void HubConfig::complete(Pipeline& pipeline) const {
     check(!named.id || *named.id == id, folder_, ": the added token ", json_quoted(text).substr(0, 64),
           " has id ", named.id.value_or(0), " there, and is ", id, " behind this vocabulary");
   }
+  // A token that has a role is special, whatever tokenizer.json says of it.
+  for (const std::string* role : {&begin_, &end_, &class_token_, &separator_, &pad_, &mask_, &unknown_})
+    added.make_special(*role);
   const auto id_of = [&](const std::string& text) {
     if (text.empty()) return no_token;
     const TokenId id = added.id(text);

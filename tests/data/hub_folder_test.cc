@@ -55,6 +55,16 @@ TEST_CASE("tokenizer_config.json asks for a space in front and for tokens around
   CHECK(tokenizer->roles().begin == 4);
 }
 
+TEST_CASE("a token with a role is special, whatever tokenizer.json says of it") {
+  const char* const file =
+      R"({"model": {"type": "BPE", "vocab": {"a": 0, "<": 1, "e": 2, ">": 3}, "merges": []},
+    "added_tokens": [{"id": 4, "content": "<e>"}, {"id": 5, "content": "aa"}]})";
+  const Folder named{{"tokenizer.json", file}, {"tokenizer_config.json", R"({"eos_token": "<e>"})"}};
+  CHECK(named.load()->encode("a<e>aa") == Ids{0, 1, 2, 3, 5});
+  CHECK(named.load()->encode("a<e>", SpecialText::recognised) == Ids{0, 4});
+  CHECK(Folder{{"tokenizer.json", file}}.load()->encode("a<e>") == Ids{0, 4});
+}
+
 TEST_CASE("the space in front is tokenizer.json's where the class takes that file as it stands") {
   const auto ids = [](const std::string& name) {
     const Folder f{
