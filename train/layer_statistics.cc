@@ -37,7 +37,14 @@ void ActivationProbe::on_branch(int64_t layer, bool feed_forward, const Tensor& 
       std::sqrt(engine::sum_of_squares(flat(residual)) / double(std::max<int64_t>(residual.numel(), 1)));
 }
 
-void LayerStatistics::before_update(double factor, const ActivationProbe& probe) {
+void LayerStatistics::before_update(double factor, const models::InputRows& batch) {
+  ActivationProbe probe;
+  nn::Context context = model_.context();
+  context.probe = &probe;
+  {
+    const engine::TapeScope off(nullptr);
+    model_.hidden(batch, context, context.precision.stream);
+  }
   gradients_ = layer_gradients(model_, factor);
   layers_.assign(size_t(model_.config().layers), {});
   for (const engine::Parameter* p : model_.parameters().all()) {
@@ -84,6 +91,14 @@ Json LayerStatistics::after_update() {
   }
   previous_ = {};
   return {{"layers", layers}, {"gains", gains}};
+}
+
+void LayerStatistics::write_histograms(EventWriter& tensorboard, int64_t step) const {
+  for (const engine::Parameter* p : model_.parameters().all()) {
+    const nn::ParameterGroup group = model_.parameters().group(*p);
+    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
+      tensorboard.histogram("gains/" + p->name, step, p->value.to_vector());
+  }
 }
 
 }  // namespace train

@@ -8,6 +8,7 @@
 #include "engine/base/json.h"
 #include "models/transformer.h"
 #include "train/probes/layer_values.h"
+#include "train/tensorboard.h"
 
 namespace train {
 
@@ -22,11 +23,13 @@ class LayerStatistics {
  public:
   explicit LayerStatistics(const models::Transformer& model) : model_(model) {}
 
-  /// Before the optimizer: gradient norms, weight norms, a copy of the weights. `factor` makes the gradients
-  /// those of the mean loss: neither scaled nor clipped.
-  void before_update(double factor, const ActivationProbe& probe);
+  /// Before the optimizer: gradient norms, weight norms, a copy of the weights, and activations on a batch of
+  /// the update. `factor` makes the gradients those of the mean loss: neither scaled nor clipped.
+  void before_update(double factor, const models::InputRows& batch);
   /// After it: the sizes of the update. Returns {"layers": [...], "gains": [...]}.
   engine::Json after_update();
+  /// Distributions of every learned gain and scale.
+  void write_histograms(EventWriter& tensorboard, int64_t step) const;
 
  private:
   struct Layer {

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/core/block_size.h"
 #include "engine/core/graph.h"
+#include "engine/core/memory.h"
 #include "models/activation_peak.h"
 #include "models/flops.h"
 
@@ -60,7 +62,7 @@ RunPlan plan_for(const Setting& s) {
                 .scored = s.model.objective == models::Objective::mlm ? s.config.data.mask_probability : 1});
   // On a device that records steps, the first batch of each shape is computed beside the memory of the
   // recorded ones.
-  const bool shapes_vary = s.model.objective == models::Objective::mlm || s.model.adaptive;
+  const bool shapes_vary = !s.model.causal() || s.model.adaptive;
   if (shapes_vary && engine::graphs_of(s.config.device)) plan.activations *= 2;
   if (s.config.device == engine::Device::cpu)
     plan.activations += waiting_batches(s);  // else beside its memory
@@ -195,6 +197,11 @@ std::string remedies(const Setting& wanted, double available) {
 }
 
 }  // namespace
+
+double available_memory_of(engine::Device device) {
+  const auto available = engine::memory_of(device).available;
+  return available ? double(available()) : engine::available_memory();
+}
 
 double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                       int ranks) {

@@ -9,6 +9,10 @@
 
 namespace train {
 
+/// Bytes that this machine can still give to tensors on `device`: the device's own memory, or the host's
+/// where it takes of that (the stand-in). 0: not known.
+double available_memory_of(engine::Device device);
+
 /// Bytes of tensors that the run will take at its peak: one of `ranks` ranks, the one that writes checkpoints.
 double planned_memory(const TrainConfig& config, const models::ModelConfig& model, int64_t context,
                       int ranks = 1);

@@ -10,8 +10,9 @@
 //   layers: layer, grad_norm, weight_norm, update_ratio, activation_rms, w2_grad
 //   gains:  layer, name ("ffn.mid_norm.weight"), mean, sd, min, max, rms
 // update_ratio is the norm of the step over that of the weights, w2_grad the mean |gradient| of the FFN's
-// second matrix. Gradients are those of the mean loss, before clipping and without the loss scale. Other
-// numbers may be there. NaN and infinity are null: JSON has neither.
+// second matrix. Gradients are those of the mean loss (and of routers' auxiliary losses, where there are
+// any), before clipping and without the loss scale. Other numbers may be there. NaN and infinity are null:
+// JSON has neither.
 #pragma once
 
 #include <cstdint>

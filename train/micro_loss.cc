@@ -19,7 +19,8 @@ MicroLoss micro_loss(const models::Transformer& model, const MicroBatch& batch, 
   context.rng = &rng;
   context.checkpointing = checkpointing;
   std::vector<Tensor> auxiliary;
-  const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute, &auxiliary);
+  const Tensor hidden = model.hidden(batch.tokens, context, context.precision.compute,
+                                     options.auxiliary ? &auxiliary : nullptr);
   const Tensor nats = model.loss(hidden, batch.labels,
                                  {.loss_scale = scale,
                                   .vocabulary = options.vocabulary,

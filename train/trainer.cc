@@ -81,6 +81,11 @@ Trainer::UpdateResult Trainer::update() {
   // Micro-batches are numbered over the ranks: this rank's first one of the update.
   const int64_t first = c.step * config_.data.accumulate * communicator_.size() + communicator_.rank();
   const double lr = learning_rate();
+  if (shown_update_) {        // before those that the optimizer takes, which come to lie in the same arena
+    shown_scaler_ = scaler_;  // it has the scale, and what it makes of this norm is forgotten
+    const Update::Gradients shown = shown_update_->gradients(micro_batches_, first, word);
+    watch_ended_ = shown.agreement.troubles.empty() && !show(shown, lr);
+  }
   const Update::Gradients gradients = update_->gradients(micro_batches_, first, word);
   const Agreement& agreement = gradients.agreement;
   stop_ = agreement.stop;
@@ -94,10 +99,8 @@ Trainer::UpdateResult Trainer::update() {
     communicator_.end_if_any(agreement.troubles);
   }
   c.tokens += config_.data.accumulate * config_.data.batch * data_.context * communicator_.size();
-  if (watch_ && !watch_({c.step + 1, gradients.loss, gradients.norm, lr, gradients.unclipped, *model_})) {
-    watch_ended_ = true;
-    return {gradients.loss, gradients.norm, lr, false, gradients.scored > 0};
-  }
+  if (watch_ && !shown_update_) watch_ended_ = !show(gradients, lr);
+  if (watch_ended_) return {gradients.loss, gradients.norm, lr, false, gradients.scored > 0};
   const bool broken = !scaler_ && !gradients.finite();
   if (broken || gradients.event == ScaleEvent::abort) report_bad_update(gradients.norm, first);
   const bool applied = gradients.event == ScaleEvent::apply;
@@ -118,6 +121,11 @@ Trainer::UpdateResult Trainer::update() {
   clock_ = alone ? engine::now() : agreement.clock;
   c.seconds = alone ? seconds_before_ + clock_ - session_start_ - paused_ : agreement.seconds;
   return {gradients.loss, gradients.norm, lr, applied, gradients.scored > 0};
+}
+
+/// False: the watch ends the run.
+bool Trainer::show(const Update::Gradients& g, double lr) const {
+  return watch_({state_.counters.step + 1, g.loss, g.norm, lr, g.unclipped, *model_});
 }
 
 /// An error is for the others to know before anybody ends; with one rank it ends the run here.
@@ -160,12 +168,7 @@ void Trainer::pause_since(double before) {
 void Trainer::watch_layers(double factor) {
   shards_->collect_gradients();
   shards_->collect_values();
-  ActivationProbe probe;
-  nn::Context context = model_->context();
-  context.probe = &probe;
-  const engine::TapeScope off(nullptr);
-  model_->hidden(micro_batches_.front().tokens, context, context.precision.stream);
-  statistics_->before_update(factor, probe);
+  statistics_->before_update(factor, micro_batches_.front().tokens);
 }
 
 void Trainer::report_bad_update(double norm, int64_t first_micro_batch) {

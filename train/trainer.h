@@ -30,7 +30,9 @@ struct UpdateView {
   int64_t step = 0;           // from 1
   double loss = 0, norm = 0;  // nats a scored token; of the mean gradient, before clipping
   double lr = 0;
-  double factor = 1;  // makes the gradients in the model's arena those of the mean loss
+  /// Makes the gradients in the model's arena those of the mean loss, without the auxiliary losses of
+  /// routers.
+  double factor = 1;
   const models::Transformer& model;
 };
 /// False ends the run without the update.
@@ -57,8 +59,8 @@ class Trainer {
   /// the loss scale reached its minimum. What a run died of is kept as RUN/failure.txt, until it goes on.
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair. It must answer the same on
-  /// every rank.
-  void watch(UpdateWatch watch) { watch_ = std::move(watch); }
+  /// every rank. Where routers have losses of their own, the mean loss is differentiated once more by itself.
+  void watch(UpdateWatch watch);
 
   const models::Transformer& model() const { return *model_; }
   const RunCounters& counters() const { return state_.counters; }
@@ -80,6 +82,8 @@ class Trainer {
   void say_changes();
   void set_metrics_aside() const;
   UpdateResult update();
+  UpdateOptions update_options() const;
+  bool show(const Update::Gradients& gradients, double lr) const;
   engine::Communicator::Trouble read_batches();
   void check_weights();
   void watch_layers(double factor);
@@ -98,7 +102,6 @@ class Trainer {
   void say_trouble();
   void log_update(const UpdateResult& result);
   void log_sample();
-  void log_histograms();
   void note_failure(const std::string& path, const std::string& message) const;
   engine::Json constants() const;
   double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
@@ -129,6 +132,8 @@ class Trainer {
   Progress progress_;
   UpdateWatch watch_;
   bool watch_ended_ = false;
+  std::unique_ptr<Update> shown_update_;  // what `watch_` is shown in place of update_'s gradients; or null
+  std::optional<LossScaler> shown_scaler_;
   std::vector<MicroBatch> micro_batches_;  // of the update that is being made
   bool stop_ = false;                      // some rank was asked to end
   bool newest_saved() const { return saved_step_ == state_.counters.step; }

@@ -124,15 +124,6 @@ void Trainer::note_failure(const std::string& path, const std::string& message) 
   }
 }
 
-/// Distributions of every learned gain and scale, for TensorBoard.
-void Trainer::log_histograms() {
-  for (const engine::Parameter* p : model_->parameters().all()) {
-    const nn::ParameterGroup group = model_->parameters().group(*p);
-    if (group == nn::ParameterGroup::norm || group == nn::ParameterGroup::gain)
-      tensorboard_->histogram("gains/" + p->name, state_.counters.step, p->value.to_vector());
-  }
-}
-
 /// What the model writes at this point of the run.
 void Trainer::log_sample() {
   const int64_t step = state_.counters.step;
@@ -207,7 +198,7 @@ void Trainer::log_update(const UpdateResult& result) {
   if (watched) record.update(layers);
   metrics_->write(record);
   if (tensorboard_) tensorboard_->write(record);
-  if (tensorboard_ && watched) log_histograms();
+  if (tensorboard_ && watched) statistics_->write_histograms(*tensorboard_, c.step);
   last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;
 }

@@ -66,16 +66,8 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
       scaler_.emplace(config.loss_scale, communicator_.size(), config.data.accumulate);
     schedule_ = std::make_unique<Schedule>(config.schedule, config.optim.lr, planned_steps());
   });
-  update_ = std::make_unique<Update>(
-      *model_, *optimizer_, *shards_, scaler_ ? &*scaler_ : nullptr,
-      UpdateOptions{.dropout = {config.dropout.residual, config.dropout.attention, config.dropout.activation},
-                    .head_dropout = config.dropout.head,
-                    .seed = uint64_t(config.seed),
-                    .checkpointing = config.activation_checkpointing,
-                    .clip = config.optim.clip,
-                    .vocabulary = data_.vocabulary,
-                    .ema_decay = config.ema.decay,
-                    .sum = config.parallel.sum});
+  update_ = std::make_unique<Update>(*model_, *optimizer_, *shards_, scaler_ ? &*scaler_ : nullptr,
+                                     update_options());
   if (planned_steps() > 0 && config.schedule.warmup >= planned_steps() && leads())
     engine::log_warning("schedule.warmup ", config.schedule.warmup, " leaves nothing of the run's ",
                         planned_steps(), " updates to decay in: the learning rate only rises");
@@ -97,6 +89,28 @@ Trainer::Trainer(const TrainConfig& config, const models::ModelConfig& model_con
 }
 
 Trainer::~Trainer() = default;
+
+UpdateOptions Trainer::update_options() const {
+  const DropoutConfig& d = config_.dropout;
+  return {.dropout = {d.residual, d.attention, d.activation},
+          .head_dropout = d.head,
+          .seed = uint64_t(config_.seed),
+          .checkpointing = config_.activation_checkpointing,
+          .clip = config_.optim.clip,
+          .vocabulary = data_.vocabulary,
+          .ema_decay = config_.ema.decay,
+          .sum = config_.parallel.sum};
+}
+
+void Trainer::watch(UpdateWatch watch) {
+  watch_ = std::move(watch);
+  if (model_->config().experts == 0) return;
+  UpdateOptions options = update_options();
+  options.auxiliary = false;
+  shown_scaler_ = scaler_;
+  shown_update_ = std::make_unique<Update>(*model_, *optimizer_, *shards_,
+                                           shown_scaler_ ? &*shown_scaler_ : nullptr, options);
+}
 
 void Trainer::restore() {
   std::optional<CheckpointInfo> checkpoint;

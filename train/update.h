@@ -43,6 +43,7 @@ struct UpdateOptions {
   double ema_decay = 0;        // of the moving average, where there is one
   bool graphs = true;          // on a device that records: replay micro-steps (micro_step.h)
   bool check_graphs = false;   // and record each again first, to see that nothing in it is stale
+  bool auxiliary = true;       // with the losses of experts' routers, which training adds to its own
   SumOrder sum = SumOrder::fast;
 };
 

@@ -37,7 +37,7 @@ std::vector<std::string> places(const std::vector<std::string>& names) {
 SharedLibrary::SharedLibrary(const std::vector<std::string>& names) {
   std::string tried;
   for (const std::string& place : places(names)) {
-    handle_ = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    handle_ = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle_) {
       path_ = place;
       return;

@@ -7,6 +7,7 @@
 
 namespace engine {
 
+/// Its code stays until the program ends, also when nobody has it any more: threads of its own may still run.
 class SharedLibrary {
  public:
   SharedLibrary() = default;

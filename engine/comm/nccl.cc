@@ -97,14 +97,14 @@ std::string version_text(const Nccl& nccl) {
 std::shared_ptr<const Nccl> find_nccl() {
   const char* const named = std::getenv("NORMLAB_NCCL");
   const auto nccl = std::make_shared<Nccl>();
-  const SharedLibrary* library = nullptr;  // never closed: threads of its own may outlive all communicators
+  SharedLibrary library;
   try {
-    library = new SharedLibrary({named ? named : "libnccl.so.2"});
+    library = SharedLibrary({named ? named : "libnccl.so.2"});
   } catch (const Error& e) {
     fail("no NCCL: ", e.what(), "; NORMLAB_NCCL names another one");
   }
-  nccl->path = library->path();
-#define ENGINE_FIND(member, symbol) library->find(nccl->member, #symbol);
+  nccl->path = library.path();
+#define ENGINE_FIND(member, symbol) library.find(nccl->member, #symbol);
   ENGINE_NCCL_FUNCTIONS(ENGINE_FIND)
 #undef ENGINE_FIND
   return nccl;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -57,6 +59,25 @@ void limit_cache(const DeviceMemory& memory, Pool& p, size_t size) {
   if (needed + p.statistics.cached > most) drop_cache(memory, p);
 }
 
+// What this process keeps to of a GPU that other processes have as well: before it would hold more, it gives
+// up what it holds for reuse. (The GPU would answer the others that its memory is out, and not this one.) 0:
+// no limit.
+int64_t device_share() {
+  const char* text = std::getenv("NORMLAB_DEVICE_SHARE");
+  if (text == nullptr || *text == 0) return 0;
+  const std::string_view all = text;
+  int64_t bytes = 0;
+  const auto [last, status] = std::from_chars(all.begin(), all.end(), bytes);
+  check(status == std::errc() && last == all.end() && bytes >= 0, "NORMLAB_DEVICE_SHARE=", text,
+        ": expected a number of bytes");
+  return bytes;
+}
+
+void keep_to_share(const DeviceMemory& memory, Pool& p, size_t size) {
+  const int64_t share = device_share();
+  if (share > 0 && p.statistics.in_use + p.statistics.cached + int64_t(size) > share) drop_cache(memory, p);
+}
+
 [[noreturn]] void fail_out_of_memory(Device device, size_t size, const MemoryStatistics& statistics) {
   const DeviceMemory& memory = memory_of(device);
   const std::string beside = join_text("cannot allocate ", human_bytes(double(size)), " beside the ",
@@ -83,6 +104,10 @@ void* reuse(Pool& p, size_t size, size_t most) {
 
 void* fresh(Device device, Pool& p, size_t size, Contents contents) {
   const DeviceMemory& memory = memory_of(device);
+  if (device == Device::cpu)
+    limit_cache(memory, p, size);
+  else
+    keep_to_share(memory, p, size);
   void* block = memory.allocate(size, contents);
   if (!block) {
     drop_cache(memory, p);
@@ -109,13 +134,9 @@ void* allocate(Device device, size_t bytes, Contents contents) {
     return block;
   }
   // Batches of other lengths ask for other sizes: the host's blocks serve for half their size too.
-  const bool host = device == Device::cpu;
-  block = reuse(p, size, host ? 2 * size : size);
+  block = reuse(p, size, device == Device::cpu ? 2 * size : size);
   const bool reused = block != nullptr;
-  if (!reused) {
-    if (host) limit_cache(memory, p, size);
-    block = fresh(device, p, size, contents);
-  }
+  if (!reused) block = fresh(device, p, size, contents);
   p.statistics.in_use += int64_t(size);
   p.statistics.peak = std::max(p.statistics.peak, p.statistics.in_use);
   p.most_in_use = std::max(p.most_in_use, p.statistics.in_use);

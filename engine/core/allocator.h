@@ -1,8 +1,8 @@
 // Memory for tensors, kept for reuse, a pool for each device. Fresh pages from the operating system cost many
 // times what reused ones do (every first touch is a page fault), and a training step asks for the same sizes
 // again and again; so freed blocks go to a list by size and are handed out again, and nothing is returned to
-// the system until it is asked for or memory runs out. (The host's does not run out by an answer: there what
-// is held for reuse ends at twice what was ever in use at a time.)
+// the system until it is asked for, memory runs out or this process's share of a GPU (NORMLAB_DEVICE_SHARE,
+// bytes) does. (The host's does not run out by an answer: it ends at twice what was ever in use at a time.)
 #pragma once
 
 #include <map>

@@ -1,11 +1,20 @@
 // Read first: import.h.
 #include "models/hf/import.h"
 
+#include "models/convert.h"
 #include "models/hf/custom_code.h"
 #include "models/hf/directory.h"
 
 namespace models {
 namespace {
+
+/// Of the architecture that a model comes from, by the keys that came along with it.
+PositionCount position_count_of(const engine::Json& kept) {
+  for (const HfArchitecture& architecture : hf_architectures())
+    if (kept.value("model_type", engine::Json()) == architecture.model_type)
+      return architecture.position_count;
+  return PositionCount::from_start;
+}
 
 LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
   const HfDirectory directory(folder);
@@ -14,7 +23,7 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
   for (const MappedTensor& mapped : directory.tensors())
     loaded.model->parameters()[mapped.name].value.copy_from(directory.load(mapped));
   loaded.model->parameters().refresh_copies();
-  loaded.counts_kept_tokens = directory.architecture().counts_kept_tokens;
+  loaded.model->set_position_count(position_count_of(directory.kept()));
   loaded.rename_gradients = [map = directory.tensors()](engine::NamedTensors& gradients) {
     engine::NamedTensors renamed;
     for (const auto& [name, gradient] : gradients)
@@ -28,16 +37,6 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
 
 }  // namespace
 
-void LoadedModel::check_rows(const Tokens& tokens) const {
-  if (!counts_kept_tokens || !tokens.key_mask.defined()) return;
-  const int64_t rows = tokens.key_mask.size(0), T = tokens.key_mask.size(1);
-  const uint8_t* kept = tokens.key_mask.data<uint8_t>();
-  for (int64_t i = 0; i < rows * T; ++i)
-    engine::check(
-        i % T == 0 || kept[i - 1] || !kept[i], "attention_mask: row ", i / T,
-        " has padding before a token; this model counts positions without it, so pad behind the rows");
-}
-
 ModelConfig config_of_any(const engine::Json& json, const std::string& what) {
   if (!json.is_object() || json.contains("format") || !json.contains("model_type"))
     return model_config_from_json(json, what);
@@ -46,7 +45,11 @@ ModelConfig config_of_any(const engine::Json& json, const std::string& what) {
 
 LoadedModel load_any(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
   const auto as_they_are = [](engine::NamedTensors&) {};
-  if (!is_hf_directory(folder)) return {load_model(folder, precision, gradients), as_they_are};
+  if (!is_hf_directory(folder)) {
+    LoadedModel loaded{load_model(folder, precision, gradients), as_they_are};
+    loaded.model->set_position_count(position_count_of(kept_hf_config(folder)));
+    return loaded;
+  }
   const engine::Json config = read_config_json(folder);
   if (!is_custom_code(config)) return load_hf(folder, precision, gradients);
   return {load_model(folder, read_custom_code_config(config, folder + "/config.json"), precision, gradients),

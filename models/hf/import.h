@@ -12,10 +12,6 @@ struct LoadedModel {
   std::unique_ptr<Transformer> model;
   /// Gives gradients the names and layouts of the source format; does nothing for our own.
   std::function<void(engine::NamedTensors&)> rename_gradients;
-  bool counts_kept_tokens = false;  // of the source format: HfArchitecture
-
-  /// Error: the source format has other positions in these rows than we have.
-  void check_rows(const Tokens& tokens) const;
 };
 
 /// The architecture that a config.json of any format says. Errors: as load_any().

@@ -52,7 +52,7 @@ class Book(unittest.TestCase):
         self.none(m for path, page in pages().items() for m in unknown_names(path, page, vocabulary))
 
     def test_formulas(self):
-        source = read(QUOTES)
+        source = "\n".join(read(path) for path in QUOTES)
         self.assertEqual(([r"\barx=y"], [r"\bara=b"]), checked_formulas(
             "// formula\n// \\bar x = y\nTEST_CASE(\"a\") {\n  check_formula();\n}\n"
             "// formula\n// \\bar a = b\nTEST_CASE(\"b\") {\n}\n"))

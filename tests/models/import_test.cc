@@ -413,22 +413,6 @@ TEST_CASE("hf: a window that transformers' mask does not have limits the rows", 
   CHECK_THROWS_WITH(read(5), Contains("5 tokens") && Contains("at most 4"));
 }
 
-TEST_CASE("hf: OPT counts the tokens that a mask keeps, so padding stands behind them", "[hf]") {
-  const auto masked = [](const std::vector<double>& mask) {
-    const Shape shape = {int64_t(mask.size()) / 3, 3};
-    return Tokens{Tensor::zeros(shape, DType::i32), {}, Tensor::from(mask, shape, DType::u8)};
-  };
-  TemporaryFolder tmp;
-  for (const char* kind : {"opt", "gpt2"})
-    write_folder(tmp / kind, small_config(kind), small_weights(kind, DType::f32));
-  const LoadedModel opt = load_any(tmp / "opt", nn::Precision::of(DType::f32));
-  CHECK_NOTHROW(opt.check_rows({Tensor::zeros({1, 3}, DType::i32), {}, {}}));
-  CHECK_NOTHROW(opt.check_rows(masked({0, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 1})));
-  CHECK_THROWS_WITH(opt.check_rows(masked({1, 1, 0, 0, 1, 1})), Contains("attention_mask: row 1"));
-  CHECK_THROWS_WITH(opt.check_rows(masked({1, 0, 1})), Contains("pad behind"));
-  CHECK_NOTHROW(load_any(tmp / "gpt2", nn::Precision::of(DType::f32)).check_rows(masked({0, 1, 1})));
-}
-
 TEST_CASE("hf: reading and writing count their tensors", "[hf]") {
   TemporaryFolder tmp;
   write_folder(tmp / "hf", small_config("llama"), small_weights("llama", DType::f32));

@@ -51,6 +51,18 @@ std::vector<std::string> commands(const Files& f) {
           "bench step tiny --steps 1"};
 }
 
+// More of them, of which the device is the first thing that is looked at.
+std::vector<std::string> other_commands(const Files& f) {
+  const std::string rows = " --tokens " + (f / "ids.json") + f.model(),
+                    config = " --config " + (f / "train.json");
+  return {"probe gradients" + rows,
+          "probe attention" + rows,
+          "probe gains" + f.model(),
+          "probe gradients pre_ln" + config,
+          "probe stability pre_ln" + config,
+          "finetune --task cola --data " + f.path + f.model() + " --out " + (f / "run")};
+}
+
 Json json_of(const std::string& command) {
   const ProgramEnd out = run_normlab(command + " --json");
   INFO(command << "\n" << out.output);
@@ -64,6 +76,7 @@ Json json_of(const std::string& command) {
 TEST_CASE("every command that computes refuses a device that cannot be had, in one line") {
   const Files files;
   std::vector<std::string> all = commands(files);
+  for (const std::string& command : other_commands(files)) all.push_back(command);
   all.push_back("train --config " + (files / "train.json") + " --out " + (files / "run"));
   const Json model = {{"objective", "clm"},    {"vocab_size", 16},  {"context", 8},
                       {"layers", 1},           {"width", 8},        {"heads", 1},
@@ -98,7 +111,7 @@ TEST_CASE("a stand-in that cannot be opened says why, and not that memory is sho
   const std::string command =
       BINARY_DIR "/normlab generate --prompt a --tokens 1 --device cuda-host" + files.model();
   const std::pair<const char*, const char*> all[] = {
-#if !defined(__SANITIZE_ADDRESS__)  // which needs more addresses itself
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which need more addresses themselves
     {"ulimit -v 6000000;", "cuda-host: the system gives no addresses for device memory"},
 #endif
     {"NORMLAB_CUDA_HOST=backward", "NORMLAB_CUDA_HOST: expected forward, reverse"},

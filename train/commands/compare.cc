@@ -2,6 +2,7 @@
 // comparison/analysis.h.
 #include <cstdio>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/limits.h"
 #include "engine/base/log.h"
@@ -37,7 +38,8 @@ const Usage usage = {
      {"set", "KEY=VALUE", "overrides a key of the config", "", Arity::repeated},
      {"seeds", "N", "runs of each placement, with seeds 1 to N", "5"},
      {"baseline", "SPEC", "the placement that the others are compared with", "the first"},
-     {"match", "steps|time", "equal updates, or as many as fit the baseline's training time", "steps"},
+     {"match", "steps|time",
+      "equal updates, or as many as fit the baseline's training time (budget.seconds: that time)", "steps"},
      {"same-init", "RULE", "one rule of initial values for all; else each placement's own"},
      {"lr", "L,L,...", "learning rates to choose from, for each placement by itself"},
      {"lr-seeds", "S,S,...", "seeds of that sweep, which the claim leaves out", "seeds + 1"},
@@ -95,8 +97,7 @@ struct PlacementCost {
 // Error: the runs that go on at a time do not fit into memory.
 std::vector<PlacementCost> costs_of(const CompareRequest& r, const CompareWork& work) {
   const engine::Device device = r.config.device;
-  const auto of_device = engine::memory_of(device).available;
-  const double available = of_device ? double(of_device()) : engine::available_memory();
+  const double available = available_memory_of(device);
   const double peak = device == engine::Device::cpu ? 1e9 * engine::multiply_add_peak(engine::DType::f32) : 0;
   const int64_t runs = r.seeds + int64_t(r.rates.size() * r.rate_seeds.size());
   std::vector<PlacementCost> out;
@@ -109,6 +110,8 @@ std::vector<PlacementCost> costs_of(const CompareRequest& r, const CompareWork& 
     cost.runs = runs, cost.memory = planned_memory(config, model, context);
     const double tokens = double(r.steps * config.data.batch * config.data.accumulate * context);
     if (peak > 0) cost.seconds = tokens * models::flops_per_token(model, context).total() / (peak * kShare);
+    if (r.config.budget.seconds > 0 && (r.steps == 0 || cost.seconds > r.config.budget.seconds))
+      cost.seconds = r.config.budget.seconds;
     const int64_t together =
         work.devices.empty() ? std::min(work.jobs, runs * int64_t(r.placements.size())) : 1;
     check(available <= 0 || cost.memory * double(together) <= available, "--jobs ", work.jobs, ": ", together,
@@ -128,18 +131,24 @@ void print_plan(const CompareRequest& r, const CompareWork& work, bool json) {
     seconds += c.seconds * double(c.runs), runs += c.runs;
     rows.push_back({{"placement", c.placement},
                     {"runs", c.runs},
-                    {"updates", r.steps},
+                    {"updates", r.steps > 0 ? Json(r.steps) : Json()},
                     {"seconds", c.seconds > 0 ? Json(c.seconds) : Json()},
                     {"memory", c.memory}});
     if (json) continue;
-    std::printf("%s: %lld runs of %lld updates%s\n  %s\n", c.placement.c_str(), (long long)c.runs,
-                (long long)r.steps,
+    const std::string updates = r.steps > 0 ? " of " + std::to_string(r.steps) + " updates" : "";
+    std::printf("%s: %lld runs%s%s\n  %s\n", c.placement.c_str(), (long long)c.runs, updates.c_str(),
                 c.seconds > 0 ? (", about " + engine::human_seconds(c.seconds) + " each").c_str() : "",
                 c.memory_text.c_str());
   }
   if (json) {
     Json out = result_of("compare");
-    out.update({{"plan", rows}, {"runs", runs}, {"seconds", seconds > 0 ? Json(seconds) : Json()}});
+    out.update({{"model", r.config.from.empty() ? Json() : Json(r.config.from)},
+                {"data", r.config.data.train},
+                {"precision", precision_name(r.config)},
+                {"results", Json::array()},  // nothing was trained
+                {"plan", rows},
+                {"runs", runs},
+                {"seconds", seconds > 0 ? Json(seconds) : Json()}});
     std::printf("%s\n", engine::json_text(out, 1).c_str());
   } else if (seconds > 0) {
     std::printf("%lld runs, about %s at %.0f %% of this machine's multiply-adds\n", (long long)runs,
@@ -175,6 +184,7 @@ void write_page(const Comparison& comparison, const Json& result, const std::str
 }  // namespace
 
 int cmd_compare(int argc, char** argv) {
+  const double start = engine::now();
   const Arguments args(usage, argc, argv);
   const CompareRequest request = request_of(args);
   CompareWork work{
@@ -205,7 +215,7 @@ int cmd_compare(int argc, char** argv) {
     engine::log_info("stopped; --resume goes on");
     return 130;
   }
-  const Json result = comparison_json(comparison, work.threads);
+  const Json result = comparison_json(comparison, work.threads, engine::now() - start);
   engine::write_file(work.out + "/compare.json", engine::json_text(result, 1) + "\n");
   write_page(comparison, result, work.out + "/report.html");
   if (args.on("json"))

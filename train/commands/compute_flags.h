@@ -14,11 +14,11 @@ inline const Flag device_flag = {"device", "cpu|cuda|cuda-host",
                                  "where to compute; cuda-host: the CUDA kernels, run by the CPU", "cpu"};
 inline const Flag precision_flag = {"precision", "f64|f32|bf16|f16", "what to compute in", "f32"};
 
+inline const Flag threads_flag = {"threads", "N", "0: all processors; the result does not depend on it", "0"};
+
 inline std::vector<Flag> with_compute_flags(std::vector<Flag> flags) {
-  const Flag shared[] = {precision_flag,
-                         device_flag,
-                         {"threads", "N", "0: all processors; the result does not depend on it", "0"},
-                         {"json", "", "one JSON object in place of a table"}};
+  const Flag shared[] = {
+      precision_flag, device_flag, threads_flag, {"json", "", "one JSON object in place of a table"}};
   flags.insert(flags.end(), std::begin(shared), std::end(shared));
   return flags;
 }
@@ -35,12 +35,6 @@ inline nn::Precision precision_of(const Arguments& args) {
   nn::Precision precision = nn::Precision::of(engine::parse_dtype(args.text("precision")));
   precision.device = device_of(args);
   return precision;
-}
-
-/// Error: --device names another than the CPU, for commands (`what`) that compute nowhere else.
-inline void require_cpu(const Arguments& args, const char* what) {
-  engine::check(args.text("device") == "cpu", "--device ", args.text("device"), ": ", what,
-                " on the cpu only (train, eval, generate, forward, gradcheck and bench take others)");
 }
 
 /// Sets the number of threads.

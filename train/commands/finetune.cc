@@ -1,9 +1,9 @@
 // normlab finetune: GLUE's tasks on a pretrained masked LM. Read first: finetune/recipe.h, finetune/sweep.h.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
 #include "engine/base/limits.h"
@@ -56,7 +56,7 @@ Usage usage() {
            {"predict", "FILE.tsv", "the best run's answers to the test rows, as GLUE takes them"},
            {"keep", "best|all", "whose model stays when all runs are finished", "best"},
            {"only", "NAME", "one run alone (lr-1e-05-seed-1), on this or another machine; no summary"},
-           {"jobs", "N", "runs at a time; the threads are shared among them", "1"},
+           {"jobs", "N", "runs at a time; threads and memory are shared among them", "1"},
            {"resume", "", "go on with the runs in RUN"},
            {"dry-run", "", "print the plan, its config and memory, and stop"}}),
       "Recipes, metrics and files: docs/11-measuring-models.md. Ctrl-C leaves a checkpoint; --resume goes on.\n"};
@@ -69,6 +69,7 @@ FineTuneRequest request_of(const Arguments& args) {
   if (args.given("precision")) o.precision = args.text("precision");
   if (args.given("select")) o.select = args.text("select");
   o.overrides = args.values("set");
+  o.device = device_of(args);
   if (args.given("lr"))
     o.rates = value_list(args.text("lr"), "--lr",
                          [](const std::string& s) { return parse_number(s, "--lr", 0, 1e15); });
@@ -131,6 +132,14 @@ models::HeadInit head_of(const FineTuneRequest& request, const models::ModelConf
   return models::HeadInit::kept;
 }
 
+// Number formats and device of the runs.
+nn::Precision precision_of(const FineTuneRequest& request) {
+  if (!request.f64) return precision_of(request.config);
+  nn::Precision precision = nn::Precision::of(engine::DType::f64);
+  precision.device = request.config.device;
+  return precision;
+}
+
 FineTuneSetup open_setup(const FineTuneRequest& request) {
   FineTuneSetup setup{.request = request};
   const engine::DType dtype = request.f64 ? engine::DType::f64 : engine::DType::f32;
@@ -139,7 +148,7 @@ FineTuneSetup open_setup(const FineTuneRequest& request) {
   check(!config.causal(), request.model, ": a causal model; fine-tuning needs a masked LM or a classifier");
   text_tokenizer(open);  // or an error
   setup.head = head_of(request, config);
-  setup.precision = request.f64 ? nn::Precision::of(engine::DType::f64) : precision_of(request.config);
+  setup.precision = precision_of(request);
   setup.data = read_glue_data(request, *open.tokenizer,
                               request.tokenizer.empty() ? open.folder : request.tokenizer, config);
   setup.source = std::move(open.model);
@@ -149,27 +158,90 @@ FineTuneSetup open_setup(const FineTuneRequest& request) {
 
 // ------------------------------------------------------------------------------------------------- plan
 
-// Bytes of tensors at the longest rows.
+// Bytes of tensors at the longest rows, on the device of the runs.
 double memory_of(const FineTuneSetup& setup) {
   const FineTuneRequest& r = setup.request;
   const int64_t rows = int64_t(setup.data.train.rows.size());
   TrainConfig config = run_config(r, rows, r.rates[0], r.seeds[0]);
   config.data.batch = std::min(config.data.batch, rows);
-  return planned_memory(config, setup.source->config(), setup.data.train.longest());
+  const double bytes = planned_memory(config, setup.source->config(), setup.data.train.longest());
+  return r.f64 ? 2 * bytes : bytes;
 }
 
 void check_fits(const FineTuneSetup& setup, int64_t jobs) {
-  const double needed = memory_of(setup), available = engine::available_memory() / double(jobs);
+  const double needed = memory_of(setup),
+               available = available_memory_of(setup.request.config.device) / double(jobs);
   check(available <= 0 || needed <= available, "a run needs ", engine::human_bytes(needed),
         " of memory at rows of ", setup.data.train.longest(), " tokens, and has ",
         engine::human_bytes(available),
         ": lower --batch, --max-length or --jobs, or --set activation_checkpointing=true");
 }
 
+// What a run's budget comes to, in words.
+std::string budget_text(const TrainConfig& config, int64_t per_epoch) {
+  const BudgetConfig& b = config.budget;
+  std::string out;
+  const auto limit = [&](const std::string& text) { out += (out.empty() ? "" : ", or ") + text; };
+  if (b.steps > 0) limit(engine::join_text(b.steps, " updates (", per_epoch, " an epoch)"));
+  if (b.tokens > 0) limit(engine::human_count(double(b.tokens)) + " tokens");
+  if (b.seconds > 0) limit(engine::human_seconds(b.seconds));
+  return out;
+}
+
+// The keys that every form of the command's JSON begins with.
+Json result_head(const FineTuneSetup& setup) {
+  const FineTuneRequest& r = setup.request;
+  Json out = result_of("finetune");
+  out.update({{"task", r.task.name},
+              {"recipe", r.recipe == Recipe::hf ? "hf" : "fairseq"},
+              {"model", r.model},
+              {"data", setup.data.train.file},
+              {"precision", precision_name(r)},
+              {"device", engine::name_of(r.config.device)},
+              {"select", r.select},
+              {"epoch_by", r.epoch_by.empty() ? Json("last") : Json(r.epoch_by)}});
+  return out;
+}
+
+// Of a plan: the runs that would be trained, "planned", and what print_plan says of them.
+Json plan_json(const FineTuneSetup& setup, const std::vector<SweepRun>& runs, const std::string& out_folder) {
+  const FineTuneRequest& r = setup.request;
+  const int64_t rows = int64_t(setup.data.train.rows.size()), updates = total_updates(r, rows);
+  Json results = Json::array();
+  for (const SweepRun& run : runs)
+    results.push_back({{"lr", run.lr},
+                       {"seed", run.seed},
+                       {"status", "planned"},
+                       {"updates", updates > 0 ? Json(updates) : Json()},
+                       {"epoch", nullptr},
+                       {"dev", nullptr},
+                       {"select", r.select},
+                       {"value", nullptr},
+                       {"path", out_folder + "/" + run.name()}});
+  const auto set = [](const GlueRows& set) {
+    return Json({{"file", set.file},
+                 {"rows", set.rows.size()},
+                 {"tokens", set.tokens()},
+                 {"longest", set.longest()}});
+  };
+  Json out = result_head(setup);
+  out.update({{"results", results},
+              {"best_lr", nullptr},
+              {"at_best_lr", nullptr},
+              {"head", setup.head == models::HeadInit::kept ? "keep" : "new"},
+              {"train", set(setup.data.train)},
+              {"dev", set(setup.data.dev)},
+              {"updates_per_epoch", updates_per_epoch(r, rows)},
+              {"warmup", run_config(r, rows, r.rates[0], r.seeds[0]).schedule.warmup},
+              {"memory", memory_of(setup)},
+              {"plan", to_json(r)}});
+  return out;
+}
+
 void print_plan(const FineTuneSetup& setup) {
   const FineTuneRequest& r = setup.request;
   const GlueRows &train = setup.data.train, &dev = setup.data.dev;
-  const int64_t rows = int64_t(train.rows.size()), updates = total_updates(r, rows);
+  const int64_t rows = int64_t(train.rows.size());
   const TrainConfig config = run_config(r, rows, r.rates[0], r.seeds[0]);
   const bool kept = setup.head == models::HeadInit::kept;
   std::printf("%s, recipe %s, %s head\n", r.task.name.c_str(), r.recipe == Recipe::hf ? "hf" : "fairseq",
@@ -177,13 +249,13 @@ void print_plan(const FineTuneSetup& setup) {
   std::printf("%s: %lld rows of %.1f tokens on average, %lld at most\n", engine::printable(train.file).c_str(),
               (long long)rows, double(train.tokens()) / double(rows), (long long)train.longest());
   std::printf("%s: %zu rows\n", engine::printable(dev.file).c_str(), dev.rows.size());
-  std::printf("%zu runs of %lld updates (%lld an epoch), %lld of them warm-up\n", runs_of(r).size(),
-              (long long)updates, (long long)updates_per_epoch(r, rows), (long long)config.schedule.warmup);
+  std::printf("%zu runs of %s, %lld of them warm-up\n", runs_of(r).size(),
+              budget_text(config, updates_per_epoch(r, rows)).c_str(), (long long)config.schedule.warmup);
   std::printf("chosen by %s; epoch: %s\n", r.select.c_str(),
               r.epoch_by.empty() ? "the last" : ("the best " + r.epoch_by).c_str());
   std::printf("memory: %s of tensors at the longest rows, of %s available\n",
               engine::human_bytes(memory_of(setup)).c_str(),
-              engine::human_bytes(engine::available_memory()).c_str());
+              engine::human_bytes(available_memory_of(r.config.device)).c_str());
   std::printf("%s\n", engine::json_text(to_json(r), 1).c_str());
 }
 
@@ -210,11 +282,14 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
                         int64_t jobs, std::vector<std::string>& died) {
   const int64_t threads = std::max<int64_t>(1, engine::cpu::thread_count() / jobs);
   std::vector<std::string> common = {"finetune"};
-  for (const char* flag : {"task", "model", "data", "out", "recipe", "lr", "seeds", "epochs", "batch", "max-length",
-                           "select", "head", "tokenizer", "precision"})
+  for (const char* flag : {"task", "model", "data", "out", "recipe", "lr", "seeds", "epochs", "batch",
+                           "max-length", "select", "head", "tokenizer", "precision", "device"})
     if (args.given(flag)) common.insert(common.end(), {std::string("--") + flag, args.text(flag)});
   for (const std::string& text : args.values("set")) common.insert(common.end(), {"--set", text});
   common.insert(common.end(), {"--resume", "--threads", std::to_string(threads)});
+  // Rows of many lengths leave blocks of many sizes, which a process would keep until the GPU has no more.
+  const double memory = available_memory_of(request.config.device) / double(jobs);
+  const std::string share = "NORMLAB_DEVICE_SHARE=" + std::to_string(int64_t(memory));
   for (int attempt = 1; attempt <= 2; ++attempt) {
     std::vector<ChildCommand> commands;
     for (const SweepRun& run : runs_of(request)) {
@@ -226,7 +301,7 @@ bool train_in_processes(const FineTuneRequest& request, const Arguments& args, c
       commands.back().arguments.insert(commands.back().arguments.end(), {"--only", run.name()});
     }
     if (commands.empty()) return true;
-    const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs)));
+    const std::vector<ChildEnd> ends = run_children(commands, std::vector<std::string>(size_t(jobs), share));
     for (size_t i = 0; i < ends.size(); ++i)
       check(ends[i] != ChildEnd::refused, commands[i].log, ": ", last_words(commands[i].log));
     if (std::find(ends.begin(), ends.end(), ChildEnd::interrupted) != ends.end()) return false;
@@ -316,9 +391,8 @@ void predict(const FineTuneSetup& setup, const std::string& run, const std::vect
 int cmd_finetune(int argc, char** argv) {
   const Arguments args(usage(), argc, argv);
   ignore_broken_pipes();
-  const auto started = std::chrono::steady_clock::now();
+  const double started = engine::now();
   apply_threads(args);
-  require_cpu(args, "fine-tuning computes");
   const FineTuneRequest request = request_of(args);
   const std::string out = args.text("out"), answers = args.text("predict");
   const int64_t jobs = args.integer("jobs", 1, 1024);
@@ -332,8 +406,15 @@ int cmd_finetune(int argc, char** argv) {
   std::vector<TestSet> tests = answers.empty() ? std::vector<TestSet>() : test_sets(request, answers);
   const FineTuneSetup setup = open_setup(request);
   read_tests(setup, tests);
+  const auto print_json = [&](Json json) {
+    json["seconds"] = engine::now() - started;
+    std::printf("%s\n", engine::json_text(json, 1).c_str());
+  };
   if (args.on("dry-run")) {
-    print_plan(setup);
+    if (args.on("json"))
+      print_json(plan_json(setup, runs, out));
+    else
+      print_plan(setup);
     return 0;
   }
   check_fits(setup, jobs);
@@ -341,7 +422,10 @@ int cmd_finetune(int argc, char** argv) {
     engine::make_directories(out);
     write_plan(request, out, /*resume=*/true);
     if (!train_here(setup, runs, out)) return 130;
-    const Json result = runs[0].result(out);
+    Json result = runs[0].result(out), json = result_head(setup);
+    result["path"] = out + "/" + runs[0].name();
+    json.update({{"results", Json::array({result})}, {"best_lr", nullptr}, {"at_best_lr", nullptr}});
+    if (args.on("json")) print_json(json);
     if (result["status"] == "failed") throw Failure(runs[0].name() + ": " + result.value("error", "failed"));
     return 0;
   }
@@ -351,16 +435,9 @@ int cmd_finetune(int argc, char** argv) {
   const bool finished =
       jobs > 1 ? train_in_processes(request, args, out, jobs, died) : train_here(setup, runs, out);
 
-  Json result = result_of("finetune");
-  result.update({{"task", request.task.name},
-                 {"recipe", request.recipe == Recipe::hf ? "hf" : "fairseq"},
-                 {"model", request.model},
-                 {"data", setup.data.train.file},
-                 {"precision", precision_name(request)},
-                 {"select", request.select},
-                 {"epoch_by", request.epoch_by.empty() ? Json("last") : Json(request.epoch_by)}});
+  Json result = result_head(setup);
   const Json results = sweep_results(request, out, died), summary = sweep_summary(request, results);
-  result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  result["seconds"] = engine::now() - started;
   result["results"] = results;
   result.update(summary);
   engine::write_file(out + "/finetune.json", engine::json_text(result, 1) + "\n");
@@ -378,7 +455,7 @@ int cmd_finetune(int argc, char** argv) {
     print_results(request, result);
   if (best.empty())
     throw Failure(out + ": no run has a value of " + request.select + "; log and metrics say why");
-  predict(setup, best, tests);
+  if (!tests.empty()) predict(setup, best, tests);
   return 0;
 }
 

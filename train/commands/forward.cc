@@ -43,7 +43,6 @@ int cmd_forward(int argc, char** argv) {
   const std::string tokens = args.text("tokens");
   const models::TokenBatch batch =
       models::token_batch(engine::read_json(tokens), loaded.model->config(), tokens);
-  loaded.check_rows(batch.tokens);
   models::ForwardResult result = models::run_forward(
       *loaded.model, batch, grads ? models::WithGradients::yes : models::WithGradients::no);
   loaded.rename_gradients(result.gradients);

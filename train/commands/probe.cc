@@ -33,11 +33,6 @@ std::vector<Flag> with_row_flags(std::vector<Flag> flags, Arity model) {
   return with_compute_flags(flags);
 }
 
-nn::Precision cpu_precision(const Arguments& args) {
-  require_cpu(args, "probes compute");
-  return precision_of(args);
-}
-
 void check_row_flags(const Arguments& args) {
   const bool tokens = !args.text("tokens").empty(), data = !args.text("data").empty();
   check(tokens != data, "give the rows with --tokens FILE or with --data SHARDS, one of the two");
@@ -68,12 +63,14 @@ Json placement_json(const models::ModelConfig& config) {
 }
 
 void print_probe_json(const std::string& command, const std::string& model, const std::string& data,
-                      const std::string& precision, double seconds, const Json& results) {
+                      const std::string& precision, double seconds, const Json& results,
+                      const std::string& config) {
   Json out = result_of("probe " + command);
   out.update({{"model", model.empty() ? Json() : Json(model)},
               {"data", data.empty() ? Json() : Json(data)},
               {"precision", precision},
               {"seconds", seconds}});
+  if (!config.empty()) out["config"] = config;
   // What one model's result says of its placement stands at the top too.
   if (results.size() == 1)
     for (const char* key : {"placement", "layers"}) out[key] = results[0][key];
@@ -99,6 +96,7 @@ const Usage gains_usage = {
     {{"model", "DIR", "a run, a model directory or a Hugging Face directory", "", Arity::required},
      {"all-checkpoints", "", "of every checkpoint of the run"},
      page_flag,
+     device_flag,
      {"json", "", "one JSON object in place of a table"}},
     "Weights of norms, gains of heads, scales of residuals and branches. NormFormer's Figure 4 is the means "
     "of\n"
@@ -110,7 +108,7 @@ int probe_attention(int argc, char** argv) {
   check_probe_page(args, {"tokens", "data"});
   const double start = engine::now();
   apply_threads(args);
-  const OpenModel open = open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"));
+  const OpenModel open = open_model(args.text("model"), precision_of(args), args.text("tokenizer"));
   const std::vector<LayerAttention> layers = attention_on(*open.model, rows_of(args, open));
   Json result = placement_json(open.model->config());
   result.update(attention_json(layers));
@@ -138,11 +136,12 @@ int probe_gains(int argc, char** argv) {
   const Arguments args(gains_usage, argc, argv);
   check_probe_page(args, {});
   const double start = engine::now();
+  nn::Precision as_stored = nn::Precision::of(engine::DType::f32);
+  as_stored.device = device_of(args);
   Json results = Json::array();
   std::string model;
   for (const std::string& folder : folders_of(args)) {
-    // f32: the values as they are stored.
-    const OpenModel open = open_model(folder, nn::Precision::of(engine::DType::f32));
+    const OpenModel open = open_model(folder, as_stored);
     const std::vector<LayerGain> gains = layer_gains(*open.model);
     model = open.folder;
     if (!args.on("json")) {

@@ -6,10 +6,12 @@
 
 #include "data/tokenizer.h"
 #include "engine/base/clock.h"
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "nn/norm_presets.h"
 #include "train/commands/compute_flags.h"
+#include "train/commands/output_file.h"
 #include "train/commands/probe.h"
 #include "train/evaluation/json_numbers.h"
 #include "train/failure.h"
@@ -33,6 +35,30 @@ std::vector<Flag> with_training_flags(std::vector<Flag> flags, Arity config) {
   return flags;
 }
 
+// What the runs share. --device and --threads are overrides more, of the keys of these names. Error: --set
+// says another device.
+WatchedConfig watched_config_of(const Arguments& args) {
+  WatchedConfig base{args.text("config"), args.values("set")};
+  if (args.given("threads"))
+    base.overrides.push_back("threads=" + std::to_string(args.integer("threads", 0, 1024)));
+  if (!args.given("device")) return base;
+  const std::string device = args.text("device");
+  for (const std::string& text : base.overrides) {
+    if (!text.starts_with("device=")) continue;
+    Json said = Json::object();
+    apply_override(said, text);
+    check(said["device"] == device, "--set ", text, ": --device ", device, " says another");
+  }
+  base.overrides.push_back("device=" + device);
+  return base;
+}
+
+// Everything of a run that can be wrong before hours of others. Error: it is.
+void check_run(const TrainConfig& config) {
+  resolve_model_config(config);
+  engine::require_device(config.device);
+}
+
 const Usage gradients_usage = {
     "normlab probe gradients",
     "gradients by layer, of a saved model or over the updates of training",
@@ -45,25 +71,35 @@ const Usage gradients_usage = {
                              {"seeds", "N", "runs of each placement, with seeds 1 to N", "1"},
                              {"window", "A..B", "updates over which means are taken", "all updates"},
                              {"at", "U,U,...", "updates whose gradients are shown as they are"},
+                             {"trace", "FILE", "every update as a line of JSON, as training goes on"},
                              {"relative-to", "SPEC", "divide each gradient by that of this placement"},
                              {"normalise", "none|loss",
                               "with --relative-to: divide gradients by the update's loss first", ""}},
                             Arity::optional),
         Arity::optional),
-    "Of the mean loss over the scored positions of an update, before clipping, without loss scale. w2_grad "
-    "is the\n"
-    "mean |gradient| of the feed-forward's second matrix, grad_norm the norm of all gradients of a layer.\n"
+    "Of the mean loss over the scored positions of an update, before clipping, without loss scale and "
+    "without "
+    "routers'\n"
+    "auxiliary losses. w2_grad is the mean |gradient| of the feed-forward's second matrix, grad_norm the "
+    "norm "
+    "of all\n"
+    "gradients of a layer. JSON has every update of a run, of a long one each n-th (\"every\"); --trace has "
+    "all.\n"
     "--relative-to is NormFormer's Figure 7: its window is 950..1000 and --normalise is loss unless "
-    "given.\n"};
+    "given. Training is on\n"
+    "the config's device unless --device is given.\n"};
 
 const Usage stability_usage = {
     "normlab probe stability",
     "at which learning rate training breaks, as the rate rises",
     {{"SPEC", "placements: presets or NormSpec texts", Count::many}},
-    with_training_flags({{"seeds", "N", "runs of each placement, with seeds 1 to N", "3"},
+    with_training_flags({{"steps", "N", "updates at most; 0: as many as lead to --max-lr", "0"},
+                         {"seeds", "N", "runs of each placement, with seeds 1 to N", "3"},
                          {"ramp", "R", "what the rate grows by at each update, from 0", "5e-5"},
                          {"max-lr", "R", "the rate at which a run that has not broken ends", "0.5"},
                          page_flag,
+                         threads_flag,
+                         {"device", device_flag.value, device_flag.help, "the config's"},
                          {"json", "", "one JSON object in place of a table"}},
                         Arity::required),
     "A run breaks where loss or gradient are no numbers, the loss scaler gives up, or the median of ten "
@@ -133,11 +169,12 @@ int saved_model_gradients(const Arguments& args) {
   const double start = engine::now();
   check(!args.text("model").empty(), "give a saved model (--model DIR) or a config to train (--config FILE)");
   check(args.positionals().empty(), "a saved model has its placement; SPEC goes with --config");
-  for (const char* flag : {"set", "steps", "seeds", "window", "at", "relative-to", "normalise"})
+  for (const char* flag : {"set", "steps", "seeds", "window", "at", "trace", "relative-to", "normalise"})
     check(!args.given(flag), "--", flag, " goes with --config, not with a saved model");
   check_row_flags(args);
+  apply_threads(args);
   const OpenModel open =
-      open_model(args.text("model"), cpu_precision(args), args.text("tokenizer"), nn::Gradients::allocated);
+      open_model(args.text("model"), precision_of(args), args.text("tokenizer"), nn::Gradients::allocated);
   const GradientRecord record = gradients_on(*open.model, rows_of(args, open), open.vocabulary);
   Json result = placement_json(open.model->config());
   result.update({{"loss", number_or_null(record.loss)}, {"norm", number_or_null(record.norm)}});
@@ -166,7 +203,7 @@ void check_budget(const BudgetConfig& budget) {
 
 int training_gradients(const Arguments& args) {
   const double start = engine::now();
-  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision", "device"})
+  for (const char* flag : {"model", "tokens", "data", "rows", "batch", "tokenizer", "precision"})
     check(!args.given(flag), "--", flag, " goes with a saved model, not with --config",
           flag == std::string("precision") ? " (--set precision=...)" : "");
   const std::string baseline = args.text("relative-to");
@@ -175,7 +212,7 @@ int training_gradients(const Arguments& args) {
   if (!baseline.empty() && std::find(placements.begin(), placements.end(), baseline) == placements.end())
     placements.insert(placements.begin(), baseline);
 
-  const WatchedConfig base{args.text("config"), args.values("set")};
+  const WatchedConfig base = watched_config_of(args);
   const int64_t steps = args.integer("steps", 0, int64_t(1) << 31), seeds = args.integer("seeds", 1, 1000);
   const auto config_of = [&](const std::string& placement, int64_t seed) {
     TrainConfig config = watched_config(base, placement, seed);
@@ -192,29 +229,38 @@ int training_gradients(const Arguments& args) {
     question.normalise = args.text("normalise") == "loss" ? Normalise::loss : Normalise::none;
   check(question.window.last <= updates, "--window ends at update ", question.window.last, ", training at ",
         updates);
-  for (const std::string& placement : placements)
-    resolve_model_config(config_of(placement, 1));  // before hours
+  for (const std::string& placement : placements) check_run(config_of(placement, 1));
+
+  std::optional<engine::AtomicFile> trace;  // opened first: a path that cannot be written shows at once
+  if (args.given("trace")) trace.emplace(output_file(args, "trace", {args.text("config"), args.text("out")}));
 
   Json results = Json::array();
   Series series;
   for (int64_t seed = 1; seed <= seeds && !series.ended(); ++seed) {
     std::vector<GradientRun> runs;
     for (const std::string& placement : placements)
-      series.run(placement, seed,
-                 [&] { runs.push_back(train_for_gradients(config_of(placement, seed), placement)); });
-    const auto found =
-        std::find_if(runs.begin(), runs.end(), [&](const GradientRun& r) { return r.placement == baseline; });
+      series.run(placement, seed, [&] {
+        const auto keep = [&](const GradientRecord& record) {
+          if (trace) trace->write(gradient_line(placement, seed, record));
+        };
+        runs.push_back(train_for_gradients(config_of(placement, seed), placement, question, keep));
+      });
+    const auto found = std::find_if(runs.begin(), runs.end(),
+                                    [&](const GradientRun& r) { return r.placement() == baseline; });
     for (const GradientRun& run : runs) {
-      const bool compared = found != runs.end() && run.placement != baseline;
-      results.push_back(gradient_run_json(run, question, compared ? &*found : nullptr));
-      if (!args.on("json")) print_gradient_run(run, question, results.back());
+      const bool compared = found != runs.end() && run.placement() != baseline;
+      results.push_back(gradient_run_json(run, compared ? &*found : nullptr));
+      if (!args.on("json")) print_gradient_run(run, results.back());
     }
   }
+  if (trace) trace->commit();
   if (series.failed_at_once(results)) return series.end();
   write_probe_page(args, "gradients", results);
-  if (args.on("json"))
-    print_probe_json("gradients", "", base.path, precision_name(config_of(placements[0], 1)),
-                     engine::now() - start, results);
+  if (args.on("json")) {
+    const TrainConfig config = config_of(placements[0], 1);
+    print_probe_json("gradients", "", config.data.train, precision_name(config), engine::now() - start,
+                     results, base.path);
+  }
   std::fflush(stdout);  // before a failure's line
   return series.end();
 }
@@ -224,7 +270,6 @@ int training_gradients(const Arguments& args) {
 int probe_gradients(int argc, char** argv) {
   const Arguments args(gradients_usage, argc, argv);
   check_probe_page(args, {"config", "tokens", "data"});
-  apply_threads(args);
   return args.given("config") ? training_gradients(args) : saved_model_gradients(args);
 }
 
@@ -286,14 +331,15 @@ int probe_stability(int argc, char** argv) {
   const Arguments args(stability_usage, argc, argv);
   check_probe_page(args, {"config"});
   const double start = engine::now();
-  const WatchedConfig base{args.text("config"), args.values("set")};
-  const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6)};
+  const WatchedConfig base = watched_config_of(args);
+  const RampSettings ramp{args.number("ramp", 1e-12, 1e3), args.number("max-lr", 1e-12, 1e6),
+                          args.integer("steps", 0, int64_t(1) << 31)};
   check(ramp.max_lr / ramp.step <= 1e8, "--max-lr ", ramp.max_lr, " takes ", ramp.max_lr / ramp.step,
         " updates of --ramp ", ramp.step);
   const int64_t seeds = args.integer("seeds", 1, 1000);
-  for (const std::string& placement : args.positionals())
-    resolve_model_config(ramp_config(base, placement, 1, ramp));
-  const double level = unigram_level(ramp_config(base, args.positionals()[0], 1, ramp));
+  for (const std::string& placement : args.positionals()) check_run(ramp_config(base, placement, 1, ramp));
+  const TrainConfig config = ramp_config(base, args.positionals()[0], 1, ramp);
+  const double level = unigram_level(config);
 
   Json results = Json::array();
   Series series;
@@ -312,18 +358,18 @@ int probe_stability(int argc, char** argv) {
   }
   if (series.failed_at_once(results)) return series.end();
   if (runs_made > 0 && censored == runs_made)
-    engine::log_warning(
-        "no run broke: raise --max-lr or --ramp, or turn clipping off with --set optim.clip=0");
+    engine::log_warning("no run broke: raise --max-lr", ramp.updates > 0 ? ", --steps" : "",
+                        " or --ramp, or turn clipping off with --set optim.clip=0");
   for (Json& result : results) {
     result["ramp"] = ramp.step;
     result["max_lr"] = ramp.max_lr;
+    result["updates"] = config.budget.steps;
     result["unigram_entropy"] = level;
   }
   write_probe_page(args, "stability", results);
   if (args.on("json"))
-    print_probe_json("stability", "", base.path,
-                     precision_name(ramp_config(base, args.positionals()[0], 1, ramp)), engine::now() - start,
-                     results);
+    print_probe_json("stability", "", config.data.train, precision_name(config), engine::now() - start,
+                     results, base.path);
   std::fflush(stdout);  // before a failure's line
   return series.end();
 }

@@ -132,7 +132,7 @@ Json lr_sensitivity(const std::vector<FinishedRun>& sweep, const std::string& pl
 
 }  // namespace
 
-Json comparison_json(const Comparison& comparison, int64_t threads) {
+Json comparison_json(const Comparison& comparison, int64_t threads, double seconds) {
   const CompareRequest& request = comparison.request();
   const bool tuned = !request.rates.empty();
   std::map<std::string, Group> groups;
@@ -151,6 +151,7 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
   const std::vector<Number> adjusted = holm(p);
 
   Json seeds = Json::array(), placements = Json::array(), sensitivity = Json::object(), edge = Json::object();
+  Json results = Json::array();
   for (int64_t seed = 1; seed <= request.seeds; ++seed) seeds.push_back(seed);
   for (size_t i = 0; i < request.placements.size(); ++i) {
     const std::string& placement = request.placements[i];
@@ -193,6 +194,9 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
     } else if (placement != request.baseline) {
       row["verdict"] = group.failed > 0 ? "failed" : "baseline failed";
     }
+    results.push_back({});
+    for (const char* key : {"placement", "lr", "updates", "mean", "se", "failed", "verdict"})
+      results.back()[key] = row[key];
     placements.push_back(row);
     if (tuned) sensitivity[placement] = lr_sensitivity(comparison.sweep(), placement);
     if (tuned) edge[placement] = comparison.at_edge(placement);
@@ -208,7 +212,13 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
          {"stopped_at", f.result.status == RunStatus::stopped ? Json(f.result.stopped_at) : Json()}});
   const std::string commit = built_commit();
   Json out = result_of("compare");
-  out.update({{"baseline", request.baseline},
+  const TrainConfig& shared = request.config;
+  out.update({{"model", shared.from.empty() ? Json() : Json(shared.from)},
+              {"data", shared.data.train},
+              {"precision", precision_name(shared)},
+              {"seconds", seconds},
+              {"results", results},
+              {"baseline", request.baseline},
               {"match", request.match == Match::time ? "time" : "steps"},
               {"seeds", seeds},
               {"budget", request.steps},
@@ -216,7 +226,7 @@ Json comparison_json(const Comparison& comparison, int64_t threads) {
               {"environment",
                {{"version", NORMLAB_VERSION},
                 {"commit", commit.empty() ? Json() : Json(commit)},
-                {"device", config_json(request.config)["device"]},
+                {"device", config_json(shared)["device"]},
                 {"threads", threads}}},
               {"placements", placements},
               {"sweep", sweep},

@@ -12,8 +12,10 @@
 
 namespace train {
 
-/// compare.json: "placements" with runs, means, differences and verdicts; "sweep", "lr_sensitivity", "edge".
-engine::Json comparison_json(const Comparison& comparison, int64_t threads);
+/// compare.json: "placements" with runs, means, differences and verdicts; "results", the same in short;
+/// "sweep", "lr_sensitivity", "edge". `threads`, `seconds`: of the work; "model" is what all runs start from,
+/// if anything.
+engine::Json comparison_json(const Comparison& comparison, int64_t threads, double seconds);
 void print_comparison(const engine::Json& result);
 /// The table as HTML, and the numbers that the page's script draws.
 std::string comparison_html(const Comparison& comparison, const engine::Json& result);

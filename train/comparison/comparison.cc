@@ -70,8 +70,9 @@ void Comparison::write_plan() const {
     const Json config = config_json(config_of(request_, run));
     // What the sweep and the measurement of times will find; the plan is written again when they have.
     const bool open_rate = !run.sweep && !rates_known_;
-    const bool open_steps = !run.sweep && request_.match == Match::time &&
-                            run.placement != request_.baseline && updates_.count(run.placement) == 0;
+    const bool open_steps =
+        run.steps == 0 || (!run.sweep && request_.match == Match::time &&
+                           run.placement != request_.baseline && updates_.count(run.placement) == 0);
     const bool open = open_rate || open_steps;
     list.push_back({{"placement", run.placement},
                     {"purpose", run.sweep ? "sweep" : "claim"},
@@ -90,6 +91,7 @@ void Comparison::write_plan() const {
 }
 
 bool Comparison::run() {
+  if (request_.config.budget.seconds > 0 && !budget_in_updates()) return false;
   if (!request_.rates.empty() && !tune()) return false;
   return train_claim();
 }
@@ -281,6 +283,49 @@ bool Comparison::train_claim() {
   return true;
 }
 
+namespace {
+
+/// updates.json: budgets that were measured, by placement.
+class KnownUpdates {
+ public:
+  explicit KnownUpdates(const std::string& out)
+      : file_(out + "/updates.json"),
+        known_(engine::file_exists(file_) ? engine::read_json(file_) : Json::object()) {
+    check(known_.is_object(), file_, ": expected an object, got ", known_.type_name());
+  }
+  std::optional<int64_t> of(const std::string& placement) const {
+    if (!known_.contains(placement)) return {};
+    return engine::json_int(known_[placement], file_ + ": " + placement, 1, int64_t(1) << 40);
+  }
+  void keep(const std::string& placement, int64_t updates) {
+    known_[placement] = updates;
+    engine::write_file(file_, engine::json_text(known_, 1) + "\n");
+  }
+
+ private:
+  std::string file_;
+  Json known_;
+};
+
+}  // namespace
+
+// A budget in seconds as updates of the baseline, from here on the budget of all. False: interrupted.
+bool Comparison::budget_in_updates() {
+  KnownUpdates known(work_.out);
+  std::optional<int64_t> updates = known.of(request_.baseline);
+  if (!updates) {
+    updates = updates_in(request_.config.budget.seconds, request_.baseline);
+    if (!updates) return false;
+    check(*updates > 0, "--match time: the baseline ", request_.baseline,
+          " cannot be trained, so there is no time to match");
+    if (request_.steps > 0) updates = std::min(*updates, request_.steps);
+    known.keep(request_.baseline, *updates);
+  }
+  request_.steps = *updates;
+  write_plan();
+  return true;
+}
+
 // The budget of the others: as many of their updates as fit the baseline's training time. Measured in a short
 // run of each, decided before its own, and kept in the folder. False: interrupted.
 bool Comparison::equal_time() {
@@ -292,26 +337,27 @@ bool Comparison::equal_time() {
   check(done > 0, "--match time: no run of the baseline ", request_.baseline,
         " came to its end, so there is no time to match");
   const double seconds = each / double(done) * double(request_.steps);
-  const std::string file = work_.out + "/updates.json";
-  Json known = engine::file_exists(file) ? engine::read_json(file) : Json::object();
-  check(known.is_object(), file, ": expected an object, got ", known.type_name());
+  KnownUpdates known(work_.out);
   for (const std::string& placement : request_.placements) {
     if (placement == request_.baseline) continue;
-    if (!known.contains(placement)) {
-      const std::optional<int64_t> updates = updates_in(seconds, placement);
+    std::optional<int64_t> updates = known.of(placement);
+    if (!updates) {
+      updates = updates_in(seconds, placement);
       if (!updates) return false;
-      if (*updates == 0) continue;  // it cannot be trained: neither can its runs
-      known[placement] = *updates;
-      engine::write_file(file, engine::json_text(known, 1) + "\n");
+      if (*updates == 0) {  // it cannot be trained: neither can its runs
+        engine::log_warning("all runs of ", placement, " count as failed");
+        for (const ComparedRun& run : claim_runs(placement)) write_outcome(path(run), RunStatus::failed, 0);
+        continue;
+      }
+      known.keep(placement, *updates);
     }
-    updates_[placement] = engine::json_int(known[placement], file + ": " + placement, 1, int64_t(1) << 40);
+    updates_[placement] = *updates;
   }
   write_plan();
   return true;
 }
 
-// By a short run, which is begun once more if it dies. 0: it fails, and the runs of the claim are written
-// down as failed with it. Nothing: interrupted.
+// By a short run, which is begun once more if it dies. 0: it fails. Nothing: interrupted.
 std::optional<int64_t> Comparison::updates_in(double seconds, const std::string& placement) {
   ComparedRun timed = claim_runs(placement).front();
   timed.steps = kTimedUpdates;
@@ -332,10 +378,7 @@ std::optional<int64_t> Comparison::updates_in(double seconds, const std::string&
   check(end != ChildEnd::refused, folder, ": ", last_words(command.log));
   if (end == ChildEnd::interrupted) return {};
   if (end == ChildEnd::done) return std::max<int64_t>(1, int64_t(seconds / seconds_per_update(folder)));
-  engine::log_warning(folder, ": failed, so all runs of ", placement, " count as failed; ", command.log,
-                      " says why");
-  for (const ComparedRun& run : claim_runs(placement))
-    write_outcome(path(run), RunStatus::failed, read_result(folder).updates);
+  engine::log_warning(folder, ": failed; ", command.log, " says why");
   return 0;
 }
 

@@ -3,6 +3,7 @@
 //
 //   plan.json            what was asked, and every run with its full config
 //   configs/, runs/      a config and a run directory for each run; outcome.json says how it ended
+//   updates.json         with Match::time: budgets that were measured
 //   compare.json, report.html
 //
 // Read first: request.h, run_result.h, processes.h. Then: analysis.h.
@@ -58,6 +59,7 @@ class Comparison {
   std::vector<double> grid_of(const std::string& placement) const;
   double sweep_loss(const std::string& placement, double lr) const;
   bool train_claim();
+  bool budget_in_updates();
   bool equal_time();
   std::optional<int64_t> updates_in(double seconds, const std::string& placement);
   void write_plan() const;

@@ -19,14 +19,16 @@ using engine::Json;
 
 namespace {
 
-// The budget as updates: the same for all placements. Of several, the one that a training of its own would
-// come to the end of first.
-int64_t budget_steps(const TrainConfig& config) {
+// The budget as updates, but for its seconds: the same for all placements. Of several, the one that a
+// training of its own would come to the end of first; 0: there are only seconds.
+int64_t budget_steps(const TrainConfig& config, Match match) {
   const BudgetConfig& b = config.budget;
-  check(b.seconds == 0,
-        "budget.seconds: a comparison needs updates or tokens (--match time equals training times)");
-  check(b.steps > 0 || b.tokens > 0 || b.epochs > 0,
+  check(b.seconds == 0 || match == Match::time,
+        "budget.seconds: equal updates need a budget in updates, tokens or epochs (--match time takes "
+        "seconds)");
+  check(b.steps > 0 || b.tokens > 0 || b.epochs > 0 || b.seconds > 0,
         "budget: set budget.steps, budget.tokens or budget.epochs");
+  if (b.steps == 0 && b.tokens == 0 && b.epochs == 0) return 0;
   const double rows = double(config.data.batch * config.data.accumulate);
   double least = b.steps > 0 ? double(b.steps) : INFINITY;
   if (b.epochs > 0) {
@@ -70,7 +72,7 @@ void check_request(CompareRequest& request) {
     for (const double other : request.rates)
       check(lr == other || ComparedRun{"", lr}.folder() != ComparedRun{"", other}.folder(),
             "--lr: two rates have the folder ", ComparedRun{"", lr}.folder().substr(6));
-  request.steps = budget_steps(request.config);
+  request.steps = budget_steps(request.config, request.match);
 }
 
 Json to_json(const CompareRequest& request) {

@@ -25,12 +25,15 @@ struct CompareRequest {
   bool stop = true;     // hopeless runs
   double stop_margin = 0.1;
 
-  int64_t steps = 0;  // the budget in updates, the least of those set; check_request fills it in
+  /// The budget in updates, the least of those set; check_request fills it in. 0: it has seconds only, and
+  /// how many updates the baseline makes in them is measured.
+  int64_t steps = 0;
 };
 
 /// Checks the request, opens its data and resolves the budget. Errors: fewer than two placements (unless
 /// rates are swept), one twice, two rates that differ in nothing that the folders' names show, no validation
-/// data, early stopping, a budget that is no number of updates, and what each run would be refused for.
+/// data, early stopping, a budget in seconds where updates are matched, and what each run would be refused
+/// for.
 void check_request(CompareRequest& request);
 
 /// Everything that a comparison is: one that goes on must have the same.

@@ -16,9 +16,11 @@
 #include "train/checkpoint/run_dir.h"
 #include "train/checkpoint/training_state.h"
 #include "train/finetune/glue_score.h"
+#include "train/layer_statistics.h"
 #include "train/metrics.h"
 #include "train/progress.h"
 #include "train/schedule.h"
+#include "train/tensorboard.h"
 
 namespace train {
 
@@ -38,7 +40,9 @@ class FineTuneRun {
   FineTuneRun(const FineTuneSetup& setup, double lr, int64_t seed, const std::string& folder);
   ~FineTuneRun();
 
-  /// False: stopped (engine/base/stop.h), after writing a checkpoint. A Failure is a result as well: status "failed".
+  /// False: stopped (engine/base/stop.h), after writing a checkpoint. Training whose numbers are beyond
+  /// repair is a result as well: status "failed". A device that is lost or full is none: DeviceError where
+  /// this process has made no update yet, else Failure; checkpoints stay.
   bool run();
 
   const models::Transformer& model() const { return *model_; }
@@ -49,15 +53,27 @@ class FineTuneRun {
   };
   Step update();
   int64_t step() const { return state_.counters.step; }
+  /// Of the whole run; 0: its budget in tokens or seconds does not tell.
   int64_t updates() const { return config_.budget.steps; }
 
  private:
+  double learning_rate() const;
+  /// Of the budget that is spent first, and of those that are no number of updates.
+  double done() const;
+  double open_budgets_done() const;
+  bool spent() const { return done() >= 1; }
+  bool stalled() const;
+  bool ends_here() const { return spent() || stalled(); }
+  /// Of what the recipe chooses the epoch by, or the rate.
+  const std::string& judged_by() const;
   bool evaluation_due() const;
   bool evaluated() const;
   bool evaluate();
+  engine::Json development_metrics() const;
   void keep_model();
   void save_checkpoint();
   void log_update(const Step& step);
+  void record(const engine::Json& line);
   engine::Json result(const char* status, const std::string& error) const;
   bool train_to_the_end();
 
@@ -75,6 +91,9 @@ class FineTuneRun {
   std::unique_ptr<Schedule> schedule_;
   TrainingState state_;
   std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<EventWriter> tensorboard_;  // null: not wanted
+  std::unique_ptr<LayerStatistics> statistics_;
+  engine::Json layers_;  // of the last update, where they were looked at
   Progress progress_;
   std::vector<engine::Json> evaluations_;  // {"step", "epoch", metrics …}
   double started_ = 0, paused_ = 0, seconds_before_ = 0, last_checkpoint_ = 0, done_at_start_ = 0;

@@ -47,7 +47,8 @@ RowRules row_rules(const FineTuneRequest& request, const models::ModelConfig& mo
 GlueRows encode_glue(const std::string& task, const std::string& file, const data::Tokenizer& tokenizer,
                      const data::PairForm& form, const RowRules& rules, double label_scale, bool labelled);
 
-/// Training and development rows. Error: a file is missing, or the tokenizer lacks a special token.
+/// Training and development rows, of those the first eval.batches batches. Error: a file is missing, or the
+/// tokenizer lacks a special token.
 GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& tokenizer,
                         const std::string& tokenizer_name, const models::ModelConfig& model);
 

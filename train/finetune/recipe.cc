@@ -50,8 +50,7 @@ Json fairseq_recipe(const std::string& task) {
           {"loss_scale", {{"init", 4}, {"floor", 1}, {"window", 128}}},
           {"dropout", {{"residual", 0.1}, {"attention", 0.1}}},
           {"data", {{"batch", published(task).batch}}},
-          {"budget", {{"epochs", 10}}},
-          {"log", {{"every", 50}}}};
+          {"budget", {{"epochs", 10}}}};
 }
 
 Json hf_recipe() {
@@ -66,28 +65,39 @@ Json hf_recipe() {
           {"schedule", {{"name", "linear"}, {"counting", "completed"}}},
           {"dropout", {{"residual", 0.1}, {"attention", 0.1}, {"head", 0.1}}},
           {"data", {{"batch", kHfBatch}}},
-          {"budget", {{"epochs", 3}}},
-          {"log", {{"every", 50}}}};
+          {"budget", {{"epochs", 3}}}};
 }
 
-// What a run of fine-tuning listens to. Rows, model, seed and head have flags of their own.
-constexpr const char* kKeys[] = {"data.order",    "optim.",      "schedule.",        "precision",
-                                 "loss_scale.",   "dropout.",    "budget.steps",     "budget.epochs",
-                                 "eval.every",    "checkpoint.every", "checkpoint.seconds", "log.every",
-                                 "activation_checkpointing"};
+// What is kept while a run goes on, under both recipes. Its checkpoints are removed when it is finished.
+Json bookkeeping() {
+  return {{"checkpoint", {{"keep", 1}, {"keep_best", 0}}}, {"log", {{"every", 50}, {"tensorboard", false}}}};
+}
+
+// The keys of the training config that have no meaning in fine-tuning, and why; "x." are all that begin so.
+struct Refused {
+  const char *key, *reason;
+};
+constexpr Refused kRefused[] = {
+    {"model.", "--model has it"},
+    {"from", "--model has it"},
+    {"data.batch", "--batch has it"},
+    {"data.context", "--max-length has it"},
+    {"data.", "the rows are those of --task and --data"},
+    {"init", "the model has its values, and a new head the recipe's"},
+    {"log.samples", "a classifier writes no text"},
+    {"seed", "--seeds has it"},
+    {"device", "--device has it"},
+    {"threads", "--threads has it"},
+};
 
 void check_key(const std::string& override_text) {
   const std::string path = override_text.substr(0, override_text.find('='));
-  const bool known = std::any_of(std::begin(kKeys), std::end(kKeys), [&](const std::string& key) {
-    return key.ends_with('.') ? path.starts_with(key) : path == key;
-  });
-  const char* flag = path == "data.batch"     ? "; --batch has it"
-                     : path == "data.context" ? "; --max-length has it"
-                     : path == "seed"         ? "; --seeds has it"
-                     : path == "device"       ? "; --device has it"
-                     : path == "threads"      ? "; --threads has it"
-                                              : "";
-  check(known, "--set ", override_text, ": fine-tuning does not read this key", flag);
+  if (path == "data.order") return;
+  for (const auto& [key, reason] : kRefused) {
+    const bool section = std::string(key).ends_with('.');
+    check(section ? !path.starts_with(key) : path != key, "--set ", override_text,
+          ": fine-tuning does not read this key; ", reason);
+  }
 }
 
 // The overrides into the recipe; schedule.warmup between 0 and 1 is a share of the updates.
@@ -126,6 +136,7 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
   r.recipe = options.recipe == "hf" ? Recipe::hf : Recipe::fairseq;
   const bool fairseq = r.recipe == Recipe::fairseq;
   Json config = fairseq ? fairseq_recipe(r.task.name) : hf_recipe();
+  config.update(bookkeeping());
   r.warmup_share =
       apply_overrides(config, options.overrides, fairseq ? published(r.task.name).warmup : 0);
   if (options.batch > 0) config["data"]["batch"] = options.batch;
@@ -136,11 +147,21 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
           options.precision, " says another");
     config["precision"] = r.f64 ? "f32" : options.precision;
   }
-  config["data"]["valid"] = "dev";  // the rules for eval.every ask for one
+  // The rules for validations ask for data and for a number of updates: there is one after each epoch, too.
+  config["data"]["valid"] = "dev";
+  Json& every = config["eval"]["every"];
+  const bool epochs_alone = every.is_null() || every == 0;
+  if (epochs_alone) every = 1;
   r.config = parse_config(config, "the recipe with --set");
   r.config.data.valid.clear();
-  check(r.config.budget.epochs > 0 || r.config.budget.steps > 0, "budget.epochs: nothing to train");
-  r.config.log.tensorboard = false;
+  if (epochs_alone) r.config.eval.every = 0;
+  const BudgetConfig& budget = r.config.budget;
+  check(budget.epochs > 0 || budget.steps > 0 || budget.tokens > 0 || budget.seconds > 0,
+        "budget.epochs: nothing to train");
+  check(budget.epochs > 0 || budget.steps > 0 || r.warmup_share.value_or(0) == 0,
+        "schedule.warmup: a share of the updates, whose number a budget in tokens or seconds alone does not "
+        "tell; give a number of updates (--set schedule.warmup=N)");
+  r.config.device = options.device;
   r.rates = options.rates.empty() ? std::vector<double>{r.config.optim.lr} : options.rates;
   r.seeds = options.seeds.empty() ? std::vector<int64_t>{1} : options.seeds;
   r.max_length_given = options.max_length >= 0;
@@ -161,7 +182,7 @@ FineTuneRequest fine_tune_request(const FineTuneOptions& options) {
 Json to_json(const FineTuneRequest& r) {
   constexpr const char* heads[] = {"automatic", "new", "keep"};
   Json config = config_json(r.config);
-  // Of no account: threads, and what a request says elsewhere.
+  // Of no account: threads and device, and what a request says elsewhere.
   for (const char* key : {"threads", "seed", "model", "device", "log", "checkpoint"}) config.erase(key);
   config["optim"].erase("lr");
   return {{"task", r.task.name},
@@ -196,8 +217,8 @@ int64_t updates_per_epoch(const FineTuneRequest& request, int64_t rows) {
 
 int64_t total_updates(const FineTuneRequest& request, int64_t rows) {
   const BudgetConfig& b = request.config.budget;
-  const int64_t of_epochs = int64_t(std::ceil(b.epochs * double(updates_per_epoch(request, rows))));
   if (b.epochs == 0) return b.steps;
+  const int64_t of_epochs = int64_t(std::ceil(b.epochs * double(updates_per_epoch(request, rows))));
   return b.steps > 0 ? std::min(b.steps, of_epochs) : std::max<int64_t>(1, of_epochs);
 }
 
@@ -212,9 +233,13 @@ TrainConfig run_config(const FineTuneRequest& request, int64_t rows, double lr, 
   const int64_t updates = total_updates(request, rows);
   config.optim.lr = lr;
   config.seed = seed;
-  config.budget = {.steps = updates};
+  config.budget.steps = updates;
+  config.budget.epochs = 0;
   config.schedule.warmup = warmup_updates(request, updates);
-  if (config.schedule.steps == 0) config.schedule.steps = updates;
+  // There is one after each validation.
+  if (config.checkpoint.every == 0) config.checkpoint.every = updates_per_epoch(request, rows);
+  const bool counted = config.budget.tokens == 0 && config.budget.seconds == 0;
+  if (counted && config.schedule.steps == 0) config.schedule.steps = updates;
   return config;
 }
 

@@ -45,12 +45,13 @@ struct FineTuneOptions {
   double epochs = 0;                     // 0: the recipe's
   int64_t batch = 0, max_length = -1;    // batch 0, max_length -1: the recipe's
   HeadChoice head = HeadChoice::automatic;
+  engine::Device device = engine::Device::cpu;
 };
 
 /// Errors: an unknown task or metric; an override of a key that fine-tuning does not have.
 FineTuneRequest fine_tune_request(const FineTuneOptions& options);
 
-/// Everything that a sweep is: one that goes on must have the same.
+/// Everything that a sweep is: one that goes on must have the same. The device is none of it.
 engine::Json to_json(const FineTuneRequest& request);
 
 /// The number format of the runs: "f64", or config.precision's name.
@@ -59,12 +60,13 @@ std::string precision_name(const FineTuneRequest& request);
 /// "lr-1e-05-seed-1".
 std::string run_name(double lr, int64_t seed);
 
-/// Updates of a run of `rows` training rows, and the warm-up's among them.
+/// Updates of a run of `rows` training rows (in all: at most, where a budget in tokens or seconds may end it
+/// before; 0: such a budget alone does), and the warm-up's among them.
 int64_t updates_per_epoch(const FineTuneRequest& request, int64_t rows);
 int64_t total_updates(const FineTuneRequest& request, int64_t rows);
 int64_t warmup_updates(const FineTuneRequest& request, int64_t updates);
 
-/// The full config of one run.
+/// The full config of one run; its budget in epochs as updates.
 TrainConfig run_config(const FineTuneRequest& request, int64_t rows, double lr, int64_t seed);
 
 /// The metrics that a task has, the one first by which it is judged.

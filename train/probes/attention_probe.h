@@ -21,7 +21,8 @@ struct LayerAttention {
 
 class AttentionProbe : public nn::Probe {
  public:
-  /// The padding of the batch that comes next; undefined: none.
+  /// The padding of the batch that comes next, on the host; undefined: none. Queries, keys and streams may
+  /// lie on any device: what is made of them is computed on the host, in double.
   void begin_batch(const engine::Tensor& key_mask) { key_mask_ = key_mask; }
   void on_attention(int64_t layer, const engine::Tensor& q, const engine::Tensor& k,
                     const engine::AttentionOptions& options) override;

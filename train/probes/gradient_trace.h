@@ -8,7 +8,8 @@
 
 namespace train {
 
-/// One update: its loss, the norm of its mean gradient before clipping, and its layers.
+/// One update: its loss, the norm of its mean gradient before clipping, and its layers. Gradients are those
+/// of the mean loss over scored positions, without the auxiliary losses of routers.
 struct GradientRecord {
   int64_t step = 0;
   double loss = 0, norm = 0;
@@ -20,18 +21,29 @@ struct UpdateWindow {
   int64_t first = 1, last = 1;
 };
 
-/// Means of the norms over the window's updates; `parameters` as in the first record. Error: the trace lacks
-/// an update of the window.
-std::vector<LayerGradient> window_mean(const std::vector<GradientRecord>& trace, UpdateWindow window);
-
 /// Whether a gradient's norm is divided by the loss of its update before means are taken.
 enum class Normalise { none, loss };
+
+/// Means over a window, added up update by update: what is kept does not grow with it.
+class WindowMean {
+ public:
+  /// Error: expected 1 <= first <= last.
+  explicit WindowMean(UpdateWindow window);
+
+  /// Updates outside the window do not count.
+  void add(const GradientRecord& record);
+  /// Means of the norms; `parameters` as in the first record. Error: an update of the window is missing.
+  std::vector<LayerGradient> mean(Normalise normalise = Normalise::none) const;
+
+ private:
+  UpdateWindow window_;
+  int64_t updates_ = 0;
+  std::vector<LayerGradient> sums_, over_loss_;
+};
 
 /// For each layer and each of its parameters, mean over the window of the norm (over the loss) divided by the
 /// same of the baseline; nothing where the baseline has no such parameter.
 using RelativeGradients = std::vector<std::vector<std::pair<std::string, std::optional<double>>>>;
-RelativeGradients relative_gradients(const std::vector<GradientRecord>& trace,
-                                     const std::vector<GradientRecord>& baseline, UpdateWindow window,
-                                     Normalise normalise);
+RelativeGradients relative_gradients(const WindowMean& ours, const WindowMean& baseline, Normalise normalise);
 
 }  // namespace train

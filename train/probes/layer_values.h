@@ -1,6 +1,7 @@
 // Per-layer numbers of a model's parameters and gradients: what Figures 3, 4, 6 and 7 of NormFormer (arXiv
-// 2110.09456) and Figure 2 of HybridNorm (arXiv 2503.04598) show. Used by `normlab probe` and by training's
-// metrics. Read first: models/transformer.h.
+// 2110.09456) and Figure 2 of HybridNorm (arXiv 2503.04598) show. Used by `normlab probe`, for gradients of
+// the mean loss alone, and by training's metrics, whose gradients are those that an update takes: with the
+// auxiliary losses of routers, where there are any. Read first: models/transformer.h.
 #pragma once
 
 #include <string>

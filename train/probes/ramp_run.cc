@@ -1,6 +1,7 @@
 // Read first: ramp_run.h.
 #include "train/probes/ramp_run.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "train/failure.h"
@@ -12,6 +13,7 @@ TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement,
   TrainConfig config = watched_config(base, placement, seed);
   config.schedule = {.name = ScheduleKind::ramp, .ramp_step = ramp.step};
   config.budget = {.steps = int64_t(std::ceil(ramp.max_lr / ramp.step)) + 1};
+  if (ramp.updates > 0) config.budget.steps = std::min(config.budget.steps, ramp.updates);
   return config;
 }
 

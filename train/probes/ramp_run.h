@@ -12,13 +12,15 @@ namespace train {
 
 struct RampSettings {
   double step = 0, max_lr = 0;
+  int64_t updates = 0;  // at most; 0: as many as max_lr takes
 };
 
-/// The config of one run: update u has the rate (u - 1) * step, and the last one max_lr or the first above.
+/// The config of one run: update u has the rate (u - 1) * step, and the last one max_lr or the first above,
+/// unless the updates end before.
 TrainConfig ramp_config(const WatchedConfig& base, const std::string& placement, int64_t seed,
                         const RampSettings& ramp);
 
-/// What became of one run; without a failure it reached the highest rate.
+/// What became of one run; without a failure it came to its end.
 struct RampRun {
   int64_t seed = 1;
   std::optional<RampFailure> failure;

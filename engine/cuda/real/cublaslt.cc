@@ -1,6 +1,7 @@
 // Read first: cublaslt.h.
 #include "engine/cuda/real/cublaslt.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -131,8 +132,20 @@ void Products::fill_plan(Plan& plan, const Gemm& g, const void* bias, uint32_t a
   plan.algorithm = found.algorithm, plan.workspace = found.workspace;
 }
 
+// Some of cuBLASLt's kernels count matrices in a grid's z (tensorflow #44175 found it refusing more).
+constexpr int64_t kMostBatch = 65535;
+
 void Products::multiply(const Gemm& g, const void* bias) {
   check(g.a.dtype == g.b.dtype, "device cuda: a product of ", g.a.dtype, " and ", g.b.dtype);
+  for (int64_t first = 0; g.batch > kMostBatch && first < g.batch; first += kMostBatch) {
+    Gemm part = g;
+    part.batch = std::min(kMostBatch, g.batch - first);
+    part.a.data = static_cast<const char*>(g.a.data) + first * g.a_batch * size_of(g.a.dtype);
+    part.b.data = static_cast<const char*>(g.b.data) + first * g.b_batch * size_of(g.b.dtype);
+    part.c = static_cast<char*>(g.c) + first * g.c_batch * size_of(g.c_dtype);
+    multiply(part, bias);
+  }
+  if (g.batch > kMostBatch) return;
   runtime_.enter();
   const uint64_t element = uint64_t(size_of(g.a.dtype)), result = uint64_t(size_of(g.c_dtype));
   const uint32_t alignment = alignment_of({address(g.a.data), address(g.b.data), address(g.c), address(bias),

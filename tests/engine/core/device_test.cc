@@ -1,4 +1,5 @@
 // Memory by device: what tensors ask of a device's table, and a device that has none.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -94,6 +95,31 @@ TEST_CASE("tensors live on the device that they are made on") {
     CHECK(y.to_vector() == std::vector<double>(4, 0));
     CHECK_FALSE(Tensor().to(Device::cuda_host).defined());
   }
+  CHECK(memory_statistics(Device::cuda_host).in_use == 0);
+  trim_memory(Device::cuda_host);
+  CHECK(live_blocks == 0);
+  set_device_memory(Device::cuda_host, before);
+}
+
+TEST_CASE("a process keeps to its share of a device, but takes what it needs") {
+  const DeviceMemory before = memory_or_none(Device::cuda_host);
+  set_device_memory(Device::cuda_host, far_memory);
+  const auto held_after = [](const char* share) {
+    trim_memory(Device::cuda_host);
+    ::setenv("NORMLAB_DEVICE_SHARE", share, 1);
+    int64_t most = 0;
+    for (int64_t kib = 100; kib < 200; kib += 10) {  // each of another size, gone before the next
+      Tensor::empty({kib * 1024}, DType::u8, Device::cuda_host);
+      const MemoryStatistics s = memory_statistics(Device::cuda_host);
+      most = std::max(most, s.in_use + s.cached);
+    }
+    return most;
+  };
+  CHECK(held_after("500000") <= 500000);
+  CHECK(held_after("0") > 1000000);
+  CHECK(held_after("1000") < 250000);  // one at a time
+  CHECK_THROWS_WITH(held_after("half"), "NORMLAB_DEVICE_SHARE=half: expected a number of bytes");
+  ::unsetenv("NORMLAB_DEVICE_SHARE");
   CHECK(memory_statistics(Device::cuda_host).in_use == 0);
   trim_memory(Device::cuda_host);
   CHECK(live_blocks == 0);

@@ -94,7 +94,7 @@ int cublasLtMatrixLayoutDestroy(void* matrix) {
 }
 int cublasLtMatrixLayoutSetAttribute(void* matrix, int attribute, const void* value, size_t bytes) {
   auto* m = static_cast<Matrix*>(matrix);
-  if (attribute == 5) return set(m->batch, value, bytes);
+  if (attribute == 5) return set(m->batch, value, bytes) || m->batch > 65535 ? 7 : 0;
   if (attribute == 6) return set(m->distance, value, bytes);
   return 7;
 }

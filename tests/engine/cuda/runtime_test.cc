@@ -376,6 +376,31 @@ TEST_CASE("cuda: cuBLASLt adds the bias that each product names") {
   }
 }
 
+TEST_CASE("cuda: more matrices than cuBLASLt takes at once") {
+  const Device_ device;
+  for (const int64_t batch : {65535, 65536, 2 * 65535 + 3}) {
+    std::vector<double> v(static_cast<size_t>(batch));
+    for (size_t i = 0; i < v.size(); ++i) v[i] = double(i % 97);
+    const Tensor a = Tensor::from(v, {batch}, DType::f32).to(Device::cuda),
+                 c = Tensor::zeros({batch}, DType::f32, Device::cuda);
+    const Tensor b = Tensor::from({3}, {1}, DType::f32).to(Device::cuda);  // the same for all
+    cuda::products().multiply({.a = {a.raw(), 1, DType::f32, false},
+                               .b = {b.raw(), 1, DType::f32, false},
+                               .m = 1,
+                               .n = 1,
+                               .k = 1,
+                               .c = c.raw(),
+                               .c_stride = 1,
+                               .c_dtype = DType::f32,
+                               .batch = batch,
+                               .a_batch = 1,
+                               .b_batch = 0,
+                               .c_batch = 1});
+    for (double& x : v) x *= 3;
+    CHECK(c.to_vector() == v);
+  }
+}
+
 TEST_CASE("cuda: cuBLASLt is asked for the product that was meant") {
   const Device_ device;
   cuda::Products& products = cuda::products();

@@ -23,7 +23,7 @@ struct CompareJob : Job {
 
 /// What does not depend on time.
 inline Json without_times(Json result) {
-  for (const char* key : {"environment", "version"}) result.erase(key);
+  for (const char* key : {"environment", "version", "seconds"}) result.erase(key);
   for (Json& row : result["placements"]) {
     row.erase("seconds_per_update");
     for (Json& run : row["runs"]) run.erase("seconds"), run.erase("path");

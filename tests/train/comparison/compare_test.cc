@@ -27,6 +27,15 @@ TEST_CASE("a comparison is paired by seed, and the same for any number of jobs")
   const Json result = job.result("a");
   CHECK(result["baseline"] == "pre_ln");
   CHECK(result["budget"] == 24);
+  // The keys that all evaluations have, and each placement in short.
+  CHECK(result["model"].is_null());
+  CHECK(result["data"] == job.config["data"]["train"]);
+  CHECK(result["precision"] == "f32");
+  CHECK(result["seconds"].get<double>() > 0);
+  REQUIRE(result["results"].size() == 3);
+  for (size_t i = 0; i < 3; ++i)
+    for (const auto& [key, value] : result["results"][i].items())
+      CHECK(value == result["placements"][i][key]);
   CHECK(result["tuned"] == false);
   const std::string commit = built_commit();
   CHECK(result["environment"]["commit"] == (commit.empty() ? Json() : Json(commit)));
@@ -205,6 +214,35 @@ TEST_CASE(
   CHECK(job.result("a")["placements"][1]["updates"] == updates);
 }
 
+TEST_CASE("flags: --match time takes a budget in seconds, which is measured for the baseline", "[medium]") {
+  CompareJob job;
+  const std::string rest = "--seeds 1 --match time --set budget.steps=0 --set budget.seconds=0.5 pre_ln normformer";
+  REQUIRE(run_normlab(job.arguments("a", rest)).code == 0);
+  const Json result = job.result("a"), known = engine::read_json(job.folder / "a/updates.json");
+  const int64_t updates = result["budget"].get<int64_t>();
+  CHECK(updates >= 1);
+  CHECK(known["pre_ln"] == updates);
+  for (const Json& row : result["placements"]) {
+    CHECK(row["updates"] == known[row["placement"].get<std::string>()]);
+    CHECK(row["runs"][0]["updates"] == row["updates"]);
+    const Json config = engine::read_json(row["runs"][0]["path"].get<std::string>() + "/config.json");
+    CHECK(config["schedule"]["steps"] == row["updates"]);
+    CHECK(config["budget"]["seconds"] == 0);
+  }
+  for (const Json& run : job.plan("a")["runs"]) CHECK(run["updates"].is_number());
+  // Going on keeps what was measured; updates beside seconds are a limit.
+  engine::write_file(job.folder / "a/updates.json",
+                     R"({"pre_ln": )" + std::to_string(updates) + R"(, "normformer": 3})");
+  std::filesystem::remove_all(job.folder / "a/runs/normformer");
+  REQUIRE(run_normlab(job.arguments("a", rest + " --resume")).code == 0);
+  CHECK(job.result("a")["placements"][1]["updates"] == 3);
+  REQUIRE(run_normlab(job.arguments("b",
+                                    "--seeds 1 --match time --set budget.steps=6 --set budget.seconds=500 "
+                                    "--lr 0.01,0.02 pre_ln normformer"))
+              .code == 0);
+  CHECK(job.result("b")["budget"] == 6);
+}
+
 TEST_CASE("flags: --match time goes on without a placement that cannot be trained", "[medium]") {
   CompareJob job;
   const std::string out = job.folder / "a",
@@ -366,7 +404,7 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
   refused("pre_ln post_ln --baseline normformer", "is none of the placements");
   refused("pre_ln post_ln --set eval.patience=2", "eval.patience");
   refused("pre_ln post_ln --set data.valid=", "data.valid");
-  refused("pre_ln post_ln --set budget.seconds=5", "budget.seconds");
+  refused("pre_ln post_ln --set budget.seconds=5", "--match time takes seconds");
   refused("pre_ln post_ln --match time --jobs 2", "--jobs 1");
   refused("pre_ln post_ln --lr 0.1,0.1", "is there twice");
   refused("pre_ln post_ln --lr 0.1 --lr-seeds 1", "is a seed of the claim");
@@ -382,6 +420,10 @@ TEST_CASE("each mistake of compare has its line, and leaves nothing behind") {
       run_normlab(job.arguments("none", "--seeds 4 pre_ln post_ln --dry-run --json --quiet")).output,
       "stdout");
   CHECK(plan["runs"] == 8);
+  CHECK(plan["results"].empty());
+  const ProgramEnd timed = run_normlab(job.arguments(
+      "none", "--set budget.steps=0 --set budget.seconds=3600 --match time pre_ln post_ln --dry-run"));
+  CHECK_THAT(timed.output, Contains("pre_ln: 5 runs, about 1:00:00 each"));
   CHECK(plan["plan"][0]["memory"].get<double>() > 0);
   refused("pre_ln post_ln --seeds 1000 --jobs 1024 --dry-run --set data.batch=4096",
           "runs of pre_ln at a time need");

@@ -3,95 +3,17 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "data/train_tokenizer.h"
-#include "engine/base/file.h"
-#include "engine/base/json.h"
+#include "glue_files.h"
 #include "models/classifier.h"
-#include "models/init.h"
-#include "models/model_files.h"
 #include "run_in_pieces.h"
-#include "run_program.h"
-#include "temporary_folder.h"
 #include "train/finetune/sweep.h"
 #include "train/metrics.h"
 
 using namespace train;
 using Catch::Matchers::Contains;
-using engine::Json;
-
-namespace {
-
-const std::vector<std::string> kSpecial = {"<s>", "<pad>", "</s>", "<mask>"};
-
-/// A tiny masked LM of bytes, and task folders whose answer is the text's first letter.
-struct Files : TemporaryFolder {
-  Files() {
-    model("mlm");
-    task("cola", 40, 12);
-  }
-  std::string put(const std::string& name, const std::string& text) const {
-    engine::make_directories(std::filesystem::path(*this / name).parent_path());
-    engine::write_file(*this / name, text);
-    return *this / name;
-  }
-  std::string model(const std::string& name, const Json& overrides = Json::object(),
-                    const std::vector<std::string>& special = kSpecial) const {
-    Json section = {{"objective", "mlm"},    {"vocab_size", 260}, {"context", 40},
-                    {"layers", 1},           {"width", 16},       {"heads", 2},
-                    {"ffn_width", 32},       {"norms", "pre_ln"}, {"activation", "gelu"},
-                    {"positions", "learned"}};
-    section.update(overrides);
-    models::Transformer model(models::model_config_from_section(section, "test"),
-                              nn::Precision::of(engine::DType::f32));
-    models::initialise(model, "megatron", 3);
-    models::save_model(model, *this / name);
-    data::train_tokenizer({}, {.kind = data::TokenizerKind::byte, .special = special})->save(*this / name);
-    return *this / name;
-  }
-  static std::string text(int i) {
-    return std::string(1, char('a' + i % 2)) + std::string(size_t(i % 7), 'x');
-  }
-  void task(const std::string& name, int train, int dev) const {
-    const auto rows = [&](int first, int count) {
-      std::string out = name == "mnli" ? "sentence1\tsentence2\tgold_label\n" : "sentence\tlabel\n";
-      if (name == "stsb") out = "sentence1\tsentence2\tscore\n";
-      for (int i = first; i < first + count; ++i) {
-        const char* word[] = {"contradiction", "neutral", "entailment"};
-        out += name == "mnli"   ? text(i) + "\tb\t" + word[i % 3] + "\n"
-               : name == "stsb" ? text(i) + "\tb\t" + std::to_string(i % 6 * 0.9) + "\n"
-                                : text(i) + "\t" + std::to_string(i % 2) + "\n";
-      }
-      return out;
-    };
-    put(name + "/train.tsv", rows(0, train));
-    put(name + (name == "mnli" ? "/dev_matched.tsv" : "/dev.tsv"), rows(train, dev));
-    if (name == "mnli") put(name + "/dev_mismatched.tsv", rows(3 * train, dev));
-  }
-  std::string command(const std::string& task, const std::string& out, const std::string& rest,
-                      const std::string& model = "mlm") const {
-    return "finetune --threads 1 --task " + task + " --model " + *this / model + " --data " + *this / task +
-           " --out " + *this / out + " " + rest;
-  }
-};
-
-Json json_of(const ProgramEnd& out) {
-  INFO(out.output);
-  REQUIRE(out.code == 0);
-  const size_t begin = out.output.find("\n{\n");
-  return engine::parse_json(out.output.substr(begin == std::string::npos ? 0 : begin), "stdout");
-}
-
-/// What does not depend on time and place.
-Json without_times(Json result) {
-  result.erase("seconds");
-  for (Json& run : result["results"]) run.erase("seconds"), run.erase("path");
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("a sweep tells its best rate, keeps its best model and answers the test rows") {
-  Files files;
+  GlueFiles files;
   files.put("cola/test.tsv", "index\tsentence\n0\tax\n1\tbx\n2\tb\n");
   const std::string common =
       "--lr 1e-6,0.02 --seeds 1,2 --batch 8 --epochs 12 --set dropout.residual=0 "
@@ -99,7 +21,8 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
   const Json result =
       json_of(run_normlab(files.command("cola", "a", common + " --predict " + (files / "a.tsv"))));
   CHECK(result["command"] == "finetune");
-  for (const char* key : {"version", "model", "data", "precision", "seconds"}) CHECK(result.contains(key));
+  for (const char* key : {"version", "model", "data", "precision", "device", "seconds"})
+    CHECK(result.contains(key));
   CHECK(result["select"] == "matthews");
   CHECK(result["epoch_by"] == "accuracy");
   REQUIRE(result["results"].size() == 4);
@@ -149,7 +72,7 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
 }
 
 TEST_CASE("finetune --predict: no file that is read is replaced, and what is wrong shows before a run is trained") {
-  Files files;
+  GlueFiles files;
   files.task("mnli", 12, 6);
   const std::string test = files.put("cola/test.tsv", "index\tsentence\n9\tax\n4\tbx\n");
   files.put("mnli/test_matched.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n");
@@ -179,7 +102,7 @@ TEST_CASE("finetune --predict: no file that is read is replaced, and what is wro
 }
 
 TEST_CASE("a sweep that goes on believes no damaged result, and begins again what died without one") {
-  Files files;
+  GlueFiles files;
   const std::string rest = "--lr 1e-3 --epochs 1 --json ", run = files / "a/lr-0.001-seed-1";
   const Json whole = json_of(run_normlab(files.command("cola", "a", rest)));
   const std::string kept = engine::read_file(run + "/result.json");
@@ -194,7 +117,9 @@ TEST_CASE("a sweep that goes on believes no damaged result, and begins again wha
   CHECK(without_times(json_of(run_normlab(files.command("cola", "a", rest + "--resume")))) ==
         without_times(whole));
   // --only in a folder of its own, and how it ends.
-  CHECK(run_normlab(files.command("cola", "b", rest + "--only lr-0.001-seed-1")).code == 0);
+  const Json only = json_of(run_normlab(files.command("cola", "b", rest + "--only lr-0.001-seed-1")));
+  CHECK(without_times(only)["results"] == without_times(whole)["results"]);
+  for (const auto& [key, value] : whole.items()) CHECK(only.contains(key));
   const std::string breaks =
       "--lr 1e14 --epochs 1 --recipe hf --set optim.name=sgd optim.clip=0 optim.weight_decay=1e15 ";
   CHECK(run_normlab(files.command("cola", "c", breaks + "--only lr-1e+14-seed-1")).code == 1);
@@ -207,7 +132,7 @@ TEST_CASE("a sweep that goes on believes no damaged result, and begins again wha
 }
 
 TEST_CASE("eval.every evaluates within an epoch, and the precision that is told is the one that was") {
-  Files files;
+  GlueFiles files;
   const Json result = json_of(run_normlab(files.command(
       "cola", "a", "--lr 1e-3 --epochs 1 --batch 4 --json --set eval.every=3 --set precision=bf16")));
   CHECK(result["precision"] == "bf16");
@@ -218,7 +143,7 @@ TEST_CASE("eval.every evaluates within an epoch, and the precision that is told 
 }
 
 TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores") {
-  Files files;
+  GlueFiles files;
   files.task("mnli", 24, 9);
   files.put("mnli/test_matched.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n");
   files.put("mnli/test_mismatched.tsv", "index\tsentence1\tsentence2\n0\tb\tb\n1\ta\ta\n");
@@ -245,7 +170,7 @@ TEST_CASE("MNLI has two development sets and two files of answers, STS-B scores"
 }
 
 TEST_CASE("one row of dev has no correlation, which is null and chooses nothing") {
-  Files files;
+  GlueFiles files;
   files.task("stsb", 12, 1);
   const ProgramEnd out = run_normlab(files.command("stsb", "f", "--epochs 1 --lr 0.01 --json"));
   CHECK(out.code == 1);  // nothing was chosen
@@ -260,7 +185,7 @@ TEST_CASE("one row of dev has no correlation, which is null and chooses nothing"
 }
 
 TEST_CASE("a head is kept that names its classes as the task's file or as Hugging Face's copy does") {
-  Files files;
+  GlueFiles files;
   const auto source = models::load_model(files / "mlm", nn::Precision::of(engine::DType::f32));
   const auto end_with = [&](const std::string& task, const std::vector<std::string>& names) {
     const int64_t classes = task == "mnli" ? 3 : 2;
@@ -282,14 +207,21 @@ TEST_CASE("a head is kept that names its classes as the task's file or as Huggin
 }
 
 TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]") {
-  Files files;
-  const std::string rest = "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --json";
+  GlueFiles files;
+  const std::string rest =
+      "--lr 0.02 --seeds 1,2 --batch 2 --epochs 12 --set checkpoint.every=7 --set checkpoint.keep=3 "
+      "--set ema.decay=0.9 --json";
   const Json whole = json_of(run_normlab(files.command("cola", "whole", rest)));
+  const std::string checkpoints = files / "parts/lr-0.02-seed-1/checkpoints";
+  ptrdiff_t most = 0;
   const int stops = run_in_pieces(60, 80, 20, [&](int attempt) {
+    if (std::filesystem::exists(checkpoints))
+      most = std::max(most, std::distance(std::filesystem::directory_iterator(checkpoints), {}));
     return BINARY_DIR "/normlab " + files.command("cola", "parts", rest + " --resume") +
            (attempt % 3 == 2 ? " --jobs 2" : "");
   });
   CHECK(stops >= 2);
+  CHECK(most >= 2);
   const Json parts = json_of(run_normlab(files.command("cola", "parts", rest + " --resume")));
   CHECK(without_times(parts) == without_times(whole));
   // Losses of the pieces are those of the whole, line by line.
@@ -305,7 +237,7 @@ TEST_CASE("runs that are stopped or killed go on to the same result", "[medium]"
 }
 
 TEST_CASE("a run that breaks is a failed one, and counts as the worst value seen") {
-  Files files;
+  GlueFiles files;
   const std::string rest =
       "--lr 1e14 --epochs 1 --recipe hf --json --set optim.name=sgd --set optim.clip=0 --set "
       "optim.weight_decay=1e15";
@@ -338,7 +270,7 @@ TEST_CASE("a run that breaks is a failed one, and counts as the worst value seen
 }
 
 TEST_CASE("each mistake of finetune has its line") {
-  Files files;
+  GlueFiles files;
   const auto refused = [&](const std::string& command, const std::string& message) {
     const ProgramEnd out = run_normlab(command);
     INFO(command << "\n" << out.output);
@@ -368,7 +300,7 @@ TEST_CASE("each mistake of finetune has its line") {
   refused(of("--set data.batch=3"), "--batch has it");
   refused(of("--set precision=bf16 --precision f64"), "--precision f64 says another");
   refused(of("--set precision=bf16 --precision f32"), "--precision f32 says another");
-  refused(of("--device cuda"), "fine-tuning computes on the cpu only");
+  refused(of("--set device=cuda-host"), "--device has it");
   files.task("mnli", 12, 6);
   std::filesystem::remove(files / "mnli/dev_mismatched.tsv");
   refused(files.command("mnli", "none", "--select accuracy_mm"), "no dev_mm file of mnli there");
@@ -430,7 +362,18 @@ TEST_CASE("each mistake of finetune has its line") {
 }
 
 TEST_CASE("a plan says what a sweep would do, and does nothing") {
-  Files files;
+  GlueFiles files;
+  const Json plan = json_of(run_normlab(
+      files.command("cola", "none", "--dry-run --json --lr 1e-5,2e-5 --seeds 1,2,3 --precision bf16")));
+  for (const char* key : {"command", "version", "model", "data", "precision", "seconds", "results", "plan"})
+    CHECK(plan.contains(key));
+  CHECK(plan["precision"] == "bf16");
+  REQUIRE(plan["results"].size() == 6);
+  CHECK(plan["results"][5]["lr"] == 2e-5);
+  CHECK(plan["results"][5]["seed"] == 3);
+  CHECK(plan["results"][5]["status"] == "planned");
+  CHECK(plan["results"][5]["updates"] == 30);
+  CHECK(plan["memory"].get<double>() > 0);
   const ProgramEnd out = run_normlab(files.command("cola", "none", "--dry-run --lr 1e-5,2e-5 --seeds 1,2,3"));
   CHECK(out.code == 0);
   CHECK_THAT(out.output, Contains("cola, recipe fairseq, a new head") && Contains("40 rows of") &&

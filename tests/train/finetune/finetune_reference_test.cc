@@ -38,12 +38,14 @@ std::string task_folder(const TemporaryFolder& tmp, const std::string& root, con
 
 std::string text_of(const Json& value) { return engine::json_text(value); }
 
-FineTuneSetup setup_of(const Json& trace, const std::string& model, const std::string& folder, bool f64) {
+FineTuneSetup setup_of(const Json& trace, const std::string& model, const std::string& folder, bool f64,
+                       engine::Device device) {
   const Json& s = trace["settings"];
   FineTuneOptions o;
   o.task = trace["task"].get<std::string>();
   o.recipe = "hf";  // raw text, the score itself
   o.precision = f64 ? "f64" : "f32";
+  o.device = device;
   o.batch = s["batch"].get<int64_t>();
   o.rates = {s["lr"].get<double>()};
   o.epochs = 10;
@@ -62,6 +64,7 @@ FineTuneSetup setup_of(const Json& trace, const std::string& model, const std::s
   setup.request.data = folder;
   setup.precision = nn::Precision::of(f64 ? engine::DType::f64 : engine::DType::f32);
   setup.source = models::load_any(model, setup.precision).model;
+  setup.precision.device = device;
   setup.tokenizer = data::load_tokenizer(model);
   setup.head = models::HeadInit::kept;
   setup.data = read_glue_data(setup.request, *setup.tokenizer, model, setup.source->config());
@@ -71,18 +74,21 @@ FineTuneSetup setup_of(const Json& trace, const std::string& model, const std::s
 /// Where |a / b - 1| is at most `limit`; NaN is not.
 bool near(double a, double b, double limit) { return std::fabs(a - b) <= limit * std::fabs(b); }
 
-void check_trace(const std::string& task, const char* copy, bool f64) {
+/// `updates`: how many of the trace; 0: all, and what comes after them.
+void check_trace(const std::string& task, const char* copy, bool f64,
+                 engine::Device device = engine::Device::cpu, size_t updates = 0) {
   const std::string root = shared_path("");
   if (root.empty()) return;
   const std::string glue = root + "/reference/glue";
   const Json trace = engine::read_json(glue + "/trace_" + task + ".json");
   const TemporaryFolder rows, runs;
   const std::string model = glue + "/" + trace["model"].get<std::string>();
-  const FineTuneSetup setup = setup_of(trace, model + copy, task_folder(rows, root, task, 200), f64);
+  const FineTuneSetup setup = setup_of(trace, model + copy, task_folder(rows, root, task, 200), f64, device);
   const double limit = f64 ? 1e-9 : 1e-4;
   FineTuneRun run(setup, setup.request.rates[0], 1, runs / "run");
   CHECK(run.updates() == int64_t(trace["steps"].size()));
   for (const Json& expected : trace["steps"]) {
+    if (updates > 0 && run.step() == int64_t(updates)) return;
     INFO("update " << expected["step"]);
     const FineTuneRun::Step made = run.update();
     CHECK(near(made.loss, expected["loss"], limit));
@@ -153,3 +159,10 @@ TEST_CASE("fine-tuning of the same weights in our format, in f64 and in f32") {
     check_trace(task, "-normlab", false);
   }
 }
+
+#if defined(ENGINE_HAS_cuda_host)
+TEST_CASE("the first updates of SST-2 and STS-B on cuda-host are those of transformers, in f64", "[medium]") {
+  check_trace("sst2", "", true, engine::Device::cuda_host, 3);
+  check_trace("stsb", "", true, engine::Device::cuda_host, 3);
+}
+#endif

@@ -95,14 +95,37 @@ TEST_CASE("the Trainer's recipe") {
   CHECK(run_config(r, 17, 1e-3, 1).schedule.steps == 9);
 }
 
+TEST_CASE("fine-tuning reads every key of the training config but those of model and data, and six more") {
+  const std::set<std::string> more = {"from", "init", "log.samples", "seed", "device", "threads"};
+  TrainConfig defaults;
+  const engine::Json values = config_json(defaults);
+  for (const Field& field : config_fields(defaults)) {
+    const std::string& path = field.path;
+    const size_t dot = path.find('.');
+    const engine::Json& value =
+        dot == path.npos ? values[path] : values[path.substr(0, dot)][path.substr(dot + 1)];
+    const std::string text = path == "budget.epochs" ? "2"
+                             : value.is_string()     ? std::string(value)
+                                                     : value.dump();
+    INFO(path << "=" << text);
+    const bool refused =
+        path == "model" || (path.starts_with("data.") && path != "data.order") || more.contains(path);
+    const std::string end =
+        refusal((path == "model" ? "model.layers" : path) + "=" + (text == "{}" ? "2" : text));
+    if (!refused) CHECK(end == "accepted");
+    if (refused) CHECK_THAT(end, Contains("fine-tuning does not read this key; "));
+  }
+}
+
 TEST_CASE("keys that fine-tuning does not read are refused, with the flag that says it") {
-  CHECK(refusal("optim.eps=1e-7") == "accepted");
   CHECK(refusal("data.order=file") == "accepted");
   CHECK_THAT(refusal("data.batch=4"), Contains("--batch has it"));
   CHECK_THAT(refusal("data.context=4"), Contains("--max-length has it"));
   CHECK_THAT(refusal("seed=4"), Contains("--seeds has it"));
-  for (const char* key : {"data.train=x", "model.layers=2", "budget.seconds=4", "ema.decay=0.9", "init=bert"})
-    CHECK_THAT(refusal(key), Contains("fine-tuning does not read this key"));
+  CHECK_THAT(refusal("model.layers=2"), Contains("--model has it"));
+  CHECK_THAT(refusal("data.train=x"), Contains("those of --task and --data"));
+  CHECK_THAT(refusal("init=bert"), Contains("a new head the recipe's"));
+  CHECK_THAT(refusal("log.samples=5"), Contains("a classifier writes no text"));
   CHECK_THAT(refusal("optim.esp=1"), Contains("nearest valid key: \"optim.eps\""));
   CHECK_THAT(refusal("budget.epochs=0"), Contains("nothing to train"));
   FineTuneOptions o;
@@ -110,6 +133,31 @@ TEST_CASE("keys that fine-tuning does not read are refused, with the flag that s
   CHECK_THROWS_WITH(fine_tune_request(o), Contains("--select matthews: sst2 has accuracy"));
   o.task = "sst", o.select = "";
   CHECK_THROWS_WITH(fine_tune_request(o), Contains("nearest: sst2"));
+}
+
+TEST_CASE("budgets in tokens and seconds end a run beside the epochs, or alone") {
+  const FineTuneRequest beside = request("rte", "fairseq", {"budget.seconds=90", "budget.tokens=5k"});
+  const TrainConfig both = run_config(beside, 100, 1e-5, 1);
+  CHECK(both.budget.steps == 70);
+  CHECK(both.budget.seconds == 90);
+  CHECK(both.budget.tokens == 5000);
+  CHECK(both.schedule.warmup == 4);
+  CHECK(both.schedule.steps == 0);  // the decay follows what is spent
+  const auto alone = [](const std::vector<std::string>& overrides) {
+    std::vector<std::string> all = {"budget.epochs=0", "budget.seconds=90"};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    return request("rte", "fairseq", all);
+  };
+  CHECK_THROWS_WITH(alone({}), Contains("schedule.warmup: a share of the updates"));
+  CHECK(total_updates(alone({"schedule.warmup=3"}), 100) == 0);
+  CHECK(run_config(alone({"schedule.warmup=3"}), 100, 1e-5, 1).schedule.warmup == 3);
+  CHECK(total_updates(request("rte", "hf", {"budget.epochs=0", "budget.tokens=90"}), 100) == 0);
+}
+
+TEST_CASE("a patience counts the validations after each epoch, or those of eval.every") {
+  CHECK(request("rte", "hf", {"eval.patience=2"}).config.eval.patience == 2);
+  CHECK(request("rte", "hf", {"eval.patience=2"}).config.eval.every == 0);
+  CHECK(request("rte", "hf", {"eval.patience=2", "eval.every=7"}).config.eval.every == 7);
 }
 
 TEST_CASE("the order of rows is a permutation by seed and epoch, or the file's") {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "../training_support.h"
 #include "engine/base/file.h"
@@ -154,6 +155,102 @@ TEST_CASE("a page has the updates of --at, Figure 3's layers, and Figure 6 over 
   for (size_t l = 0; l < 4; ++l) CHECK(scales["series"][0]["points"][l][0] == double(l) / 4);
 }
 
+TEST_CASE(
+    "a mixture of experts: gradients of a saved model and of training are those of the mean loss alone") {
+  ProbeJob job;
+  // Training's rows are shifted by one: the first token is predicted from a separator.
+  std::vector<int32_t> ids = learnable_tokens(6000, 16, 1);
+  ids.insert(ids.begin(), 0);
+  write_shard(job.folder / "shifted.bin", ids, 16);
+  for (const char* precision : {"f32", "f16"}) {
+    // A rate of 0: the saved model is the one that the first update sees.
+    const std::string config =
+        job.config_file({{"model", {{"norms", "pre_ln"}, {"experts", 4}, {"experts_per_token", 2}}},
+                         {"data", {{"order", "file"}, {"batch", 4}}},
+                         {"optim", {{"lr", 0}}},
+                         {"precision", precision}});
+    const std::string run = job.folder / (std::string("run-") + precision);
+    const ProgramEnd end =
+        run_normlab("train --set log.layers=1 --set budget.steps=1 --config " + config + " --out " + run);
+    INFO(end.output);
+    REQUIRE(end.code == 0);
+    const Json saved =
+        json_of(run_normlab("probe gradients --json --rows 4 --model " + run + " --data " +
+                            job.folder / "shifted.bin" + " --precision " + precision))["results"][0];
+    const Json trained =
+        json_of(run_normlab("probe gradients --json --steps 1 pre_ln --config " + config))["results"][0];
+    const double limit = precision == std::string("f32") ? 1e-5 : 1e-2;
+    CHECK(trained["loss"][0].get<double>() == Approx(saved["loss"].get<double>()).epsilon(limit));
+    CHECK(trained["norm"][0].get<double>() == Approx(saved["norm"].get<double>()).epsilon(limit));
+    for (size_t l = 0; l < 2; ++l) {
+      INFO(precision << ", layer " << l);
+      CHECK(trained["w2_grad"][0][l].get<double>() ==
+            Approx(saved["w2_grad"][l].get<double>()).epsilon(limit));
+      for (const auto& [name, norm] : saved["parameters"][l].items()) {
+        INFO(name);
+        CHECK(trained["parameters"][0][l][name].get<double>() == Approx(norm.get<double>()).epsilon(limit));
+      }
+    }
+    if (precision == std::string("f16")) continue;
+    // What an update takes has the routers' own losses in it.
+    const Json line = read_metrics(run + "/metrics.jsonl")[0];
+    CHECK(line["grad_norm"].get<double>() != Approx(saved["norm"].get<double>()).epsilon(limit));
+  }
+}
+
+TEST_CASE("a probe does not change the training that it looks at") {
+  ProbeJob job;
+  for (const Json& model :
+       {Json({{"norms", "pre_ln"}}), Json({{"norms", "pre_ln"}, {"experts", 4}, {"experts_per_token", 2}})}) {
+    const std::string config = job.config_file({{"model", model},
+                                                {"precision", "f16"},
+                                                {"dropout", {{"residual", 0.1}}},
+                                                {"loss_scale", {{"init", 1 << 20}, {"window", 3}}}});
+    const std::string run = job.folder / ("run" + std::to_string(model.size()));
+    const ProgramEnd end = run_normlab("train --set budget.steps=12 --config " + config + " --out " + run);
+    INFO(end.output);
+    REQUIRE(end.code == 0);
+    const Json probed =
+        json_of(run_normlab("probe gradients --json --steps 12 pre_ln --config " + config))["results"][0];
+    CHECK(probed["loss"].get<std::vector<double>>() == series(run, "loss"));
+  }
+}
+
+TEST_CASE("flags: --trace has every update as a line of JSON") {
+  ProbeJob job;
+  const std::string trace = job.folder / "trace.jsonl", config = job.config_file();
+  const Json out = json_of(run_normlab("probe gradients --json --steps 3 --seeds 2 pre_ln post_ln --trace " +
+                                       trace + " --config " + config));
+  CHECK(out["model"].is_null());
+  CHECK(out["data"] == job.folder / "train.bin");
+  CHECK(out["config"] == config);
+  CHECK(out["results"][0]["every"] == 1);
+  std::vector<Json> lines;
+  std::istringstream text(engine::read_file(trace));
+  for (std::string line; std::getline(text, line);) lines.push_back(engine::parse_json(line, "trace"));
+  REQUIRE(lines.size() == 12);
+  const Json& last = lines[11];
+  CHECK(last["placement"] == "post_ln");
+  CHECK(last["seed"] == 2);
+  CHECK(last["update"] == 3);
+  for (const char* key : {"loss", "norm", "w2_grad", "grad_norm", "parameters"})
+    CHECK(last[key] == out["results"][3][key][2]);
+}
+
+TEST_CASE("flags: --threads of a probe that trains is the config's key") {
+  ProbeJob job;
+  const std::string config = job.config_file({{"threads", 7}});
+  for (const char* probe : {"gradients --steps 2", "stability --steps 2 --seeds 1"}) {
+    const auto result = [&](const std::string& rest) {
+      return json_of(run_normlab(std::string("probe ") + probe + " --json pre_ln --config " + config + rest));
+    };
+    CHECK(result(" --threads 1")["results"] == result(" --threads 2")["results"]);
+    CHECK_THAT(
+        run_normlab(std::string("probe ") + probe + " pre_ln --threads 5000 --config " + config).output,
+        Contains("--threads: 5000 is outside [0, 1024]"));
+  }
+}
+
 TEST_CASE("flags: --steps takes the place of a budget that would end training earlier") {
   ProbeJob job;
   const Json out = json_of(run_normlab("probe gradients --json --steps 4 --at 4 pre_ln --config " +
@@ -225,6 +322,16 @@ TEST_CASE("a ramp breaks a run, or is said to have broken none") {
       run_normlab("probe stability --seeds 1 --ramp 1e-6 --max-lr 2e-5 pre_ln --config " + config);
   CHECK(held.code == 0);
   CHECK_THAT(held.output, Contains("held to the end") && Contains("--max-lr") && Contains("optim.clip=0"));
+  // --steps ends a ramp before its highest rate.
+  const std::string few =
+      "probe stability --seeds 1 --ramp 0.05 --max-lr 20 --steps 4 pre_ln --config " + config;
+  const Json short_ramp = json_of(run_normlab(few + " --json --quiet"));
+  CHECK(short_ramp["results"][0]["censored"] == 1);
+  CHECK(short_ramp["results"][0]["updates"] == 4);
+  CHECK(broken["results"][0]["updates"] == 401);
+  CHECK(short_ramp["data"] == job.folder / "train.bin");
+  CHECK(short_ramp["config"] == config);
+  CHECK_THAT(run_normlab(few).output, Contains("raise --max-lr, --steps or --ramp"));
 }
 
 TEST_CASE("each mistake of probe has its line") {
@@ -240,6 +347,7 @@ TEST_CASE("each mistake of probe has its line") {
   const std::string before = engine::read_file(file);
   refused("gradients pre_ln --steps 2 --out " + file + config, "--out " + file);
   refused("stability pre_ln --out " + file + config, "--out " + file);
+  refused("gradients pre_ln --steps 2 --trace " + file + config, "--trace " + file);
   CHECK(engine::read_file(file) == before);
   refused("gradients", "give a saved model (--model DIR) or a config to train (--config FILE)");
   refused("gradients" + config, "SPEC is missing");
@@ -254,10 +362,10 @@ TEST_CASE("each mistake of probe has its line") {
             "budget." + std::string(key) + " may end training before update 24");
   refused("gradients pre_ln --normalise loss --steps 2" + config, "--normalise goes with --relative-to");
   refused("gradients pre_ln --model x" + config, "--model goes with a saved model");
-  for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16", "--device cpu"})
+  for (const char* flag : {"--rows 3", "--batch 2", "--tokenizer x", "--precision f16"})
     refused(std::string("gradients pre_ln ") + flag + config, "goes with a saved model");
-  for (const char* flag :
-       {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--relative-to pre_ln"})
+  for (const char* flag : {"--set seed=1", "--steps 3", "--seeds 2", "--window 1..2", "--at 1", "--trace x",
+                           "--relative-to pre_ln"})
     refused(std::string("gradients --model x --tokens y ") + flag, "goes with --config");
   for (const char* flag : {"--rows 3", "--batch 2"})
     for (const char* probe : {"gradients", "attention"})
@@ -266,6 +374,82 @@ TEST_CASE("each mistake of probe has its line") {
   refused("attention --model " + job.folder.path, "give the rows with --tokens FILE or with --data SHARDS");
   refused("attention --tokens y --model " + job.folder.path, "config.json");
   refused("gains --all-checkpoints --model " + job.folder.path, "no checkpoints there");
+  for (const char* probe : {"gradients pre_ln --steps 2", "stability pre_ln"})
+    refused(probe + std::string(" --device cpu --set device=cuda-host") + config,
+            "--device cpu says another");
   refused("stability pre_ln --ramp 0" + config, "--ramp");
   refused("stability" + config, "SPEC is missing");
 }
+
+#if defined(ENGINE_HAS_cuda_host)
+namespace {
+
+/// That the probe computes on the stand-in: one without memory ends it.
+void check_place(const std::string& probe) {
+  const ProgramEnd out = run_normlab("probe " + probe, "NORMLAB_CUDA_HOST=memory=0");
+  INFO(probe << "\n" << out.output);
+  CHECK(out.code == 2);
+  CHECK_THAT(out.last_line(), Contains("device cuda-host: out of memory"));
+}
+
+/// Numbers of the one beside those of the other, relative to them; everything else equal.
+void check_near(const Json& got, const Json& expected, double limit) {
+  REQUIRE(got.type() == expected.type());
+  if (expected.is_number_float()) {
+    INFO(got << " beside " << expected);
+    CHECK(std::fabs(got.get<double>() - expected.get<double>()) <= limit * std::fabs(expected.get<double>()));
+    return;
+  }
+  if (!expected.is_structured()) {
+    CHECK(got == expected);
+    return;
+  }
+  REQUIRE(got.size() == expected.size());
+  for (const auto& [key, value] : expected.items()) {
+    INFO(key);
+    check_near(expected.is_array() ? got[std::stoul(key)] : got[key], value, limit);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("probes of a saved model on cuda-host give the CPU's numbers, of padded rows and in 16 bits too",
+          "[medium]") {
+  ProbeJob job;
+  const std::string run = job.folder / "run", tokens = job.folder / "tokens.json";
+  REQUIRE(run_normlab("train --config " + job.config_file() + " --set budget.steps=2 --out " + run).code ==
+          0);
+  engine::write_file(tokens, R"({"input_ids": [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]],
+                                 "attention_mask": [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]})");
+  const auto both = [&](const std::string& probe, double limit) {
+    INFO(probe);
+    const Json cpu = json_of(run_normlab("probe " + probe + " --json --model " + run)),
+               gpu = json_of(run_normlab("probe " + probe + " --json --device cuda-host --model " + run));
+    check_near(gpu["results"], cpu["results"], limit);
+    check_place(probe + " --device cuda-host --model " + run);
+  };
+  both("gradients --tokens " + tokens, 1e-4);
+  both("gradients --precision f64 --rows 4 --data " + (job.folder / "train.bin"), 1e-9);
+  both("attention --tokens " + tokens, 1e-4);
+  both("attention --precision f64 --rows 2 --data " + (job.folder / "train.bin"), 1e-9);
+  both("attention --precision f16 --tokens " + tokens, 1e-2);
+  both("gains --all-checkpoints", 0);
+}
+
+TEST_CASE("probes that train do so on --device or on the config's, and find the CPU's numbers", "[medium]") {
+  ProbeJob job;
+  const std::string config = " --config " + job.config_file();
+  const auto both = [&](const std::string& probe, const std::string& device, double limit) {
+    INFO(probe);
+    const Json cpu = json_of(run_normlab("probe " + probe + " --json" + config)),
+               gpu = json_of(run_normlab("probe " + probe + " --json" + config + device));
+    check_near(gpu["results"], cpu["results"], limit);
+    check_place(probe + config + device);
+  };
+  both("gradients --steps 3 --at 1,3 --window 2..3 --relative-to pre_ln normformer", " --device cuda-host",
+       1e-3);
+  const std::string ramp = "stability --seeds 1 --ramp 0.2 --max-lr 20 --set optim.clip=0 pre_ln";
+  both(ramp, " --device cuda-host", 1e-6);
+  both(ramp, " --set device=cuda-host", 1e-6);
+}
+#endif

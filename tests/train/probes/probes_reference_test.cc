@@ -67,20 +67,29 @@ void check_attention(const Limit& limit, const std::vector<LayerAttention>& ours
   }
 }
 
-const char* const placements[] = {"pre_ln", "post_ln", "normformer", "hybridnorm", "hybridnorm_star"};
+const std::vector<std::string> placements = {"pre_ln", "post_ln", "normformer", "hybridnorm",
+                                             "hybridnorm_star"};
 
-OpenModel open_with_gradients(const std::string& folder, engine::DType dtype) {
-  return open_model(folder, nn::Precision::of(dtype), "", nn::Gradients::allocated);
+struct Where {
+  engine::DType dtype;
+  engine::Device device = engine::Device::cpu;
+};
+
+OpenModel open_with_gradients(const std::string& folder, const Where& where) {
+  nn::Precision precision = nn::Precision::of(where.dtype);
+  precision.device = where.device;
+  return open_model(folder, precision, "", nn::Gradients::allocated);
 }
 
-void check_static(engine::DType dtype, const Limit& limit) {
+void check_static(const Where& where, const Limit& limit,
+                  const std::vector<std::string>& names = placements) {
   const std::string root = shared_path("reference/probes");
   if (root.empty()) return;
-  for (const std::string name : placements) {
+  for (const std::string& name : names) {
     INFO(name);
     const std::string folder = root + "/" + name;
     const Json expected = engine::read_json(folder + "/expected.json");
-    const OpenModel open = open_with_gradients(folder, dtype);
+    const OpenModel open = open_with_gradients(folder, where);
     const ProbeRows rows = rows_of_file(open, folder + "/tokens.json");
     check_gradients(limit, gradients_on(*open.model, rows, 0), expected["step1"]);
     check_gains(limit, layer_gains(*open.model), expected["step1"]["gains"]);
@@ -94,22 +103,24 @@ void check_static(engine::DType dtype, const Limit& limit) {
   }
 }
 
-void check_updates(engine::DType dtype, const Limit& limit) {
+/// Of each trace the first `updates`; with all 20 what comes after them.
+void check_updates(const Where& where, const Limit& limit, const std::vector<std::string>& names = placements,
+                   size_t updates = 20) {
   const std::string root = shared_path("reference/probes");
   if (root.empty()) return;
   const Json batches = engine::read_json(root + "/batches.json")["batches"];
-  std::map<std::string, std::vector<GradientRecord>> traces;
-  for (const std::string name : placements) {
+  for (const std::string& name : names) {
     INFO(name);
     const Json expected = engine::read_json(root + "/" + name + "/expected.json");
-    const OpenModel open = open_with_gradients(root + "/" + name, dtype);
+    const OpenModel open = open_with_gradients(root + "/" + name, where);
     OptimConfig config;
     config.betas = {0.9, 0.95};
     config.eps = 1e-8;
     config.weight_decay = 0.1;
     config.decay = DecayGroup::matrices;
     Optimizer optimizer(open.model->parameters(), config);
-    for (size_t i = 0; i < batches.size(); ++i) {
+    WindowMean mean({11, 20});
+    for (size_t i = 0; i < updates; ++i) {
       INFO("update " << i + 1);
       const ProbeRows rows = {
           models::token_batch({{"input_ids", batches[i]}}, open.model->config(), "batches.json")};
@@ -123,12 +134,13 @@ void check_updates(engine::DType dtype, const Limit& limit) {
         limit.check(step["layer_grad_norm"][l], record.layers[l].grad_norm);
       }
       optimizer.step(2e-3, std::min(1.0, 0.25 / (record.norm + 1e-6)) / double(scored_positions(rows)));
-      traces[name].push_back(record);
+      mean.add(record);
     }
+    if (updates < batches.size()) continue;
     check_gains(limit, layer_gains(*open.model), expected["gains_after"]);
     check_attention(limit, attention_on(*open.model, rows_of_file(open, root + "/" + name + "/tokens.json")),
                     expected["attention_after"]);
-    const auto window = window_mean(traces[name], {11, 20});
+    const auto window = mean.mean();
     for (size_t l = 0; l < window.size(); ++l)
       limit.check(expected["window_11_20"]["w2_grad"][l], window[l].w2_grad);
     limit.check(expected["window_11_20"]["ratio_first_last"], window.front().w2_grad / window.back().w2_grad);
@@ -138,13 +150,24 @@ void check_updates(engine::DType dtype, const Limit& limit) {
 }  // namespace
 
 TEST_CASE("gradients, gains, attention and streams of five placements agree with PyTorch in f64") {
-  check_static(engine::DType::f64, {1e-9});
+  check_static({engine::DType::f64}, {1e-9});
 }
 
-TEST_CASE("the same in f32") { check_static(engine::DType::f32, {1e-4}); }
+TEST_CASE("the same in f32") { check_static({engine::DType::f32}, {1e-4}); }
 
 TEST_CASE("twenty updates: gradients before clipping, their window, gains and attention after") {
-  check_updates(engine::DType::f64, {1e-9});
+  check_updates({engine::DType::f64}, {1e-9});
 }
 
-TEST_CASE("twenty updates in f32") { check_updates(engine::DType::f32, {1e-4}); }
+TEST_CASE("twenty updates in f32") { check_updates({engine::DType::f32}, {1e-4}); }
+
+#if defined(ENGINE_HAS_cuda_host)
+TEST_CASE("probes of two placements on cuda-host agree with PyTorch in f64 and in f32", "[medium]") {
+  check_static({engine::DType::f64, engine::Device::cuda_host}, {1e-9}, {"pre_ln", "hybridnorm_star"});
+  check_static({engine::DType::f32, engine::Device::cuda_host}, {1e-4}, {"normformer"});
+}
+
+TEST_CASE("the first updates and their gradients on cuda-host agree with PyTorch in f64", "[medium]") {
+  check_updates({engine::DType::f64, engine::Device::cuda_host}, {1e-9}, {"normformer"}, 3);
+}
+#endif
