@@ -108,7 +108,11 @@ void HubConfig::read_added(const std::string& path) {
 }
 
 void HubConfig::override(SortedJson& json) const {
-  if (const auto space = flag("add_prefix_space"); space && json.contains("pre_tokenizer")) {
+  // These classes take tokenizer.json as it stands; GPT-2's, RoBERTa's and others make its pre-tokenizer
+  // anew.
+  const bool as_it_stands = class_.starts_with("PreTrainedTokenizer") || class_ == "TokenizersBackend";
+  const auto space = flag("add_prefix_space");
+  if (space && !as_it_stands && json.contains("pre_tokenizer")) {
     SortedJson& part = json["pre_tokenizer"];
     if (part.is_object() && part.contains("add_prefix_space")) part["add_prefix_space"] = *space;
   }
@@ -133,6 +137,9 @@ void HubConfig::complete(Pipeline& pipeline) const {
     check(!named.id || *named.id == id, folder_, ": the added token ", json_quoted(text).substr(0, 64),
           " has id ", named.id.value_or(0), " there, and is ", id, " behind this vocabulary");
   }
+  // A token that has a role is special, whatever tokenizer.json says of it.
+  for (const std::string* role : {&begin_, &end_, &class_token_, &separator_, &pad_, &mask_, &unknown_})
+    added.make_special(*role);
   const auto id_of = [&](const std::string& text) {
     if (text.empty()) return no_token;
     const TokenId id = added.id(text);

@@ -74,6 +74,11 @@ TokenId AddedTokenList::add(AddedToken token) {
   return tokens_.back().id;
 }
 
+void AddedTokenList::make_special(const std::string& text) {
+  const auto found = places_.find(text);
+  if (found != places_.end()) tokens_[found->second].special = true;
+}
+
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer* normalizer)
     : tokens_(std::move(tokens)) {
   std::sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });

@@ -25,6 +25,8 @@ class AddedTokenList {
   AddedTokenList(const Vocabulary& vocabulary, std::vector<AddedToken> tokens);
   /// One of the same text is replaced. Returns the id.
   TokenId add(AddedToken token);
+  /// Does nothing where the text is not among them.
+  void make_special(const std::string& text);
   /// no_token: not among them.
   TokenId id(const std::string& text) const;
   std::vector<AddedToken> take() { return std::move(tokens_); }

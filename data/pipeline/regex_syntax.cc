@@ -115,6 +115,11 @@ class Translator {
   void copy_character() {
     std::string text(1, pattern_[at_++]);
     while (!at_end() && (uint8_t(pattern_[at_]) & 0xC0) == 0x80) text += pattern_[at_++];
+    // Characters that PCRE2's (?x) would leave out.
+    for (const auto& [space, written] :
+         {std::pair("\u0085", "\\x{85}"), std::pair("\u200E", "\\x{200E}"), std::pair("\u200F", "\\x{200F}"),
+          std::pair("\u2028", "\\x{2028}"), std::pair("\u2029", "\\x{2029}")})
+      if (text == space) text = written;
     atom(text);
   }
 

@@ -58,6 +58,29 @@ TEST_CASE("tokenizer_config.json asks for a space in front and for tokens around
   CHECK(tokenizer->roles().begin == 4);
 }
 
+TEST_CASE("a token with a role is special, whatever tokenizer.json says of it") {
+  const char* const file =
+      R"({"model": {"type": "BPE", "vocab": {"a": 0, "<": 1, "e": 2, ">": 3}, "merges": []},
+    "added_tokens": [{"id": 4, "content": "<e>"}, {"id": 5, "content": "aa"}]})";
+  const Folder named{{"tokenizer.json", file}, {"tokenizer_config.json", R"({"eos_token": "<e>"})"}};
+  CHECK(named.load()->encode("a<e>aa") == Ids{0, 1, 2, 3, 5});
+  CHECK(named.load()->encode("a<e>", SpecialText::recognised) == Ids{0, 4});
+  CHECK(Folder{{"tokenizer.json", file}}.load()->encode("a<e>") == Ids{0, 4});
+}
+
+TEST_CASE("the space in front is tokenizer.json's where the class takes that file as it stands") {
+  const auto ids = [](const std::string& name) {
+    const Folder f{
+        {"tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+                         "model": {"type": "BPE", "vocab": {"a": 0, "\u0120": 1}, "merges": []}})"},
+        {"tokenizer_config.json", R"({"add_prefix_space": true, "tokenizer_class": ")" + name + "\"}"}};
+    return f.load()->encode("a");
+  };
+  CHECK(ids("GPT2Tokenizer") == Ids{1, 0});
+  CHECK(ids("PreTrainedTokenizerFast") == Ids{0});
+  CHECK(ids("TokenizersBackend") == Ids{0});
+}
+
 TEST_CASE("beside a tokenizer.json add_bos_token says nothing: its post-processor counts") {
   const char* const flags = R"({"add_bos_token": true, "bos_token": "<|endoftext|>"})";
   const Folder files{{"vocab.json", gpt2_vocab}, {"merges.txt", gpt2_merges}, {"tokenizer_config.json", flags}};

@@ -233,6 +233,7 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\p{L}+)", "x\U00016D69 \U00010D69y") == Found{"x\U00016D69", "y"});
   CHECK(found(R"(\p{^L})", "a1") == Found{"1"});
   CHECK(found("x*", "axx") == Found{"", "xx"});
+  CHECK(found("(?x: \u2028 a)", "a\u2028a") == Found{"\u2028a"});
   // A script without the characters that others share with it, with those of Unicode 15.
   CHECK(found(R"(\p{Han}+)", "中、\u300c国\U00031350 a\ua705") == Found{"中", "国\U00031350"});
   CHECK(found(R"([\p{Katakana}\p{Hiragana}]+)", "あーア゛") == Found{"あ", "ア"});
