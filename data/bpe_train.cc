@@ -187,7 +187,7 @@ BpeModel start_model(const TrainOptions& options) {
 
 }  // namespace
 
-BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+BpeModel learn_bpe(const std::vector<PieceCount>& pieces, const TrainOptions& options) {
   BpeModel model = start_model(options);
   const size_t least = model.tokens.size();
   const size_t vocab_size = options.vocab_size > 0 ? options.vocab_size : default_vocab_size;
@@ -196,7 +196,6 @@ BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& 
         " special tokens)");
   check(vocab_size <= size_t(1) << 24, "tokenizer train: a vocabulary of ", vocab_size,
         " is above the limit of ", size_t(1) << 24);
-  const std::vector<PieceCount> pieces = count_pieces(texts, options.threads);
   check(!pieces.empty(), "tokenizer train: there is no text to learn from");
   Trainer(pieces, model).run(vocab_size, int64_t(options.min_frequency > 0 ? options.min_frequency : 2));
   if (model.tokens.size() < vocab_size) {
@@ -206,8 +205,25 @@ BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& 
   return model;
 }
 
-std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
-  return make_bpe_tokenizer(learn_bpe(texts, options), "tokenizer train");
+BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options) {
+  PieceCounts counts(options.threads);
+  counts.add(texts);
+  return learn_bpe(counts.sorted(), options);
+}
+
+std::unique_ptr<TextCounter> count_for_bpe(int threads) {
+  class Pieces final : public TextCounter {
+   public:
+    explicit Pieces(int threads) : counts_(threads) {}
+    void count(std::span<const std::string_view> texts) override { counts_.add(texts); }
+    std::unique_ptr<Tokenizer> learn(const TrainOptions& options) override {
+      return make_bpe_tokenizer(learn_bpe(counts_.sorted(), options), "tokenizer train");
+    }
+
+   private:
+    PieceCounts counts_;
+  };
+  return std::make_unique<Pieces>(threads);
 }
 
 }  // namespace data

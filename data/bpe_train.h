@@ -11,16 +11,35 @@
 
 namespace data {
 
-/// Counts of distinct pieces, in byte order. Counted on `threads` threads; the result does not depend on
-/// them.
 struct PieceCount {
-  std::string_view piece;  // a view of the texts
+  std::string_view piece;
   uint64_t count;
 };
-std::vector<PieceCount> count_pieces(std::span<const std::string_view> texts, int threads);
 
-/// The model that the texts give; train_bpe() makes a tokenizer of it.
+class PieceCounter;
+
+/// How often each distinct piece stands in texts, which need not live on: a piece is copied when it is first
+/// met.
+class PieceCounts {
+ public:
+  /// Counts on `threads` threads; the result does not depend on them.
+  explicit PieceCounts(int threads);
+  ~PieceCounts();
+  void add(std::span<const std::string_view> texts);
+  /// In byte order; views of what this object holds.
+  std::vector<PieceCount> sorted();
+
+ private:
+  int threads_;
+  std::vector<std::unique_ptr<PieceCounter>> counters_;  // one for each thread that counted
+};
+
+/// Counts pieces, and learns a tokenizer from them.
+std::unique_ptr<TextCounter> count_for_bpe(int threads);
+
+/// The model that the pieces give.
+BpeModel learn_bpe(const std::vector<PieceCount>& pieces, const TrainOptions& options);
+/// The same of texts that are all there.
 BpeModel learn_bpe(std::span<const std::string_view> texts, const TrainOptions& options);
-std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string_view> texts, const TrainOptions& options);
 
 }  // namespace data

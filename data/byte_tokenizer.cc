@@ -16,14 +16,20 @@ std::vector<AddedToken> from_256_on(std::vector<AddedToken> special) {
 
 ByteTokenizer::ByteTokenizer(std::vector<AddedToken> special) : Tokenizer(from_256_on(std::move(special))) {}
 
-std::unique_ptr<Tokenizer> ByteTokenizer::train(const TrainOptions& options) {
-  std::vector<AddedToken> special;
-  for (const std::string& text : options.special) special.push_back({text});
-  const size_t size = 256 + special.size();
-  engine::check(options.vocab_size == 0 || options.vocab_size == size,
-                "tokenizer train: kind byte has exactly ", size,
-                " tokens (256 and the special ones), got vocabulary size ", options.vocab_size);
-  return std::make_unique<ByteTokenizer>(std::move(special));
+std::unique_ptr<TextCounter> ByteTokenizer::counter() {
+  class Nothing final : public TextCounter {
+    void count(std::span<const std::string_view>) override {}
+    std::unique_ptr<Tokenizer> learn(const TrainOptions& options) override {
+      std::vector<AddedToken> special;
+      for (const std::string& text : options.special) special.push_back({text});
+      const size_t size = 256 + special.size();
+      engine::check(options.vocab_size == 0 || options.vocab_size == size,
+                    "tokenizer train: kind byte has exactly ", size,
+                    " tokens (256 and the special ones), got vocabulary size ", options.vocab_size);
+      return std::make_unique<ByteTokenizer>(std::move(special));
+    }
+  };
+  return std::make_unique<Nothing>();
 }
 
 std::unique_ptr<Tokenizer> ByteTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {

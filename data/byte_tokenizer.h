@@ -10,7 +10,7 @@ namespace data {
 class ByteTokenizer final : public Tokenizer {
  public:
   explicit ByteTokenizer(std::vector<AddedToken> special);
-  static std::unique_ptr<Tokenizer> train(const TrainOptions& options);
+  static std::unique_ptr<TextCounter> counter();
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);
 
   TokenizerKind kind() const override { return TokenizerKind::byte; }

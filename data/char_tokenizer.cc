@@ -11,52 +11,69 @@ namespace data {
 
 using engine::check;
 
+namespace {
+
+/// How often each code point stands in texts, which must be valid UTF-8.
+class CharacterCounter final : public TextCounter {
+ public:
+  void count(std::span<const std::string_view> texts) override {
+    for (const std::string_view text : texts) {
+      const auto* begin = reinterpret_cast<const uint8_t*>(text.data());
+      const auto* end = begin + text.size();
+      for (const uint8_t* p = begin; p < end;) {
+        const Char c = decode_char(p, end);
+        check(c.code != invalid_char, "tokenizer train: text ", texts_, " has invalid UTF-8 at byte ",
+              p - begin, "; kind char needs valid text");
+        ++counts_[c.code];
+        p += c.bytes;
+      }
+      ++texts_;
+    }
+  }
+
+  std::unique_ptr<Tokenizer> learn(const TrainOptions& options) override {
+    std::vector<uint32_t> kept;
+    bool dropped = false;
+    for (uint32_t code = 0; code < counts_.size(); ++code) {
+      if (counts_[code] >= std::max<uint64_t>(1, options.min_frequency))
+        kept.push_back(code);
+      else
+        dropped |= counts_[code] > 0;
+    }
+    check(!kept.empty(), "tokenizer train: the text has no characters to learn from");
+    std::vector<AddedToken> special;
+    for (const std::string& text : options.special) special.push_back({text, TokenId(special.size())});
+    if (options.vocab_size > 0 && special.size() + kept.size() > options.vocab_size) {
+      if (options.vocab_size <= special.size()) {
+        fail_vocabulary_too_small(options.vocab_size, special.size() + 1,
+                                  "the special tokens and one character");
+      }
+      // The most frequent ones, the lower code point among equals; back in order of code points.
+      std::stable_sort(kept.begin(), kept.end(),
+                       [&](uint32_t a, uint32_t b) { return counts_[a] > counts_[b]; });
+      kept.resize(options.vocab_size - special.size());
+      std::sort(kept.begin(), kept.end());
+      dropped = true;
+    }
+    auto tokenizer = std::make_unique<CharTokenizer>(std::move(special), std::move(kept));
+    check(!dropped || tokenizer->special_id("<unk>") != no_token,
+          "tokenizer train: characters are left out, which needs the special token \"<unk>\"");
+    return tokenizer;
+  }
+
+ private:
+  std::vector<uint64_t> counts_ = std::vector<uint64_t>(0x110000);
+  int64_t texts_ = 0;
+};
+
+}  // namespace
+
 CharTokenizer::CharTokenizer(std::vector<AddedToken> special, std::vector<uint32_t> characters)
     : Tokenizer(std::move(special)), characters_(std::move(characters)) {
   for (const uint32_t code : characters_) ids_[code] = TokenId(special_tokens().size() + ids_.size());
 }
 
-std::unique_ptr<Tokenizer> CharTokenizer::train(std::span<const std::string_view> texts,
-                                                const TrainOptions& options) {
-  std::vector<uint64_t> counts(0x110000);
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const auto* begin = reinterpret_cast<const uint8_t*>(texts[i].data());
-    const auto* end = begin + texts[i].size();
-    for (const uint8_t* p = begin; p < end;) {
-      const Char c = decode_char(p, end);
-      check(c.code != invalid_char, "tokenizer train: text ", i, " has invalid UTF-8 at byte ", p - begin,
-            "; kind char needs valid text");
-      ++counts[c.code];
-      p += c.bytes;
-    }
-  }
-  std::vector<uint32_t> kept;
-  bool dropped = false;
-  for (uint32_t code = 0; code < counts.size(); ++code) {
-    if (counts[code] >= std::max<uint64_t>(1, options.min_frequency))
-      kept.push_back(code);
-    else
-      dropped |= counts[code] > 0;
-  }
-  check(!kept.empty(), "tokenizer train: the text has no characters to learn from");
-  std::vector<AddedToken> special;
-  for (const std::string& text : options.special) special.push_back({text, TokenId(special.size())});
-  if (options.vocab_size > 0 && special.size() + kept.size() > options.vocab_size) {
-    if (options.vocab_size <= special.size()) {
-      fail_vocabulary_too_small(options.vocab_size, special.size() + 1,
-                                "the special tokens and one character");
-    }
-    // The most frequent ones, the lower code point among equals; back in order of code points.
-    std::stable_sort(kept.begin(), kept.end(), [&](uint32_t a, uint32_t b) { return counts[a] > counts[b]; });
-    kept.resize(options.vocab_size - special.size());
-    std::sort(kept.begin(), kept.end());
-    dropped = true;
-  }
-  auto tokenizer = std::make_unique<CharTokenizer>(std::move(special), std::move(kept));
-  check(!dropped || tokenizer->special_id("<unk>") != no_token,
-        "tokenizer train: characters are left out, which needs the special token \"<unk>\"");
-  return tokenizer;
-}
+std::unique_ptr<TextCounter> CharTokenizer::counter() { return std::make_unique<CharacterCounter>(); }
 
 std::unique_ptr<Tokenizer> CharTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
   std::vector<AddedToken> special = read_special(json, {"characters"}, what);

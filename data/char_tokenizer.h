@@ -15,8 +15,7 @@ class CharTokenizer final : public Tokenizer {
  public:
   /// `characters`: code points, ascending.
   CharTokenizer(std::vector<AddedToken> special, std::vector<uint32_t> characters);
-  static std::unique_ptr<Tokenizer> train(std::span<const std::string_view> texts,
-                                          const TrainOptions& options);
+  static std::unique_ptr<TextCounter> counter();
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);
 
   TokenizerKind kind() const override { return TokenizerKind::character; }

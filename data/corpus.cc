@@ -2,6 +2,8 @@
 #include "data/corpus.h"
 
 #include <algorithm>
+#include <cstring>
+#include <deque>
 #include <numeric>
 
 #include "data/shuffle.h"
@@ -17,9 +19,6 @@ namespace {
 using engine::check;
 using engine::Json;
 constexpr const char* kParts[] = {"train", "valid", "test"};
-
-/// A piece of one document in one part: whole documents, or slices of them when the text is cut at its end.
-using Part = std::vector<std::string_view>;
 
 int64_t count_words(std::string_view text) {
   int64_t words = 0;
@@ -48,59 +47,80 @@ size_t place_to_cut(std::string_view text, size_t at, double limit) {
   return at;
 }
 
-/// Cuts the documents, taken as one text, at the places nearest after the shares' bounds.
-std::vector<Part> cut_by_position(const std::deque<std::string>& texts, double valid, double test) {
-  size_t total = 0;
-  for (const auto& text : texts) total += text.size();
-  const double bounds[] = {double(total) * (1 - valid - test), double(total) * (1 - test), double(total)};
-  std::vector<Part> parts(3);
-  size_t before = 0;
-  int part = 0;
-  for (const auto& text : texts) {
+/// Cuts documents, taken as one text, at the places nearest after the shares' bounds.
+class Cutter {
+ public:
+  Cutter(uint64_t total, double valid, double test)
+      : bounds_{double(total) * (1 - valid - test), double(total) * (1 - test), double(total)} {}
+
+  /// Calls put(part, slice) for the slices of the next document.
+  template <class Put>
+  void cut(std::string_view text, const Put& put) {
     for (size_t at = 0; at < text.size();) {
-      while (part < 2 && double(before + at) >= bounds[part] - 0.5) ++part;
-      const double room = bounds[part] - double(before + at);
+      while (part_ < 2 && double(before_ + at) >= bounds_[part_] - 0.5) ++part_;
+      const double room = bounds_[part_] - double(before_ + at);
       // A cut behind the next bound would leave a part empty that is to have a share.
-      const double limit = (bounds[part] < bounds[1] - 0.5 ? bounds[1] : bounds[2]) - double(before);
-      const size_t end = part == 2 || room >= double(text.size() - at)
+      const double limit = (bounds_[part_] < bounds_[1] - 0.5 ? bounds_[1] : bounds_[2]) - double(before_);
+      const size_t end = part_ == 2 || room >= double(text.size() - at)
                              ? text.size()
                              : place_to_cut(text, at + size_t(room), limit);
-      parts[size_t(part)].push_back(std::string_view(text).substr(at, end - at));
+      put(part_, text.substr(at, end - at));
       at = end;
     }
-    before += text.size();
+    before_ += text.size();
   }
-  return parts;
-}
 
-/// Writes one part, all but its final name, and returns its entry of the manifest.
-Json write_part(engine::AtomicFile& out, const std::string& file, const Part& part, bool jsonl) {
-  engine::Sha256 sha;
-  Json entry = {{"file", file}};
-  int64_t characters = 0, words = 0, lines = 0;
-  const auto put = [&](std::string_view bytes) {
-    out.write(bytes);
-    sha.update(bytes);
-  };
-  for (size_t i = 0; i < part.size(); ++i) {
-    characters += int64_t(count_characters(part[i])), words += count_words(part[i]);
-    lines += std::count(part[i].begin(), part[i].end(), '\n');
-    if (jsonl) {
-      put(engine::json_text(Json{{"text", part[i]}}) + "\n");
-      continue;
+ private:
+  double bounds_[3];
+  size_t part_ = 0;
+  uint64_t before_ = 0;  // bytes of the documents so far
+};
+
+/// One file of a corpus, in the making.
+class PartWriter {
+ public:
+  PartWriter(const std::string& folder, const char* part, bool jsonl)
+      : name_(std::string(part) + (jsonl ? ".jsonl" : ".txt")), jsonl_(jsonl), out_(folder + "/" + name_) {}
+
+  /// A document, or the slice of one that falls into this part.
+  void add(std::string_view text) {
+    characters_ += int64_t(count_characters(text)), words_ += count_words(text);
+    lines_ += std::count(text.begin(), text.end(), '\n');
+    if (jsonl_) {
+      put(engine::json_text(Json{{"text", text}}) + "\n");
+    } else {
+      if (documents_ > 0) put(std::string(line_open_ ? "\n" : "") + kSeparatorLine + "\n");
+      put(text);
+      line_open_ = !text.ends_with('\n');
     }
-    put(part[i]);
-    if (i + 1 == part.size()) break;
-    if (!part[i].ends_with('\n')) put("\n");
-    put(std::string(kSeparatorLine) + "\n");
+    ++documents_;
   }
-  entry["documents"] = part.size();
-  entry["bytes"] = out.size();
-  entry["characters"] = characters, entry["words"] = words, entry["lines"] = lines;
-  entry["sha256"] = sha.finish_hex();
-  out.flush();
-  return entry;
-}
+  /// All but the file's final name; its entry of the manifest.
+  Json flush() {
+    out_.flush();
+    return {{"file", name_},
+            {"documents", documents_},
+            {"bytes", out_.size()},
+            {"characters", characters_},
+            {"words", words_},
+            {"lines", lines_},
+            {"sha256", sha_.finish_hex()}};
+  }
+  void commit() { out_.commit(); }
+
+ private:
+  void put(std::string_view bytes) {
+    out_.write(bytes);
+    sha_.update(bytes);
+  }
+
+  std::string name_;
+  bool jsonl_;
+  engine::AtomicFile out_;
+  engine::Sha256 sha_;
+  bool line_open_ = false;  // the text so far does not end with a line end
+  int64_t documents_ = 0, characters_ = 0, words_ = 0, lines_ = 0;
+};
 
 Json read_manifest(const std::string& path) {
   if (!engine::is_regular_file(path)) return {};
@@ -111,7 +131,8 @@ Json read_manifest(const std::string& path) {
 
 }  // namespace
 
-CorpusBuilder::CorpusBuilder(const CorpusOptions& options) : options_(options) {
+CorpusBuilder::CorpusBuilder(const CorpusOptions& options, const std::string& folder)
+    : options_(options), folder_(folder), spool_(folder) {
   check(options.valid >= 0 && options.test >= 0 && options.valid + options.test < 1,
         "corpus: valid and test must be shares that leave something to train on, got ", options.valid,
         " and ", options.test);
@@ -119,19 +140,25 @@ CorpusBuilder::CorpusBuilder(const CorpusOptions& options) : options_(options) {
 
 void CorpusBuilder::add(Document&& document) {
   ++read_;
-  std::string text = options_.cleaning == Cleaning::clean
-                         ? clean_text(std::move(document.text), options_.invalid, document.where)
-                         : checked_utf8(std::move(document.text), options_.invalid, document.where);
+  const std::string text = options_.cleaning == Cleaning::clean
+                               ? clean_text(std::move(document.text), options_.invalid, document.where)
+                               : checked_utf8(std::move(document.text), options_.invalid, document.where);
   if (text.empty()) {
     ++empty_;
     return;
   }
-  if (!options_.keep_duplicates && seen_.contains(text)) {
-    ++duplicates_;
-    return;
+  if (!options_.keep_duplicates) {
+    engine::Sha256 sha;
+    sha.update(text);
+    Digest digest;
+    std::memcpy(digest.data(), sha.finish().data(), sizeof digest);
+    if (!seen_.insert(digest).second) {
+      ++duplicates_;
+      return;
+    }
   }
   needs_jsonl_ = needs_jsonl_ || holds_separator_line(text);
-  seen_.insert(texts_.emplace_back(std::move(text)));
+  spool_.add(text);
 }
 
 std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid, double test, uint64_t seed) {
@@ -150,27 +177,30 @@ std::vector<int> split_documents(const std::vector<size_t>& sizes, double valid,
   return out;
 }
 
-Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source) const {
-  check(!texts_.empty(), "corpus ", source.name, ": no text in it (", read_, " documents read, all empty)");
-  std::vector<Part> parts(3);
-  const bool deal = texts_.size() >= kFewestDocumentsToDeal;
+Json CorpusBuilder::write(const CorpusSource& source) {
+  const size_t kept = spool_.sizes().size();
+  check(kept > 0, source.name, ": no text in it (", read_, read_ == 1 ? " document read" : " documents read",
+        read_ > 0 ? ", all empty)" : ")");
+  engine::make_directories(folder_);
+  const engine::FolderLock lock(folder_);
+  std::deque<PartWriter> parts;
+  PartWriter* by_number[3] = {};
+  for (size_t p = 0; p < 3; ++p)
+    if (p == 0 || (p == 1 ? options_.valid : options_.test) > 0)
+      by_number[p] = &parts.emplace_back(folder_, kParts[p], needs_jsonl_);
+  const bool deal = kept >= kFewestDocumentsToDeal;
   if (deal) {
-    std::vector<size_t> sizes;
-    for (const auto& text : texts_) sizes.push_back(text.size());
-    const std::vector<int> where = split_documents(sizes, options_.valid, options_.test, options_.seed);
-    for (size_t i = 0; i < texts_.size(); ++i) parts[size_t(where[i])].push_back(texts_[i]);
+    const std::vector<int> where =
+        split_documents(spool_.sizes(), options_.valid, options_.test, options_.seed);
+    spool_.each([&](size_t i, const std::string& text) { by_number[where[i]]->add(text); });
   } else {
-    parts = cut_by_position(texts_, options_.valid, options_.test);
+    Cutter cutter(spool_.bytes(), options_.valid, options_.test);
+    spool_.each([&](size_t, const std::string& text) {
+      cutter.cut(text, [&](size_t part, std::string_view slice) { by_number[part]->add(slice); });
+    });
   }
-  engine::make_directories(folder);
-  const engine::FolderLock lock(folder);
   Json files = Json::array();
-  std::deque<engine::AtomicFile> written;
-  for (size_t p = 0; p < 3; ++p) {
-    const std::string file = std::string(kParts[p]) + (needs_jsonl_ ? ".jsonl" : ".txt");
-    if (p > 0 && (p == 1 ? options_.valid : options_.test) == 0) continue;
-    files.push_back(write_part(written.emplace_back(folder + "/" + file), file, parts[p], needs_jsonl_));
-  }
+  for (PartWriter& part : parts) files.push_back(part.flush());
   const Json manifest = {
       {"format", "normlab-corpus"},
       {"version", 1},
@@ -178,8 +208,7 @@ Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source)
       {"licence", source.licence},
       {"origin", source.origin},
       {"cleaning", options_.cleaning == Cleaning::clean ? "clean" : "utf8-only"},
-      {"documents",
-       {{"read", read_}, {"empty", empty_}, {"duplicates", duplicates_}, {"kept", texts_.size()}}},
+      {"documents", {{"read", read_}, {"empty", empty_}, {"duplicates", duplicates_}, {"kept", kept}}},
       {"split",
        {{"by", deal ? "document" : "position"},
         {"valid", options_.valid},
@@ -188,15 +217,16 @@ Json CorpusBuilder::write(const std::string& folder, const CorpusSource& source)
       {"files", files}};
   // All is on the disk; what is left are moves. Should they be cut short, the manifest that is there then
   // does not fit the files, or says that it is not finished: corpus_files() sees that.
-  const std::string path = folder + "/manifest.json";
-  engine::AtomicFile& last = written.emplace_back(path);
+  const std::string path = folder_ + "/manifest.json";
+  engine::AtomicFile last(path);
   last.write(engine::json_text(manifest, 2) + "\n");
   last.flush();
   if (read_manifest(path).is_null())
     engine::write_file(
         path,
         engine::json_text(Json{{"format", "normlab-corpus"}, {"version", 1}, {"finished", false}}) + "\n");
-  for (engine::AtomicFile& file : written) file.commit();
+  for (PartWriter& part : parts) part.commit();
+  last.commit();
   return manifest;
 }
 

@@ -7,14 +7,14 @@
 // and options give the same bytes.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <string>
-#include <string_view>
 #include <unordered_set>
 #include <vector>
 
 #include "data/clean_text.h"
+#include "data/document_spool.h"
 #include "data/documents.h"
 #include "engine/base/json.h"
 
@@ -36,22 +36,29 @@ struct CorpusSource {
   engine::Json origin;  // packages and versions, or paths
 };
 
-/// Collects documents one by one and writes the folder at the end.
+/// Takes documents one by one and writes the folder at the end. The texts wait on the disk, where the folder
+/// is to be (document_spool.h); memory holds of each document its size and, to know a copy by, a hash.
 class CorpusBuilder {
  public:
-  explicit CorpusBuilder(const CorpusOptions& options);
+  CorpusBuilder(const CorpusOptions& options, const std::string& folder);
   CorpusBuilder(const CorpusBuilder&) = delete;
   CorpusBuilder& operator=(const CorpusBuilder&) = delete;
 
   void add(Document&& document);
-  int64_t documents() const { return int64_t(texts_.size()); }
+  int64_t documents() const { return int64_t(spool_.sizes().size()); }
   /// Writes the files and returns the manifest.
-  engine::Json write(const std::string& folder, const CorpusSource& source) const;
+  engine::Json write(const CorpusSource& source);
 
  private:
+  using Digest = std::array<uint64_t, 2>;  // half of a SHA-256
+  struct Fold {
+    size_t operator()(const Digest& digest) const { return size_t(digest[0]); }
+  };
+
   CorpusOptions options_;
-  std::deque<std::string> texts_;  // a deque: views into it stay valid
-  std::unordered_set<std::string_view> seen_;
+  std::string folder_;
+  DocumentSpool spool_;
+  std::unordered_set<Digest, Fold> seen_;
   int64_t read_ = 0, empty_ = 0, duplicates_ = 0;
   bool needs_jsonl_ = false;
 };

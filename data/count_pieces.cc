@@ -2,6 +2,7 @@
 // bpe_train.h.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <mutex>
 
 #include "data/bpe_train.h"
@@ -10,10 +11,9 @@
 #include "data/pretokenize.h"
 
 namespace data {
-namespace {
 
-/// Piece -> count: open addressing over views of the text, at most half full. (std::unordered_map allocates a
-/// node a piece and is four times slower here.)
+/// Piece -> count: open addressing, at most half full, over pieces that are copied one behind the other.
+/// (std::unordered_map allocates a node a piece and is four times slower here.)
 class PieceCounter {
  public:
   PieceCounter() : slots_(size_t(1) << 12) {}
@@ -23,7 +23,7 @@ class PieceCounter {
     for (size_t i = hash;; ++i) {
       Slot& slot = slots_[i & (slots_.size() - 1)];
       if (slot.count == 0) {
-        slot = {hash, count, first, bytes};
+        slot = {hash, count, kept(first, bytes), bytes};
         if (2 * ++used_ > slots_.size()) grow();
         return;
       }
@@ -69,6 +69,19 @@ class PieceCounter {
     const PieceKey key = bytes > 0 ? PieceKey::of(p, bytes, readable) : PieceKey{0, 0};
     return mix(hash ^ key.low, key.high);
   }
+  /// A copy that stays where it is.
+  const char* kept(const char* first, size_t bytes) {
+    constexpr size_t kBlock = size_t(1) << 20;
+    if (bytes > room_) {
+      room_ = std::max(bytes, kBlock);
+      blocks_.push_back(std::make_unique<char[]>(room_));
+      next_ = blocks_.back().get();
+    }
+    char* copy = next_;
+    std::memcpy(copy, first, bytes);
+    next_ += bytes, room_ -= bytes;
+    return copy;
+  }
   void grow() {
     std::vector<Slot> old(2 * slots_.size());
     old.swap(slots_);
@@ -82,37 +95,44 @@ class PieceCounter {
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  char* next_ = nullptr;  // in the last block, with `room_` bytes behind it
+  size_t room_ = 0;
 };
 
-}  // namespace
+PieceCounts::PieceCounts(int threads) : threads_(threads) {}
+PieceCounts::~PieceCounts() = default;
 
-std::vector<PieceCount> count_pieces(std::span<const std::string_view> texts, int threads) {
+void PieceCounts::add(std::span<const std::string_view> texts) {
   constexpr size_t part_bytes = size_t(1) << 20;
   std::vector<std::string_view> parts;
   for (const std::string_view text : texts) {
     const auto cut = split_at_safe_places(text, part_bytes);
     parts.insert(parts.end(), cut.begin(), cut.end());
   }
-  // One counter a thread, borrowed a part at a time: sums do not depend on who counted what.
+  // A counter is borrowed a part at a time: sums do not depend on who counted what.
   std::mutex mutex;
-  std::vector<PieceCounter> idle;
-  parallel_pieces(parts.size(), threads, [&](size_t i) {
-    PieceCounter counter;
+  parallel_pieces(parts.size(), threads_, [&](size_t i) {
+    std::unique_ptr<PieceCounter> counter;
     {
       const std::lock_guard lock(mutex);
-      if (!idle.empty()) counter = std::move(idle.back()), idle.pop_back();
+      if (!counters_.empty()) counter = std::move(counters_.back()), counters_.pop_back();
     }
+    if (!counter) counter = std::make_unique<PieceCounter>();
     const char* end = parts[i].data() + parts[i].size();
     for_each_piece(parts[i], [&](const uint8_t* first, const uint8_t* last) {
       const char* p = reinterpret_cast<const char*>(first);
-      counter.add(p, size_t(last - first), size_t(end - p), 1);
+      counter->add(p, size_t(last - first), size_t(end - p), 1);
     });
     const std::lock_guard lock(mutex);
-    idle.push_back(std::move(counter));
+    counters_.push_back(std::move(counter));
   });
-  if (idle.empty()) return {};
-  for (size_t i = 1; i < idle.size(); ++i) idle[0].add_all(idle[i]);
-  return idle[0].sorted();
+}
+
+std::vector<PieceCount> PieceCounts::sorted() {
+  if (counters_.empty()) return {};
+  for (; counters_.size() > 1; counters_.pop_back()) counters_[0]->add_all(*counters_.back());
+  return counters_[0]->sorted();
 }
 
 }  // namespace data

@@ -38,6 +38,52 @@ void for_each_word(std::string_view text, const Word& word, const LineEnd& line_
   if (!text.empty() && text.back() != '\n') line_end();
 }
 
+/// How often each word stands in texts.
+class WordCounter final : public TextCounter {
+ public:
+  void count(std::span<const std::string_view> texts) override {
+    const auto add = [&](std::string_view word) {
+      const auto found = counts_.find(word);
+      if (found != counts_.end())
+        ++found->second;
+      else
+        counts_.emplace(word, 1);
+    };
+    for (const std::string_view text : texts) for_each_word(text, add, [] {});
+  }
+
+  std::unique_ptr<Tokenizer> learn(const TrainOptions& options) override {
+    std::vector<AddedToken> special = {{"<unk>", unknown_id}, {"<eos>", end_of_line_id}};
+    for (const std::string& text : options.special) {
+      if (text != "<unk>" && text != "<eos>") special.push_back({text, TokenId(special.size())});
+    }
+    check(!counts_.empty(), "tokenizer train: the text has no words to learn from");
+    for (const AddedToken& token : special) counts_.erase(token.text);
+    std::vector<std::pair<uint64_t, std::string_view>> kept;
+    for (const auto& [word, count] : counts_) {
+      // A file in JSON cannot hold a word that is not valid UTF-8; such words are <unk>.
+      const bool storable = valid_utf8_prefix(word) == word.size();
+      if (storable && count >= std::max<uint64_t>(1, options.min_frequency)) kept.emplace_back(count, word);
+    }
+    std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first > b.first : a.second < b.second;
+    });
+    if (options.vocab_size > 0 && options.vocab_size < special.size()) {
+      fail_vocabulary_too_small(options.vocab_size, special.size(), "the special tokens");
+    }
+    if (options.vocab_size > 0) kept.resize(std::min(kept.size(), options.vocab_size - special.size()));
+    std::vector<std::string> words;
+    for (const auto& [count, word] : kept) words.emplace_back(word);
+    return std::make_unique<WordTokenizer>(std::move(special), std::move(words));
+  }
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_map<std::string, uint64_t, Hash, std::equal_to<>> counts_;
+};
+
 }  // namespace
 
 WordTokenizer::WordTokenizer(std::vector<AddedToken> special, std::vector<std::string> words)
@@ -45,36 +91,7 @@ WordTokenizer::WordTokenizer(std::vector<AddedToken> special, std::vector<std::s
   for (size_t i = 0; i < words_.size(); ++i) ids_[words_[i]] = TokenId(special_tokens().size() + i);
 }
 
-std::unique_ptr<Tokenizer> WordTokenizer::train(std::span<const std::string_view> texts,
-                                                const TrainOptions& options) {
-  std::vector<AddedToken> special = {{"<unk>", unknown_id}, {"<eos>", end_of_line_id}};
-  for (const std::string& text : options.special) {
-    if (text != "<unk>" && text != "<eos>") special.push_back({text, TokenId(special.size())});
-  }
-  std::unordered_map<std::string_view, uint64_t> counts;
-  for (const std::string_view text : texts) {
-    for_each_word(
-        text, [&](std::string_view word) { ++counts[word]; }, [] {});
-  }
-  check(!counts.empty(), "tokenizer train: the text has no words to learn from");
-  for (const AddedToken& token : special) counts.erase(token.text);
-  std::vector<std::pair<uint64_t, std::string_view>> kept;
-  for (const auto& [word, count] : counts) {
-    // A file in JSON cannot hold a word that is not valid UTF-8; such words are <unk>.
-    const bool storable = valid_utf8_prefix(word) == word.size();
-    if (storable && count >= std::max<uint64_t>(1, options.min_frequency)) kept.emplace_back(count, word);
-  }
-  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  if (options.vocab_size > 0 && options.vocab_size < special.size()) {
-    fail_vocabulary_too_small(options.vocab_size, special.size(), "the special tokens");
-  }
-  if (options.vocab_size > 0) kept.resize(std::min(kept.size(), options.vocab_size - special.size()));
-  std::vector<std::string> words;
-  for (const auto& [count, word] : kept) words.emplace_back(word);
-  return std::make_unique<WordTokenizer>(std::move(special), std::move(words));
-}
+std::unique_ptr<TextCounter> WordTokenizer::counter() { return std::make_unique<WordCounter>(); }
 
 std::unique_ptr<Tokenizer> WordTokenizer::from_json(const engine::SortedJson& json, const std::string& what) {
   std::vector<AddedToken> special = read_special(json, {"words"}, what);

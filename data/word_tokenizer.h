@@ -17,8 +17,7 @@ namespace data {
 class WordTokenizer final : public Tokenizer {
  public:
   WordTokenizer(std::vector<AddedToken> special, std::vector<std::string> words);
-  static std::unique_ptr<Tokenizer> train(std::span<const std::string_view> texts,
-                                          const TrainOptions& options);
+  static std::unique_ptr<TextCounter> counter();
   static std::unique_ptr<Tokenizer> from_json(const engine::SortedJson& json, const std::string& what);
 
   TokenizerKind kind() const override { return TokenizerKind::word; }

@@ -10,6 +10,7 @@ using engine::Device;
 using engine::DType;
 using engine::RowIndex;
 using engine::ScoredRows;
+using engine::Shape;
 using engine::Sums;
 using engine::Tensor;
 
@@ -44,26 +45,38 @@ Members members_of(int64_t first, int64_t last, const Tensor& ids) {
   return members;
 }
 
-/// Rows of the position table: undefined where they are offset + 0, 1, 2, ... A masked LM with a position
-/// offset counts the tokens that are not padding, whose id is the one before the offset, and padding itself has
-/// its id as position (fairseq's and RoBERTa's rule).
-Tensor position_ids(const ModelConfig& config, const Tensor& ids) {
-  if (config.causal() || config.position_offset == 0 || config.positions != nn::Positions::learned ||
+/// Rows of the position table, counted over the tokens that are no padding; padding has the row before them.
+/// Undefined where nothing is padding: those are offset + 0, 1, 2, ...
+template <class IsPadding>
+Tensor counted_positions(const ModelConfig& config, const Shape& shape, const IsPadding& is_padding) {
+  std::vector<int32_t> positions(size_t(shape.numel()));
+  bool plain = true;
+  const int64_t T = shape[1];
+  for (int64_t i = 0, next = 0; i < shape.numel(); ++i) {
+    if (i % T == 0) next = config.position_offset;
+    const bool padding = is_padding(i);
+    positions[size_t(i)] = int32_t(padding ? config.position_offset - 1 : next++);
+    plain = plain && !padding;
+  }
+  return plain ? Tensor() : Tensor::from_ids(positions, shape);
+}
+
+/// Undefined: offset + 0, 1, 2, ... A masked LM with a position offset counts the tokens that are not
+/// padding, whose id is the one before the offset (fairseq's and RoBERTa's rule).
+Tensor position_ids(const ModelConfig& config, const Tensor& ids, const Tensor& key_mask,
+                    PositionCount count) {
+  if (config.position_offset == 0 || config.positions != nn::Positions::learned ||
       ids.size(1) > config.context)
     return {};
-  const int32_t padding = int32_t(config.position_offset - 1);
-  const int32_t* id = ids.data<int32_t>();
-  const int64_t B = ids.size(0), T = ids.size(1);
-  std::vector<int32_t> positions(size_t(B * T));
-  bool plain = true;
-  for (int64_t b = 0; b < B; ++b) {
-    int32_t next = padding + 1;
-    for (int64_t t = b * T; t < (b + 1) * T; ++t) {
-      positions[size_t(t)] = id[t] == padding ? padding : next++;
-      plain = plain && id[t] != padding;
-    }
+  if (count == PositionCount::by_mask) {
+    if (!key_mask.defined()) return {};
+    const Tensor mask = on_host(key_mask);
+    return counted_positions(config, ids.shape(), [&](int64_t i) { return mask.data<uint8_t>()[i] == 0; });
   }
-  return plain ? Tensor() : Tensor::from_ids(positions, ids.shape());
+  if (config.causal()) return {};
+  const int32_t* id = ids.data<int32_t>();
+  return counted_positions(config, ids.shape(),
+                           [&](int64_t i) { return id[i] == config.position_offset - 1; });
 }
 
 }  // namespace
@@ -81,7 +94,7 @@ Targets Targets::to(Device device) const {
   return out;
 }
 
-InputRows input_rows(const ModelConfig& config, const Tokens& tokens, Sums sums) {
+InputRows input_rows(const ModelConfig& config, const Tokens& tokens, Sums sums, PositionCount count) {
   check(tokens.ids.dtype() == DType::i32 && tokens.ids.rank() == 2, "ids must be i32 [B, T], got ",
         tokens.ids.dtype(), " ", tokens.ids.shape());
   InputRows rows;
@@ -105,7 +118,7 @@ InputRows input_rows(const ModelConfig& config, const Tokens& tokens, Sums sums)
            engine::index_rows("embedding", in.id_tensor(), edges[b + 1] - edges[b], "a band", sums)});
     }
   }
-  if (const Tensor positions = position_ids(config, ids); positions.defined())
+  if (const Tensor positions = position_ids(config, ids, tokens.key_mask, count); positions.defined())
     rows.positions = engine::index_rows("embedding", positions, config.context + config.position_offset,
                                         "the position table", sums);
   if (config.token_types > 0) {

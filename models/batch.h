@@ -32,9 +32,16 @@ struct InputRows {
 
   InputRows to(engine::Device device) const;
 };
+/// Which row of a table of learned positions a token of a row with a key mask has: its place in the row,
+/// padding included; or, as OPT's class in transformers has it, its place among the tokens that the mask
+/// keeps, and what it does not keep the row before the first. The two differ where padding stands before a
+/// token.
+enum class PositionCount { from_start, by_mask };
+
 /// `sums`: whether gradients will be asked for. Errors: ids or types outside their tables, shapes or dtypes that
 /// do not fit.
-InputRows input_rows(const ModelConfig& config, const Tokens& tokens, engine::Sums sums = engine::Sums::yes);
+InputRows input_rows(const ModelConfig& config, const Tokens& tokens, engine::Sums sums = engine::Sums::yes,
+                     PositionCount count = PositionCount::from_start);
 
 /// Labels as the model's loss reads them.
 struct Targets {

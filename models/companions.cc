@@ -1,6 +1,8 @@
 // Read first: companions.h.
 #include "models/companions.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "models/convert.h"
@@ -46,6 +48,21 @@ const std::vector<std::string>& companion_names() {
                                                  "chat_template.json",
                                                  "generation_config.json"};
   return names;
+}
+
+bool is_model_file(const std::string& name) {
+  const auto begins = [&](std::initializer_list<const char*> starts) {
+    return std::any_of(starts.begin(), starts.end(), [&](const char* s) { return name.starts_with(s); });
+  };
+  const auto ends = [&](std::initializer_list<const char*> endings) {
+    return std::any_of(endings.begin(), endings.end(), [&](const char* e) { return name.ends_with(e); });
+  };
+  const std::vector<std::string>& companions = companion_names();
+  return name == "config.json" || ends({"_config.json"}) ||
+         std::find(companions.begin(), companions.end(), name) != companions.end() ||
+         (begins({"model", "pytorch_model", "adapter_model", "consolidated"}) &&
+          ends({".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth"})) ||
+         (begins({"modeling_", "configuration_", "tokenization_"}) && ends({".py"}));
 }
 
 std::vector<CompanionFile> read_companions(const std::string& folder) {

@@ -1,5 +1,6 @@
 // The small files beside a model's weights that other programs wrote for other programs: what they say about
-// the tokens that begin and end a text, and which of them travel with a model that is converted.
+// the tokens that begin and end a text, which of them travel with a model that is converted, and by which
+// names a model's files are known.
 #pragma once
 
 #include <optional>
@@ -19,6 +20,10 @@ struct CompanionFile {
 };
 /// Those of companion_names() that the folder has.
 std::vector<CompanionFile> read_companions(const std::string& folder);
+
+/// Whether a file of this name is part of a model: config.json, weights whole or in shards, their index,
+/// files of tokenizers and of generation, and Python that came with the model.
+bool is_model_file(const std::string& name);
 
 /// Token ids that a model directory names, Hugging Face's or one of ours that was converted from it.
 struct TextTokens {

@@ -23,6 +23,7 @@ struct Key {
   bool required;
   std::function<void(ModelConfig&, const Json&, const std::string& what)> read;
   std::function<Json(const ModelConfig&)> write;
+  bool is_number = false;
 };
 
 template <class Enum, size_t n>
@@ -40,7 +41,7 @@ Key size_key(const char* name, bool required, int64_t low, int64_t ModelConfig::
           [=](ModelConfig& c, const Json& j, const std::string& what) {
             c.*member = engine::json_int(j, what, low, largest_size);
           },
-          [=](const ModelConfig& c) { return c.*member == absent ? Json() : Json(c.*member); }};
+          [=](const ModelConfig& c) { return c.*member == absent ? Json() : Json(c.*member); }, true};
 }
 Key number_key(const char* name, double ModelConfig::*member) {
   const double absent = ModelConfig().*member;
@@ -48,14 +49,14 @@ Key number_key(const char* name, double ModelConfig::*member) {
           [=](ModelConfig& c, const Json& j, const std::string& what) {
             c.*member = engine::json_number(j, what);
           },
-          [=](const ModelConfig& c) { return c.*member == absent ? Json() : Json(c.*member); }};
+          [=](const ModelConfig& c) { return c.*member == absent ? Json() : Json(c.*member); }, true};
 }
 Key optional_key(const char* name, std::optional<double> ModelConfig::*member) {
   return {name, false,
           [=](ModelConfig& c, const Json& j, const std::string& what) {
             c.*member = engine::json_number(j, what);
           },
-          [=](const ModelConfig& c) { return c.*member ? Json(*(c.*member)) : Json(); }};
+          [=](const ModelConfig& c) { return c.*member ? Json(*(c.*member)) : Json(); }, true};
 }
 Key flag_key(const char* name, bool ModelConfig::*member) {
   const bool absent = ModelConfig().*member;
@@ -138,11 +139,12 @@ const std::vector<Key>& keys() {
       size_key("width", true, 1, &C::width),
       size_key("heads", true, 1, &C::heads),
       {"kv_heads", false, size_key("", false, 1, &C::kv_heads).read,
-       [](const C& c) { return c.kv_heads == 0 || c.kv_heads == c.heads ? Json() : Json(c.kv_heads); }},
+       [](const C& c) { return c.kv_heads == 0 || c.kv_heads == c.heads ? Json() : Json(c.kv_heads); }, true},
       {"head_dim", false, size_key("", false, 1, &C::head_dim).read,
        [](const C& c) {
          return c.head_dim == 0 || c.head_dim * c.heads == c.width ? Json() : Json(c.head_dim);
-       }},
+       },
+       true},
       size_key("ffn_width", true, 1, &C::ffn_width),
       word_key("activation", &C::activation, nn::activation_names),
       word_key("positions", &C::positions, nn::position_names),
@@ -155,7 +157,8 @@ const std::vector<Key>& keys() {
       {"rope_width", false, size_key("", false, 1, &C::rope_width).read,
        [](const C& c) {
          return c.rope_width == 0 || c.rope_width == c.head_dim ? Json() : Json(c.rope_width);
-       }},
+       },
+       true},
       {"rope_scaling", false,
        [](C& c, const Json& j, const std::string& what) { c.rope_scaling = rope_scaling_from_json(j, what); },
        [](const C& c) { return c.rope_scaling ? to_json(*c.rope_scaling) : Json(); }},
@@ -282,6 +285,11 @@ void check_model_key(const std::string& name, const Json& value, const std::stri
     }
   }
   engine::check_keys(Json{{name, value}}, key_names({"format", "version", "preset"}), what);
+}
+
+bool is_number_key(const std::string& name) {
+  return std::any_of(keys().begin(), keys().end(),
+                     [&](const Key& key) { return key.is_number && name == key.name; });
 }
 
 Json to_json(const ModelConfig& config) {

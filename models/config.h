@@ -101,6 +101,8 @@ const std::vector<ModelKey>& model_keys();
 /// Error, with `what` in front, unless `key` exists and `value` is one that it can have. Rules between keys
 /// are checked() alone.
 void check_model_key(const std::string& key, const engine::Json& value, const std::string& what);
+/// Whether a key of the model section holds one number.
+bool is_number_key(const std::string& key);
 
 /// Canonical: required keys, then those not at their default; norms expanded.
 engine::Json to_json(const ModelConfig& config);

@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
+#include "models/companions.h"
 
 namespace models {
 
@@ -15,7 +16,15 @@ using engine::check;
 
 namespace {
 const char* const together_key = "written_with";  // of the weights' metadata: file name -> SHA-256
+
+void check_entry(const engine::SafetensorsEntry* entry, const std::string& name, const engine::Shape& shape,
+                 const std::string& what) {
+  check(entry != nullptr, what, ": tensor \"", name, "\" ", shape, " is missing");
+  check(entry->shape == shape, what, ": tensor \"", name, "\" must be ", shape, ", the file has ",
+        entry->shape);
 }
+
+}  // namespace
 
 std::unique_ptr<Transformer> load_model(const std::string& folder, const nn::Precision& precision,
                                         nn::Gradients gradients) {
@@ -27,9 +36,9 @@ std::unique_ptr<Transformer> load_model(const std::string& folder, const ModelCo
                                         const nn::Precision& precision, nn::Gradients gradients) {
   const engine::Safetensors file(folder);
   check_written_together(folder, file);
-  // Compare names before allocating: a hostile config must not cost more memory than its weights.
+  // Before allocating: a hostile config must not cost more memory than its weights.
   for (const nn::Declaration& d : declarations(config))
-    check(file.find(d.name) != nullptr, folder, ": tensor \"", d.name, "\" ", d.shape, " is missing");
+    check_entry(file.find(d.name), d.name, d.shape, folder);
   auto model = std::make_unique<Transformer>(config, precision, gradients);
   load_parameters(model->parameters(), file, folder);
   return model;
@@ -39,10 +48,7 @@ void load_parameters(nn::Parameters& parameters, const engine::Safetensors& file
   for (const engine::SafetensorsEntry& entry : file.entries())
     check(parameters.find(entry.name) != nullptr, what, ": unexpected tensor \"", entry.name, "\"");
   for (const Parameter* p : parameters.all()) {
-    const engine::SafetensorsEntry* entry = file.find(p->name);
-    check(entry != nullptr, what, ": tensor \"", p->name, "\" ", p->value.shape(), " is missing");
-    check(entry->shape == p->value.shape(), what, ": tensor \"", p->name, "\" must be ", p->value.shape(),
-          ", the file has ", entry->shape);
+    check_entry(file.find(p->name), p->name, p->value.shape(), what);
     const Tensor stored = file.load(p->name);
     check(engine::is_float(stored.dtype()), what, ": tensor \"", p->name,
           "\" must be floating, the file has ", stored.dtype());
@@ -84,6 +90,14 @@ void write_model_directory(const std::string& folder, const engine::NamedTensors
   for (const ModelFile& file : files) written.emplace_back(folder + "/" + file.name).write(file.bytes);
   for (engine::AtomicFile& file : written) file.flush();
   for (engine::AtomicFile& file : written) file.commit();
+}
+
+void check_no_other_model(const std::string& folder, const std::set<std::string>& names) {
+  if (!engine::is_directory(folder)) return;
+  for (const std::string& name : engine::list_folder(folder))
+    check(names.contains(name) || !is_model_file(name), folder, ": has ", name,
+          " of another model, which would stand beside the new one's files; choose another folder, or remove "
+          "that model's files");
 }
 
 void check_written_together(const std::string& folder, const engine::Safetensors& weights) {

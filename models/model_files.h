@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "engine/io/safetensors.h"
@@ -34,10 +35,16 @@ void save_model(const Transformer& model, const std::string& folder, engine::DTy
 
 /// Writes a model directory of any format: model.safetensors first, then `files`, all of them on the disk
 /// before the first takes its place. The weights' metadata keeps the files' SHA-256, for
-/// check_written_together().
+/// check_written_together(). What has one of these names is replaced, everything else stays as it is: a model's own
+/// tokenizer when its weights are saved again.
 void write_model_directory(const std::string& folder, const engine::NamedTensors& tensors,
                            std::map<std::string, std::string> metadata, const std::vector<ModelFile>& files,
                            const engine::TensorProgress& progress = {});
+
+/// Error: the folder, where it exists, has a file of a model (companions.h) that is none of `names`, those of
+/// the model to be written: a further weight shard, say. It would stay, and the folder be a mixture of two
+/// models.
+void check_no_other_model(const std::string& folder, const std::set<std::string>& names);
 
 /// A warning for each file beside `weights` that is not the one they were written with: the writing was
 /// stopped between the two, or somebody changed it. Weights from elsewhere say nothing about it.

@@ -178,7 +178,7 @@ Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context) con
 Tensor Transformer::hidden(const Tokens& tokens, const nn::Context& context, DType dtype,
                            std::vector<Tensor>* auxiliary) const {
   const engine::Sums sums = engine::Tape::current() ? engine::Sums::yes : engine::Sums::no;
-  return hidden(input_rows(config_, tokens, sums), context, dtype, auxiliary);
+  return hidden(input_rows(config_, tokens, sums, position_count_), context, dtype, auxiliary);
 }
 
 Tensor Transformer::hidden(const InputRows& rows, const nn::Context& outer, DType dtype,

@@ -34,6 +34,9 @@ class Transformer {
   nn::Parameters& parameters() { return *parameters_; }
   const nn::Parameters& parameters() const { return *parameters_; }
 
+  /// How tokens that are given with a key mask count their positions; see batch.h. Not part of a saved model.
+  void set_position_count(PositionCount count) { position_count_ = count; }
+
   /// A context with this model's precision and direction; dropout off.
   nn::Context context() const;
 
@@ -69,6 +72,7 @@ class Transformer {
 
   ModelConfig config_;
   nn::Precision precision_;
+  PositionCount position_count_ = PositionCount::from_start;
   std::unique_ptr<nn::Parameters> parameters_;
   std::vector<nn::Block> layers_;
   nn::NormLayer embed_norm_, final_norm_, mlm_norm_;

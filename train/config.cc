@@ -202,11 +202,23 @@ void check_together(const TrainConfig& c, const std::string& what) {
         c.data.mask_keep + c.data.mask_random, ", above 1");
   check(!c.loss_scale.memory_efficient || c.precision == PrecisionKind::f16, what,
         ": loss_scale.memory_efficient needs precision f16");
+  check(c.schedule.power > 0 || c.schedule.name != ScheduleKind::polynomial, what,
+        ": schedule.power 0 would never lower the rate; schedule.name constant says that");
   check(c.loss_scale.factor > 1, what, ": loss_scale.factor must be above 1");
+  check(c.loss_scale.init > c.loss_scale.min, what, ": loss_scale.init ", short_number(c.loss_scale.init),
+        " is not above loss_scale.min ", short_number(c.loss_scale.min), ", at which the run is given up");
+  check(c.loss_scale.init >= c.loss_scale.floor, what, ": loss_scale.init ", short_number(c.loss_scale.init),
+        " is below loss_scale.floor ", short_number(c.loss_scale.floor));
   check(c.eval.every == 0 || !c.data.valid.empty(), what,
         ": eval.every needs data to validate on: set data.valid (or eval.every=0)");
   check(c.eval.patience == 0 || (c.eval.every > 0 && !c.data.valid.empty()), what,
         ": eval.patience needs validations: set eval.every and data.valid");
+}
+
+/// Whether "model.x" is something else than a number. (What lies deeper in a key is told by its own form.)
+bool is_text_of_model(const std::string& path) {
+  const std::string key = path.substr(path.find('.') + 1);
+  return key.find('.') == std::string::npos && !models::is_number_key(key);
 }
 
 }  // namespace
@@ -258,22 +270,23 @@ void apply_override(Json& json, const std::string& text) {
   const auto field =
       std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.path == path; });
   if (field == fields.end() && !in_model) unknown_key(path, fields, "--set " + text);
-  const bool holds_text = !in_model && (std::holds_alternative<std::string*>(field->value) ||
-                                        std::holds_alternative<Choice>(field->value));
-  Json value = raw;
   const bool in_list = !in_model && std::holds_alternative<std::array<double, 2>*>(field->value);
-  const std::optional<double> number =
-      in_model || holds_text ? std::nullopt : number_with_unit(raw, is_time(path));
+  const bool is_switch = !in_model && std::holds_alternative<bool*>(field->value);
+  const bool holds_text = in_model ? is_text_of_model(path)
+                                   : std::holds_alternative<std::string*>(field->value) ||
+                                         std::holds_alternative<Choice>(field->value);
+  Json value = raw;
+  const std::optional<double> number = holds_text ? std::nullopt : number_with_unit(raw, is_time(path));
   if (number) {
     value = *number == std::floor(*number) && std::abs(*number) < 1e15 ? Json(int64_t(*number)) : Json(*number);
   } else if (Json::accept(raw)) {
     const Json read = engine::parse_json(raw, "--set " + path);
-    if (!holds_text || read.is_string()) value = read;
+    if (in_model || !holds_text || read.is_string()) value = read;
   } else if (in_list && Json::accept("[" + raw + "]")) {
     value = engine::parse_json("[" + raw + "]", "--set " + path);
   } else {
-    const bool is_switch = !in_model && std::holds_alternative<bool*>(field->value);
-    check(holds_text || in_model, "--set ", text, ": \"", raw, "\" is not ",
+    const bool may_be_text = in_model && !models::is_number_key(path.substr(path.find('.') + 1));
+    check(holds_text || may_be_text, "--set ", text, ": \"", raw, "\" is not ",
           is_switch       ? "true or false"
           : in_list       ? "a list of two numbers, such as 0.9,0.95"
           : is_time(path) ? "a time, such as 90, 10m or 1h"

@@ -29,7 +29,7 @@ std::vector<Field> config_fields(TrainConfig& c) {
        "consecutive blocks in shuffled order; crops at random places; masked language modelling"},
       {"data.order", choice(data.order, {"shuffled", "file"}), any,
        "a new order of the rows in each epoch; or that of the file, for comparisons with other programs"},
-      {"data.context", &data.context, any, "tokens in a row; 0: the model's context"},
+      {"data.context", &data.context, {0, 1 << 26}, "tokens in a row; 0: the model's context"},
       {"data.batch", &data.batch, at_least_one, "rows in a micro-batch"},
       {"data.accumulate", &data.accumulate, at_least_one, "micro-batches in an update, of each rank"},
       {"data.mask_probability", &data.mask_probability, {1e-6, 1}, "mlm: share of positions that are predicted"},

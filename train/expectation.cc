@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 #include <limits>
+#include <map>
 
 #include "data/packages.h"
 #include "engine/base/file.h"
@@ -32,8 +33,11 @@ constexpr double kShareOnTiles = 0.2;
 constexpr double kShareOnTilesF16 = 0.35;
 
 /// The peak as it was measured here within the last ten minutes, else now: a machine's answer that changes
-/// from one look to the next would make two models look different.
+/// from one look to the next would make two models look different. One process has one answer.
 double recent_peak(engine::DType dtype) {
+  static std::map<std::pair<engine::DType, int>, double> answers;
+  double& answer = answers[{dtype, engine::cpu::thread_count()}];
+  if (answer > 0) return answer;
   constexpr double kFreshSeconds = 600;
   const std::string folder = data::default_cache();
   const std::string path =
@@ -43,7 +47,7 @@ double recent_peak(engine::DType dtype) {
     if (engine::file_exists(path)) {
       const engine::Json kept = engine::read_json(path, 4096);
       const double age = now - kept.at("time").get<double>(), flops = kept.at("flops").get<double>();
-      if (age >= 0 && age < kFreshSeconds && flops > 0) return flops;
+      if (age >= 0 && age < kFreshSeconds && flops > 0) return answer = flops;
     }
   } catch (const std::exception&) {  // damaged, or another program's: measured again
   }
@@ -53,7 +57,7 @@ double recent_peak(engine::DType dtype) {
     engine::write_file(path, engine::json_text(engine::Json{{"time", now}, {"flops", flops}}) + "\n");
   } catch (const engine::Error&) {  // a cache that cannot be written is none
   }
-  return flops;
+  return answer = flops;
 }
 
 }  // namespace
@@ -69,19 +73,24 @@ double expected_share(int64_t width) {
   return kShares[std::size(kShares) - 1].share;
 }
 
-Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
-                           int64_t threads, Peak peak) {
+MeasuredPeak measured_peak(PrecisionKind precision, int64_t threads, Peak peak) {
   if (threads > 0) engine::cpu::set_thread_count(int(threads));
   const bool tiles = engine::cpu::bf16_product() == engine::cpu::Bf16Product::amx;
   const engine::DType dtype = precision == PrecisionKind::bf16           ? engine::DType::bf16
                               : precision == PrecisionKind::f16 && tiles ? engine::DType::f16
                                                                          : engine::DType::f32;
+  const double flops = peak == Peak::now ? 1e9 * engine::multiply_add_peak(dtype) : recent_peak(dtype);
+  if (!tiles || dtype == engine::DType::f32) return {flops, 1};
+  return {flops, dtype == engine::DType::bf16 ? kShareOnTiles : kShareOnTilesF16};
+}
+
+Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
+                           int64_t threads, Peak peak) {
+  const MeasuredPeak measured = measured_peak(precision, threads, peak);
   Expectation e;
   e.flops_per_token = models::flops_per_token(model, context).total();
-  e.peak_flops = peak == Peak::now ? 1e9 * engine::multiply_add_peak(dtype) : recent_peak(dtype);
-  e.share = expected_share(model.width);
-  if (tiles && dtype == engine::DType::bf16) e.share *= kShareOnTiles;
-  if (tiles && dtype == engine::DType::f16) e.share *= kShareOnTilesF16;
+  e.peak_flops = measured.flops;
+  e.share = expected_share(model.width) * measured.reached;
   e.tokens_per_second = e.share * e.peak_flops / e.flops_per_token;
   return e;
 }

@@ -23,6 +23,12 @@ struct Expectation {
 double expected_share(int64_t width);
 /// now: measured, in a few milliseconds. recent: of the last ten minutes, from a file in the cache.
 enum class Peak { now, recent };
+/// Multiply-adds a second of `threads` (0: all), and the part of expected_share() that is reached of them: 1,
+/// but where products are so fast that most of a step is something else.
+struct MeasuredPeak {
+  double flops, reached;
+};
+MeasuredPeak measured_peak(PrecisionKind precision, int64_t threads, Peak peak);
 /// For the speed alone: of a model, on `threads` (0: all).
 Expectation expected_speed(const models::ModelConfig& model, int64_t context, PrecisionKind precision,
                            int64_t threads, Peak peak);

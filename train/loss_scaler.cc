@@ -22,9 +22,10 @@ LossScaler::LossScaler(const LossScaleConfig& config, int64_t ranks, int64_t acc
 ScaleEvent LossScaler::observe(double grad_norm) {
   if (std::isfinite(grad_norm)) {
     if ((iteration_ - last_overflow_) % window_ == 0) {
-      scale_ *= config_.factor;
+      scale_ = std::max(scale_, std::min(scale_ * config_.factor, largest_grown));
       last_rescale_ = iteration_;
     }
+    in_a_row_ = 0;
     ++iteration_;
     return ScaleEvent::apply;
   }
@@ -37,7 +38,7 @@ ScaleEvent LossScaler::observe(double grad_norm) {
     last_rescale_ = iteration_;
     overflows_since_rescale_ = 0;
   }
-  if (scale_ <= config_.min) {
+  if (scale_ <= config_.min || ++in_a_row_ >= most_in_a_row) {
     scale_ = before;
     return ScaleEvent::abort;
   }
@@ -46,9 +47,12 @@ ScaleEvent LossScaler::observe(double grad_norm) {
 }
 
 std::string LossScaler::abort_message(int64_t step, const std::string& where) const {
+  const std::string why =
+      in_a_row_ >= most_in_a_row
+          ? engine::join_text(in_a_row_, " times in a row")
+          : engine::join_text("the next scale is at or below loss_scale.min ", config_.min);
   return engine::join_text("step ", step, ": f16 gradients overflow at loss scale ", scale_, " (", where,
-                           "); the next scale is at or below loss_scale.min ", config_.min,
-                           ": lower optim.lr, or use precision bf16 or f32");
+                           "); ", why, ": lower optim.lr, or use precision bf16 or f32");
 }
 
 engine::Json LossScaler::state() const {

@@ -41,7 +41,7 @@ std::shared_ptr<const data::Rows> make_rows(const TrainConfig& config, const Run
   return data::clm_blocks(tokens, run.context);
 }
 
-/// Error unless a validation has anything to score: a masked LM's draw, the same each time, may choose
+/// Error unless a validation of a masked LM has anything to score: its draw, the same each time, may choose
 /// nothing.
 void check_scored(const data::ValidationBatches& batches, int64_t limit, const std::string& path) {
   const int64_t count = limit > 0 ? std::min(limit, batches.count()) : batches.count();
@@ -131,7 +131,8 @@ RunData open_data(const TrainConfig& config, models::Objective objective, int64_
   if (!config.data.valid.empty()) {
     run.validation = std::make_unique<data::ValidationBatches>(
         make_rows(config, run, open(config.data.valid), false), config.data.batch);
-    check_scored(*run.validation, config.eval.batches, config.data.valid);
+    if (config.data.sampler == Sampler::mlm)
+      check_scored(*run.validation, config.eval.batches, config.data.valid);
   }
   return run;
 }

@@ -3,11 +3,13 @@
 //
 //   [a[bc]] [a&&b]   nested classes, unions and intersections
 //   \s \w \h \d      Unicode's White_Space; Alphabetic, marks, digits, connectors; hexadecimal digits; Nd
-//   \p{L}            with the letters of Unicode 15 and 16
+//   \p{L} \p{Alpha}  with the characters of Unicode 15 and 16
+//   \p{Han}          the script itself, not its extensions; \p{Punct} is P, [:punct:] P and S
 //   ^ $              at every line; (?m) lets . match a newline
 //   x{2}+            a repeated repetition, nothing possessive
 //
-// What cannot be rewritten is refused.
+// What cannot be rewritten is refused. Left as it is: under (?i) Oniguruma has "ss" match "ß", and "fi" the
+// ligature.
 #pragma once
 
 #include <memory>

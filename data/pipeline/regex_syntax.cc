@@ -1,4 +1,7 @@
 // Oniguruma's syntax rewritten for PCRE2: one pass that copies what both read alike. Read first: regex.h.
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
 #include <array>
 #include <cstdio>
 #include <vector>
@@ -15,9 +18,23 @@ namespace {
 
 constexpr const char* white_space =
     R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-constexpr const char* alphabetic =
+constexpr const char* letters_and_marks =
     R"(\p{L}\p{M}\p{Nl}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 constexpr const char* hexadecimal = "0-9A-Fa-f";
+
+// What Unicode 15.0 to 16.0 added to properties beyond new letters.
+constexpr const char* newly_alphabetic =
+    R"(\x{363}-\x{36F}\x{897}\x{C04}\x{CF3}\x{F82}\x{F83}\x{1DD3}-\x{1DE6}\x{10D69}\x{10EFC}\x{11080})"
+    R"(\x{11081}\x{11241}\x{113B8}-\x{113C0}\x{113C2}\x{113C5}\x{113C7}-\x{113CA}\x{113CC}\x{113CD}\x{11F00})"
+    R"(\x{11F01}\x{11F03}\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F40}\x{1611E}-\x{1612E}\x{1E08F})";
+constexpr const char* newly_lowercase = R"(\x{10FC}\x{A7F2}-\x{A7F4}\x{AB69}\x{1E030}-\x{1E06D})";
+constexpr std::pair<const char*, const char*> newer_of_scripts[] = {
+    {"Han", R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})"},
+    {"Hiragana", R"(\x{1B132})"},
+    {"Katakana", R"(\x{1B155})"},
+    {"Latin", R"(\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{1DF25}-\x{1DF2A})"},
+    {"Cyrillic", R"(\x{1C89}\x{1C8A}\x{1E030}-\x{1E06D}\x{1E08F})"},
+    {"Arabic", R"(\x{897}\x{10EC2}-\x{10EC4}\x{10EFC}-\x{10EFF})"}};
 
 /// The characters of a category (or its first letter) that PCRE2 may not know, as ranges of a class.
 std::string newer(const std::string& category) {
@@ -31,10 +48,25 @@ std::string newer(const std::string& category) {
   return out;
 }
 
-std::string letters() { return std::string(alphabetic) + newer("L") + newer("M"); }
-std::string word_characters() {
-  // The six numbers are in Oniguruma's \w, for reasons of its own.
-  return letters() + R"(\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})" + newer("Nd");
+enum class Place { in_class, outside };
+
+std::string alphabetic() { return "\\p{Alphabetic}" + newer("L") + newly_alphabetic; }
+std::string word_characters(Place place) {
+  // Outside of classes six numbers are in Oniguruma's \w, which comes from Latin 1 there.
+  const std::string six = place == Place::outside ? R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})" : "";
+  return letters_and_marks + newer("L") + newer("M") + "\\p{Nd}\\p{Pc}" + six + newer("Nd");
+}
+
+/// Whether it is the name of a script. \p{Han} is all characters of the script there; PCRE2's would be those
+/// of other scripts too that are also used with it.
+bool is_script(const std::string& name) {
+  const std::string pattern = "\\p{sc:" + name + "}";
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF,
+                                   &error, &at, nullptr);
+  pcre2_code_free(code);
+  return code != nullptr;
 }
 
 class Translator {
@@ -143,7 +175,7 @@ class Translator {
   }
 
   /// \p{…} or \P{…} at the current place, behind the backslash.
-  std::string property(bool& negated) {
+  std::string property(Place place, bool& negated) {
     negated = pattern_[at_++] == 'P';
     if (peek() != '{') refuse("\\p without {}");
     const size_t end = pattern_.find('}', at_);
@@ -152,8 +184,17 @@ class Translator {
     at_ = end + 1;
     if (name.starts_with('^')) negated = !negated, name.erase(0, 1);
     if (name.find_first_of("\\[](){}=:") != name.npos || name.empty()) refuse("\\p{" + name + "}");
-    for (const auto& [posix, content] : posix_classes())
-      if (name.size() > 2 && equal_ignoring_case(name, posix)) return content;
+    const auto is = [&name](const char* other) { return equal_ignoring_case(name, other); };
+    if (is("alphabetic") || is("lowercase") || is("uppercase")) name.resize(5);  // alpha, lower, upper
+    if (is("punct")) return "\\p{P}" + newer("P");  // [:punct:] takes symbols too
+    for (const auto& [posix, content] : posix_classes(place))
+      if (is(posix)) return content;
+    if (is_script(name)) {
+      std::string content = "\\p{sc:" + name + "}";
+      for (const auto& [script, characters] : newer_of_scripts)
+        if (is(script)) content += characters;
+      return content;
+    }
     const bool category = name.size() <= 2;
     return "\\p{" + name + "}" + (category ? newer(name) : "");
   }
@@ -165,36 +206,40 @@ class Translator {
     return true;
   }
 
-  static const std::vector<std::pair<std::string, std::string>>& posix_classes() {
-    static const std::vector<std::pair<std::string, std::string>> table = {
-        {"alpha", letters()},
-        {"alnum", letters() + "\\p{Nd}" + newer("Nd")},
-        {"digit", "\\p{Nd}" + newer("Nd")},
-        {"space", white_space},
-        {"upper", "\\p{Uppercase}" + newer("Lu")},
-        {"lower", "\\p{Lowercase}" + newer("Ll")},
-        {"punct", "\\p{P}\\p{S}" + newer("P") + newer("S")},
-        {"cntrl", "\\p{Cc}"},
-        {"blank", "\\t\\p{Zs}"},
-        {"word", word_characters()},
-        {"xdigit", hexadecimal}};
-    return table;
+  using PosixClasses = std::vector<std::pair<const char*, std::string>>;
+  static PosixClasses posix_classes_of(Place place) {
+    return {{"alpha", alphabetic()},
+            {"alnum", alphabetic() + "\\p{Nd}" + newer("Nd")},
+            {"digit", "\\p{Nd}" + newer("Nd")},
+            {"space", white_space},
+            {"upper", "\\p{Uppercase}" + newer("Lu")},
+            {"lower", "\\p{Lowercase}" + newer("Ll") + newly_lowercase},
+            {"punct", "\\p{P}\\p{S}" + newer("P") + newer("S")},
+            {"cntrl", "\\p{Cc}"},
+            {"blank", "\\t\\p{Zs}"},
+            {"word", word_characters(place)},
+            {"xdigit", hexadecimal}};
+  }
+  static const PosixClasses& posix_classes(Place place) {
+    static const PosixClasses in_class = posix_classes_of(Place::in_class),
+                              outside = posix_classes_of(Place::outside);
+    return place == Place::in_class ? in_class : outside;
   }
 
   /// The content of the class that \s, \w, \d, \h, \p stand for; nothing when the escape is another one.
-  bool shorthand(std::string& content, bool& negated) {
+  bool shorthand(Place place, std::string& content, bool& negated) {
     const char c = peek(1);
     const char kind = char(std::tolower(uint8_t(c)));
     if (kind != 's' && kind != 'w' && kind != 'd' && kind != 'h' && kind != 'p') return false;
     ++at_;
     if (kind == 'p') {
-      content = property(negated);
+      content = property(place, negated);
       return true;
     }
     ++at_;
     negated = c != kind;
     content = kind == 's'   ? white_space
-              : kind == 'w' ? word_characters()
+              : kind == 'w' ? word_characters(place)
               : kind == 'd' ? "\\p{Nd}" + newer("Nd")
                             : hexadecimal;
     return true;
@@ -232,11 +277,11 @@ class Translator {
   std::string escape_outside() {
     std::string content;
     bool negated = false;
-    if (shorthand(content, negated)) return class_of_content(content, negated);
+    if (shorthand(Place::outside, content, negated)) return class_of_content(content, negated);
     const char c = peek(1);
     if (c == 'b' || c == 'B') {
       at_ += 2;
-      const std::string w = class_of_content(word_characters(), false);
+      const std::string w = class_of_content(word_characters(Place::outside), false);
       const std::string inside = "(?:(?<=" + w + ")(?=" + w + ")|(?<!" + w + ")(?!" + w + "))";
       return c == 'B' ? inside : "(?:(?<=" + w + ")(?!" + w + ")|(?<!" + w + ")(?=" + w + "))";
     }
@@ -286,7 +331,7 @@ class Translator {
       } else if (c == '\\') {
         std::string inner;
         bool not_in = false;
-        if (!shorthand(inner, not_in))
+        if (!shorthand(Place::in_class, inner, not_in))
           content += escaped_character();
         else if (not_in)
           others.push_back(class_of_content(inner, true));
@@ -310,8 +355,8 @@ class Translator {
     std::string name = pattern_.substr(at_ + 2, end - at_ - 2);
     const bool negated = name.starts_with('^');
     if (negated) name.erase(0, 1);
-    for (const auto& [known, inner] : posix_classes()) {
-      if (known != name) continue;
+    for (const auto& [known, inner] : posix_classes(Place::in_class)) {
+      if (name != known) continue;
       at_ = end + 2;
       if (negated)
         others.push_back(class_of_content(inner, true));

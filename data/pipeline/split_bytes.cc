@@ -20,7 +20,7 @@ class ByteLevel final : public PreTokenizer {
     cut({spaced, piece.first}, use);
   }
   bool leave_bytes() override { return leave_ = true; }
-  bool is_gpt2() const override { return cut_ && !space_; }
+  bool is_gpt2() const override { return leave_ && cut_ && !space_; }
 
  private:
   void cut(const Piece& piece, const UsePiece& use) const {

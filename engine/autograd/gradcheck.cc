@@ -116,7 +116,6 @@ GradcheckResult gradcheck(const TensorFunction& f, std::vector<Tensor> inputs,
     outputs = f(xs);
   }
   Rng rng{options.seed};
-  std::vector<Tensor> tracked, tracked_cotangents;
   for (const Tensor& y : outputs) {
     check(y.dtype() == DType::f64, "gradcheck: the function must return f64, got ", y.dtype());
     Values c(size_t(y.numel()));

@@ -42,7 +42,13 @@ class Builder : public nlohmann::json_sax<AnyJson> {
     return true;
   }
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
-    fail(what_, ": not valid JSON (", e.what(), ")");
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without what is the library's
+    // own.
+    std::string why = e.what();
+    why.erase(0, why.find("] ") == why.npos ? 0 : why.find("] ") + 2);
+    constexpr std::string_view kPlace = "parse error at ";
+    if (why.starts_with(kPlace)) why.erase(0, kPlace.size());
+    fail(what_, ": not valid JSON (", why, ")");
   }
 
  private:
@@ -121,9 +127,13 @@ int64_t json_int(const Json& value, const std::string& what, int64_t low, int64_
   const bool whole = value.is_number_integer() ||
                      (value.is_number_float() && std::floor(value.get<double>()) == value.get<double>() &&
                       std::fabs(value.get<double>()) < 9e15);
-  check(whole, what, ": expected an integer, got ", json_text(value).substr(0, 64));
-  check(!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t(INT64_MAX), what, ": ",
-        json_text(value), " is out of range");
+  if (!whole) {
+    const bool too_large = value.is_number_float() && std::floor(value.get<double>()) == value.get<double>();
+    fail(what, ": expected an integer", too_large ? join_text(" in [", low, ", ", high, "]") : "", ", got ",
+         json_text(value).substr(0, 64));
+  }
+  if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(INT64_MAX))
+    fail(what, ": ", value.get<uint64_t>(), " is out of range");
   const int64_t n = value.get<int64_t>();
   check(n >= low && n <= high, what, ": ", n, " is outside [", low, ", ", high, "]");
   return n;

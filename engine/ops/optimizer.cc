@@ -247,15 +247,12 @@ void convert(const Tensor& from, const Tensor& to) {
         "convert: needs two contiguous floating tensors of one size, got ",
         from.defined() ? join_text(from.shape(), " ", from.dtype()) : "nothing", " and ",
         to.defined() ? join_text(to.shape(), " ", to.dtype()) : "nothing");
-  // In rows, because the copy kernel spreads rows over the threads.
-  constexpr int64_t kRow = 16384;
-  const int64_t n = from.numel(), rows = n / kRow;
+  // A multiple of a GPU's packs first: a length that is none would be copied element by element.
+  constexpr int64_t kPack = 8;
+  const int64_t n = from.numel(), whole = n / kPack * kPack;
   const Tensor a = from.reshape({n}), b = to.reshape({n});
-  b.slice(0, 0, rows * kRow)
-      .reshape({rows, kRow})
-      .copy_from(a.slice(0, 0, rows * kRow).reshape({rows, kRow}));
-  b.slice(0, rows * kRow, n).copy_from(a.slice(0, rows * kRow, n));
-  ++to.storage()->version;
+  b.slice(0, 0, whole).copy_from(a.slice(0, 0, whole));
+  b.slice(0, whole, n).copy_from(a.slice(0, whole, n));
 }
 
 }  // namespace engine

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/json.h"
+#include "models/batch.h"
 #include "models/hf/name_map.h"
 
 namespace models {
@@ -47,6 +48,7 @@ struct HfArchitecture {
   std::vector<std::string> ignored;  // keys, beside those of every architecture
   std::vector<NameRow> names;
   std::vector<DroppedRow> dropped;
+  PositionCount position_count = PositionCount::from_start;  // of rows with a mask
 };
 
 /// All of them (architectures.cc); where several can say a model, the first is written.

@@ -201,7 +201,7 @@ HfKey harmless_padding() {
           Json(1),
           [](C&, const HfValue& v) {
             const bool harmless =
-                v.value.is_null() || engine::json_int(v.value, v.what, -1, int64_t(1) << 26) < 2;
+                v.value.is_null() || engine::json_int(v.value, v.what, 0, int64_t(1) << 26) < 2;
             engine::check(harmless, v.what, " ", engine::json_text(v.value),
                           " cannot be said here: XGLM has no position ",
                           "there, which only ids below 2 hide");

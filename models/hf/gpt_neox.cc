@@ -46,6 +46,34 @@ HfKey rotary_share() {
           [](const C& c) { return Json(turning_share(c)); }};
 }
 
+/// Names of some versions of transformers for what the rows before have read: they must agree.
+HfKey share_again() {
+  return {"partial_rotary_factor",
+          Json(),
+          [](C& c, const HfValue& v) {
+            const int64_t n = c.width / c.heads;
+            check(c.rope_width % 2 == 0 && c.rope_width > 0, v.what, " (or rotary_pct): ", c.rope_width,
+                  " of a head's ", n, " channels would turn, which are no pairs");
+            if (v.value.is_null()) return;
+            const double share = engine::json_number(v.value, v.what);
+            check(share > 0 && share <= 1 && int64_t(double(n) * share) == c.rope_width, v.what, " ", share,
+                  " contradicts the ", c.rope_width, " channels of a head that turn");
+          },
+          {},
+          Keep::yes};
+}
+HfKey theta_again() {
+  return {"rope_theta",
+          Json(),
+          [](C& c, const HfValue& v) {
+            if (v.value.is_null()) return;
+            const double theta = engine::json_number(v.value, v.what);
+            check(theta == c.rope_theta, v.what, " ", theta, " contradicts the base ", c.rope_theta);
+          },
+          {},
+          Keep::yes};
+}
+
 /// rope_parameters and its older name win over rotary_pct and rotary_emb_base, as in transformers.
 HfKey parameters() {
   return {"rope_parameters", Json(),
@@ -91,7 +119,7 @@ HfArchitecture hf_gpt_neox() {
                hf_flag("tie_word_embeddings", &C::tied, false),
                hf_activation("hidden_act", plain_activations(), "gelu"), parallel_residual(),
                attention_bias(), hf_number("rotary_emb_base", &C::rope_theta, 1e4), rotary_share(),
-               parameters(), scaling()},
+               parameters(), scaling(), share_again(), theta_again()},
       .ignored = {"attention_dropout", "hidden_dropout"},
       .names = {{"embed.tokens.weight", {"gpt_neox.embed_in.weight"}},
                 {"layers.{N}.attn.in_norm.*", {layer + "input_layernorm.*"}},

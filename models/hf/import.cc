@@ -1,11 +1,20 @@
 // Read first: import.h.
 #include "models/hf/import.h"
 
+#include "models/convert.h"
 #include "models/hf/custom_code.h"
 #include "models/hf/directory.h"
 
 namespace models {
 namespace {
+
+/// Of the architecture that a model comes from, by the keys that came along with it.
+PositionCount position_count_of(const engine::Json& kept) {
+  for (const HfArchitecture& architecture : hf_architectures())
+    if (kept.value("model_type", engine::Json()) == architecture.model_type)
+      return architecture.position_count;
+  return PositionCount::from_start;
+}
 
 LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
   const HfDirectory directory(folder);
@@ -14,6 +23,7 @@ LoadedModel load_hf(const std::string& folder, const nn::Precision& precision, n
   for (const MappedTensor& mapped : directory.tensors())
     loaded.model->parameters()[mapped.name].value.copy_from(directory.load(mapped));
   loaded.model->parameters().refresh_copies();
+  loaded.model->set_position_count(position_count_of(directory.kept()));
   loaded.rename_gradients = [map = directory.tensors()](engine::NamedTensors& gradients) {
     engine::NamedTensors renamed;
     for (const auto& [name, gradient] : gradients)
@@ -35,7 +45,11 @@ ModelConfig config_of_any(const engine::Json& json, const std::string& what) {
 
 LoadedModel load_any(const std::string& folder, const nn::Precision& precision, nn::Gradients gradients) {
   const auto as_they_are = [](engine::NamedTensors&) {};
-  if (!is_hf_directory(folder)) return {load_model(folder, precision, gradients), as_they_are};
+  if (!is_hf_directory(folder)) {
+    LoadedModel loaded{load_model(folder, precision, gradients), as_they_are};
+    loaded.model->set_position_count(position_count_of(kept_hf_config(folder)));
+    return loaded;
+  }
   const engine::Json config = read_config_json(folder);
   if (!is_custom_code(config)) return load_hf(folder, precision, gradients);
   return {load_model(folder, read_custom_code_config(config, folder + "/config.json"), precision, gradients),

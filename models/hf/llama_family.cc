@@ -20,6 +20,16 @@ HfKey longest_context() {
   return key;
 }
 
+HfKey kv_heads(int64_t absent) {
+  HfKey key = hf_default_size("num_key_value_heads", &C::kv_heads, absent);
+  key.read = [read = key.read](C& c, const HfValue& v) {
+    read(c, v);
+    check(c.kv_heads == 0 || c.heads % c.kv_heads == 0, v.what, " ", c.kv_heads,
+          " must divide num_attention_heads ", c.heads);
+  };
+  return key;
+}
+
 /// null: none.
 int64_t window_size(const HfValue& v) {
   return v.value.is_null() ? 0 : engine::json_int(v.value, v.what, 1, largest_size);
@@ -56,8 +66,8 @@ std::vector<HfKey> hf_family_keys(const FamilyDefaults& defaults) {
   return hf_joined<HfKey>(
       {hf_size("vocab_size", &C::vocab_size), longest_context(), hf_size("num_hidden_layers", &C::layers),
        hf_size("hidden_size", &C::width), hf_size("num_attention_heads", &C::heads),
-       hf_default_size("num_key_value_heads", &C::kv_heads, defaults.kv_heads),
-       hf_size("intermediate_size", &C::ffn_width), hf_number("rms_norm_eps", &C::norm_eps, defaults.eps),
+       kv_heads(defaults.kv_heads), hf_size("intermediate_size", &C::ffn_width),
+       hf_number("rms_norm_eps", &C::norm_eps, defaults.eps),
        hf_flag("tie_word_embeddings", &C::tied, defaults.tied),
        hf_only("partial_rotary_factor", 1.0, "rotary positions turn the whole head")},
       hf_rope_keys(defaults.theta));

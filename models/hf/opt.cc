@@ -81,6 +81,7 @@ HfArchitecture hf_opt() {
                 {"final_norm.*", {"model.decoder.final_layer_norm.*"}},
                 {"head.weight", {"lm_head.weight"}}},
       .dropped = {{"lm_head.weight", "the tied head", "model.decoder.embed_tokens.weight"}},
+      .position_count = PositionCount::by_mask,
   };
 }
 

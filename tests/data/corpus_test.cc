@@ -27,9 +27,9 @@ std::vector<std::string> texts(const std::string& path) {
 
 engine::Json build(const std::string& folder, const std::vector<std::string>& documents,
                    CorpusOptions options = {}) {
-  CorpusBuilder builder(options);
+  CorpusBuilder builder(options, folder);
   for (const auto& text : documents) builder.add({text, "test"});
-  return builder.write(folder, {"test", "none", {}});
+  return builder.write({"test", "none", {}});
 }
 
 std::vector<std::string> numbered(int n) {

@@ -186,6 +186,28 @@ TEST_CASE("many added tokens cost no more time a match than one") {
   CHECK(ids[2] == 5);
 }
 
+TEST_CASE("models of characters get ByteLevel's bytes written as characters") {
+  const std::string parts = R"("pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "model": )";
+  const auto ids = [&](const std::string& model, const std::string& text) {
+    return parse_tokenizer("{" + parts + model + "}", "t.json")->encode(text);
+  };
+  // é is the bytes C3 A9, which are written Ã and ©.
+  const std::string unigram =
+      R"({"type": "Unigram", "unk_id": 0, "vocab": [["?", 0], ["Ã", -1], ["©", -2], ["Ġa", -3]]})";
+  CHECK(ids(unigram, "é a") == Ids{1, 2, 3});
+  const std::string suffix = R"({"type": "BPE", "merges": ["Ã ©</w>"], "end_of_word_suffix": "</w>",
+    "vocab": {"Ã": 0, "©</w>": 1, "Ã©</w>": 2}})";
+  CHECK(ids(suffix, "é") == Ids{2});
+}
+
+TEST_CASE("an expression that matches nothing finds none in no text") {
+  const auto tokenizer = characters(R"("decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"},
+    {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "y"}]}, )",
+                                    "?a");
+  CHECK(tokenizer->decode(Ids{}) == "");
+  CHECK(tokenizer->decode(Ids{1}) == "yay");
+}
+
 TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   const auto found = [](const std::string& expression, const std::string& text) {
     std::vector<std::string> out;
@@ -209,6 +231,18 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\p{L}+)", "x\U00016D69 \U00010D69y") == Found{"x\U00016D69", "y"});
   CHECK(found(R"(\p{^L})", "a1") == Found{"1"});
   CHECK(found("x*", "axx") == Found{"", "xx"});
+  // A script without the characters that others share with it, with those of Unicode 15.
+  CHECK(found(R"(\p{Han}+)", "中、\u300c国\U00031350 a\ua705") == Found{"中", "国\U00031350"});
+  CHECK(found(R"([\p{Katakana}\p{Hiragana}]+)", "あーア゛") == Found{"あ", "ア"});
+  CHECK(found(R"(\p{Yi})", "ꀀ、") == Found{"ꀀ"});
+  // The property is without symbols; marks that are no letters' are not alphabetic, but in \w.
+  CHECK(found(R"(\p{Punct}+)", "a$.b<`_") == Found{".", "_"});
+  CHECK(found(R"([[:alpha:]]+)", "a\u0301b\u0345") == Found{"a", "b\u0345"});
+  CHECK(found(R"(\p{^Alnum})", "a\ufe0f1\u0903") == Found{"\ufe0f"});
+  CHECK(found(R"(\p{Lowercase}+)", "a\u10fcA\U0001e030") == Found{"a\u10fc", "\U0001e030"});
+  CHECK(found(R"(\w+)", "a\u0301½_") == Found{"a\u0301½_"});
+  CHECK(found(R"([\w]+)", "a\u0301½_²") == Found{"a\u0301", "_"});
+  CHECK(found(R"([^\w\s]+)", "a½ ²b") == Found{"½", "²"});
   const std::string word(100'000,
                          'a');  // more places to come back to than a compiled expression has room for
   CHECK(found("(?:[a-z][0-9]?)+", word + " b") == Found{word, "b"});

@@ -158,9 +158,9 @@ TEST_CASE("a file's set is the last word of its name that says so") {
 
 TEST_CASE("a corpus folder gives its three sets") {
   const TemporaryFolder folder;
-  CorpusBuilder builder({});
+  CorpusBuilder builder({}, folder / "corpus");
   for (uint64_t i = 0; i < 50; ++i) builder.add({words(i, 200), "test"});
-  builder.write(folder / "corpus", {"test", "none", {}});
+  builder.write({"test", "none", {}});
   const auto sets = prepare(*bytes_with({"<|endoftext|>"}), {folder / "corpus"}, {.folder = folder / "out"});
   REQUIRE(sets.size() == 3);
   int64_t units = 0;

@@ -74,9 +74,9 @@ std::vector<Document> stories(int count) {
 }
 
 void build_corpus(const std::string& folder, uint64_t seed, int count = 200) {
-  CorpusBuilder builder({.seed = seed});
+  CorpusBuilder builder({.seed = seed}, folder);
   for (Document& document : stories(count)) builder.add(std::move(document));
-  builder.write(folder, {"test", "none", Json::array()});
+  builder.write({"test", "none", Json::array()});
 }
 
 /// No document in two files, or the folder is refused.

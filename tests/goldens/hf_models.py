@@ -63,10 +63,13 @@ MODELS = {
     "opt, post-norm with narrow embeddings": ("OPT", OPT | dict(do_layer_norm_before=False, word_embed_proj_dim=6)),
     "llama, longrope, a short row": ("Llama", LLAMA | longrope(10)),
     "llama, longrope, a long row": ("Llama", LLAMA | longrope(9)),
+    "opt, padding before and between tokens": ("OPT", OPT),
 }
 IDS = [[4, 9, 2, 11, 7, 5, 8, 12, 3, 6], [3, 3, 12, 6, 8, 10, 4, 4, 9, 1]]
 LABELS = [[-100, 9, -100, 1, -100, 5, -100, 8, -100, -100], [3, -100, 12, -100, -100, -100, -100, -100, -100, -100]]
 MASK = [[1] * 10, [1] * 7 + [0] * 3]
+LEFT_LABELS = [[-100, 9, -100, -100, 7, -100, 8, -100, 3, -100], [-100, -100, -100, -100, 8, 10, -100, 4, -100, -100]]
+LEFT_MASK = [[1, 1, 1, 0, 1, 1, 1, 1, 1, 1], [0] * 3 + [1] * 7]
 
 
 class Float32MeansFloat64:
@@ -94,17 +97,18 @@ def fill(model, seed):
 
 def run(name, kind, settings, seed):
     config = getattr(transformers, kind + "Config")(**settings)
-    masked = kind == "DistilBert"
+    masked, padded = kind == "DistilBert", name.endswith("between tokens")
+    labels, mask = (LEFT_LABELS, LEFT_MASK) if padded else (LABELS, MASK)
     with Float32MeansFloat64():
         model = getattr(transformers, kind + ("ForMaskedLM" if masked else "ForCausalLM"))(config).eval()
         fill(model, seed)
         model.tie_weights()
         ids = torch.tensor(IDS)
         tokens = {"input_ids": IDS}
-        if masked:
-            tokens |= {"labels": LABELS, "attention_mask": MASK}
-            logits = model(ids, attention_mask=torch.tensor(MASK)).logits
-            loss = cross_entropy(logits.flatten(0, 1), torch.tensor(LABELS).flatten())
+        if masked or padded:
+            tokens |= {"labels": labels, "attention_mask": mask}
+            logits = model(ids, attention_mask=torch.tensor(mask)).logits
+            loss = cross_entropy(logits.flatten(0, 1), torch.tensor(labels).flatten())
         else:
             logits = model(ids, use_cache=False).logits
             loss = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())

@@ -286,7 +286,8 @@ TEST_CASE("hf: keys of models on the Hub that change no number are accepted and 
       {"opt",
        R"({"_remove_final_layer_norm": false, "prefix": "</s>", "word_embed_proj_dim": 8, "layerdrop": 0.0,
         "activation_dropout": 0.0, "init_std": 0.02})"},
-      {"gpt_neox", R"({"rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_dropout": 0.0})"},
+      {"gpt_neox", R"({"rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_dropout": 0.0,
+        "rope_theta": 10000, "partial_rotary_factor": 0.5})"},
       {"distilbert", R"({"tie_weights_": true, "sinusoidal_pos_embds": false, "qa_dropout": 0.1,
         "seq_classif_dropout": 0.2, "n_heads": 2})"},
       {"gemma2",
@@ -561,8 +562,17 @@ TEST_CASE("hf: what our format cannot say is refused", "[hf]") {
   CHECK_THAT(key_refusal("gemma", R"({"hidden_activation": "relu"})"), Contains("contradicts hidden_act"));
   CHECK_THAT(key_refusal("opt", R"({"word_embed_proj_dim": 4})"), Contains("embed_tokens"));
   CHECK_THAT(key_refusal("opt", R"({"layer_norm_elementwise_affine": false})"), Contains("gains and biases"));
-  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rope_width 1"));
-  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rope_width 3"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.1})"), Contains("rotary_pct): 1 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_pct": 0.4})"), Contains("rotary_pct): 3 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rope_scaling": {"partial_rotary_factor": 0.1}})"),
+             Contains("0 of a head's 8"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"partial_rotary_factor": 0.25})"),
+             Contains("partial_rotary_factor 0.25 contradicts the 4 channels"));
+  CHECK_THAT(key_refusal("gpt_neox", R"({"rotary_emb_base": 500, "rope_theta": 10000})"),
+             Contains("rope_theta 10000 contradicts the base 500"));
+  CHECK_THAT(key_refusal("llama", R"({"num_key_value_heads": 3})"),
+             Contains("num_key_value_heads 3 must divide num_attention_heads"));
+  CHECK_THAT(key_refusal("xglm", R"({"pad_token_id": -1})"), Contains("pad_token_id"));
   CHECK_THAT(key_refusal("distilbert", R"({"activation": "relu"})"), Contains("activation \"relu\""));
   CHECK_THAT(key_refusal("llama", R"({"rope_parameters": {"factor": 2.0}})"),
              Contains("rope_parameters.factor"));

@@ -13,6 +13,7 @@
 using namespace train;
 using Catch::Matchers::Contains;
 using Catch::Matchers::Equals;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -70,6 +71,11 @@ TEST_CASE("arguments: mistakes are named") {
                     Contains("outside"));
   CHECK_THROWS_WITH(parse({"a", "--steps", "nan"}).number("steps", 1, 9), Contains("outside"));
   CHECK_THROWS_WITH(parse({"a", "--steps", "1x"}).number("steps", 1, 9), Contains("expected a number"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "0x10"}).number("steps", 1, 99), Contains("expected a number"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "0x10"}).integer("steps", 1, 99), Contains("expected an integer"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "1_0"}).integer("steps", 1, 99), Contains("expected an integer"));
+  CHECK_THROWS_WITH(parse({"a", "--steps", "5.5"}).integer("steps", 1, 99), Contains("expected an integer"));
+  CHECK(parse({"a", "--steps", "5.0"}).integer("steps", 1, 1000) == 5);
   CHECK(parse({"a", "--steps", "1e3"}).integer("steps", 1, 1000) == 1000);
   CHECK_THROWS_WITH(parse({"a", "--steps", "1e4"}).integer("steps", 1, 1000), Contains("outside"));
   CHECK_THROWS_WITH(parse({"a", "--steps", "1e-3"}).integer("steps", 1, 9), Contains("expected an integer"));
@@ -152,4 +158,16 @@ TEST_CASE("exit codes follow the kind of failure") {
   CHECK(run({"p", "helped"}) == 7);
   CHECK(run({"p", "helped", "--help"}) == 0);
   CHECK(run({"p", "--version"}) == 2);
+}
+
+TEST_CASE("the binary: a command's name is said once, and a file's name always") {
+  const auto line = [](const std::string& arguments) { return run_normlab(arguments).output; };
+  CHECK(line("tokenizer train --kind byte --special a --special a --out x") ==
+        "normlab tokenizer train: special token \"a\" is given twice\n");
+  CHECK(line("corpus " SOURCE_DIR "/README.md --valid 0.6 --test 0.6 --out x") ==
+        "normlab corpus: valid and test must be shares that leave something to train on, got 0.6 and 0.6\n");
+  CHECK_THAT(line("corpus corpus --out x"),
+             StartsWith("normlab corpus: corpus: neither a file nor a corpus by name"));
+  CHECK_THAT(line("report report"), StartsWith("normlab report: report: no such folder"));
+  CHECK_THAT(line("eval ppl --model ppl --data ppl"), StartsWith("normlab eval ppl: ppl: no such folder"));
 }

@@ -107,6 +107,13 @@ TEST_CASE("config: rules between keys") {
   CHECK_THROWS_WITH(parse(R"({"data": {"mask_keep": 0.6, "mask_random": 0.6}})"), Contains("above 1"));
   CHECK_THROWS_WITH(parse(R"({"loss_scale": {"memory_efficient": true}})"), Contains("needs precision f16"));
   CHECK_THROWS_WITH(parse(R"({"loss_scale": {"factor": 1}})"), Contains("above 1"));
+  CHECK_THROWS_WITH(parse(R"({"loss_scale": {"init": 1e-4}})"),
+                    Contains("loss_scale.init 0.0001 is not above loss_scale.min 0.0001"));
+  CHECK_THROWS_WITH(parse(R"({"loss_scale": {"floor": 1e6}})"),
+                    Contains("loss_scale.init 128.0 is below loss_scale.floor 1000000.0"));
+  CHECK_THROWS_WITH(parse(R"({"schedule": {"name": "polynomial", "power": 0}})"),
+                    Contains("schedule.power 0 would never lower the rate; schedule.name constant"));
+  CHECK(parse(R"({"schedule": {"name": "cosine", "power": 0}})").schedule.power == 0);
   CHECK_THROWS_WITH(parse(R"({"eval": {"patience": 2}, "data": {"valid": "v"}})"),
                     Contains("set eval.every"));
   CHECK_THROWS_WITH(parse(R"({"eval": {"every": 5}})"), Contains("set data.valid"));
@@ -135,6 +142,42 @@ TEST_CASE("config: overrides") {
   CHECK_THROWS_WITH(load_config("", {"model..b=2"}), Contains("is not an object"));
   CHECK_THROWS_WITH(load_config("", {"precision=f8"}), Contains("--set precision=f8: \"f8\""));
   CHECK_THROWS_WITH(load_config("/nonexistent.json", {}), Contains("/nonexistent.json"));
+}
+
+TEST_CASE("config: how numbers may be written") {
+  for (const auto& [key, text, value] : std::vector<std::tuple<std::string, std::string, int64_t>>{
+           {"model.vocab_size", "50k", 50'000},
+           {"model.ffn_width", "1.5k", 1500},
+           {"model.vocab_size", "2M", 2'000'000},
+           {"model.head_dim", "1e2", 100},
+           {"model.rope_theta", "10k", 10'000},
+           {"model.rope_scaling.original_context", "8k", 8000},
+           {"data.batch", "1e3", 1000},
+           {"data.batch", "5.0", 5},
+           {"seed", "-0", 0}}) {
+    INFO(key << "=" << text);
+    Json json = Json::object();
+    apply_override(json, key + "=" + text);
+    const Json found = json.flatten().begin().value();
+    REQUIRE(found.is_number());
+    CHECK(found.get<double>() == double(value));
+  }
+  Json json = Json::object();
+  apply_override(json, "model.tokenizer=5k");
+  CHECK(json["model"]["tokenizer"] == "5k");  // text stays text
+  const auto refused = [](const std::string& text, const std::string& why) {
+    INFO(text);
+    CHECK_THROWS_WITH(load_config("", {text}), "--set " + text + ": " + why);
+  };
+  for (const std::string key : {"model.vocab_size", "model.norm_eps", "data.batch", "optim.lr"})
+    for (const std::string value :
+         {"0x10", "1_000", "1,000", "1e400", "nan", "-inf", "5e", "k", "1kk", "1e3k", ""})
+      refused(key + "=" + value, "\"" + value + "\" is not a JSON value, such as 0.1, 20 or 10k");
+  refused("model.vocab_size=5.5", "expected an integer, got 5.5");
+  refused("model.vocab_size=1e19", "expected an integer in [1, 67108864], got 1e+19");
+  refused("model.vocab_size=-1k", "-1000 is outside [1, 67108864]");
+  refused("budget.steps=1e18", "expected an integer in [0, 1000000000000000], got 1e+18");
+  refused("seed=18446744073709551615", "18446744073709551615 is out of range");
 }
 
 TEST_CASE("config: overrides are nested as little as files are") {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/base/file.h"
+#include "engine/base/folder.h"
 #include "engine/base/json.h"
 #include "engine/io/safetensors.h"
 #include "run_program.h"
@@ -132,4 +133,35 @@ TEST_CASE("convert: files of two conversions side by side are told wherever the 
   const std::string told_back = "warning: " + back + "/config.json: is not the file";
   CHECK(convert("--from hf --to normlab " + back + " " + (tmp / "again")).output.find(told_back) !=
         std::string::npos);
+}
+
+TEST_CASE("convert: a folder with files of another model that would stay is refused and left as it is") {
+  TemporaryFolder tmp;
+  write_gpt2(tmp / "hf");
+  const std::string out = tmp / "out", to_ours = "--from hf --to normlab " + (tmp / "hf") + " " + out;
+  REQUIRE(convert(to_ours).code == 0);
+  engine::write_file(out + "/README.md", "of nobody's model\n");
+  CHECK(convert(to_ours).code == 0);  // replaced
+  const std::string kept = engine::read_file(out + "/model.safetensors"),
+                    kept_config = engine::read_file(out + "/config.json");
+  write_gpt2(tmp / "other");
+  engine::write_file(tmp / "other/generation_config.json", "{}");
+  for (const char* name :
+       {"model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json",
+        "generation_config.json", "pytorch_model.bin", "modeling_normlab.py"}) {
+    INFO(name);
+    engine::write_file(out + "/" + name, "another model's");
+    const ProgramEnd result = convert(to_ours);
+    CHECK(result.code == 2);
+    CHECK(std::count(result.output.begin(), result.output.end(), '\n') == 1);
+    CHECK(result.output.find(out + ": has " + name + " of another model") != std::string::npos);
+    CHECK(engine::read_file(out + "/model.safetensors") == kept);
+    CHECK(engine::read_file(out + "/config.json") == kept_config);
+    CHECK(engine::read_file(out + "/" + name) == "another model's");
+    engine::remove_file(out + "/" + name);
+  }
+  // A file that the new model has too is replaced.
+  engine::write_file(out + "/generation_config.json", "another model's");
+  CHECK(convert("--from hf --to normlab " + (tmp / "other") + " " + out).code == 0);
+  CHECK(engine::read_file(out + "/generation_config.json") == "{}");
 }

@@ -59,12 +59,31 @@ TEST_CASE("loss scaler: abort restores the scale and names step, place and cure"
              Contains("step 7") && Contains("layer 0, attention scores") && Contains("optim.lr"));
 }
 
-TEST_CASE("loss scaler: a floor above the minimum never aborts") {
+TEST_CASE("loss scaler: a floor above the minimum is never fallen below, and no reason to go on for ever") {
   LossScaleConfig c = make(4, 3);
   c.floor = 1;
   LossScaler s(c, 1, 1);
   CHECK(run(s, std::string(50, 'i')) == std::string(50, 's'));
   CHECK(s.scale() == 1);
+  CHECK(run(s, std::string(949, 'n')) == std::string(949, 's'));
+  CHECK(run(s, "f") == ".");  // the count begins anew
+  CHECK(run(s, std::string(2000, 'i')) == std::string(999, 's') + "a");
+  CHECK(s.scale() == 1);
+  CHECK_THAT(s.abort_message(7, "layer 0"), Contains("loss scale 1 (layer 0); 1000 times in a row"));
+}
+
+TEST_CASE("loss scaler: growth has an end, where gradients that are all zero would never overflow") {
+  LossScaleConfig c = make(4, 1);
+  c.factor = 1e6;
+  LossScaler s(c, 1, 1);
+  for (int i = 0; i < 1000; ++i) CHECK(s.observe(0) == ScaleEvent::apply);
+  CHECK(s.scale() == LossScaler::largest_grown);
+  CHECK(1 / float(s.scale()) > 0);
+  CHECK(run(s, "i") == "s");
+  CHECK(s.scale() == LossScaler::largest_grown / 1e6);
+  LossScaler larger(make(1e30, 1), 1, 1);  // asked for
+  CHECK(run(larger, "f") == ".");
+  CHECK(larger.scale() == 1e30);
 }
 
 TEST_CASE("loss scaler: the default window follows ranks and accumulation") {

@@ -32,6 +32,18 @@ void print_error(const std::string& program, const std::string& message) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), engine::message_line(message).c_str());
 }
 
+/// Parts of the library name their operation first ("generate: ..."), which after the program's name would be
+/// said twice. What an argument ends with may be a file's name, and stays.
+std::string without_command(const std::string& message, const std::string& program, int argc, char** argv) {
+  const size_t colon = message.find(": "), space = program.find(' ');
+  if (colon == message.npos || space == program.npos) return message;
+  const std::string first = message.substr(0, colon), command = program.substr(space + 1);
+  for (int i = 2; i < argc; ++i)  // behind the command's own word
+    if (std::string_view(argv[i]).ends_with(first)) return message;
+  const bool said = command == first || command.ends_with(" " + first) || command.starts_with(first + " ");
+  return said ? message.substr(colon + 2) : message;
+}
+
 /// An error that other ranks do not know of.
 int end_with_error(const std::string& program, const std::string& message, int code) {
   const engine::Place* place = engine::place_in_world();
@@ -152,12 +164,12 @@ int run_commands(const CommandTable& table, int argc, char** argv) {
     if (code != 0 || (std::fflush(stdout) == 0 && !std::ferror(stdout))) return code;
     return end_with_error(program, std::string("cannot write to standard output (") + std::strerror(errno) + ")", 2);
   } catch (const engine::RankError& e) {
-    if (e.what()[0] != '\0') print_error(program, e.what());
+    if (e.what()[0] != '\0') print_error(program, without_command(e.what(), program, argc, argv));
     return e.code;
   } catch (const engine::Error& e) {
-    return end_with_error(program, e.what(), 2);
+    return end_with_error(program, without_command(e.what(), program, argc, argv), 2);
   } catch (const Failure& e) {
-    return end_with_error(program, e.what(), 1);
+    return end_with_error(program, without_command(e.what(), program, argc, argv), 1);
   } catch (const std::bad_alloc&) {
     return end_with_error(program, "out of memory", 1);
   } catch (const std::exception& e) {
@@ -271,6 +283,13 @@ std::optional<double> number_with_unit(const std::string& text, bool is_time) {
   return {};
 }
 
+/// Whether strtod, which stopped at `end`, has read the whole text, and in the way in which people write
+/// numbers: it would skip white space and take 0x10.
+static bool ends_decimal(const std::string& text, const char* end) {
+  return end == text.data() + text.size() && !std::isspace(uint8_t(text[0])) &&
+         text.find_first_of("xX") == std::string::npos;
+}
+
 int64_t parse_integer(const std::string& text, const std::string& what, int64_t low, int64_t high) {
   char* end = nullptr;
   if (const std::optional<double> number = number_with_unit(text, false)) {
@@ -279,9 +298,9 @@ int64_t parse_integer(const std::string& text, const std::string& what, int64_t 
           " is outside [", low, ", ", high, "]");
     return int64_t(*number);
   }
-  if (const double number = std::strtod(text.c_str(), &end);  // 1e6
-      text.find_first_of("eE") != std::string::npos && text.find_first_of("xX") == std::string::npos &&
-      end == text.data() + text.size() && !std::isspace(uint8_t(text[0])) && number == std::floor(number)) {
+  if (const double number = std::strtod(text.c_str(), &end);  // 1e6, 5.0
+      text.find_first_of("eE.") != std::string::npos && ends_decimal(text, end) &&
+      number == std::floor(number)) {
     check(number >= double(low) && number <= double(high) && std::abs(number) < 9e15, what, ": ", text,
           " is outside [", low, ", ", high, "]");
     return int64_t(number);
@@ -301,8 +320,7 @@ double parse_number(const std::string& text, const std::string& what, double low
   }
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  check(!text.empty() && end == text.data() + text.size() && !std::isspace(uint8_t(text[0])), what,
-        ": expected a number, got \"", text, "\"");
+  check(!text.empty() && ends_decimal(text, end), what, ": expected a number, got \"", text, "\"");
   check(value >= low && value <= high, what, ": ", text, " is outside [", low, ", ", high, "]");
   return value;
 }

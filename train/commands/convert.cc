@@ -52,10 +52,9 @@ const Usage& usage() {
        {"custom-code", "",
         "with --to hf: write modeling_normlab.py beside the weights, which says any placement"},
        {"json", "", "one JSON object on standard output: what was written"}},
-      "Element types stay; tokenizer and generation files come along; tensors that are no part of the model "
-      "are\n"
-      "listed on stderr. What the other format cannot say is refused, but for --custom-code: transformers "
-      "loads\n"
+      "Element types stay; tokenizer and generation files come along; tensors that are no part of the model\n"
+      "are listed on stderr. A model that stands in OUT is replaced, if none of its files would stay beside\n"
+      "the new ones. What the other format cannot say is refused, but for --custom-code: transformers loads\n"
       "such a folder with trust_remote_code=True. Hugging Face models that are read and written:\n" +
           architecture_names() + "\n"};
   return usage;
@@ -106,6 +105,16 @@ void name_special_tokens(models::PortableModel& model, const std::string& folder
     model.companions.push_back({"tokenizer_config.json", engine::json_text(config, 2) + "\n"});
 }
 
+/// The files that a model converted from `in` may become.
+std::set<std::string> names_to_write(const std::string& in, bool custom_code) {
+  std::set<std::string> names = {"config.json", "model.safetensors"};
+  if (custom_code) names.insert({"modeling_normlab.py", "configuration_normlab.py"});
+  for (const std::string& name : models::companion_names())
+    if (engine::file_exists(in + "/" + name)) names.insert(name);
+  if (names.contains("tokenizer.json")) names.insert("tokenizer_config.json");
+  return names;
+}
+
 engine::TensorProgress bar(const std::string& what) {
   return [what, shown = std::shared_ptr<CountProgress>()](int64_t done, int64_t total) mutable {
     if (!shown) shown = std::make_shared<CountProgress>(what, "tensors", total);
@@ -125,6 +134,8 @@ int cmd_convert(int argc, char** argv) {
        {"metrics.jsonl", "checkpoints", "checkpoint.json"})  // its config.json would be lost
     engine::check(!engine::file_exists(out + "/" + part), out, ": a run stands there (", part,
                   "); give another OUT");
+  models::check_no_other_model(out,
+                               names_to_write(in, args.on("custom-code")));  // before the weights are read
   double weights = 0;  // bytes
   for (const std::string& name : engine::list_folder(in))
     if (name.ends_with(".safetensors")) weights += double(engine::file_size(in + "/" + name));

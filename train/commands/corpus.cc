@@ -69,7 +69,7 @@ int cmd_corpus(int argc, char** argv) {
   options.seed = uint64_t(args.integer("seed", 0, INT64_MAX));
   const std::string cache = args.given("cache") ? args.text("cache") : data::default_cache();
 
-  data::CorpusBuilder builder(options);
+  data::CorpusBuilder builder(options, args.text("out"));
   const auto add = [&](data::Document&& document) { builder.add(std::move(document)); };
   data::CorpusSource source{.licence = "", .origin = engine::Json::array()};
   for (const auto& name : args.positionals()) {
@@ -92,7 +92,7 @@ int cmd_corpus(int argc, char** argv) {
     source.origin.push_back(part.origin);
     engine::log_info(name, ": ", builder.documents(), " documents so far");
   }
-  const engine::Json manifest = builder.write(args.text("out"), source);
+  const engine::Json manifest = builder.write(source);
   for (const auto& file : manifest["files"])
     engine::log_info(args.text("out"), "/", file["file"].get<std::string>(), ": ",
                      engine::human_bytes(file["bytes"].get<double>()), ", ", file["documents"].get<int64_t>(),

@@ -6,28 +6,22 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/folder.h"
+#include "models/companions.h"
 
 namespace train {
 namespace {
 
-constexpr const char* kKept[] = {"config.json",       "generation_config.json",
-                                 "checkpoint.json",   "training.json",
-                                 "metrics.jsonl",     "optimizer.safetensors",
-                                 "tokenizer.json",    "tokenizer_config.json",
-                                 "vocab.json",        "merges.txt",
-                                 "vocab.txt",         "special_tokens_map.json",
-                                 "added_tokens.json", "chat_template.jinja",
-                                 "plan.json",         "compare.json",
-                                 "log.txt",           "sample.txt",
-                                 "outcome.json",      "updates.json",
-                                 "failure.txt",       "finetune.json",
-                                 "result.json",       "manifest.json"};
+// Of runs, comparisons, fine-tunings and corpora.
+constexpr const char* kKept[] = {"checkpoint.json", "training.json", "metrics.jsonl", "optimizer.safetensors",
+                                 "plan.json",       "compare.json",  "log.txt",       "sample.txt",
+                                 "outcome.json",    "updates.json",  "failure.txt",   "finetune.json",
+                                 "result.json",     "manifest.json"};
 
 /// Whether others look for a file by this name.
 bool lives_by_name(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
-  if (name.ends_with(".bin") || (name.starts_with("model") && name.ends_with(".safetensors"))) return true;
-  return std::any_of(std::begin(kKept), std::end(kKept), [&](const char* kept) { return name == kept; });
+  return name.ends_with(".bin") || models::is_model_file(name) ||
+         std::any_of(std::begin(kKept), std::end(kKept), [&](const char* kept) { return name == kept; });
 }
 
 }  // namespace

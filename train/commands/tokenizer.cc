@@ -49,12 +49,10 @@ void write_output(const std::string& text) {
         std::strerror(errno), ")");
 }
 
-/// The documents that a tokenizer learns from: those of the inputs' training parts; of standard input without
-/// any.
-std::vector<std::string> read_texts(std::vector<std::string> inputs, const data::ReadOptions& options,
-                                    data::TokenizerKind kind) {
+/// Gives the trainer the documents of the inputs' training parts; of standard input without any.
+void read_texts(std::vector<std::string> inputs, const data::ReadOptions& options, data::TokenizerKind kind,
+                data::TokenizerTrainer& trainer) {
   if (inputs.empty()) inputs = {"-"};
-  std::vector<std::string> texts;
   for (const std::string& input : inputs) {
     if (input == "-")
       check_piped("text to learn from, or name files with --input");
@@ -66,11 +64,10 @@ std::vector<std::string> read_texts(std::vector<std::string> inputs, const data:
         const size_t valid = data::valid_utf8_prefix(document.text);
         check(kind != data::TokenizerKind::character || valid == document.text.size(), document.where,
               ": not valid UTF-8 at byte ", valid, "; kind char needs valid text");
-        texts.push_back(std::move(document.text));
+        trainer.add(std::move(document.text));
       });
     }
   }
-  return texts;
 }
 
 const Flag json_flag = {"json", "", "one JSON object on standard output: what was written"};
@@ -115,14 +112,11 @@ int train_command(int argc, char** argv) {
   options.min_frequency = uint64_t(args.integer("min-frequency", 0, INT64_MAX));
   options.special = args.values("special");
   options.threads = int(args.integer("threads", 0, 1024));
-  std::vector<std::string> texts;
+  data::TokenizerTrainer trainer(options);
   if (options.kind != data::TokenizerKind::byte)
-    texts = read_texts(args.values("input"), {args.text("field"), args.given("field")}, options.kind);
-  size_t bytes = 0;
-  for (const std::string& text : texts) bytes += text.size();
-  engine::log_info("learning from ", engine::human_bytes(double(bytes)));
-  const std::vector<std::string_view> views(texts.begin(), texts.end());
-  const auto tokenizer = data::train_tokenizer(views, options);
+    read_texts(args.values("input"), {args.text("field"), args.given("field")}, options.kind, trainer);
+  engine::log_info("learning from ", engine::human_bytes(double(trainer.bytes())));
+  const auto tokenizer = trainer.learn();
   tokenizer->save(args.text("out"));
   report(*tokenizer, args.text("out"), args.on("json"));
   return 0;

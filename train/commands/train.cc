@@ -72,6 +72,12 @@ int share_of_processors(const engine::Place& place) {
   return mine * place.local_size <= machine ? mine : mine / place.local_size;
 }
 
+/// The threads of a rank whose config says nothing, where ranks share a machine; 0: all.
+int default_threads(const engine::Place& place) {
+  return place.local_size > 1 && !std::getenv("NORMLAB_THREADS") ? std::max(1, share_of_processors(place))
+                                                                 : 0;
+}
+
 /// The process of mpirun among those above this one; 0: none is.
 int launcher() {
   int pid = ::getppid();
@@ -178,7 +184,8 @@ Json text_config(const Arguments& args, engine::Communicator& ranks, const std::
                              .folder = folder,
                              .given = std::move(given),
                              .ranks = ranks.size(),
-                             .ranks_here = ranks.place().local_size});
+                             .ranks_here = ranks.place().local_size,
+                             .threads = default_threads(ranks.place())});
   });
   ranks.agree([] { engine::check_stop(); });  // a signal that another rank saw
   ranks.set_options({});
@@ -277,12 +284,12 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   ranks.agree([&] { kept = resolve(config, ranks.place(), dry, own); });
   const ResolvedRun& resolved = *kept;
   check_same_config(ranks, config_json(resolved.config));
+  if (const int threads = default_threads(ranks.place()); threads > 0 && resolved.config.threads == 0)
+    engine::cpu::set_thread_count(threads);
   if (dry) {
     ranks.agree([&] { print_dry_run(resolved, ranks.place(), json); });
     return 0;
   }
-  if (resolved.config.threads == 0 && ranks.place().local_size > 1 && !std::getenv("NORMLAB_THREADS"))
-    engine::cpu::set_thread_count(std::max(1, share_of_processors(ranks.place())));
   warn_of_binding(ranks.place());
   ranks.agree([&] {
     if (!run && leads) run.emplace(out, resume ? RunStart::resume : RunStart::fresh);

@@ -35,7 +35,7 @@ struct TextFacts {
   int64_t rows = 0, accumulate = 0;  // data.batch, data.accumulate; 0: not given
   engine::Json model;                // what is given of the model section; null: nothing
   int64_t most_context = 0;          // positions of a row that the user's settings leave; 0: any
-  double peak_flops = 0;             // of multiply-adds, on all ranks
+  double peak_flops = 0;             // of all ranks, which reach expected_share() of it (expectation.h)
   double memory = 0;                 // bytes that a rank may use; 0: not known
   int64_t ranks = 1;                 // that share an update
 };

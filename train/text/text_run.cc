@@ -18,12 +18,11 @@
 #include "engine/base/log.h"
 #include "engine/base/stop.h"
 #include "engine/base/text.h"
-#include "engine/bench/gemm_bench.h"
-#include "engine/cpu/parallel.h"
 #include "models/size_presets.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/evaluation/count_progress.h"
 #include "train/evaluation/perplexity_report.h"
+#include "train/expectation.h"
 #include "train/open_model.h"
 #include "train/sample.h"
 #include "train/text/text_plan.h"
@@ -35,7 +34,7 @@ using engine::check;
 using engine::Json;
 using engine::log_info;
 
-constexpr size_t kMostToLearnFrom = size_t(256) << 20;  // bytes of text that a tokenizer learns from
+constexpr int64_t kMostToLearnFrom = int64_t(256) << 20;  // bytes of text that a tokenizer learns from
 
 /// The value of "a.b" in a config's JSON, or null.
 Json at_path(const Json& json, const std::string& section, const std::string& key) {
@@ -66,16 +65,11 @@ bool is_split(const TextRequest& request) {
 
 /// Reads the texts, cleans them, and writes FOLDER/text as `normlab corpus` does.
 void write_corpus(const TextRequest& request, const std::string& folder) {
-  data::CorpusBuilder builder({});
+  data::CorpusBuilder builder({}, folder);
   size_t bytes = 0;
-  const double available = engine::available_memory();
   const auto add = [&](data::Document&& document) {
     engine::check_stop();
     bytes += document.text.size();
-    check(available <= 0 || 2.5 * double(bytes) < available, document.where,
-          ": the text is larger than memory (", engine::human_bytes(available),
-          " available) can hold; split it with your own tools, then `normlab prepare` ",
-          "reads it piece by piece");
     builder.add(std::move(document));
   };
   data::CorpusSource source{.name = "", .licence = "", .origin = Json::array()};
@@ -98,47 +92,43 @@ void write_corpus(const TextRequest& request, const std::string& folder) {
   }
   check(int64_t(bytes) >= kLeastText, request.texts[0], ": ", bytes,
         " bytes of text are too few to train on (", kLeastText, " at least)");
-  const Json manifest = builder.write(folder, source);
+  const Json manifest = builder.write(source);
   for (const Json& file : manifest["files"])
     log_info(folder, "/", file["file"].get<std::string>(), ": ",
              engine::human_bytes(file["bytes"].get<double>()), ", ", file["documents"].get<int64_t>(),
              " documents");
 }
 
-/// The training documents, as many as a tokenizer learns from.
+/// What the training documents are, counted and perhaps learned from.
 struct TrainingText {
-  std::vector<std::string> texts;
   int64_t bytes = 0, documents = 0;
+  std::unique_ptr<data::Tokenizer> tokenizer;  // where one was to be learned
 };
-TrainingText training_text(const std::string& folder, const TextRequest& request) {
+TrainingText read_training_text(const std::string& folder, const TextRequest& request,
+                                models::Objective objective, bool learn) {
   TrainingText out;
-  for (const std::string& file : data::files_of_sets(folder)) {
-    if (file != folder && data::set_of_file(file) != "train") continue;
-    data::read_documents(file, read_options(request), [&](data::Document&& document) {
-      engine::check_stop();
-      const bool keep = size_t(out.bytes) < kMostToLearnFrom;
-      out.bytes += int64_t(document.text.size()), ++out.documents;
-      if (keep) out.texts.push_back(std::move(document.text));
-    });
-  }
-  return out;
-}
-
-std::unique_ptr<data::Tokenizer> learn_tokenizer(const TrainingText& text, models::Objective objective,
-                                                 const std::string& folder) {
-  data::TrainOptions options;
-  options.kind = data::TokenizerKind::bpe;
-  options.vocab_size = size_t(vocabulary_for(text.bytes, objective));
+  data::TrainOptions options{.kind = data::TokenizerKind::bpe};
   if (objective == models::Objective::mlm)
     options.special = {"<s>", "<pad>", "</s>", "<mask>"};
   else
     options.special = {data::kSeparatorLine};
-  log_info("tokenizer: ", options.vocab_size, " byte-level pairs, a token for each 768 bytes of ",
-           engine::human_bytes(double(text.bytes)), " or so (data.tokenizer=DIR takes another one)");
-  const std::vector<std::string_view> views(text.texts.begin(), text.texts.end());
-  auto tokenizer = data::train_tokenizer(views, options);
-  tokenizer->save(folder);
-  return tokenizer;
+  data::TokenizerTrainer trainer(options);
+  for (const std::string& file : data::files_of_sets(folder)) {
+    if (file != folder && data::set_of_file(file) != "train") continue;
+    data::read_documents(file, read_options(request), [&](data::Document&& document) {
+      engine::check_stop();
+      const bool used = learn && out.bytes < kMostToLearnFrom;
+      out.bytes += int64_t(document.text.size()), ++out.documents;
+      if (used) trainer.add(std::move(document.text));
+    });
+  }
+  if (!learn) return out;
+  const int64_t tokens = vocabulary_for(out.bytes, objective);
+  log_info("tokenizer: ", tokens, " byte-level pairs, a token for each 768 bytes of ",
+           engine::human_bytes(double(out.bytes)), " or so (data.tokenizer=DIR takes another one)");
+  trainer.set_vocab_size(size_t(tokens));
+  out.tokenizer = trainer.learn();
+  return out;
 }
 
 struct Shards {
@@ -234,46 +224,47 @@ Json make_text_run(const TextRequest& request) {
   const bool split = is_split(request);
   const std::string text = split ? request.texts[0] : request.folder + "/text";
   if (!split) write_corpus(request, text);
-  TrainingText training = training_text(text, request);
 
   const std::string own = request.folder + "/tokenizer", named = text_at(given, "data", "tokenizer");
   std::string tokenizer_folder = !named.empty() ? named : source ? source_folder : own;
   check(!source || !named.empty() || data::has_tokenizer(source_folder), source_folder,
         ": no tokenizer there; name one with --set data.tokenizer=DIR");
-  const std::unique_ptr<data::Tokenizer> tokenizer = tokenizer_folder == own
-                                                         ? learn_tokenizer(training, objective, own)
-                                                         : data::load_tokenizer(tokenizer_folder);
+  const bool learn = tokenizer_folder == own;
+  TrainingText training = read_training_text(text, request, objective, learn);
+  if (learn) training.tokenizer->save(own);
+  const std::unique_ptr<const data::Tokenizer> tokenizer =
+      learn ? std::move(training.tokenizer) : data::load_tokenizer(tokenizer_folder);
   const std::string tokens = request.folder + "/tokens";
   const Shards shards = make_shards(*tokenizer, text, tokens, objective, request);
   log_info("tokens: ", engine::human_count(double(shards.train)), " to train on, ",
            engine::human_count(double(shards.valid)), " to validate on");
 
-  if (const Json threads = at_path(Json{{"x", given}}, "x", "threads");
-      threads.is_number_integer() && threads > 0)
-    engine::cpu::set_thread_count(int(std::min<int64_t>(threads.get<int64_t>(), 4096)));
+  // What no text of a config can be taken from is refused already: these are of the right type and size.
+  const TrainConfig known = parse_config(given, "--text", {}, Rules::single_keys);
+  const MeasuredPeak peak =
+      measured_peak(known.precision, known.threads > 0 ? known.threads : request.threads, Peak::recent);
   const auto rows_at = [&](const char* key) {
     const Json value = at_path(given, "data", key);
     return value.is_number_integer() ? std::max<int64_t>(0, value.get<int64_t>()) : 0;
   };
-  const TextFacts facts{
-      .bytes = training.bytes,
-      .documents = training.documents,
-      .tokens = shards.train,
-      .valid_tokens = shards.valid,
-      .vocabulary = int64_t(tokenizer->vocab_size()),
-      .objective = objective,
-      .seconds = number_at(given, "budget", "seconds"),
-      .updates = number_at(given, "budget", "steps"),
-      .most_tokens = number_at(given, "budget", "tokens"),
-      .epochs = number_at(given, "budget", "epochs"),
-      .rate = number_at(given, "optim", "lr"),
-      .rows = rows_at("batch"),
-      .accumulate = rows_at("accumulate"),
-      .model = given.value("model", Json()),
-      .most_context = most_context(given),
-      .peak_flops = 1e9 * engine::multiply_add_peak() * double(request.ranks) / double(request.ranks_here),
-      .memory = engine::available_memory() / double(request.ranks_here),
-      .ranks = request.ranks};
+  const TextFacts facts{.bytes = training.bytes,
+                        .documents = training.documents,
+                        .tokens = shards.train,
+                        .valid_tokens = shards.valid,
+                        .vocabulary = int64_t(tokenizer->vocab_size()),
+                        .objective = objective,
+                        .seconds = number_at(given, "budget", "seconds"),
+                        .updates = number_at(given, "budget", "steps"),
+                        .most_tokens = number_at(given, "budget", "tokens"),
+                        .epochs = number_at(given, "budget", "epochs"),
+                        .rate = number_at(given, "optim", "lr"),
+                        .rows = rows_at("batch"),
+                        .accumulate = rows_at("accumulate"),
+                        .model = given.value("model", Json()),
+                        .most_context = most_context(given),
+                        .peak_flops = peak.flops * peak.reached * double(request.ranks),
+                        .memory = engine::available_memory() / double(request.ranks_here),
+                        .ranks = request.ranks};
   TextPlan plan = plan_text(facts, source ? &*source : nullptr);
   if (has_budget(given)) plan.config.erase("budget");
   for (const std::string& reason : plan.reasons) log_info(reason);

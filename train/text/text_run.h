@@ -15,6 +15,7 @@ struct TextRequest {
   std::string folder;              // where text/, tokenizer/ and tokens/ go
   engine::Json given;              // what config file and --set say: it wins over the rules
   int64_t ranks = 1, ranks_here = 1;  // that will train; those on this machine
+  int64_t threads = 0;                // of each, where `given` does not say; 0: all
 };
 
 /// Splits the text into FOLDER/text (unless a folder is split by its files' names), learns FOLDER/tokenizer

@@ -242,8 +242,10 @@ TEST_CASE("convert rounds once, any size") {
   const Tensor x = normal(n, DType::f32, 4);
   for (DType dtype : {DType::f64, DType::bf16, DType::f16}) {
     const Tensor y = Tensor::empty({n}, dtype);
+    const uint32_t before = y.storage()->version;
     convert(x, y);
     CHECK(y.to_vector() == tensor(x.to_vector(), dtype).to_vector());
+    CHECK(y.storage()->version - before == uint32_t(n >= 8) + uint32_t(n % 8 != 0));  // one for each copy
   }
 }
 

@@ -9,7 +9,7 @@
 using namespace train;
 using Catch::Matchers::Contains;
 
-TEST_CASE("budgets in tokens and seconds end a run, and its rate decays by what is spent") {
+TEST_CASE("budgets in tokens and seconds end a run, and its rate decays by what is spent", "[medium]") {
   GlueFiles files;
   const std::string common =
       "--lr 0.01 --batch 4 --json --recipe hf --set budget.epochs=0 --set log.every=1 ";

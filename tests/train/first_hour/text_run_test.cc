@@ -236,6 +236,16 @@ TEST_CASE("train --dry-run: says time before memory, checks what a run checks, a
   const ProgramEnd hour = succeed(text + " --set budget.seconds=1h");
   CHECK_THAT(hour.output, Contains("the text 30 times") && Contains("budget.epochs=100 makes it longer"));
   CHECK_THAT(hour.output.substr(hour.output.find("\ntime: ")), !Contains("1:00:00"));
+  // One speed is foreseen, not two, also where the cache that keeps it cannot be written.
+  const auto between = [&](const std::string& text_of, const std::string& before, const std::string& behind) {
+    const size_t begin = text_of.find(before) + before.size();
+    return text_of.substr(begin, text_of.find(behind, begin) - begin);
+  };
+  write_file(folder / "no-folder", "");
+  const ProgramEnd uncached =
+      run_normlab(text + " --set precision=bf16", "XDG_CACHE_HOME=" + folder / "no-folder");
+  for (const std::string& output : {end.output, hour.output, uncached.output})
+    CHECK(between(output, " tokens at ", " a second") == between(output, "\ntime: about ", " tokens/s"));
   succeed("train --text " + folder / "t.txt" + few_steps + " --out " + folder / "run");
   refused("", "already holds a run");
   CHECK(run_normlab("train --dry-run --resume --out " + folder / "run --set data.train=/nowhere").code == 2);
