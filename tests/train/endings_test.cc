@@ -112,7 +112,7 @@ TEST_CASE("metrics that cannot be flushed cost neither the run nor its checkpoin
   CHECK(list_checkpoints(job.run("run")).back().step == 24);
 }
 
-TEST_CASE("a slow disk does not make a run hold two snapshots") {
+TEST_CASE("a slow disk does not make a run hold two snapshots", "[medium]") {
   Job job;
   job.set("model.width", 128).set("model.ffn_width", 512).set("eval.every", 0).set("budget.steps", 4);
   const auto peak = [&](const std::string& name, int every) {

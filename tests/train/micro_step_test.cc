@@ -62,7 +62,7 @@ TEST_CASE("an update waits for its device once, a micro-step never") {
   }
 }
 
-TEST_CASE("prepared micro-steps give the CPU's gradients") {
+TEST_CASE("prepared micro-steps give the CPU's gradients", "[medium]") {
   UpdateOptions o = recorded_options, whole = recorded_options;
   whole.vocabulary = 0;
   const RecordedModel classifier{.objective = models::Objective::classify, .classes = 3};

@@ -96,7 +96,8 @@ TEST_CASE("cuda: attention, forward and backward") {
 }
 
 TEST_CASE(
-    "cuda: attention on tensor cores: every size of a head, ragged, grouped, masked, capped, with dropout") {
+    "cuda: attention on tensor cores: every size of a head, ragged, grouped, masked, capped, with dropout",
+    "[medium]") {
   for (const DType t : {DType::bf16, DType::f16}) {
     for (const int64_t n : {32, 64, 96, 128}) {
       compare({1, 1, 1, 130, 130, n, true, false, 0, 0}, t, DType::f32, true);
