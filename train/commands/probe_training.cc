@@ -35,8 +35,8 @@ std::vector<Flag> with_training_flags(std::vector<Flag> flags, Arity config) {
   return flags;
 }
 
-// What the runs share. --device and --threads are overrides more, of the keys of these names. Error: --set
-// says another device.
+// What the runs share. --device and --threads override the keys of these names. Error: --set says another
+// device.
 WatchedConfig watched_config_of(const Arguments& args) {
   WatchedConfig base{args.text("config"), args.values("set")};
   if (args.given("threads"))
@@ -77,17 +77,12 @@ const Usage gradients_usage = {
                               "with --relative-to: divide gradients by the update's loss first", ""}},
                             Arity::optional),
         Arity::optional),
-    "Of the mean loss over the scored positions of an update, before clipping, without loss scale and "
-    "without "
-    "routers'\n"
-    "auxiliary losses. w2_grad is the mean |gradient| of the feed-forward's second matrix, grad_norm the "
-    "norm "
-    "of all\n"
-    "gradients of a layer. JSON has every update of a run, of a long one each n-th (\"every\"); --trace has "
-    "all.\n"
-    "--relative-to is NormFormer's Figure 7: its window is 950..1000 and --normalise is loss unless "
-    "given. Training is on\n"
-    "the config's device unless --device is given.\n"};
+    "Of the mean loss over the scored positions of an update, before clipping, without loss scale and\n"
+    "without routers' auxiliary losses. w2_grad is the mean |gradient| of the feed-forward's second\n"
+    "matrix, grad_norm the norm of all gradients of a layer. JSON has every update of a run, of a long\n"
+    "one each n-th (\"every\"); --trace has all. --relative-to is NormFormer's Figure 7: its window is\n"
+    "950..1000 and --normalise is loss unless given. Training is on the config's device unless --device\n"
+    "is given.\n"};
 
 const Usage stability_usage = {
     "normlab probe stability",

@@ -86,9 +86,10 @@ GlueData read_glue_data(const FineTuneRequest& request, const data::Tokenizer& t
   data.train = read("train", true);
   data.dev = read("dev", true);
   if (task == "mnli") data.dev_mm = read("dev_mm", request.select == "accuracy_mm");
-  if (const int64_t batches = request.config.eval.batches; batches > 0)
+  if (const double batches = double(request.config.eval.batches); batches > 0)
     for (GlueRows* set : {&data.dev, &data.dev_mm})
-      set->rows.resize(std::min(set->rows.size(), size_t(batches * request.config.data.batch)));
+      if (const double most = batches * double(request.config.data.batch); most < double(set->rows.size()))
+        set->rows.resize(size_t(most));
   const auto& scores = data.dev.rows;
   if (data.regression && std::none_of(scores.begin(), scores.end(),
                                       [&](const GlueRow& row) { return row.label != scores[0].label; }))

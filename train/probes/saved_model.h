@@ -22,8 +22,8 @@ ProbeRows rows_of_file(const OpenModel& open, const std::string& path);
 ProbeRows rows_of_shards(const OpenModel& open, const std::string& path, int64_t rows, int64_t batch);
 
 /// Loss and gradients of the mean loss over the scored positions of all rows; dropout is off, and auxiliary
-/// losses of routers do not count. The gradient
-/// arena keeps their sums: times 1 / scored_positions(rows) they are those of the mean.
+/// losses of routers do not count. The gradient arena keeps their sums: times 1 / scored_positions(rows) they
+/// are those of the mean.
 GradientRecord gradients_on(models::Transformer& model, const ProbeRows& rows, int64_t vocabulary);
 int64_t scored_positions(const ProbeRows& rows);
 
