@@ -258,6 +258,23 @@ TEST_CASE("flags: --steps takes the place of a budget that would end training ea
   CHECK(out["results"][0]["updates"].size() == 4);
 }
 
+TEST_CASE("what was trained for is printed though no file can be written") {
+  ProbeJob job;
+  const std::string config = job.config_file(), page = job.folder / "page.html";
+  for (const std::string probe : {"gradients --steps 2", "stability --steps 2 --seeds 1"}) {
+    const ProgramEnd out = run_normlab(
+        "probe " + probe + " --json --quiet pre_ln --config " + config + " --out " + page, "ulimit -f 1;");
+    INFO(out.output);
+    CHECK(out.code == 2);
+    CHECK_THAT(out.output, Contains("\"results\": ["));
+    CHECK_THAT(out.last_line(), Contains("page.html: cannot write"));
+    CHECK(!engine::file_exists(page));
+  }
+  const ProgramEnd refused = run_normlab("probe gradients pre_ln --config " + config + " --out /dev/full");
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.last_line(), Contains("--out /dev/full: not a regular file"));
+}
+
 TEST_CASE("a run that fails does not take the finished ones with it") {
   ProbeJob job;
   // Without norms activations and gradients grow with every layer: only such a run overflows.
