@@ -305,7 +305,8 @@ TEST_CASE("a run that is refused ends the comparison with the reason and decides
   for (const auto& [name, text, words] : std::vector<std::array<std::string, 3>>{
            {"outcome.json", "[]", "expected an object"},
            {"outcome.json", R"({"status":"stopped","update":"x"})", "update"},
-           {"metrics.jsonl", "{\"step\":10,\"seconds\":\"x\"}\n", "seconds"}}) {
+           {"metrics.jsonl", "{\"step\":10,\"seconds\":\"x\"}\n", "seconds"},
+           {"metrics.jsonl", "{\"step\":4,\"valid_loss\":1}\n", "the validation of update 24"}}) {
     const std::string before = engine::read_file(seed + "/" + name);
     engine::write_file(seed + "/" + name, text);
     const ProgramEnd damaged = end_of("");
