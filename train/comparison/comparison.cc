@@ -43,7 +43,7 @@ Comparison::Comparison(const CompareRequest& request, const CompareWork& work)
     const Json before = engine::read_json(plan);
     check(before.is_object() && before.contains("request") && before["request"].is_object(), plan,
           ": is no plan of a comparison");
-    const std::string key = first_difference(before["request"], to_json(request));
+    const std::string key = changed_key(before["request"], to_json(request));
     check(key.empty(), work.out, ": holds another comparison: ", key, " differs");
   } else {
     for (const char* part : {"config.json", "checkpoints", "compare.json", "report.html", "runs", "configs"})
