@@ -314,17 +314,24 @@ TEST_CASE("a run that is refused ends the comparison with the reason and decides
     CHECK_THAT(damaged.last_line(), Contains(name) && Contains(words));
     engine::write_file(seed + "/" + name, before);
   }
-  for (const char* split : {"train", "valid"}) {
-    const std::string shard = job.folder / (std::string(split) + ".bin"), before = engine::read_file(shard);
-    write_shard(shard, learnable_tokens(600, 16, 9), 16);
-    CHECK_THAT(end_of("").last_line(),
-               Contains("holds another comparison: contents." + std::string(split) + " differs"));
-    engine::write_file(shard, before);
-  }
-  REQUIRE(end_of("--set seed=7").code == 0);  // a comparison has seeds of its own
   const std::string plan = job.folder / "a/plan.json";
   engine::write_file(plan, R"({"request":5})");
   CHECK_THAT(end_of("--set optim.lr=0.02").last_line(), Contains("is no plan of a comparison"));
+}
+
+TEST_CASE("a comparison does not go on with other data than it began with", "[medium]") {
+  CompareJob job;
+  const std::string rest = "--seeds 1 --resume pre_ln post_ln";
+  REQUIRE(run_normlab(job.arguments("a", rest)).code == 0);
+  for (const char* split : {"train", "valid"}) {
+    const std::string shard = job.folder / (std::string(split) + ".bin"), before = engine::read_file(shard);
+    write_shard(shard, learnable_tokens(600, 16, 9), 16);
+    CHECK_THAT(run_normlab(job.arguments("a", rest)).last_line(),
+               Contains("holds another comparison: contents." + std::string(split) + " differs"));
+    engine::write_file(shard, before);
+  }
+  REQUIRE(run_normlab(job.arguments("a", rest + " --set seed=7")).code ==
+          0);  // a comparison has seeds of its own
 }
 
 TEST_CASE("a folder of something else is not taken for a comparison") {

@@ -71,7 +71,7 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
              Contains("a new head"));
 }
 
-TEST_CASE("runs do not go on with other rows or another body than they began with") {
+TEST_CASE("runs do not go on with other rows or another body than they began with", "[medium]") {
   GlueFiles files;
   const auto end_of = [&](const std::string& rest) {
     return run_normlab(files.command("cola", "a", "--epochs 1 " + rest));

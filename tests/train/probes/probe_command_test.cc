@@ -258,7 +258,7 @@ TEST_CASE("flags: --steps takes the place of a budget that would end training ea
   CHECK(out["results"][0]["updates"].size() == 4);
 }
 
-TEST_CASE("what pads the last row of shards is not looked at") {
+TEST_CASE("what pads the last row of shards is not looked at", "[medium]") {
   ProbeJob job;
   job.train("run");
   const std::vector<int32_t> ids = learnable_tokens(16 + 6, 16, 3);
