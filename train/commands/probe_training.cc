@@ -234,6 +234,8 @@ int training_gradients(const Arguments& args) {
         updates);
   for (const std::string& placement : placements) check_run(config_of(placement, 1));
 
+  check(!args.given("trace") || args.text("trace") != args.text("out"), "--trace and --out name one file, ",
+        args.text("out"));
   std::optional<engine::AtomicFile> trace;  // opened first: a path that cannot be written shows at once
   if (args.given("trace")) trace.emplace(output_file(args, "trace", {args.text("config"), args.text("out")}));
 

@@ -297,7 +297,11 @@ TEST_CASE("what was trained for is printed though no file can be written") {
     CHECK_THAT(out.last_line(), Contains("page.html: cannot write"));
     CHECK(!engine::file_exists(page));
   }
-  const ProgramEnd refused = run_normlab("probe gradients pre_ln --config " + config + " --out /dev/full");
+  const std::string gradients = "probe gradients pre_ln --config " + config + " --out ";
+  const ProgramEnd twice = run_normlab(gradients + page + " --trace " + page);
+  CHECK(twice.code == 2);
+  CHECK_THAT(twice.last_line(), Contains("--trace and --out name one file"));
+  const ProgramEnd refused = run_normlab(gradients + "/dev/full");
   CHECK(refused.code == 2);
   CHECK_THAT(refused.last_line(), Contains("--out /dev/full: not a regular file"));
 }
