@@ -118,6 +118,26 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
   }
 }
 
+TEST_CASE("a sweep over several seeds stops rates, not seeds of them, and one is left to choose",
+          "[medium]") {
+  CompareJob job;
+  const ProgramEnd out = run_normlab(
+      job.arguments("a", "--seeds 1 --jobs 2 --lr 0.005,0.01,0.02 --lr-seeds 7,8,9 --stop-margin 0 pre_ln"));
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  const Json result = job.result("a");
+  std::map<double, std::vector<std::string>> statuses;
+  for (const Json& run : result["sweep"]) statuses[run["lr"]].push_back(run["status"]);
+  size_t done = 0;
+  for (const auto& [lr, of_rate] : statuses) {
+    REQUIRE(of_rate.size() == 3);
+    CHECK((of_rate[1] == of_rate[0] && of_rate[2] == of_rate[0]));
+    done += of_rate[0] == "done";
+  }
+  CHECK(done >= 1);
+  CHECK(statuses[result["placements"][0]["lr"]][0] == "done");
+}
+
 TEST_CASE("the cost of a wrong rate is read from means over the sweep's seeds", "[medium]") {
   CompareJob job;
   REQUIRE(run_normlab(job.arguments("a", "--seeds 1 --no-stop --lr 0.001,0.01 --lr-seeds 2,3 pre_ln post_ln"))
