@@ -102,7 +102,7 @@ LabelledChoices labelled_choices(const Json& value, const std::string& where) {
 /// OpenBookQA and ARC share their formats; ARC has 3 to 5 choices, labelled A, B, ... or 1, 2, ...
 Items read_labelled_choices(const std::string& path, bool as_question) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const Json& question = r.at({"question", "question_stem"});
     const Record original{question, r.where + ": question"};
     const std::string stem = question.is_object() ? original.text({"stem"})
@@ -122,7 +122,7 @@ Items read_labelled_choices(const std::string& path, bool as_question) {
       item.label = int(found - choices.labels.begin());
     }
     out.push_back(std::move(item));
-  }
+  });
   return out;
 }
 
@@ -163,11 +163,11 @@ Items read_openbookqa(const std::string& path, Protocol) { return read_labelled_
 Items read_boolq(const std::string& path, Protocol protocol) {
   const bool gpt3 = protocol == Protocol::gpt3;
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const std::string context = r.text({"passage"}) + (gpt3 ? "\nquestion: " : "\nQuestion: ") +
                                 r.text({"question"}) + (gpt3 ? "?\nanswer:" : "?\nAnswer:");
     out.push_back({r.id({"idx"}, out.size()), choices_of(context, {" no", " yes"}), truth(r)});
-  }
+  });
   return out;
 }
 
@@ -175,7 +175,7 @@ Items read_boolq(const std::string& path, Protocol protocol) {
 Items read_copa(const std::string& path, Protocol protocol) {
   const std::string joint = protocol == Protocol::gpt3 ? " " : "  ";
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const std::string asked = r.text({"question"});
     check(asked == "cause" || asked == "effect", r.where, ": question: expected cause or effect, got \"",
           asked.substr(0, 40), "\"");
@@ -185,14 +185,14 @@ Items read_copa(const std::string& path, Protocol protocol) {
                    choices_of(context, {joint + lower_first(r.text({"choice1"})),
                                         joint + lower_first(r.text({"choice2"}))}),
                    r.answer({"label"}, 0, 1)});
-  }
+  });
   return out;
 }
 
 /// The original: activity_label, ctx_a, ctx_b. Also a form that is cleaned already: query.
 Items read_hellaswag(const std::string& path, Protocol) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const bool cleaned = r.find({"query"}) != nullptr;
     const std::string context = cleaned
                                     ? r.text({"query"})
@@ -207,19 +207,19 @@ Items read_hellaswag(const std::string& path, Protocol) {
     }
     item.label = r.answer({"label", "gold"}, 0, 3);
     out.push_back(std::move(item));
-  }
+  });
   return out;
 }
 
 Items read_piqa(const std::string& path, Protocol protocol) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const std::string goal = r.text({"goal"});
     out.push_back({std::to_string(out.size()),
                    choices_of(protocol == Protocol::gpt3 ? goal : question_prompt(goal),
                               {" " + r.text({"sol1"}), " " + r.text({"sol2"})}),
                    r.answer({"label"}, 0, 1)});
-  }
+  });
   if (const std::string labels = labels_file(path); engine::file_exists(labels))
     read_labels(path, labels, out);
   return out;
@@ -235,21 +235,21 @@ std::string labels_file(const std::string& path) {
 /// The right answer comes last, behind the three distractors.
 Items read_sciq(const std::string& path, Protocol) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const std::string context =
         std::string(strip_left(r.text({"support"}))) + "\n" + question_prompt(r.text({"question"}));
     std::vector<std::string> choices;
     for (const char* key : {"distractor1", "distractor2", "distractor3", "correct_answer"})
       choices.push_back(" " + r.text({key}));
     out.push_back({std::to_string(out.size()), choices_of(context, choices), 3});
-  }
+  });
   return out;
 }
 
 /// The authors' CSV files, or Hugging Face's copy with its own names for the columns.
 Items read_storycloze(const std::string& path, Protocol) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     std::string context;
     bool first = true;
     for (const Record::Names names : {Record::Names{"InputSentence1", "input_sentence_1"},
@@ -262,13 +262,13 @@ Items read_storycloze(const std::string& path, Protocol) {
                    choices_of(context, {" " + r.text({"RandomFifthSentenceQuiz1", "sentence_quiz1"}),
                                         " " + r.text({"RandomFifthSentenceQuiz2", "sentence_quiz2"})}),
                    answer < 0 ? -1 : answer - 1});
-  }
+  });
   return out;
 }
 
 Items read_winogrande(const std::string& path, Protocol) {
   Items out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const std::string sentence = r.text({"sentence"});
     const size_t blank = sentence.find('_');
     check(blank != sentence.npos, r.where, ": no blank (_) in the sentence");
@@ -279,7 +279,7 @@ Items read_winogrande(const std::string& path, Protocol) {
     const int answer = r.answer({"answer"}, 1, 2);
     item.label = answer < 0 ? -1 : answer - 1;
     out.push_back(std::move(item));
-  }
+  });
   return out;
 }
 

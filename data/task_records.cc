@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <string_view>
+#include <vector>
 
 #include "data/byte_source.h"
 #include "data/csv.h"
@@ -19,43 +21,77 @@ using engine::Json;
 constexpr size_t kMostBytes = size_t(1) << 30;  // of one file, which is read whole
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
 
-std::vector<Record> csv_records(const std::string& text, const std::string& path) {
+using Visit = std::function<void(const Record&)>;
+
+// Each of these gives the number of records.
+
+int64_t csv_records(const std::string& text, const std::string& path, const Visit& visit) {
   std::vector<std::string> header, fields;
   size_t at = 0;
   read_csv_record(text, at, header, path);
   for (auto name = header.begin(); name != header.end(); ++name)
     check(name->empty() || std::find(header.begin(), name, *name) == name, path, ": column \"", *name,
           "\" appears twice");
-  std::vector<Record> out;
+  int64_t count = 0;
   while (read_csv_record(text, at, fields, path)) {
     if (fields.size() == 1 && fields[0].empty()) continue;  // a blank line
-    const std::string where = path + ": record " + std::to_string(out.size() + 1);
+    const std::string where = path + ": record " + std::to_string(++count);
     check(fields.size() == header.size(), where, " has ", fields.size(), " fields, the first line ",
           header.size());
     Json object = Json::object();
     for (size_t i = 0; i < header.size(); ++i) object[header[i]] = fields[i];
-    out.push_back({std::move(object), where});
+    visit({std::move(object), where});
   }
-  return out;
+  return count;
 }
 
-std::vector<Record> array_records(std::string text, const std::string& path) {
-  Json array = parse_record(std::move(text), path);
-  std::vector<Record> out;
-  for (Json& object : array)
-    out.push_back({std::move(object), path + ": item " + std::to_string(out.size() + 1)});
-  return out;
+// Where a JSON array's item that begins at `at` is over: at a comma or a bracket that no string and no other
+// bracket encloses, or at the text's end.
+size_t item_end(std::string_view text, size_t at) {
+  int64_t depth = 0;
+  for (bool in_string = false; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      at += c == '\\';
+      continue;
+    }
+    if (depth == 0 && (c == ',' || c == ']' || c == '}')) break;
+    depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+  }
+  return std::min(at, text.size());
 }
 
-std::vector<Record> line_records(const std::string& text, const std::string& path) {
-  std::vector<Record> out;
+int64_t array_records(std::string_view text, const std::string& path, const Visit& visit) {
+  constexpr char kSpace[] = " \t\r\n";
+  const auto skip = [&](size_t at) { return std::min(text.find_first_not_of(kSpace, at), text.size()); };
+  size_t at = skip(text.find('[') + 1);
+  int64_t count = 0;
+  for (bool more = at < text.size() && text[at] != ']'; more;) {
+    const size_t end = item_end(text, at);
+    const std::string where = path + ": item " + std::to_string(++count);
+    visit({parse_record(std::string(text.substr(at, end - at)), where), where});
+    at = end;
+    more = at < text.size() && text[at] == ',';
+    if (more) ++at;
+  }
+  check(at < text.size() && text[at] == ']', path, ": not valid JSON (the list of ", count,
+        " items does not end in ])");
+  check(skip(at + 1) == text.size(), path, ": not valid JSON (something follows the list of ", count,
+        " items)");
+  return count;
+}
+
+int64_t line_records(const std::string& text, const std::string& path, const Visit& visit) {
+  int64_t count = 0;
   size_t number = 0;
   each_line(text, [&](std::string_view line) {
     const std::string where = path + ":" + std::to_string(++number);
-    if (line.find_first_not_of(" \t\r") != line.npos)
-      out.push_back({parse_record(std::string(line), where), where});
+    if (line.find_first_not_of(" \t\r") == line.npos) return;
+    ++count;
+    visit({parse_record(std::string(line), where), where});
   });
-  return out;
+  return count;
 }
 
 bool is_no_answer(const Json& value) {
@@ -100,17 +136,16 @@ std::string Record::id(Names names, size_t index) const {
   return found->is_string() ? found->get<std::string>() : engine::json_text(*found);
 }
 
-std::vector<Record> read_records(const std::string& path) {
+void for_each_record(const std::string& path, const Visit& visit) {
   std::string text = read_all(*open_text(path), path, kMostBytes);
   if (text.starts_with(kByteOrderMark)) text.erase(0, 3);
   const size_t begin = text.find_first_not_of(" \t\r\n");
   check(begin != text.npos, path, ": no items in it");
   check(valid_utf8_prefix(text) == text.size(), path, ": not valid UTF-8 at byte ", valid_utf8_prefix(text));
-  std::vector<Record> out = text[begin] == '['   ? array_records(std::move(text), path)
-                            : text[begin] == '{' ? line_records(text, path)
-                                                 : csv_records(text, path);
-  check(!out.empty(), path, ": no items in it");
-  return out;
+  const int64_t count = text[begin] == '['   ? array_records(text, path, visit)
+                        : text[begin] == '{' ? line_records(text, path, visit)
+                                             : csv_records(text, path, visit);
+  check(count > 0, path, ": no items in it");
 }
 
 }  // namespace data

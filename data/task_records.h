@@ -4,9 +4,9 @@
 // the id, or give -1, null or "" where there is no answer. A Record reads all of them.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string>
-#include <vector>
 
 #include "engine/base/json.h"
 
@@ -28,7 +28,8 @@ struct Record {
   std::string id(Names names, size_t index) const;
 };
 
-/// All records of a file, at least one. Numbers in a CSV file are strings.
-std::vector<Record> read_records(const std::string& path);
+/// Calls `visit` with each record of a file, one at a time: records take many times the room of their text.
+/// Numbers in a CSV file are strings. Error: there is none.
+void for_each_record(const std::string& path, const std::function<void(const Record&)>& visit);
 
 }  // namespace data

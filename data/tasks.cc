@@ -121,7 +121,7 @@ std::vector<LambadaItem> read_lambada(const std::string& path) {
     out.push_back({text.substr(0, space), text.substr(space)});
   };
   if (!file.ends_with(".txt")) {
-    for (const Record& r : read_records(file)) add(r.text({"text"}), r.where);
+    for_each_record(file, [&](const Record& r) { add(r.text({"text"}), r.where); });
     return out;
   }
   LineReader lines(file, size_t(16) << 20);

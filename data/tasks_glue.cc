@@ -179,7 +179,7 @@ double json_label(const Layout& layout, const Json& label, const std::string& wh
 
 std::vector<GlueItem> read_json(const Layout& layout, const std::string& path, GlueLabels labels) {
   std::vector<GlueItem> out;
-  for (const Record& r : read_records(path)) {
+  for_each_record(path, [&](const Record& r) {
     const auto find = [&](const std::vector<std::string>& names) {
       const Json* found = nullptr;
       for (const auto& name : names)
@@ -193,14 +193,14 @@ std::vector<GlueItem> read_json(const Layout& layout, const std::string& path, G
       return engine::json_string(*found, r.where + ": " + names[0]);
     };
     const Json* label = labels == GlueLabels::wanted ? find(layout.label) : nullptr;
-    if (label != nullptr && *label == kNoMajority) continue;
+    if (label != nullptr && *label == kNoMajority) return;
     out.push_back({text(layout.first), text(layout.second),
                    label == nullptr ? -1 : json_label(layout, *label, r.where + ": " + layout.label[0]), "",
                    r.where});
     if (const Json* index = find(kIndexNames);
         index != nullptr && (index->is_number_integer() || index->is_string()))
       out.back().index = index->is_string() ? index->get<std::string>() : engine::json_text(*index);
-  }
+  });
   return out;
 }
 

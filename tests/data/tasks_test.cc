@@ -414,6 +414,18 @@ TEST_CASE("task files that are damaged or of another task are named with the lin
                                   R"("answerKey":"A"})"),
                     Contains("\"A\" is the label of more than one choice"));
   CHECK_THROWS_WITH(choice("arc", "[1, 2]"), Contains("no key"));
+  // A list is read item by item: what is wrong behind an item is not met before it.
+  const std::string row = R"({"goal":"a]\"},\\","sol1":"b","sol2":"[","label":1})";
+  CHECK(choice("piqa", " [" + row + " ,\n" + row + "\n] ").size() == 2);
+  CHECK_THROWS_WITH(choice("piqa", "[]"), Contains("no items"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row + ","), Contains("item 2: not valid JSON"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row + ",]"), Contains("item 2: not valid JSON"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row), Contains("the list of 1 items does not end in ]"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row + "}"), Contains("does not end in ]"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row + "] x"), Contains("something follows"));
+  CHECK_THROWS_WITH(choice("piqa", "[" + row + " " + row + "]"), Contains("item 1: not valid JSON"));
+  CHECK_THROWS_WITH(choice("piqa", "[{\"goal\":[1}]"), Contains("item 1: not valid JSON"));
+  CHECK_THROWS_WITH(choice("piqa", "[{}" + std::string(100, '[')), Contains("item 1"));
   CHECK_THROWS_WITH(choice("hellaswog", "{}"), Contains("nearest: hellaswag"));
   CHECK_THROWS_WITH(read_choice_task("piqa", files / "none.jsonl"), Contains("none.jsonl"));
   files.put("p.jsonl", "{\"goal\": \"g\", \"sol1\": \"a\", \"sol2\": \"b\"}\n");

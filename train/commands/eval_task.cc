@@ -57,6 +57,14 @@ auto of_document(const std::string& file, size_t index, const F& f) {
   }
 }
 
+std::string hellaswag_form(const std::string& file) {
+  bool cleaned = false, raw = false;
+  data::for_each_record(file, [&](const data::Record& r) { (r.find({"query"}) ? cleaned : raw) = true; });
+  return cleaned && raw ? "cleaned rows, and raw ones cleaned here"
+         : cleaned      ? "cleaned file"
+                        : "raw file, cleaned here";
+}
+
 int64_t context_of(const Arguments& args, const models::ModelConfig& config) {
   const int64_t given = args.integer("context", 0, int64_t(1) << 31);
   check(config.positions != nn::Positions::learned || given <= config.context, "--context ", given,
@@ -192,8 +200,7 @@ int eval_task(int argc, char** argv) {
   run.items =
       read_questions(run.task, file, {.protocol = run.protocol}, args.integer("limit", 0, int64_t(1) << 40));
   run.questions.resize(run.items.size());
-  if (name == "hellaswag")
-    run.form = data::read_records(file)[0].find({"query"}) ? "cleaned file" : "raw file, cleaned here";
+  if (name == "hellaswag") run.form = hellaswag_form(file);
   const std::string out = output_file(args, "out", {file, data::labels_file(file)});
   const SignalGuard signals;
   std::optional<engine::AtomicFile> lines;  // opened first: a path that cannot be written shows at once

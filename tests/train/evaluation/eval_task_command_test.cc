@@ -164,6 +164,20 @@ TEST_CASE("one document has no standard error, and documents without answers are
   CHECK_THAT(engine::read_file(files / "b.out"), Contains("\"gold\":null"));
 }
 
+TEST_CASE("the result says which of hellaswag's forms a file has") {
+  Files files;
+  const std::string command = "eval hellaswag --json --model " + files.model("m") + " --data ";
+  const std::string
+      cleaned = R"({"query":"x y","endings":["a","b","c","d"],"label":2})",
+      raw = R"({"activity_label":"x","ctx_a":"y","ctx_b":"z","endings":["a","b","c","d"],"label":1})";
+  const auto form = [&](const std::string& rows) {
+    return json_of(run_normlab(command + files.put("h.jsonl", rows)))["results"][0]["form"];
+  };
+  CHECK(form(cleaned) == "cleaned file");
+  CHECK(form(raw) == "raw file, cleaned here");
+  CHECK(form(cleaned + "\n" + raw) == "cleaned rows, and raw ones cleaned here");
+}
+
 TEST_CASE("a result is printed though --out cannot be written") {
   Files files;
   const std::string lines = files / "lines.jsonl", command = "eval piqa --model " + files.model("m") +
