@@ -173,6 +173,20 @@ TEST_CASE("added tokens: which are found, where several could be") {
       Contains("leaves nothing of it"));
 }
 
+TEST_CASE("an added token's id stands behind every entry of a list of scores") {
+  const auto ids = [](const std::string& more) {
+    return parse_tokenizer(
+               R"({"added_tokens": [{"id": 3, "content": "<x>"}], "model": {"type": "Unigram", "unk_id": 0, )"
+               R"("vocab": [["?", 0], ["a", -1])" +
+                   more + "]}}",
+               "t.json")
+        ->encode("a<x>");
+  };
+  CHECK(ids("") == Ids{1, 2});
+  CHECK(ids(R"(, ["a", -2])") == Ids{2, 3});  // of equal texts the last one counts
+  CHECK(ids(R"(, ["", -2])") == Ids{1, 3});
+}
+
 TEST_CASE("many added tokens cost no more time a match than one") {
   std::string tokens;
   for (int i = 0; i < 20'000; ++i)
