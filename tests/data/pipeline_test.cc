@@ -260,6 +260,21 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\w+)", "a\u0301½_") == Found{"a\u0301½_"});
   CHECK(found(R"([\w]+)", "a\u0301½_²") == Found{"a\u0301", "_"});
   CHECK(found(R"([^\w\s]+)", "a½ ²b") == Found{"½", "²"});
+  // An option alone holds to the end of its group, alternatives included.
+  CHECK(found("a(?i)b|c", "ac c aB") == Found{"ac", "aB"});
+  CHECK(found("(x(?m).|b)c", "xbc bc xc") == Found{"xbc"});
+  CHECK(found(R"(\x41{2}+b)", "AAAAb") == Found{"AAAAb"});
+  CHECK(found(R"(\p{Cn}+)", "a\u0378\u0897\ue000") == Found{"\u0378"});
+  CHECK(found(R"((?i)[^\p{L}\s])", "1\u0345a") == Found{"1"});
+  CHECK(found(R"((?i)[\w]+)", "\u00df fi") == Found{"\u00df", "fi"});
+  CHECK(found("(?i:'s|'ll)", "it'S she'lL") == Found{"'S", "'lL"});
+  CHECK(found("(?i)s+|[s]s|[^s]", "\u00df") == Found{"\u00df"});
+  // Oniguruma's long foldings, and classes of one case.
+  for (const char* folds :
+       {"(?i)ss", "(?i:a|\u00df)", "(?i)(?:f)(?:i)b", R"((?i)f\x69)", "(?i)[a\u00df]", "(?i)\ufb01*",
+        R"((?i)[\w])", "(?:(?i)st)+", R"((?i)[\p{Lu}])", R"((?i)[^\p{^Ll}])", "(?i)[[:upper:]]",
+        R"((?i)[\P{L}])", R"(\xC3\xA9)", R"(\303\251)"})
+    CHECK_THROWS_WITH(Regex(folds, "t.json: x"), Contains("cannot be read"));
   const std::string word(100'000,
                          'a');  // more places to come back to than a compiled expression has room for
   CHECK(found("(?:[a-z][0-9]?)+", word + " b") == Found{word, "b"});
