@@ -26,11 +26,9 @@ class Translator {
       } else if (c == '[') {
         ++at_;
         end_run();
-        const size_t begin = at_;
+        const bool negated = peek() == '^';  // of what it leaves out each character is folded by itself
         const std::string one = one_of_class(1);
-        const std::string_view source = std::string_view(pattern_).substr(begin, at_ - begin);
-        // Of what a class leaves out Oniguruma folds each character by itself.
-        if (caseless_ && (!source.starts_with('^') || source.find("[^") != source.npos))
+        if (caseless_ && !negated)
           if (const LongFold* fold = long_fold_of_class(one, peek() == '+' || peek() == '*'))
             refuse_fold(*fold);
         atom(one);
@@ -311,15 +309,24 @@ class Translator {
     return escaped_character();
   }
 
+  /// What stands last in a class: "-" behind a character makes a range, elsewhere it is itself.
+  enum class Last { nothing, character, dash, range, set };
+
   /// A class behind its "[", up to and with its "]": an expression that matches one character.
   std::string one_of_class(int depth) {
     if (depth > 32) refuse("classes nested deeper than 32");
     bool negated = false;
     if (peek() == '^') negated = true, ++at_;
+    if (negated && caseless_ && depth > 1) refuse("a class that leaves out, in another under (?i)");
     std::vector<std::string> sides;   // of &&
     std::vector<std::string> others;  // parts of this side that are no plain content
     std::string content;
+    Last last = Last::nothing;  // of this side
+    const auto no_range = [&] {
+      if (last == Last::dash) refuse("\"-\" between a character and a class");
+    };
     const auto close_side = [&] {
+      if (last == Last::dash) content.insert(content.size() - 1, "\\");  // "[a-]": no range
       if (!content.empty()) others.insert(others.begin(), class_of_content(content, false));
       if (others.empty()) refuse("an empty class");
       std::string side = others[0];
@@ -334,35 +341,55 @@ class Translator {
         break;
       }
       if (c == '&' && peek(1) == '&') {
+        if (caseless_) refuse("&& under (?i)");
         at_ += 2;
         close_side();
         content.clear(), others.clear();
+        last = Last::nothing;
       } else if (c == '[' && peek(1) == ':' && pattern_.find(":]", at_) != pattern_.npos) {
+        no_range();
         posix(content, others);
+        last = Last::set;
       } else if (c == '[') {
+        no_range();
         ++at_;
         const std::string inner = one_of_class(depth + 1);
         if (inner.starts_with('[') && !inner.starts_with("[^"))
           content += inner.substr(1, inner.size() - 2);  // a union: its content is ours
         else
           others.push_back(inner);
+        last = Last::set;
       } else if (c == '\\') {
         std::string inner;
         bool not_in = false;
-        if (!shorthand(Place::in_class, inner, not_in))
+        if (!shorthand(Place::in_class, inner, not_in)) {
           content += escaped_character();
-        else if (not_in)
+          last = last == Last::dash ? Last::range : Last::character;
+          continue;
+        }
+        no_range();
+        if (not_in)
           others.push_back(class_of_content(inner, true));
         else
           content += inner;
+        last = Last::set;
+      } else if (c == '-' && last == Last::character) {
+        content += c, ++at_;
+        last = Last::dash;
       } else {
-        if (c == ']') content += '\\';
-        content += c;
-        ++at_;
+        // What is no range must not become one, nor a negation, where the contents of classes are joined.
+        if (c == '-' && last != Last::nothing && last != Last::dash && peek(1) == '-')
+          refuse("\"--\" behind a range or a class");
+        if (c == ']' || c == '-' || c == '^') content += '\\';
+        content += c, ++at_;
+        while (!at_end() && (uint8_t(pattern_[at_]) & 0xC0) == 0x80) content += pattern_[at_++];
+        const bool ends_range = last == Last::dash || (c == '-' && last != Last::nothing);
+        last = ends_range ? Last::range : Last::character;
       }
     }
-    if (sides.empty() && others.empty() && !content.empty()) return class_of_content(content, negated);
+    const bool plain = sides.empty() && others.empty() && !content.empty();
     close_side();
+    if (plain) return class_of_content(content, negated);
     std::string all = sides.back();
     for (size_t i = sides.size() - 1; i-- > 0;) all = "(?:(?=" + sides[i] + ")" + all + ")";
     return negated ? "(?:(?!" + all + ")(?s:.))" : all;

@@ -260,6 +260,15 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\w+)", "a\u0301½_") == Found{"a\u0301½_"});
   CHECK(found(R"([\w]+)", "a\u0301½_²") == Found{"a\u0301", "_"});
   CHECK(found(R"([^\w\s]+)", "a½ ²b") == Found{"½", "²"});
+  // "-" makes no range with what is another class, and "^" no negation.
+  CHECK(found("[[a]-c]", "abc-") == Found{"a", "c", "-"});
+  CHECK(found("[a[b]-]|[x-z-]", "ab-y") == Found{"a", "b", "-", "y"});
+  CHECK(found("[a-c&&[-]b-]", "ab-") == Found{"b"});
+  CHECK(found("[a&&^a]", "ab^") == Found{"a"});
+  CHECK(found("[é-ü-z]", "éüz-ÿ") == Found{"é", "ü", "z", "-"});
+  CHECK(found("[--/]", "./-0") == Found{".", "/", "-"});
+  for (const char* range : {"[a-[b]]", R"([a-\d])", "[a-[:digit:]]"})
+    CHECK_THROWS_WITH(Regex(range, "t.json: x"), Contains("between a character and a class"));
   // An option alone holds to the end of its group, alternatives included.
   CHECK(found("a(?i)b|c", "ac c aB") == Found{"ac", "aB"});
   CHECK(found("(x(?m).|b)c", "xbc bc xc") == Found{"xbc"});
@@ -273,7 +282,7 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   for (const char* folds :
        {"(?i)ss", "(?i:a|\u00df)", "(?i)(?:f)(?:i)b", R"((?i)f\x69)", "(?i)[a\u00df]", "(?i)\ufb01*",
         R"((?i)[\w])", "(?:(?i)st)+", R"((?i)[\p{Lu}])", R"((?i)[^\p{^Ll}])", "(?i)[[:upper:]]",
-        R"((?i)[\P{L}])", R"(\xC3\xA9)", R"(\303\251)"})
+        R"((?i)[\P{L}])", "(?i)[a[^b]]", "(?i)[a&&b]", "[a-b--e]", R"(\xC3\xA9)", R"(\303\251)"})
     CHECK_THROWS_WITH(Regex(folds, "t.json: x"), Contains("cannot be read"));
   const std::string word(100'000,
                          'a');  // more places to come back to than a compiled expression has room for
