@@ -183,6 +183,13 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   refused({"--set", "data.train=/nowhere"}, "/nowhere");
   refused({"--set", "model.heads=3"}, "heads");
   refused({"--set", "data.context=17"}, "data.context: 17 is more than the model's 16 learned positions");
+  for (const char* more : {"--json", "--dry-run"})
+    refused(
+        {"--set", "model.longest_row=16", "--set", "model.positions=rope", "--set", "data.context=17", more},
+        "data.context: 17 is more than the model's longest_row of 16");
+  refused(
+      {"--set", "init=admin", "--dry-run"},
+      "init: admin sets the residual scales of every sublayer, and layer 0 has none in attn{} (res=vector)");
   refused({"--set", "budget.steps=0"}, "budget: set one of");
   refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
   refused({"--set", "data=3"}, "\"data\" is a section");
