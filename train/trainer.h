@@ -104,6 +104,7 @@ class Trainer {
   void log_update(const UpdateResult& result);
   void log_sample();
   void note_failure(const std::string& path, const std::string& message) const;
+  void record_line(engine::Json record);
   engine::Json constants() const;
   double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
   double done() const;

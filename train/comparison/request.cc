@@ -65,7 +65,7 @@ void check_request(CompareRequest& request) {
     const auto [first, fresh] = seen.emplace(spec, placement);
     check(fresh, "\"", placement, "\" is the same placement as \"", first->second, "\"");
     const std::string& init = request.same_init.empty() ? config.init : request.same_init;
-    if (!init.empty()) models::check_init(model, init);
+    models::check_init(model, init);
     if (seen.size() > 1) continue;
     config.seed = 1;  // no part of what is compared
     const RunData data = open_run_data(config, model);
