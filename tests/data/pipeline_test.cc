@@ -274,6 +274,11 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found("(x(?m).|b)c", "xbc bc xc") == Found{"xbc"});
   CHECK(found(R"(\x41{2}+b)", "AAAAb") == Found{"AAAAb"});
   CHECK(found(R"(\p{Cn}+)", "a\u0378\u0897\ue000") == Found{"\u0378"});
+  CHECK(found(R"([\p{Emoji_Presentation}\p{Kannada}]+)", "a\U0001FA77\u0CF3") == Found{"\U0001FA77\u0CF3"});
+  CHECK(found(R"(\p{lu}\p{LC})", "\u1C89\u1C8A") == Found{"\u1C89\u1C8A"});
+  for (const char* old :
+       {R"(\p{XID_Continue})", R"(\p{Cased})", R"(\p{Latn})", R"(\p{L&})", R"(\p{Unknown})"})
+    CHECK_THROWS_WITH(Regex(old, "t.json: x"), Contains("cannot be read"));
   CHECK(found(R"((?i)[^\p{L}\s])", "1\u0345a") == Found{"1"});
   CHECK(found(R"((?i)[\w]+)", "\u00df fi") == Found{"\u00df", "fi"});
   CHECK(found("(?i:'s|'ll)", "it'S she'lL") == Found{"'S", "'lL"});
