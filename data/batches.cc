@@ -64,10 +64,10 @@ class EndlessBatches : public BatchSource {
 
   void seek(const BatchPosition& position) override {
     engine::check(position.rows >= 0, "batches: cannot go to row ", position.rows);
-    engine::check(
-        position.fingerprint == 0 || position.fingerprint == position_.fingerprint,
-        "batches: the position was saved with other data, another context, sampler or seed (fingerprint ",
-        position.fingerprint, ", now ", position_.fingerprint, ")");
+    engine::check(position.fingerprint == 0 || position.fingerprint == position_.fingerprint,
+                  "batches: the position was saved with other data, another context, sampler, order, masking "
+                  "or seed (fingerprint ",
+                  position.fingerprint, ", now ", position_.fingerprint, ")");
     position_.rows = position.rows;
   }
 

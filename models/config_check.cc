@@ -49,8 +49,8 @@ void check_numbers(const ModelConfig& c) {
   check(c.embed_scale != 0 && std::fabs(c.embed_scale) <= 1e6, "model: embed_scale ", c.embed_scale,
         " must not be 0 nor beyond 1e6");
   check(std::fabs(c.gain_offset) <= 1e6, "model: gain_offset ", c.gain_offset, " is beyond 1e6");
-  check(!c.attn_scale || (*c.attn_scale != 0 && std::fabs(*c.attn_scale) <= 1e6),
-        "model: attn_scale must not be 0 nor beyond 1e6");
+  check(!c.attn_scale || (*c.attn_scale > 0 && *c.attn_scale <= 1e6),
+        "model: attn_scale must be in (0, 1e6]");
   check(!c.attn_softcap || (*c.attn_softcap > 0 && *c.attn_softcap <= 1e6),
         "model: attn_softcap must be in (0, 1e6]");
   check(!c.logit_softcap || (*c.logit_softcap > 0 && *c.logit_softcap <= 1e6),

@@ -180,7 +180,15 @@ std::vector<InitRule> init_rules() {
   return out;
 }
 
-void check_init(const ModelConfig& config, const std::string& rule) { find_rule(config, rule); }
+void check_init(const ModelConfig& config, const std::string& rule) {
+  if (std::string(find_rule(config, rule).name) != "admin") return;
+  const std::vector<nn::LayerSlots> layers = nn::resolve_layers(config.norms, config.layers);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const bool attn = layers[i].attn.res.learned(), ffn = layers[i].ffn.res.learned();
+    check(attn && ffn, "init: admin sets the residual scales of every sublayer, and layer ", i,
+          " has none in ", attn ? "ffn" : "attn", "{} (res=vector)");
+  }
+}
 
 void initialise(Transformer& model, const std::string& wanted, uint64_t seed) {
   const ModelConfig& config = model.config();

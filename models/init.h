@@ -30,7 +30,8 @@ struct InitRule {
   std::string name, about;
 };
 std::vector<InitRule> init_rules();
-/// Error, with the nearest name, unless initialise() knows this rule.
+/// Error, with the nearest name, unless initialise() knows this rule ("" as there); and unless the model has
+/// what the rule sets.
 void check_init(const ModelConfig& config, const std::string& rule);
 
 /// Fills every parameter by `rule` ("" = init_rule(config), else default_init).

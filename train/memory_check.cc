@@ -14,6 +14,7 @@
 #include "engine/core/memory.h"
 #include "models/activation_peak.h"
 #include "models/flops.h"
+#include "train/optimizer.h"
 
 namespace train {
 
@@ -68,9 +69,8 @@ RunPlan plan_for(const Setting& s) {
     plan.activations += waiting_batches(s);  // else beside its memory
   for (double* bytes : {&plan.parameters, &plan.gradients}) *bytes = block(*bytes);
   plan.moments = 2 * block(plan.moments / 2);
-  const OptimConfig& o = s.config.optim;
-  const bool two_moments = o.name == OptimizerKind::adamw || o.name == OptimizerKind::adam;
-  if (!two_moments) plan.moments /= o.name == OptimizerKind::nag || o.momentum > 0 ? 2 : INFINITY;
+  const Moments kept = kept_moments(s.config.optim);
+  plan.moments *= (int(kept.first) + int(kept.second)) / 2.0;
   if (s.config.ema.decay > 0) plan.moments += plan.gradients;
   if (s.config.loss_scale.memory_efficient) plan.parameters /= 2, plan.gradients /= 2;
   const CheckpointConfig& c = s.config.checkpoint;

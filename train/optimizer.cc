@@ -19,6 +19,22 @@ double group_decay(const OptimConfig& config, ParameterGroup group) {
   return 0;
 }
 
+Moments kept_moments(const OptimConfig& config) {
+  const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
+  return {.first = adam || config.name == OptimizerKind::nag || config.momentum > 0, .second = adam};
+}
+
+void check_moments(const OptimConfig& config, const engine::Safetensors& file) {
+  const Moments kept = kept_moments(config);
+  for (const auto& [name, wanted] :
+       {std::pair{"first_moment", kept.first}, std::pair{"second_moment", kept.second}})
+    check(wanted == (file.find(name) != nullptr), file.path(), ": ", name,
+          wanted ? " is missing" : " is there",
+          ": written by an optimizer that keeps other moments than this optim.name, with which a run cannot "
+          "go on "
+          "(train --from RUN --out OTHER begins anew with its weights)");
+}
+
 Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config)
     : Optimizer(parameters, config, {{0, parameters.elements(), 0}}) {}
 
@@ -43,10 +59,9 @@ Optimizer::Optimizer(nn::Parameters& parameters, const OptimConfig& config, cons
   }
   const DType dtype = engine::compute_dtype(parameters.precision().master);
   const engine::Device device = parameters.precision().device;
-  const bool adam = config.name == OptimizerKind::adamw || config.name == OptimizerKind::adam;
-  if (adam || config.name == OptimizerKind::nag || config.momentum > 0)
-    first_ = Tensor::zeros({n}, dtype, device);
-  if (adam) second_ = Tensor::zeros({n}, dtype, device);
+  const Moments kept = kept_moments(config);
+  if (kept.first) first_ = Tensor::zeros({n}, dtype, device);
+  if (kept.second) second_ = Tensor::zeros({n}, dtype, device);
 }
 
 void Optimizer::step(double lr, double factor) { step(lr, factor, nullptr); }
@@ -102,15 +117,6 @@ engine::NamedTensors Optimizer::moments() const {
   if (first_.defined()) tensors.emplace_back("first_moment", first_);
   if (second_.defined()) tensors.emplace_back("second_moment", second_);
   return tensors;
-}
-
-void Optimizer::check_file(const engine::Safetensors& file) const {
-  for (const auto& [name, tensor] : {std::pair{"first_moment", first_}, std::pair{"second_moment", second_}})
-    check(tensor.defined() == (file.find(name) != nullptr), file.path(), ": ", name,
-          tensor.defined() ? " is missing" : " is there",
-          ": written by an optimizer that keeps other moments than this optim.name, with which a run cannot "
-          "go on "
-          "(train --from RUN --out OTHER begins anew with its weights)");
 }
 
 void Optimizer::set_counters(const std::vector<double>& counters) {

@@ -9,6 +9,14 @@
 
 namespace train {
 
+/// Which moments an optimizer keeps: m or the buffer of the momentum, and v.
+struct Moments {
+  bool first, second;
+};
+Moments kept_moments(const OptimConfig& config);
+/// Error: a checkpoint's file is of an optimizer that keeps others.
+void check_moments(const OptimConfig& config, const engine::Safetensors& file);
+
 class Optimizer {
  public:
   /// Of everything, or of these pieces.
@@ -29,7 +37,7 @@ class Optimizer {
   std::vector<double> counters() const { return {double(updates_), previous_lr_}; }
   void set_counters(const std::vector<double>& counters);
   /// Error: a checkpoint's file is of another optimizer.
-  void check_file(const engine::Safetensors& file) const;
+  void check_file(const engine::Safetensors& file) const { check_moments(config_, file); }
 
  private:
   struct Part {

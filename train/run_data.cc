@@ -144,6 +144,8 @@ RunData open_run_data(const TrainConfig& config, const models::ModelConfig& mode
         " is smaller than the data's vocabulary of ", run.vocabulary);
   check(model.positions != nn::Positions::learned || run.context <= model.context, "data.context: ", run.context,
         " is more than the model's ", model.context, " learned positions");
+  check(model.longest_row == 0 || run.context <= model.longest_row, "data.context: ", run.context,
+        " is more than the model's longest_row of ", model.longest_row);
   return run;
 }
 

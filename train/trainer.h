@@ -60,6 +60,7 @@ class Trainer {
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair. It must answer the same on
   /// every rank. Where routers have losses of their own, the mean loss is differentiated once more by itself.
+  /// Such a run is looked at, not kept: it ends without a checkpoint.
   void watch(UpdateWatch watch);
 
   const models::Transformer& model() const { return *model_; }
@@ -103,6 +104,7 @@ class Trainer {
   void log_update(const UpdateResult& result);
   void log_sample();
   void note_failure(const std::string& path, const std::string& message) const;
+  void record_line(engine::Json record);
   engine::Json constants() const;
   double mfu_of(double tokens_per_second) const;  // 0 where the peak is not known
   double done() const;

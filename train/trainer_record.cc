@@ -59,8 +59,7 @@ bool Trainer::validate() {
                        {"seconds", c.seconds},
                        {"valid_loss", evaluation.loss},
                        {"valid_ppl", std::exp(evaluation.loss)}};
-  if (metrics_) metrics_->write(record);
-  if (tensorboard_) tensorboard_->write(record);
+  record_line(record);
   progress_.note(engine::join_text("step ", c.step, ": valid ", loss_text(evaluation.loss)));
   return gain;
 }
@@ -84,6 +83,7 @@ void Trainer::save_checkpoint() {
 /// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
 void Trainer::save_last_checkpoint() {
   progress_.finish();
+  if (watch_) return;
   checkpoints_.wait();
   say_trouble();
   saved_step_ = communicator_.from_root(saved_step_);  // rank 0 knows whether its writer failed
@@ -143,8 +143,7 @@ void Trainer::log_sample() {
                        {"tokens", state_.counters.tokens},
                        {"seconds", state_.counters.seconds},
                        {"sample", text}};
-  metrics_->write(record);
-  if (tensorboard_) tensorboard_->write(record);
+  record_line(record);
 }
 
 /// What holds for all of the run, for its first line.
@@ -154,6 +153,14 @@ Json Trainer::constants() const {
           {"peak_flops", peak_flops_},
           {"kernels", kernels_in_use()},
           {"mfu_formula", kMfuFormula}};
+}
+
+/// The run's first line, of whatever kind, also has what holds for all of it.
+void Trainer::record_line(Json record) {
+  if (!metrics_) return;
+  if (metrics_->empty()) record.update(constants());
+  metrics_->write(record);
+  if (tensorboard_) tensorboard_->write(record);
 }
 
 double Trainer::mfu_of(double tokens_per_second) const {
@@ -194,10 +201,8 @@ void Trainer::log_update(const UpdateResult& result) {
                  {"tokens_per_second", speed},
                  {"mfu", mfu_of(speed)},
                  {"peak_memory", engine::memory_statistics(engine::Device::cpu).peak}};
-  if (metrics_->empty()) record.update(constants());
   if (watched) record.update(layers);
-  metrics_->write(record);
-  if (tensorboard_) tensorboard_->write(record);
+  record_line(std::move(record));
   if (tensorboard_ && watched) statistics_->write_histograms(*tensorboard_, c.step);
   last_log_time_ = engine::now();
   last_log_tokens_ = c.tokens;

@@ -124,13 +124,7 @@ void Trainer::restore() {
     const std::string folder = checkpoint ? checkpoint->folder : "";
     restore_checkpoint(folder, *model_, *optimizer_, state_, scaler_ ? &*scaler_ : nullptr, *shards_);
     communicator_.agree([&] {
-      try {
-        batches_->seek(state_.position);
-      } catch (const engine::Error& e) {
-        engine::fail("data.train ", config_.data.train, ": ", e.what(),
-                     "; other data is another run: normlab train --from ", leads() ? run_->path() : "RUN",
-                     " --out OTHER");
-      }
+      seek_rows(config_, leads() ? run_->path() : "RUN", [&] { batches_->seek(state_.position); });
       if (leads()) set_damaged_aside(run_->path(), state_.counters.step);
     });
     saved_step_ = state_.counters.step;

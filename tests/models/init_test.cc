@@ -168,6 +168,14 @@ TEST_CASE("init: Admin's profile is the root of the variance gathered so far") {
   }
 }
 
+TEST_CASE("init: Admin is refused where a sublayer has no residual scale of its own") {
+  CHECK_NOTHROW(check_init(config_of("admin"), ""));
+  CHECK_NOTHROW(check_init(config_of("attn{res=scalar} ffn{res=vector}"), "admin"));
+  CHECK_THROWS_WITH(check_init(config_of("pre_ln"), "admin"), Catch::Contains("layer 0 has none in attn{}"));
+  CHECK_THROWS_WITH(check_init(config_of("attn{res=vector} ffn{res=vector} init=admin; 1: ffn{res=0.5}"), ""),
+                    Catch::Contains("layer 1 has none in ffn{}"));
+}
+
 TEST_CASE("init: Admin's scales follow from the variances of post-norm") {
   // At scale one Admin is post-norm: v = 1; scale_i = sqrt(v); v <- v Var(x_i) + Var(branch_i).
   struct Variances : nn::Probe {

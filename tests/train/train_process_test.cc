@@ -183,11 +183,44 @@ TEST_CASE("bad input to normlab train: one line and 2") {
   refused({"--set", "data.train=/nowhere"}, "/nowhere");
   refused({"--set", "model.heads=3"}, "heads");
   refused({"--set", "data.context=17"}, "data.context: 17 is more than the model's 16 learned positions");
+  for (const char* more : {"--json", "--dry-run"})
+    refused(
+        {"--set", "model.longest_row=16", "--set", "model.positions=rope", "--set", "data.context=17", more},
+        "data.context: 17 is more than the model's longest_row of 16");
+  refused(
+      {"--set", "init=admin", "--dry-run"},
+      "init: admin sets the residual scales of every sublayer, and layer 0 has none in attn{} (res=vector)");
   refused({"--set", "budget.steps=0"}, "budget: set one of");
   refused({"--set", "model.vocab_size=15"}, "is smaller than the data's vocabulary of 16");
   refused({"--set", "data=3"}, "\"data\" is a section");
   refused({"--set", "init=gtp2"}, "nearest: \"gpt2\"");
   refused({"--set", "data.valid=/x\xff"}, "config: a text in it is not UTF-8");
+}
+
+TEST_CASE("what a run that goes on cannot change is one line and 2, in a dry run too") {
+  Job job;
+  job.set("budget.steps", 2);
+  Process process(job);
+  REQUIRE(process.train("run", {"--quiet"}) == 0);
+  write_shard(job.folder / "other.bin", learnable_tokens(6000, 16, 9), 16);
+  const auto refused = [&](const std::string& change, const std::string& line) {
+    for (const char* how : {"--dry-run", "--json"}) {
+      INFO(change << " " << how);
+      CHECK(process.train("run", {"--resume", "--quiet", "--set", "budget.steps=3", "--set", change, how}) ==
+            2);
+      const std::string said = process.output();
+      CHECK_THAT(said, Contains(line));
+      CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+    }
+  };
+  refused("model.activation=relu", "model.activation is \"relu\", the checkpoint's \"gelu\"");
+  refused("optim.name=sgd", "second_moment is there: written by an optimizer that keeps other moments");
+  const std::string others = "; other rows are another run: normlab train --from " + job.run("run");
+  for (const std::string& change :
+       {std::string("seed=2"), std::string("data.order=file"), std::string("data.context=8"),
+        "data.train=" + (job.folder / "other.bin")})
+    refused(change, others);
+  CHECK(process.train("run", {"--resume", "--quiet", "--set", "data.batch=2", "--dry-run"}) == 0);
 }
 
 TEST_CASE("a run whose numbers are beyond repair ends with one readable line and 1") {

@@ -12,6 +12,7 @@
 #include "models/model_files.h"
 #include "train/checkpoint/checkpoint_dir.h"
 #include "train/memory_check.h"
+#include "train/report/report_data.h"
 #include "training_support.h"
 
 using namespace train;
@@ -81,6 +82,18 @@ TEST_CASE("the first metrics line says what the run is, and how MFU is counted")
     CHECK(r["peak_memory"].get<double>() > 0);
     CHECK(r.contains("parameters") == (r == first));
   }
+}
+
+TEST_CASE("the first metrics line says what the run is, also where it is a validation") {
+  Job job;
+  job.set("log.every", 4).set("eval.every", 2).set("budget.steps", 4).train("run");
+  const std::vector<Json> records = read_metrics(job.run("run") + "/metrics.jsonl");
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].contains("valid_loss"));
+  for (const Json& r : records) CHECK(r.contains("parameters") == (r == records[0]));
+  const RunReport report = read_run(job.run("run"));
+  REQUIRE(!report.numbers.empty());
+  CHECK(report.numbers[0].first == "parameters");
 }
 
 TEST_CASE("a resumed run is the uninterrupted one, loss by loss") {

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "train/checkpoint/checkpoint_dir.h"
+#include "train/checkpoint/training_state.h"
 
 namespace train {
 namespace {
@@ -65,6 +67,27 @@ void check_same_model(const models::ModelConfig& checkpoint, const models::Model
   for (const auto& [key, value] : ours.items())
     if (!theirs.contains(key)) compare(key);
   engine::check(differing.empty(), folder, ": ", rule, "; ", differing);
+}
+
+void seek_rows(const TrainConfig& config, const std::string& run, const std::function<void()>& seek) {
+  try {
+    seek();
+  } catch (const engine::Error& e) {
+    engine::fail("data.train ", config.data.train, ": ", e.what(),
+                 "; other rows are another run: normlab train --from ", run, " --out OTHER");
+  }
+}
+
+void check_checkpoint(const std::string& run, const TrainConfig& config, const models::ModelConfig& model,
+                      data::BatchSource& rows) {
+  const std::optional<CheckpointInfo> checkpoint = checkpoint_to_resume(run);
+  if (!checkpoint) return;
+  const std::string folder = checkpoint->folder + "/", numbers = folder + "training.json";
+  check_same_model(models::read_model_config(folder + "config.json"), model, checkpoint->folder);
+  check_moments(config.optim, engine::Safetensors(folder + "optimizer.safetensors"));
+  TrainingState state;
+  read_training_json(engine::read_json(numbers), numbers, state, nullptr);
+  seek_rows(config, run, [&] { rows.seek(state.position); });
 }
 
 ChangedSettings changed_settings(const Json& before, const TrainConfig& now, int ranks) {

@@ -1,9 +1,12 @@
-// What may change between a checkpoint and the config that goes on from it. The model may not; every other
-// key may, and a change that alters the numbers is said. Read first: training_state.h, config.h.
+// What may change between a checkpoint and the config that goes on from it. The model may not, nor what
+// decides which rows come, nor the moments; every other key may, and a change that alters the numbers is
+// said. Read first: training_state.h, config.h.
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "data/batches.h"
 #include "models/config.h"
 #include "train/config.h"
 
@@ -17,6 +20,14 @@ engine::Json settings_json(const TrainConfig& config, int ranks);
 void check_same_model(const models::ModelConfig& checkpoint, const models::ModelConfig& wanted,
                       const std::string& folder,
                       const std::string& rule = "a run goes on with the model that it began with");
+
+/// Goes to where a checkpoint of `run` stood in the rows; `seek` is refused where they are others.
+void seek_rows(const TrainConfig& config, const std::string& run, const std::function<void()>& seek);
+
+/// Error: the run cannot go on from its newest intact checkpoint, if it has one, with this model, these rows
+/// and this optimizer. Weights and moments are not read.
+void check_checkpoint(const std::string& run, const TrainConfig& config, const models::ModelConfig& model,
+                      data::BatchSource& rows);
 
 /// Keys whose values differ, "optim.eps 1e-08 -> 0.001, ..."; empty: none.
 struct ChangedSettings {

@@ -22,6 +22,7 @@
 #include "engine/cpu/parallel.h"
 #include "models/init.h"
 #include "models/parameter_list.h"
+#include "train/checkpoint/resume.h"
 #include "train/commands/cli.h"
 #include "train/commands/commands.h"
 #include "train/commands/train_config.h"
@@ -148,11 +149,12 @@ struct PassingFolder {
   std::string path;
 };
 
-/// On every rank, of which rank 0 prints.
-void print_dry_run(const ResolvedRun& run, const engine::Place& place, bool json) {
+/// On every rank, of which rank 0 prints, and looks at the run in `folder` that would go on; empty: none.
+void print_dry_run(const ResolvedRun& run, const engine::Place& place, const std::string& folder, bool json) {
   const RunData data = open_run_data(run.config, run.model, place.rank, place.size);
   const Schedule schedule(run.config.schedule, run.config.optim.lr, 0);
   if (place.rank > 0) return;
+  if (engine::is_directory(folder)) check_checkpoint(folder, run.config, run.model, *data.training);
   const Expectation e = expected_run(run.config, run.model, data.context, data.training->rows_per_epoch(),
                                      Peak::recent, place.size);
   Json out = config_json(run.config);
@@ -287,7 +289,7 @@ int train_run(const Arguments& args, engine::Communicator& ranks) {
   if (const int threads = default_threads(ranks.place()); threads > 0 && resolved.config.threads == 0)
     engine::cpu::set_thread_count(threads);
   if (dry) {
-    ranks.agree([&] { print_dry_run(resolved, ranks.place(), json); });
+    ranks.agree([&] { print_dry_run(resolved, ranks.place(), resume ? out : "", json); });
     return 0;
   }
   warn_of_binding(ranks.place());

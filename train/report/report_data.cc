@@ -174,8 +174,6 @@ void final_numbers(RunReport& run, const Records& train, const Records& valid) {
     const std::vector<double> x = values(train, key);
     return x.empty() ? nan : x.back();
   };
-  if (const auto x = values(train, "parameters"); !x.empty())
-    add("parameters", engine::human_count(x.front()));
   if (!train.empty()) add("updates", format("%.0f", last("step")));
   if (std::isfinite(last("tokens"))) add("tokens", engine::human_count(last("tokens")));
   if (std::isfinite(last("seconds"))) add("time", engine::human_seconds(last("seconds")));
@@ -215,6 +213,8 @@ RunReport read_run(const std::string& path) {
   Records train, valid;
   Json samples = Json::array();
   for (Json& record : read_metrics(path + "/metrics.jsonl")) {
+    if (const double x = number(record, "parameters"); std::isfinite(x))  // a run's first line, of any kind
+      run.numbers.push_back({"parameters", engine::human_count(x)});
     if (record.contains("valid_loss")) valid.push_back(record);
     if (record.contains("sample") && record["sample"].is_string())
       samples.push_back({record["step"], record["sample"].get<std::string>().substr(0, 4096)});
