@@ -187,6 +187,14 @@ TEST_CASE("an added token's id stands behind every entry of a list of scores") {
   CHECK(ids(R"(, ["", -2])") == Ids{1, 3});
 }
 
+TEST_CASE("an added token that the model has leaves the next free id where it is") {
+  const auto tokenizer = parse_tokenizer(
+      R"({"added_tokens": [{"id": 5, "content": "b"}, {"id": 2, "content": "x"}, {"id": 3, "content": "y"}],
+          "model": {"type": "BPE", "vocab": {"a": 0, "b": 5}, "merges": []}})",
+      "t.json");
+  CHECK(tokenizer->encode("ybx") == Ids{3, 5, 2});  // two tokens, so 2 is the next id
+}
+
 TEST_CASE("many added tokens cost no more time a match than one") {
   std::string tokens;
   for (int i = 0; i < 20'000; ++i)
