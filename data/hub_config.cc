@@ -165,8 +165,13 @@ void HubConfig::complete(Pipeline& pipeline) const {
     };
     // Without a name they are GPT-2's.
     const std::string first = role("bos_token", "<|endoftext|>"), last = role("eos_token", "<|endoftext|>");
-    const bool begin = flag("add_bos_token").value_or(false) && id_of(first) != no_token;
-    const bool end = flag("add_eos_token").value_or(false) && id_of(last) != no_token;
+    const auto asked = [&](const char* key, const std::string& text) {
+      const bool on = flag(key).value_or(false);
+      check(!on || id_of(text) != no_token, folder_, ": ", key, " is on, and the vocabulary lacks ",
+            json_quoted(text).substr(0, 64));
+      return on;
+    };
+    const bool begin = asked("add_bos_token", first), end = asked("add_eos_token", last);
     for (int type = 0; type < 2; ++type) {
       SortedJson part = SortedJson::array();
       if (begin) put(part, first, type);

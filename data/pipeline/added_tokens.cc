@@ -50,7 +50,7 @@ AddedTokenList::AddedTokenList(const Vocabulary& vocabulary, std::vector<AddedTo
     : vocabulary_(vocabulary), tokens_(std::move(tokens)) {
   for (size_t i = 0; i < tokens_.size(); ++i) {
     places_[tokens_[i].text] = i;
-    next_ = std::max(next_, tokens_[i].id + 1);
+    if (vocabulary_.id(tokens_[i].text) == no_token) next_ = std::max(next_, tokens_[i].id + 1);
   }
 }
 
@@ -68,8 +68,10 @@ TokenId AddedTokenList::add(AddedToken token) {
     return known.id;
   }
   token.id = vocabulary_.id(token.text);
-  if (token.id == no_token) token.id = std::max(next_, TokenId(vocabulary_.tokens()));
-  next_ = std::max(next_, token.id + 1);
+  if (token.id == no_token) {
+    token.id = std::max(next_, TokenId(vocabulary_.tokens()));
+    next_ = token.id + 1;
+  }
   tokens_.push_back(std::move(token));
   return tokens_.back().id;
 }

@@ -35,7 +35,7 @@ class AddedTokenList {
   const Vocabulary& vocabulary_;
   std::vector<AddedToken> tokens_;
   std::unordered_map<std::string, size_t> places_;
-  TokenId next_ = 0;  // behind the largest id of them
+  TokenId next_ = 0;  // behind the largest id of those that the model lacks
 };
 
 /// Behind the white space at `at`; before that which ends at `at`, not before `from`.

@@ -4,8 +4,10 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <set>
+#include <span>
 
 #include "data/newer_characters.h"
 #include "data/utf8.h"
@@ -26,13 +28,69 @@ constexpr const char* newly_alphabetic =
     R"(\x{11081}\x{11241}\x{113B8}-\x{113C0}\x{113C2}\x{113C5}\x{113C7}-\x{113CA}\x{113CC}\x{113CD}\x{11F00})"
     R"(\x{11F01}\x{11F03}\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F40}\x{1611E}-\x{1612E}\x{1E08F})";
 constexpr const char* newly_lowercase = R"(\x{10FC}\x{A7F2}-\x{A7F4}\x{AB69}\x{1E030}-\x{1E06D})";
-constexpr std::pair<const char*, const char*> newer_of_scripts[] = {
+constexpr const char* newly_emoji =
+    R"(\x{1F6DC}\x{1FA75}-\x{1FA77}\x{1FA87}-\x{1FA89}\x{1FA8F}\x{1FAAD}-\x{1FAAF}\x{1FABB}-\x{1FABF}\x{1FAC6})"
+    R"(\x{1FACE}\x{1FACF}\x{1FADA}-\x{1FADC}\x{1FADF}\x{1FAE8}\x{1FAE9}\x{1FAF7}\x{1FAF8})";
+constexpr std::pair<const char*, const char*> newer_of[] = {
+    {"Balinese", R"(\x{1B4E}\x{1B4F}\x{1B7F})"},
+    {"Common", R"(\x{2427}-\x{2429}\x{2FFC}-\x{2FFF}\x{31E4}\x{31E5}\x{31EF}\x{1CC00}-\x{1CCF9})"
+               R"(\x{1CD00}-\x{1CEB3}\x{1D2C0}-\x{1D2D3}\x{1F6DC}\x{1F774}-\x{1F776}\x{1F77B}-\x{1F77F})"
+               R"(\x{1F7D9}\x{1F8B2}-\x{1F8BB}\x{1F8C0}\x{1F8C1}\x{1FA75}-\x{1FA77}\x{1FA87}-\x{1FA89})"
+               R"(\x{1FA8F}\x{1FAAD}-\x{1FAAF}\x{1FABB}-\x{1FABF}\x{1FAC6}\x{1FACE}\x{1FACF})"
+               R"(\x{1FADA}-\x{1FADC}\x{1FADF}\x{1FAE8}\x{1FAE9}\x{1FAF7}\x{1FAF8}\x{1FBCB}-\x{1FBEF})"},
+    {"Devanagari", R"(\x{11B00}-\x{11B09})"},
+    {"Egyptian_Hieroglyphs", R"(\x{1342F}\x{13439}-\x{13455}\x{13460}-\x{143FA})"},
+    {"Kannada", R"(\x{CF3})"},
+    {"Khitan_Small_Script", R"(\x{18CFF})"},
+    {"Khojki", R"(\x{1123F}-\x{11241})"},
+    {"Lao", R"(\x{ECE})"},
+    {"Myanmar", R"(\x{116D0}-\x{116E3})"},
+    {"Emoji", newly_emoji},
+    {"Emoji_Presentation", newly_emoji},
+    {"Emoji_Modifier_Base", R"(\x{1FAF7}\x{1FAF8})"},
+    {"Ideographic", R"(\x{18CFF}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})"},
+    {"Unified_Ideograph", R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})"},
+    {"Dash", R"(\x{10D6E})"},
+    {"Math", R"(\x{10D8E}\x{10D8F})"},
+    {"Extender", R"(\x{A71}\x{AFB}\x{10D4E}\x{10D6A}\x{10D6F}\x{11237}\x{113D2}\x{113D3}\x{1E5EF})"},
     {"Han", R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})"},
     {"Hiragana", R"(\x{1B132})"},
     {"Katakana", R"(\x{1B155})"},
     {"Latin", R"(\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{1DF25}-\x{1DF2A})"},
     {"Cyrillic", R"(\x{1C89}\x{1C8A}\x{1E030}-\x{1E06D}\x{1E08F})"},
     {"Arabic", R"(\x{897}\x{10EC2}-\x{10EC4}\x{10EFC}-\x{10EFF})"}};
+
+// Other properties that are read: with the rows above, or without newer characters.
+constexpr const char* properties[] = {"Any",
+                                      "ASCII",
+                                      "ASCII_Hex_Digit",
+                                      "Bidi_Control",
+                                      "Dash",
+                                      "Default_Ignorable_Code_Point",
+                                      "Deprecated",
+                                      "Emoji",
+                                      "Emoji_Component",
+                                      "Emoji_Modifier",
+                                      "Emoji_Modifier_Base",
+                                      "Emoji_Presentation",
+                                      "Extended_Pictographic",
+                                      "Extender",
+                                      "Hex_Digit",
+                                      "Ideographic",
+                                      "Join_Control",
+                                      "Logical_Order_Exception",
+                                      "Math",
+                                      "Noncharacter_Code_Point",
+                                      "Pattern_Syntax",
+                                      "Pattern_White_Space",
+                                      "Quotation_Mark",
+                                      "Radical",
+                                      "Regional_Indicator",
+                                      "Unified_Ideograph",
+                                      "Variation_Selector",
+                                      "White_Space"};
+// Scripts' names of four letters that are no codes ("Latn") of others.
+constexpr const char* short_scripts[] = {"Ahom", "Cham", "Lisu", "Miao", "Modi", "Newa", "Thai", "Toto"};
 
 /// An expression that Oniguruma has no part in; nullptr: it cannot be read.
 pcre2_code* compile(const std::string& expression) {
@@ -97,16 +155,23 @@ const PosixClasses& posix_classes(Place place) {
   return place == Place::in_class ? in_class : outside;
 }
 
-bool is_script(const std::string& name) {
-  pcre2_code* code = compile("\\p{sc:" + name + "}");
-  pcre2_code_free(code);
-  return code != nullptr;
-}
-
-std::string script_class(const std::string& name) {
-  std::string content = "\\p{sc:" + name + "}";
-  for (const auto& [script, characters] : newer_of_scripts)
-    if (equal_ignoring_case(name, script)) content += characters;
+std::string script_or_property(const std::string& name) {
+  const auto among = [&](std::span<const char* const> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const char* other) { return equal_ignoring_case(name, other); });
+  };
+  std::string content;
+  pcre2_code* script = compile("\\p{sc:" + name + "}");
+  pcre2_code_free(script);
+  if (among(properties))
+    content = "\\p{" + name + "}";
+  else if (script != nullptr && (name.size() != 4 || among(short_scripts)) &&
+           !equal_ignoring_case(name, "Unknown"))
+    content = "\\p{sc:" + name + "}";
+  else
+    return "";
+  for (const auto& [known, characters] : newer_of)
+    if (equal_ignoring_case(name, known)) content += characters;
   return content;
 }
 

@@ -27,10 +27,10 @@ std::string newer(const std::string& category);
 using PosixClasses = std::vector<std::pair<const char*, std::string>>;
 const PosixClasses& posix_classes(Place place);
 
-/// Whether it is the name of a script. \p{Han} is all characters of the script there; PCRE2's would be those
-/// of other scripts too that are also used with it.
-bool is_script(const std::string& name);
-std::string script_class(const std::string& name);
+/// Of a script's whole name, or of a property that is neither a category nor above; empty: PCRE2's table of
+/// it is too old, or there is none. \p{Han} is all characters of the script there; PCRE2's would be those of
+/// other scripts too that are also used with it.
+std::string script_or_property(const std::string& name);
 
 /// Properties whose characters' other cases are in them too, so that (?i) changes nothing. In small letters.
 bool same_in_both_cases(const std::string& name);

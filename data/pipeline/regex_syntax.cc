@@ -181,7 +181,7 @@ class Translator {
     std::string name = pattern_.substr(at_ + 1, end - at_ - 1);
     at_ = end + 1;
     if (name.starts_with('^')) negated = !negated, name.erase(0, 1);
-    if (name.find_first_of("\\[](){}=:") != name.npos || name.empty()) refuse("\\p{" + name + "}");
+    if (name.find_first_of("\\[](){}=:&") != name.npos || name.empty()) refuse("\\p{" + name + "}");
     const auto is = [&name](const char* other) { return equal_ignoring_case(name, other); };
     if (is("c") || is("cn")) {  // PCRE2's unassigned ones without those that are newer
       negated = !negated;
@@ -193,9 +193,13 @@ class Translator {
     if (is("punct")) return "\\p{P}" + newer("P");  // [:punct:] takes symbols too
     for (const auto& [posix, content] : posix_classes(place))
       if (is(posix)) return content;
-    if (is_script(name)) return script_class(name);
-    const bool category = name.size() <= 2;
-    return "\\p{" + name + "}" + (category ? newer(name) : "");
+    if (is("lc")) return "\\p{Lu}\\p{Ll}\\p{Lt}" + newer("Lu") + newer("Ll") + newer("Lt");
+    const std::string content = script_or_property(name);
+    if (!content.empty()) return content;
+    if (name.size() > 2) refuse("\\p{" + name.substr(0, 64) + "}");
+    name[0] = char(std::toupper(uint8_t(name[0])));
+    if (name.size() == 2) name[1] = char(std::tolower(uint8_t(name[1])));
+    return "\\p{" + name + "}" + newer(name);
   }
 
   /// Of a property in a class. L lacks one character whose other cases are letters.

@@ -56,6 +56,11 @@ TEST_CASE("tokenizer_config.json asks for a space in front and for tokens around
   CHECK(tokenizer->encode("ab") == Ids{3, 2});
   CHECK(tokenizer->with_special_tokens(Ids{3, 2}) == Ids{4, 3, 2});
   CHECK(tokenizer->roles().begin == 4);
+
+  const Folder lacks{{"vocab.json", gpt2_vocab},
+                     {"merges.txt", gpt2_merges},
+                     {"tokenizer_config.json", R"({"add_eos_token": true, "eos_token": "</s>"})"}};
+  CHECK_THROWS_WITH(lacks.load(), Contains("add_eos_token is on, and the vocabulary lacks \"</s>\""));
 }
 
 TEST_CASE("a token with a role is special, whatever tokenizer.json says of it") {

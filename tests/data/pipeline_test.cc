@@ -187,6 +187,14 @@ TEST_CASE("an added token's id stands behind every entry of a list of scores") {
   CHECK(ids(R"(, ["", -2])") == Ids{1, 3});
 }
 
+TEST_CASE("an added token that the model has leaves the next free id where it is") {
+  const auto tokenizer = parse_tokenizer(
+      R"({"added_tokens": [{"id": 5, "content": "b"}, {"id": 2, "content": "x"}, {"id": 3, "content": "y"}],
+          "model": {"type": "BPE", "vocab": {"a": 0, "b": 5}, "merges": []}})",
+      "t.json");
+  CHECK(tokenizer->encode("ybx") == Ids{3, 5, 2});  // two tokens, so 2 is the next id
+}
+
 TEST_CASE("many added tokens cost no more time a match than one") {
   std::string tokens;
   for (int i = 0; i < 20'000; ++i)
@@ -274,6 +282,11 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found("(x(?m).|b)c", "xbc bc xc") == Found{"xbc"});
   CHECK(found(R"(\x41{2}+b)", "AAAAb") == Found{"AAAAb"});
   CHECK(found(R"(\p{Cn}+)", "a\u0378\u0897\ue000") == Found{"\u0378"});
+  CHECK(found(R"([\p{Emoji_Presentation}\p{Kannada}]+)", "a\U0001FA77\u0CF3") == Found{"\U0001FA77\u0CF3"});
+  CHECK(found(R"(\p{lu}\p{LC})", "\u1C89\u1C8A") == Found{"\u1C89\u1C8A"});
+  for (const char* old :
+       {R"(\p{XID_Continue})", R"(\p{Cased})", R"(\p{Latn})", R"(\p{L&})", R"(\p{Unknown})"})
+    CHECK_THROWS_WITH(Regex(old, "t.json: x"), Contains("cannot be read"));
   CHECK(found(R"((?i)[^\p{L}\s])", "1\u0345a") == Found{"1"});
   CHECK(found(R"((?i)[\w]+)", "\u00df fi") == Found{"\u00df", "fi"});
   CHECK(found("(?i:'s|'ll)", "it'S she'lL") == Found{"'S", "'lL"});
