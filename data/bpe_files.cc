@@ -43,10 +43,13 @@ void make_roberta(BpeModel& model, const std::function<TokenId(const std::string
   model.post_processor = engine::json_text(post);
 }
 
-void find_special(BpeModel& model, const Vocabulary& vocabulary) {
-  const bool roberta = std::all_of(std::begin(roberta_specials), std::end(roberta_specials),
-                                   [&](const char* text) { return vocabulary.id(text) != no_token; });
-  if (roberta) return make_roberta(model, [&](const std::string& text) { return vocabulary.id(text); });
+void find_special(BpeModel& model, const Vocabulary& vocabulary, GptFiles whose, const std::string& path) {
+  const bool all = std::all_of(std::begin(roberta_specials), std::end(roberta_specials),
+                               [&](const char* text) { return vocabulary.id(text) != no_token; });
+  check(all || whose != GptFiles::roberta, path,
+        ": not RoBERTa's vocabulary: it lacks one of <s> <pad> </s> <unk> <mask>");
+  if (all && whose != GptFiles::gpt2)
+    return make_roberta(model, [&](const std::string& text) { return vocabulary.id(text); });
   const TokenId end = vocabulary.id(end_of_text);
   if (end != no_token) model.special.push_back({.text = end_of_text, .id = end});
 }
@@ -61,12 +64,12 @@ void set_tokens(BpeModel& model, const Vocabulary& vocabulary) {
 
 }  // namespace
 
-BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& merges_path) {
+BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& merges_path, GptFiles whose) {
   const engine::SortedJson json =
       engine::parse_sorted_json(engine::read_file(vocab_path, most_file_bytes), vocab_path);
   const Vocabulary vocabulary = Vocabulary::from_json(json, vocab_path);
   BpeModel model;
-  find_special(model, vocabulary);
+  find_special(model, vocabulary, whose, vocab_path);
   set_tokens(model, vocabulary);
 
   const std::string merges = engine::read_file(merges_path, most_file_bytes);

@@ -7,9 +7,11 @@
 
 namespace data {
 
-/// GPT-2's "<|endoftext|>" becomes a special token; a vocabulary with <s> <pad> </s> <unk> and <mask> is
-/// RoBERTa's, and these are.
-BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& merges_path);
+/// Whose special tokens a vocabulary has: GPT-2's "<|endoftext|>", or RoBERTa's <s> <pad> </s> <unk> and
+/// <mask>, which it must hold then. by_tokens: RoBERTa's where all five are there.
+enum class GptFiles { by_tokens, gpt2, roberta };
+BpeModel bpe_from_gpt2_files(const std::string& vocab_path, const std::string& merges_path,
+                             GptFiles whose = GptFiles::by_tokens);
 void save_gpt2_files(const BpeModel& model, const std::string& vocab_path, const std::string& merges_path);
 
 /// RoBERTa's ids: <s> <pad> </s> <unk> are 0 … 3, line i of fairseq's dictionary (a GPT-2 id or a filler

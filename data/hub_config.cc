@@ -15,6 +15,8 @@ using engine::SortedJson;
 namespace {
 
 constexpr size_t most_bytes = size_t(64) << 20;
+constexpr const char* role_keys[] = {"bos_token", "eos_token",  "cls_token", "sep_token",
+                                     "pad_token", "mask_token", "unk_token"};
 
 SortedJson read_object(const std::string& path) {
   SortedJson json = engine::parse_sorted_json(engine::read_file(path, most_bytes), path);
@@ -58,6 +60,11 @@ std::optional<bool> HubConfig::flag(const std::string& key) const {
   return found->get<bool>();
 }
 
+std::string HubConfig::role(const std::string& key, const std::string& other) const {
+  const auto found = roles_.find(key);
+  return found == roles_.end() || found->second.empty() ? other : found->second;
+}
+
 void HubConfig::read_config(const std::string& path) {
   config_ = read_object(path);
   if (config_.contains("tokenizer_class") && config_["tokenizer_class"].is_string())
@@ -84,11 +91,8 @@ void HubConfig::read_roles(const SortedJson& json, const std::string& path) {
     if (!token.text.empty()) put({token, {}, true});
     return token.text;
   };
-  for (const auto& [key, role] :
-       {std::pair("bos_token", &begin_), std::pair("eos_token", &end_), std::pair("cls_token", &class_token_),
-        std::pair("sep_token", &separator_), std::pair("pad_token", &pad_), std::pair("mask_token", &mask_),
-        std::pair("unk_token", &unknown_)})
-    if (json.contains(key) && !json[key].is_null()) *role = add(json[key], key);
+  for (const char* key : role_keys)
+    if (json.contains(key) && !json[key].is_null()) roles_[key] = add(json[key], key);
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
     if (json.contains(key) && json[key].is_array())
       for (const SortedJson& value : json[key]) add(value, key);
@@ -138,18 +142,19 @@ void HubConfig::complete(Pipeline& pipeline) const {
           " has id ", named.id.value_or(0), " there, and is ", id, " behind this vocabulary");
   }
   // A token that has a role is special, whatever tokenizer.json says of it.
-  for (const std::string* role : {&begin_, &end_, &class_token_, &separator_, &pad_, &mask_, &unknown_})
-    added.make_special(*role);
+  for (const auto& [key, text] : roles_) added.make_special(text);
   const auto id_of = [&](const std::string& text) {
     if (text.empty()) return no_token;
     const TokenId id = added.id(text);
     return id != no_token ? id : vocabulary.id(text);
   };
-  const auto first_of = [&](const std::string& a, const std::string& b) {
-    return id_of(a) != no_token ? id_of(a) : id_of(b);
+  const auto first_of = [&](const char* a, const char* b) {
+    const TokenId first = id_of(role(a, ""));
+    return first != no_token ? first : id_of(role(b, ""));
   };
-  pipeline.roles = {first_of(begin_, class_token_), first_of(end_, separator_), id_of(pad_), id_of(mask_),
-                    id_of(unknown_)};
+  pipeline.roles = {first_of("bos_token", "cls_token"), first_of("eos_token", "sep_token"),
+                    id_of(role("pad_token", "")), id_of(role("mask_token", "")),
+                    id_of(role("unk_token", ""))};
   // Where there is a tokenizer.json its post-processor alone counts, as in transformers 5.
   const bool has_pipeline = engine::file_exists(folder_ + "/tokenizer.json");
   if (!has_pipeline && (flag("add_bos_token") || flag("add_eos_token"))) {
@@ -158,13 +163,15 @@ void HubConfig::complete(Pipeline& pipeline) const {
       tokens[text] = {{"id", text}, {"ids", {id_of(text)}}, {"tokens", {text}}};
       out.push_back({{"SpecialToken", {{"id", text}, {"type_id", type}}}});
     };
-    const bool begin = flag("add_bos_token").value_or(false) && id_of(begin_) != no_token;
-    const bool end = flag("add_eos_token").value_or(false) && id_of(end_) != no_token;
+    // Without a name they are GPT-2's.
+    const std::string first = role("bos_token", "<|endoftext|>"), last = role("eos_token", "<|endoftext|>");
+    const bool begin = flag("add_bos_token").value_or(false) && id_of(first) != no_token;
+    const bool end = flag("add_eos_token").value_or(false) && id_of(last) != no_token;
     for (int type = 0; type < 2; ++type) {
       SortedJson part = SortedJson::array();
-      if (begin) put(part, begin_, type);
+      if (begin) put(part, first, type);
       part.push_back({{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}});
-      if (end) put(part, end_, type);
+      if (end) put(part, last, type);
       pair.insert(pair.end(), part.begin(), part.end());
       if (type == 0) single = part;
     }

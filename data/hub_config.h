@@ -19,6 +19,8 @@ class HubConfig {
   /// A flag of tokenizer_config.json.
   std::optional<bool> flag(const std::string& key) const;
   const std::string& tokenizer_class() const { return class_; }
+  /// The token of a role ("cls_token") where the files name it, else `other`.
+  std::string role(const std::string& key, const std::string& other) const;
 
   /// Changes what tokenizer.json says where the config overrides it: a space in front, BERT's cleaning.
   void override(engine::SortedJson& tokenizer_json) const;
@@ -42,8 +44,8 @@ class HubConfig {
   std::string folder_, class_;
   engine::SortedJson config_ = engine::SortedJson::object();
   std::vector<Named> tokens_;
-  std::unordered_map<std::string, size_t> places_;  // in tokens_, by text, until they are sorted
-  std::string begin_, end_, class_token_, separator_, pad_, mask_, unknown_;
+  std::unordered_map<std::string, size_t> places_;      // in tokens_, by text, until they are sorted
+  std::unordered_map<std::string, std::string> roles_;  // by key: "cls_token"
 };
 
 }  // namespace data

@@ -1,6 +1,7 @@
 // Read first: tokenizer.h, hub_config.h.
 #include "data/tokenizer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "data/bpe_files.h"
@@ -49,8 +50,35 @@ SortedJson parse(const std::string& text, const std::string& what) {
   return json;
 }
 
+/// The classes whose rules the older files stand for, without Tokenizer and TokenizerFast.
+constexpr std::initializer_list<const char*> gpt2_classes = {"GPT2", "CodeGen"},
+                                             roberta_classes = {"Roberta", "Bart", "Longformer", "LED",
+                                                                "Mvp"},
+                                             bert_classes = {"Bert",       "DistilBert", "Electra",
+                                                             "MobileBert", "ConvBert",   "LayoutLM",
+                                                             "Lxmert",     "SqueezeBert"};
+
+/// `name`: a tokenizer_class, as BertTokenizer or BertTokenizerFast.
+bool is_among(const std::string& name, std::initializer_list<const char*> classes) {
+  return std::any_of(classes.begin(), classes.end(), [&](const std::string& known) {
+    return name == known + "Tokenizer" || name == known + "TokenizerFast";
+  });
+}
+
+/// A class may cut a text by rules of its own, which tokenizer.json says and these files do not.
+[[noreturn]] void fail_other_class(const std::string& path, const std::string& name) {
+  engine::fail(path, ": tokenizer_class is \"", name.substr(0, 64),
+               "\", whose rules such a file does not say; transformers writes the tokenizer.json that does "
+               "(AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))");
+}
+
 /// The tokenizer.json that BERT's vocab.txt stands for: a token a line, its number the id.
 SortedJson bert_json(const std::string& path, const HubConfig& config) {
+  const std::string name = config.tokenizer_class();
+  if (!name.empty() && !is_among(name, bert_classes)) fail_other_class(path, name);
+  const std::string pad = config.role("pad_token", "[PAD]"), unk = config.role("unk_token", "[UNK]"),
+                    cls = config.role("cls_token", "[CLS]"), sep = config.role("sep_token", "[SEP]"),
+                    mask = config.role("mask_token", "[MASK]");
   SortedJson vocabulary = SortedJson::object(), added = SortedJson::array();
   int64_t id = 0;
   each_line(engine::read_file(path, most_bytes), [&](std::string_view line) {
@@ -61,42 +89,43 @@ SortedJson bert_json(const std::string& path, const HubConfig& config) {
     if (!token.empty()) vocabulary[token] = id;
     ++id;
   });
-  for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})
-    if (vocabulary.contains(token)) added.push_back({{"id", vocabulary[token]}, {"content", token}});
-  check(vocabulary.contains("[CLS]") && vocabulary.contains("[SEP]") && vocabulary.contains("[UNK]"), path,
-        ": not BERT's vocabulary: it lacks [UNK], [CLS] or [SEP]");
-  const auto special = [&](const char* token, int type) {
+  for (const std::string& token : {pad, unk, cls, sep, mask})
+    if (vocabulary.contains(token))
+      added.push_back({{"id", vocabulary[token]}, {"content", token}, {"special", true}});
+  check(vocabulary.contains(cls) && vocabulary.contains(sep) && vocabulary.contains(unk), path,
+        ": not BERT's vocabulary: it lacks ", unk.substr(0, 32), ", ", cls.substr(0, 32), " or ",
+        sep.substr(0, 32));
+  const auto special = [&](const std::string& token, int type) {
     return SortedJson{{"SpecialToken", {{"id", token}, {"type_id", type}}}};
   };
   const auto text = [&](const char* name, int type) {
     return SortedJson{{"Sequence", {{"id", name}, {"type_id", type}}}};
   };
-  const auto ids = [&](const char* token) {
+  const auto ids = [&](const std::string& token) {
     return SortedJson{{"id", token}, {"ids", {vocabulary[token]}}, {"tokens", {token}}};
   };
   const SortedJson strip =
       config.flag("strip_accents") ? SortedJson(*config.flag("strip_accents")) : SortedJson();
-  return {
-      {"added_tokens", added},
-      {"normalizer",
-       {{"type", "BertNormalizer"},
-        {"clean_text", true},
-        {"handle_chinese_chars", config.flag("tokenize_chinese_chars").value_or(true)},
-        {"strip_accents", strip},
-        {"lowercase", config.flag("do_lower_case").value_or(true)}}},
-      {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
-      {"post_processor",
-       {{"type", "TemplateProcessing"},
-        {"single", {special("[CLS]", 0), text("A", 0), special("[SEP]", 0)}},
-        {"pair", {special("[CLS]", 0), text("A", 0), special("[SEP]", 0), text("B", 1), special("[SEP]", 1)}},
-        {"special_tokens", {{"[CLS]", ids("[CLS]")}, {"[SEP]", ids("[SEP]")}}}}},
-      {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
-      {"model",
-       {{"type", "WordPiece"},
-        {"unk_token", "[UNK]"},
-        {"continuing_subword_prefix", "##"},
-        {"max_input_chars_per_word", 100},
-        {"vocab", vocabulary}}}};
+  return {{"added_tokens", added},
+          {"normalizer",
+           {{"type", "BertNormalizer"},
+            {"clean_text", true},
+            {"handle_chinese_chars", config.flag("tokenize_chinese_chars").value_or(true)},
+            {"strip_accents", strip},
+            {"lowercase", config.flag("do_lower_case").value_or(true)}}},
+          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+          {"post_processor",
+           {{"type", "TemplateProcessing"},
+            {"single", {special(cls, 0), text("A", 0), special(sep, 0)}},
+            {"pair", {special(cls, 0), text("A", 0), special(sep, 0), text("B", 1), special(sep, 1)}},
+            {"special_tokens", {{cls, ids(cls)}, {sep, ids(sep)}}}}},
+          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+          {"model",
+           {{"type", "WordPiece"},
+            {"unk_token", unk},
+            {"continuing_subword_prefix", "##"},
+            {"max_input_chars_per_word", 100},
+            {"vocab", vocabulary}}}};
 }
 
 std::unique_ptr<Tokenizer> complete(Pipeline pipeline, const HubConfig& config, const std::string& what) {
@@ -106,7 +135,15 @@ std::unique_ptr<Tokenizer> complete(Pipeline pipeline, const HubConfig& config, 
 
 std::unique_ptr<Tokenizer> from_gpt2_files(const std::string& vocab, const std::string& merges,
                                            const HubConfig& config) {
-  BpeModel model = bpe_from_gpt2_files(vocab, merges);
+  const std::string name = config.tokenizer_class();
+  const bool gpt2 = is_among(name, gpt2_classes), roberta = is_among(name, roberta_classes);
+  if (!name.empty() && !gpt2 && !roberta) fail_other_class(vocab, name);
+  const GptFiles whose = gpt2 ? GptFiles::gpt2 : roberta ? GptFiles::roberta : GptFiles::by_tokens;
+  BpeModel model = bpe_from_gpt2_files(vocab, merges, whose);
+  if (model.post_processor != "null")
+    for (const auto& [key, token] : {std::pair("cls_token", "<s>"), std::pair("sep_token", "</s>")})
+      check(config.role(key, token) == token, vocab, ": \"", key, "\" is \"",
+            config.role(key, token).substr(0, 64), "\"; RoBERTa's files have ", token, " there");
   model.prefix_space = config.flag("add_prefix_space").value_or(false);
   return complete(bpe_pipeline(model, vocab), config, vocab);
 }

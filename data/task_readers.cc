@@ -117,6 +117,8 @@ Items read_labelled_choices(const std::string& path, bool as_question) {
       const auto found = std::find(choices.labels.begin(), choices.labels.end(), answer);
       check(found != choices.labels.end(), r.where, ": answerKey \"", answer.substr(0, 40), "\" is none of ",
             engine::one_of(choices.labels));
+      check(std::count(found, choices.labels.end(), answer) == 1, r.where, ": answerKey \"",
+            answer.substr(0, 40), "\" is the label of more than one choice");
       item.label = int(found - choices.labels.begin());
     }
     out.push_back(std::move(item));

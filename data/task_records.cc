@@ -1,6 +1,7 @@
 // Read first: task_records.h.
 #include "data/task_records.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "data/byte_source.h"
@@ -22,6 +23,9 @@ std::vector<Record> csv_records(const std::string& text, const std::string& path
   std::vector<std::string> header, fields;
   size_t at = 0;
   read_csv_record(text, at, header, path);
+  for (auto name = header.begin(); name != header.end(); ++name)
+    check(name->empty() || std::find(header.begin(), name, *name) == name, path, ": column \"", *name,
+          "\" appears twice");
   std::vector<Record> out;
   while (read_csv_record(text, at, fields, path)) {
     if (fields.size() == 1 && fields[0].empty()) continue;  // a blank line

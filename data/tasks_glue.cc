@@ -214,7 +214,7 @@ std::vector<GlueItem> read_tsv(const Layout& layout, const std::string& path, Gl
   std::vector<GlueItem> out;
   int64_t skipped = 0;
   for (bool more = columns.header ? lines.next(line) : true; more; more = lines.next(line)) {
-    if (line.empty()) continue;
+    if (line.empty() || line == "\r") continue;
     const std::string where = path + ":" + std::to_string(lines.line_number());
     check(valid_utf8_prefix(line) == line.size(), where, ": not valid UTF-8");
     const Fields fields = split_tabs(line);

@@ -65,23 +65,21 @@ LossSum causal_loss(const models::Transformer& model, const data::TokenStream& t
   const engine::TapeScope off(nullptr);
   const std::vector<Window> all = cut(tokens.size(), windows);
   LossSum sum;
-  for (size_t at = 0; at < all.size(); at += size_t(windows.batch)) {
-    const size_t rows = std::min(all.size() - at, size_t(windows.batch));
-    int64_t length = 0;
-    for (size_t r = 0; r < rows; ++r) length = std::max(length, all[at + r].length);
-    // Padding on the right is seen by nobody under a causal mask, and not scored.
+  for (size_t at = 0, rows; at < all.size(); at += rows) {
+    // Windows of one length: angles may depend on that of a row (longrope), so none is padded.
+    const int64_t length = all[at].length;
+    rows = 1;
+    while (rows < size_t(windows.batch) && at + rows < all.size() && all[at + rows].length == length) ++rows;
     data::Batch batch{.rows = int64_t(rows), .length = length};
-    batch.ids.assign(rows * size_t(length), 0);
+    batch.ids.resize(rows * size_t(length));
     batch.labels.assign(rows * size_t(length), data::kNotScored);
-    std::vector<int32_t> ids;
+    std::vector<int32_t> ids(size_t(length) + 1);
     for (size_t r = 0; r < rows; ++r) {
       const Window& w = all[at + r];
-      ids.resize(size_t(w.length) + 1);
-      tokens.read(w.begin, w.length + 1, ids.data());
+      tokens.read(w.begin, length + 1, ids.data());
       const size_t row = r * size_t(length);
       std::copy(ids.begin(), ids.end() - 1, batch.ids.begin() + ptrdiff_t(row));
-      for (int64_t t = w.length - w.scored; t < w.length; ++t)
-        batch.labels[row + size_t(t)] = ids[size_t(t) + 1];
+      for (int64_t t = length - w.scored; t < length; ++t) batch.labels[row + size_t(t)] = ids[size_t(t) + 1];
       sum.scored += w.scored;
     }
     const nn::Context context = model.context();

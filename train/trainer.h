@@ -60,6 +60,7 @@ class Trainer {
   RunEnd run();
   /// Has each update shown to `watch`, also one whose numbers are beyond repair. It must answer the same on
   /// every rank. Where routers have losses of their own, the mean loss is differentiated once more by itself.
+  /// Such a run is looked at, not kept: it ends without a checkpoint.
   void watch(UpdateWatch watch);
 
   const models::Transformer& model() const { return *model_; }

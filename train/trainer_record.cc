@@ -83,6 +83,7 @@ void Trainer::save_checkpoint() {
 /// Of the step that the run ends at, on the disk when this returns; without it the end is an error.
 void Trainer::save_last_checkpoint() {
   progress_.finish();
+  if (watch_) return;
   checkpoints_.wait();
   say_trouble();
   saved_step_ = communicator_.from_root(saved_step_);  // rank 0 knows whether its writer failed

@@ -8,8 +8,10 @@
 //   ^ $              at every line; (?m) lets . match a newline
 //   x{2}+            a repeated repetition, nothing possessive
 //
-// What cannot be rewritten is refused. Left as it is: under (?i) Oniguruma has "ss" match "ß", "fi" the
-// ligature, and folds classes that name properties in an order of its own.
+//   a(?i)b|c         an option holds to the end of its group, alternatives included: a(?i:b|c)
+//
+// What cannot be rewritten is refused, so under (?i) what Oniguruma folds in its own way: "ss", which is "ß"
+// too, "fi", which is the ligature too, and classes of properties that are not the same in both cases.
 #pragma once
 
 #include <memory>

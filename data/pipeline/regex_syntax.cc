@@ -1,13 +1,11 @@
-// Oniguruma's syntax rewritten for PCRE2: one pass that copies what both read alike. Read first: regex.h.
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <array>
-#include <cstdio>
+// Oniguruma's syntax rewritten for PCRE2: one pass that copies what both read alike. Read first: regex.h,
+// regex_classes.h.
 #include <vector>
 
-#include "data/newer_characters.h"
+#include "data/pipeline/case_folds.h"
 #include "data/pipeline/regex.h"
+#include "data/pipeline/regex_classes.h"
+#include "data/utf8.h"
 #include "engine/base/check.h"
 
 namespace data {
@@ -15,59 +13,6 @@ namespace data {
 using engine::check;
 
 namespace {
-
-constexpr const char* white_space =
-    R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-constexpr const char* letters_and_marks =
-    R"(\p{L}\p{M}\p{Nl}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
-constexpr const char* hexadecimal = "0-9A-Fa-f";
-
-// What Unicode 15.0 to 16.0 added to properties beyond new letters.
-constexpr const char* newly_alphabetic =
-    R"(\x{363}-\x{36F}\x{897}\x{C04}\x{CF3}\x{F82}\x{F83}\x{1DD3}-\x{1DE6}\x{10D69}\x{10EFC}\x{11080})"
-    R"(\x{11081}\x{11241}\x{113B8}-\x{113C0}\x{113C2}\x{113C5}\x{113C7}-\x{113CA}\x{113CC}\x{113CD}\x{11F00})"
-    R"(\x{11F01}\x{11F03}\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F40}\x{1611E}-\x{1612E}\x{1E08F})";
-constexpr const char* newly_lowercase = R"(\x{10FC}\x{A7F2}-\x{A7F4}\x{AB69}\x{1E030}-\x{1E06D})";
-constexpr std::pair<const char*, const char*> newer_of_scripts[] = {
-    {"Han", R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})"},
-    {"Hiragana", R"(\x{1B132})"},
-    {"Katakana", R"(\x{1B155})"},
-    {"Latin", R"(\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{1DF25}-\x{1DF2A})"},
-    {"Cyrillic", R"(\x{1C89}\x{1C8A}\x{1E030}-\x{1E06D}\x{1E08F})"},
-    {"Arabic", R"(\x{897}\x{10EC2}-\x{10EC4}\x{10EFC}-\x{10EFF})"}};
-
-/// The characters of a category (or its first letter) that PCRE2 may not know, as ranges of a class.
-std::string newer(const std::string& category) {
-  std::string out;
-  for (const NewerCharacters& range : newer_characters()) {
-    if (!std::string(range.category).starts_with(category)) continue;
-    char text[48];
-    std::snprintf(text, sizeof text, "\\x{%X}-\\x{%X}", unsigned(range.first), unsigned(range.last));
-    out += text;
-  }
-  return out;
-}
-
-enum class Place { in_class, outside };
-
-std::string alphabetic() { return "\\p{Alphabetic}" + newer("L") + newly_alphabetic; }
-std::string word_characters(Place place) {
-  // Outside of classes six numbers are in Oniguruma's \w, which comes from Latin 1 there.
-  const std::string six = place == Place::outside ? R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})" : "";
-  return letters_and_marks + newer("L") + newer("M") + "\\p{Nd}\\p{Pc}" + six + newer("Nd");
-}
-
-/// Whether it is the name of a script. \p{Han} is all characters of the script there; PCRE2's would be those
-/// of other scripts too that are also used with it.
-bool is_script(const std::string& name) {
-  const std::string pattern = "\\p{sc:" + name + "}";
-  int error = 0;
-  PCRE2_SIZE at = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF,
-                                   &error, &at, nullptr);
-  pcre2_code_free(code);
-  return code != nullptr;
-}
 
 class Translator {
  public:
@@ -77,17 +22,26 @@ class Translator {
     while (!at_end()) {
       const char c = peek();
       if (c == '\\') {
-        atom(escape_outside());
+        escape_outside();
       } else if (c == '[') {
         ++at_;
-        atom(one_of_class(1));
+        end_run();
+        const bool negated = peek() == '^';  // of what it leaves out each character is folded by itself
+        const std::string one = one_of_class(1);
+        if (caseless_ && !negated)
+          if (const LongFold* fold = long_fold_of_class(one, peek() == '+' || peek() == '*'))
+            refuse_fold(*fold);
+        atom(one);
       } else if (c == '(') {
         open_group();
       } else if (c == ')') {
         ++at_;
-        out_ += ')';
-        check(!groups_.empty(), what_, ": the regular expression has a \")\" too many");
-        atom_ = groups_.back();
+        check(groups_.size() > 1, what_, ": the regular expression has a \")\" too many");
+        const bool repeated = !at_end() && std::string_view("*+?{").find(peek()) != std::string_view::npos;
+        if (repeated || !groups_.back().plain) end_run();
+        out_ += std::string(groups_.back().options, ')') + ')';
+        atom_ = groups_.back().begin;
+        caseless_ = groups_.back().caseless_before;
         groups_.pop_back();
         quantified_ = false;
       } else if (c == '{' || c == '*' || c == '+' || c == '?') {
@@ -96,7 +50,8 @@ class Translator {
         copy_character();
       }
     }
-    return out_;
+    end_run();
+    return out_ + std::string(groups_[0].options, ')');
   }
 
  private:
@@ -119,12 +74,35 @@ class Translator {
     for (const auto& [space, written] :
          {std::pair("\u0085", "\\x{85}"), std::pair("\u200E", "\\x{200E}"), std::pair("\u200F", "\\x{200F}"),
           std::pair("\u2028", "\\x{2028}"), std::pair("\u2029", "\\x{2029}")})
-      if (text == space) text = written;
+      if (text == space) return literal(written, space);
+    if (text.find_first_of("|.^$") == text.npos) return literal(text, text);
+    end_run();
     atom(text);
   }
 
+  /// `text` stands for one character.
+  void literal(const std::string& text, const std::string& character) {
+    if (!caseless_) end_run();
+    last_ = run_.size();
+    if (caseless_) run_ += character;
+    atom(text);
+  }
+  /// Characters that follow each other end here: none of their foldings may be a character's long one.
+  void end_run() {
+    if (const LongFold* fold = find_long_fold(run_)) refuse_fold(*fold);
+    run_.clear();
+    last_ = 0;
+  }
+  [[noreturn]] void refuse_fold(const LongFold& fold) const {
+    std::string one;
+    append_utf8(one, fold.code);
+    refuse("under (?i) \"" + one + "\" is \"" + fold.folded + "\" there");
+  }
+
   void open_group() {
-    groups_.push_back(out_.size());
+    const bool plain = pattern_.compare(at_, 3, "(?:") == 0;
+    if (!plain) end_run();
+    groups_.push_back({out_.size(), plain, caseless_});
     out_ += '(', ++at_;
     if (peek() != '?') return;
     out_ += '?', ++at_;
@@ -134,8 +112,11 @@ class Translator {
       return;
     }
     // Options: Oniguruma's m is PCRE2's s; there is no other s.
+    bool on = true;
     while (!at_end() && peek() != ':' && peek() != ')') {
       const char option = pattern_[at_++];
+      if (option == '-') on = false;
+      if (option == 'i') caseless_ = on;
       if (option == 'm')
         out_ += 's';
       else if (option == 'i' || option == 'x' || option == '-')
@@ -143,10 +124,22 @@ class Translator {
       else
         refuse(std::string("the option (?") + option + ")");
     }
+    if (peek() == ':') out_ += ':', ++at_;
+    if (peek() != ')' || pattern_[at_ - 1] == ':') return;
+    // An option alone is a group up to the end of the one around it.
+    ++at_;
+    out_ += ':';
+    groups_.pop_back();
+    ++groups_.back().options;
   }
 
   /// A quantifier behind the last atom. "{2}+" and "{2}?" repeat or may leave out the repetition.
   void quantifier() {
+    const std::string repeated = run_.substr(last_);
+    run_.resize(last_);
+    end_run();
+    run_ = repeated;
+    end_run();
     std::string text;
     bool braces = false;
     if (peek() == '{') {
@@ -156,7 +149,7 @@ class Translator {
       const bool numbers = end < pattern_.size() && pattern_[end] == '}' && !text.empty() && text != ",";
       if (!numbers) {
         ++at_;
-        return atom("\\{");
+        return literal("\\{", "{");
       }
       if (text.starts_with(',')) text = "0" + text;
       text = "{" + text + "}";
@@ -190,45 +183,30 @@ class Translator {
     if (name.starts_with('^')) negated = !negated, name.erase(0, 1);
     if (name.find_first_of("\\[](){}=:") != name.npos || name.empty()) refuse("\\p{" + name + "}");
     const auto is = [&name](const char* other) { return equal_ignoring_case(name, other); };
+    if (is("c") || is("cn")) {  // PCRE2's unassigned ones without those that are newer
+      negated = !negated;
+      std::string assigned = "\\P{" + name + "}" + (is("cn") ? newer("C") : "");
+      for (const char* category : {"L", "M", "N", "P", "S", "Z"}) assigned += newer(category);
+      return assigned;
+    }
     if (is("alphabetic") || is("lowercase") || is("uppercase")) name.resize(5);  // alpha, lower, upper
     if (is("punct")) return "\\p{P}" + newer("P");  // [:punct:] takes symbols too
     for (const auto& [posix, content] : posix_classes(place))
       if (is(posix)) return content;
-    if (is_script(name)) {
-      std::string content = "\\p{sc:" + name + "}";
-      for (const auto& [script, characters] : newer_of_scripts)
-        if (is(script)) content += characters;
-      return content;
-    }
+    if (is_script(name)) return script_class(name);
     const bool category = name.size() <= 2;
     return "\\p{" + name + "}" + (category ? newer(name) : "");
   }
 
-  static bool equal_ignoring_case(std::string_view a, std::string_view b) {
-    if (a.size() != b.size()) return false;
-    for (size_t i = 0; i < a.size(); ++i)
-      if (std::tolower(uint8_t(a[i])) != std::tolower(uint8_t(b[i]))) return false;
-    return true;
-  }
-
-  using PosixClasses = std::vector<std::pair<const char*, std::string>>;
-  static PosixClasses posix_classes_of(Place place) {
-    return {{"alpha", alphabetic()},
-            {"alnum", alphabetic() + "\\p{Nd}" + newer("Nd")},
-            {"digit", "\\p{Nd}" + newer("Nd")},
-            {"space", white_space},
-            {"upper", "\\p{Uppercase}" + newer("Lu")},
-            {"lower", "\\p{Lowercase}" + newer("Ll") + newly_lowercase},
-            {"punct", "\\p{P}\\p{S}" + newer("P") + newer("S")},
-            {"cntrl", "\\p{Cc}"},
-            {"blank", "\\t\\p{Zs}"},
-            {"word", word_characters(place)},
-            {"xdigit", hexadecimal}};
-  }
-  static const PosixClasses& posix_classes(Place place) {
-    static const PosixClasses in_class = posix_classes_of(Place::in_class),
-                              outside = posix_classes_of(Place::outside);
-    return place == Place::in_class ? in_class : outside;
+  /// Of a property in a class. L lacks one character whose other cases are letters.
+  void check_both_cases(std::string name, bool negated, std::string& content) const {
+    if (!caseless_) return;
+    if (name.starts_with('^')) name.erase(0, 1);
+    for (char& c : name) c = char(std::tolower(uint8_t(c)));
+    if (name == "l" && !negated)
+      content += "\\x{345}";
+    else if (name != "alphabetic" && !same_in_both_cases(name))
+      refuse("\\p{" + name + "} in a class under (?i)");
   }
 
   /// The content of the class that \s, \w, \d, \h, \p stand for; nothing when the escape is another one.
@@ -238,19 +216,23 @@ class Translator {
     if (kind != 's' && kind != 'w' && kind != 'd' && kind != 'h' && kind != 'p') return false;
     ++at_;
     if (kind == 'p') {
+      const size_t begin = at_ + 2;
       content = property(place, negated);
+      if (place == Place::in_class)
+        check_both_cases(pattern_.substr(begin, at_ - 1 - begin), negated, content);
       return true;
     }
     ++at_;
     negated = c != kind;
-    content = kind == 's'   ? white_space
+    content = kind == 's'   ? white_space()
               : kind == 'w' ? word_characters(place)
               : kind == 'd' ? "\\p{Nd}" + newer("Nd")
-                            : hexadecimal;
+                            : hexadecimal();
     return true;
   }
 
-  /// An escape that stands for one character, in either place: \n, \u0041, \x{41}, \[ …
+  /// An escape that stands for one character, in either place: \n, \u0041, \x{41}, \[ … Numbers of a byte
+  /// that is no character alone are refused: Oniguruma puts such bytes together.
   std::string escaped_character() {
     const char c = peek(1);
     if (c == '\0') refuse("a backslash at the end");
@@ -268,9 +250,24 @@ class Translator {
       at_ = end + 1;
       return text;
     }
+    if (c == 'x') {
+      const size_t end = std::min(pattern_.find_first_not_of("0123456789abcdefABCDEF", at_ + 2), at_ + 4);
+      const std::string digits = pattern_.substr(at_ + 2, end - at_ - 2);
+      if (digits.empty() || (digits.size() == 2 && digits[0] >= '8'))
+        refuse("\\x" + digits + ", no character");
+      at_ += 2 + digits.size();
+      return "\\x{" + digits + "}";
+    }
+    if (c >= '0' && c <= '9') {
+      const size_t end = std::min(pattern_.find_first_not_of("0123456789", at_ + 1), at_ + 4);
+      const std::string digits = pattern_.substr(at_ + 1, end - at_ - 1);
+      if (digits.size() == 3 && digits[0] >= '2') refuse("\\" + digits + ", no character");
+      at_ += 1 + digits.size();
+      return "\\" + digits;
+    }
     if (c == 'v') return at_ += 2, "\\x{B}";
     const bool plain = uint8_t(c) >= 0x80 || std::ispunct(uint8_t(c)) || c == ' ';
-    const bool shared = std::string_view("tnrfaex0123456789").find(c) != std::string_view::npos;
+    const bool shared = std::string_view("tnrfae").find(c) != std::string_view::npos;
     if (!plain && !shared) refuse(std::string("\\") + c);
     at_ += 2;
     std::string text = {'\\', c};
@@ -279,7 +276,22 @@ class Translator {
     return text;
   }
 
-  std::string escape_outside() {
+  void escape_outside() {
+    const size_t from = at_;
+    const std::string text = escape();
+    if (text.starts_with("\\x{")) {
+      std::string character;
+      append_utf8(character, uint32_t(std::strtoul(text.c_str() + 3, nullptr, 16)));
+      return literal(text, character);
+    }
+    const char c = pattern_[from + 1];
+    if (uint8_t(c) >= 0x80) return literal(text, text);
+    if (std::ispunct(uint8_t(c)) || c == ' ') return literal(text, {c});
+    end_run();
+    atom(text);
+  }
+
+  std::string escape() {
     std::string content;
     bool negated = false;
     if (shorthand(Place::outside, content, negated)) return class_of_content(content, negated);
@@ -297,15 +309,24 @@ class Translator {
     return escaped_character();
   }
 
+  /// What stands last in a class: "-" behind a character makes a range, elsewhere it is itself.
+  enum class Last { nothing, character, dash, range, set };
+
   /// A class behind its "[", up to and with its "]": an expression that matches one character.
   std::string one_of_class(int depth) {
     if (depth > 32) refuse("classes nested deeper than 32");
     bool negated = false;
     if (peek() == '^') negated = true, ++at_;
+    if (negated && caseless_ && depth > 1) refuse("a class that leaves out, in another under (?i)");
     std::vector<std::string> sides;   // of &&
     std::vector<std::string> others;  // parts of this side that are no plain content
     std::string content;
+    Last last = Last::nothing;  // of this side
+    const auto no_range = [&] {
+      if (last == Last::dash) refuse("\"-\" between a character and a class");
+    };
     const auto close_side = [&] {
+      if (last == Last::dash) content.insert(content.size() - 1, "\\");  // "[a-]": no range
       if (!content.empty()) others.insert(others.begin(), class_of_content(content, false));
       if (others.empty()) refuse("an empty class");
       std::string side = others[0];
@@ -320,35 +341,55 @@ class Translator {
         break;
       }
       if (c == '&' && peek(1) == '&') {
+        if (caseless_) refuse("&& under (?i)");
         at_ += 2;
         close_side();
         content.clear(), others.clear();
+        last = Last::nothing;
       } else if (c == '[' && peek(1) == ':' && pattern_.find(":]", at_) != pattern_.npos) {
+        no_range();
         posix(content, others);
+        last = Last::set;
       } else if (c == '[') {
+        no_range();
         ++at_;
         const std::string inner = one_of_class(depth + 1);
         if (inner.starts_with('[') && !inner.starts_with("[^"))
           content += inner.substr(1, inner.size() - 2);  // a union: its content is ours
         else
           others.push_back(inner);
+        last = Last::set;
       } else if (c == '\\') {
         std::string inner;
         bool not_in = false;
-        if (!shorthand(Place::in_class, inner, not_in))
+        if (!shorthand(Place::in_class, inner, not_in)) {
           content += escaped_character();
-        else if (not_in)
+          last = last == Last::dash ? Last::range : Last::character;
+          continue;
+        }
+        no_range();
+        if (not_in)
           others.push_back(class_of_content(inner, true));
         else
           content += inner;
+        last = Last::set;
+      } else if (c == '-' && last == Last::character) {
+        content += c, ++at_;
+        last = Last::dash;
       } else {
-        if (c == ']') content += '\\';
-        content += c;
-        ++at_;
+        // What is no range must not become one, nor a negation, where the contents of classes are joined.
+        if (c == '-' && last != Last::nothing && last != Last::dash && peek(1) == '-')
+          refuse("\"--\" behind a range or a class");
+        if (c == ']' || c == '-' || c == '^') content += '\\';
+        content += c, ++at_;
+        while (!at_end() && (uint8_t(pattern_[at_]) & 0xC0) == 0x80) content += pattern_[at_++];
+        const bool ends_range = last == Last::dash || (c == '-' && last != Last::nothing);
+        last = ends_range ? Last::range : Last::character;
       }
     }
-    if (sides.empty() && others.empty() && !content.empty()) return class_of_content(content, negated);
+    const bool plain = sides.empty() && others.empty() && !content.empty();
     close_side();
+    if (plain) return class_of_content(content, negated);
     std::string all = sides.back();
     for (size_t i = sides.size() - 1; i-- > 0;) all = "(?:(?=" + sides[i] + ")" + all + ")";
     return negated ? "(?:(?!" + all + ")(?s:.))" : all;
@@ -361,6 +402,7 @@ class Translator {
     if (negated) name.erase(0, 1);
     for (const auto& [known, inner] : posix_classes(Place::in_class)) {
       if (name != known) continue;
+      if (caseless_ && !same_in_both_cases(name)) refuse("[:" + name + ":] under (?i)");
       at_ = end + 2;
       if (negated)
         others.push_back(class_of_content(inner, true));
@@ -375,8 +417,17 @@ class Translator {
   const std::string& what_;
   size_t at_ = 0;
   std::string out_;
-  size_t atom_ = 0;             // where the last atom begins in out_
-  std::vector<size_t> groups_;  // where the open groups begin
+  size_t atom_ = 0;  // where the last atom begins in out_
+  struct Group {
+    size_t begin;          // in out_
+    bool plain;            // (?:
+    bool caseless_before;  // whether (?i) holds around it
+    size_t options = 0;    // options alone in it, each a group that ends with it
+  };
+  std::vector<Group> groups_ = {{0, true, false}};  // the open ones, within the whole
+  bool caseless_ = false;                           // (?i) holds
+  std::string run_;                                 // characters that follow each other, where it holds
+  size_t last_ = 0;                                 // where the last of them begins in run_
   bool quantified_ = false, last_braces_ = false, last_exact_ = false;
 };
 

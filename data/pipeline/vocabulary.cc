@@ -21,7 +21,7 @@ TokenId checked_id(const engine::SortedJson& id, size_t tokens, const std::strin
   return TokenId(id);
 }
 
-Vocabulary::Vocabulary(std::vector<std::string> texts) : texts_(std::move(texts)) {
+Vocabulary::Vocabulary(std::vector<std::string> texts) : texts_(std::move(texts)), tokens_(texts_.size()) {
   ids_.reserve(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id)
     if (!texts_[id].empty()) ids_[texts_[id]] = TokenId(id);
@@ -39,7 +39,9 @@ Vocabulary Vocabulary::from_json(const engine::SortedJson& json, const std::stri
                    " and ", json_quoted(text).substr(0, 64));
     texts[id] = text;
   }
-  return Vocabulary(std::move(texts));
+  Vocabulary out(std::move(texts));
+  out.tokens_ = out.ids_.size();
+  return out;
 }
 
 std::string Vocabulary::to_json() const {

@@ -14,9 +14,9 @@ namespace data {
 class Vocabulary {
  public:
   Vocabulary() = default;
-  /// By id; "" is a hole. Of equal texts the last one counts.
+  /// By id, each entry a token, "" too, which no text is. Of equal texts the last one counts.
   explicit Vocabulary(std::vector<std::string> texts);
-  /// {"text": id, …}
+  /// {"text": id, …}; what no id names is a hole, "".
   static Vocabulary from_json(const engine::SortedJson& json, const std::string& what);
 
   Vocabulary(Vocabulary&&) = default;
@@ -25,7 +25,7 @@ class Vocabulary {
   /// The largest id and one.
   size_t size() const { return texts_.size(); }
   /// Tokens, without the holes.
-  size_t tokens() const { return ids_.size(); }
+  size_t tokens() const { return tokens_; }
   const std::string& text(TokenId id) const { return texts_[id]; }
   const std::vector<std::string>& texts() const { return texts_; }
   /// no_token: there is none.
@@ -38,6 +38,7 @@ class Vocabulary {
 
  private:
   std::vector<std::string> texts_;
+  size_t tokens_ = 0;
   std::unordered_map<std::string_view, TokenId> ids_;  // views of texts_
 };
 

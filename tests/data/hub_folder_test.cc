@@ -129,6 +129,39 @@ TEST_CASE("BERT's vocab.txt is a WordPiece tokenizer") {
   CHECK(tokenizer->decode(Ids{8, 5, 6, 9}) == "the cafes,");
 }
 
+TEST_CASE("BERT's special tokens are not ordinary text, and have the names that the files give them") {
+  const std::string vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n<s>\n</s>\n[\n]\nmask\n";
+  const Folder f{{"vocab.txt", vocab}},
+      named{{"vocab.txt", vocab},
+            {"tokenizer_config.json", R"({"cls_token": "<s>", "sep_token": "</s>", "unk_token": "mask"})"}};
+  CHECK(f.load()->encode("[MASK] [mask]") == Ids{7, 9, 8, 7, 9, 8});
+  CHECK(f.load()->encode("[MASK] [mask]", SpecialText::recognised) == Ids{4, 7, 9, 8});
+  CHECK(named.load()->with_special_tokens(Ids{9}) == Ids{5, 9, 6});
+  CHECK(named.load()->encode("x</s>", SpecialText::recognised) == Ids{9, 6});
+}
+
+TEST_CASE("the class says whose rules the older files stand for") {
+  const std::string vocab =
+      R"({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "ab": 6, "<mask>": 7, "<": 8, "s": 9, ">": 10, "<|endoftext|>": 11})";
+  const auto folder = [&](const std::string& config) {
+    return Folder{{"vocab.json", vocab}, {"merges.txt", "a b\n"}, {"tokenizer_config.json", config}}.load();
+  };
+  CHECK(folder(R"({"tokenizer_class": "BartTokenizerFast"})")->with_special_tokens(Ids{4}) == Ids{0, 4, 2});
+  const auto gpt2 = folder(R"({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true})");
+  CHECK(gpt2->with_special_tokens(Ids{4}) == Ids{11, 4});
+  CHECK(gpt2->encode("ab<s>", SpecialText::recognised) == Ids{6, 8, 9, 10});
+  CHECK_THROWS_WITH(folder(R"({"tokenizer_class": "CLIPTokenizer"})"),
+                    Contains("tokenizer_class is \"CLIPTokenizer\"") && Contains("tokenizer.json"));
+  CHECK_THROWS_WITH(folder(R"({"cls_token": "</s>"})"), Contains("\"cls_token\" is \"</s>\""));
+  const Folder lacks{{"vocab.json", gpt2_vocab},
+                     {"merges.txt", gpt2_merges},
+                     {"tokenizer_config.json", R"({"tokenizer_class": "RobertaTokenizer"})"}};
+  CHECK_THROWS_WITH(lacks.load(), Contains("not RoBERTa's vocabulary"));
+  const Folder japanese{{"vocab.txt", "[UNK]\n[CLS]\n[SEP]\n"},
+                        {"tokenizer_config.json", R"({"tokenizer_class": "BertJapaneseTokenizer"})"}};
+  CHECK_THROWS_WITH(japanese.load(), Contains("\"BertJapaneseTokenizer\""));
+}
+
 TEST_CASE("folders without a tokenizer say what is missing") {
   const Folder none{{"config.json", "{}"}}, piece{{"spiece.model", "x"}};
   CHECK(!has_tokenizer(none.folder / ""));

@@ -173,6 +173,20 @@ TEST_CASE("added tokens: which are found, where several could be") {
       Contains("leaves nothing of it"));
 }
 
+TEST_CASE("an added token's id stands behind every entry of a list of scores") {
+  const auto ids = [](const std::string& more) {
+    return parse_tokenizer(
+               R"({"added_tokens": [{"id": 3, "content": "<x>"}], "model": {"type": "Unigram", "unk_id": 0, )"
+               R"("vocab": [["?", 0], ["a", -1])" +
+                   more + "]}}",
+               "t.json")
+        ->encode("a<x>");
+  };
+  CHECK(ids("") == Ids{1, 2});
+  CHECK(ids(R"(, ["a", -2])") == Ids{2, 3});  // of equal texts the last one counts
+  CHECK(ids(R"(, ["", -2])") == Ids{1, 3});
+}
+
 TEST_CASE("many added tokens cost no more time a match than one") {
   std::string tokens;
   for (int i = 0; i < 20'000; ++i)
@@ -246,6 +260,30 @@ TEST_CASE("Oniguruma's expressions in PCRE2's words") {
   CHECK(found(R"(\w+)", "a\u0301½_") == Found{"a\u0301½_"});
   CHECK(found(R"([\w]+)", "a\u0301½_²") == Found{"a\u0301", "_"});
   CHECK(found(R"([^\w\s]+)", "a½ ²b") == Found{"½", "²"});
+  // "-" makes no range with what is another class, and "^" no negation.
+  CHECK(found("[[a]-c]", "abc-") == Found{"a", "c", "-"});
+  CHECK(found("[a[b]-]|[x-z-]", "ab-y") == Found{"a", "b", "-", "y"});
+  CHECK(found("[a-c&&[-]b-]", "ab-") == Found{"b"});
+  CHECK(found("[a&&^a]", "ab^") == Found{"a"});
+  CHECK(found("[é-ü-z]", "éüz-ÿ") == Found{"é", "ü", "z", "-"});
+  CHECK(found("[--/]", "./-0") == Found{".", "/", "-"});
+  for (const char* range : {"[a-[b]]", R"([a-\d])", "[a-[:digit:]]"})
+    CHECK_THROWS_WITH(Regex(range, "t.json: x"), Contains("between a character and a class"));
+  // An option alone holds to the end of its group, alternatives included.
+  CHECK(found("a(?i)b|c", "ac c aB") == Found{"ac", "aB"});
+  CHECK(found("(x(?m).|b)c", "xbc bc xc") == Found{"xbc"});
+  CHECK(found(R"(\x41{2}+b)", "AAAAb") == Found{"AAAAb"});
+  CHECK(found(R"(\p{Cn}+)", "a\u0378\u0897\ue000") == Found{"\u0378"});
+  CHECK(found(R"((?i)[^\p{L}\s])", "1\u0345a") == Found{"1"});
+  CHECK(found(R"((?i)[\w]+)", "\u00df fi") == Found{"\u00df", "fi"});
+  CHECK(found("(?i:'s|'ll)", "it'S she'lL") == Found{"'S", "'lL"});
+  CHECK(found("(?i)s+|[s]s|[^s]", "\u00df") == Found{"\u00df"});
+  // Oniguruma's long foldings, and classes of one case.
+  for (const char* folds :
+       {"(?i)ss", "(?i:a|\u00df)", "(?i)(?:f)(?:i)b", R"((?i)f\x69)", "(?i)[a\u00df]", "(?i)\ufb01*",
+        R"((?i)[\w])", "(?:(?i)st)+", R"((?i)[\p{Lu}])", R"((?i)[^\p{^Ll}])", "(?i)[[:upper:]]",
+        R"((?i)[\P{L}])", "(?i)[a[^b]]", "(?i)[a&&b]", "[a-b--e]", R"(\xC3\xA9)", R"(\303\251)"})
+    CHECK_THROWS_WITH(Regex(folds, "t.json: x"), Contains("cannot be read"));
   const std::string word(100'000,
                          'a');  // more places to come back to than a compiled expression has room for
   CHECK(found("(?:[a-z][0-9]?)+", word + " b") == Found{word, "b"});

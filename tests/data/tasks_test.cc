@@ -301,6 +301,7 @@ TEST_CASE("StoryCloze is CSV with quotes") {
   CHECK_THROWS_WITH(read(header + "1,A,B,C,D,E,F,3"), Contains("got \"3\""));
   CHECK_THROWS_WITH(read(header), Contains("no items"));
   CHECK_THROWS_WITH(read("a,b\n1,2\n"), Contains("no key \"InputSentence1\""));
+  CHECK_THROWS_WITH(read("a,b,a\n1,2,3\n"), Contains("column \"a\" appears twice"));
 }
 
 TEST_CASE("every GLUE task is read by its own columns") {
@@ -318,7 +319,7 @@ TEST_CASE("every GLUE task is read by its own columns") {
       {"mnli", "index\tsentence1\tsentence2\tlabel1\tgold_label\n0\tP\tH\tneutral\tentailment\n", "P", "H",
        2},
       {"stsb", "index\tsentence1\tsentence2\tscore\n0\tA\tB\t4.750\n", "A", "B", 4.75},
-      {"wnli", "index\tsentence1\tsentence2\tlabel\n0\tA\tB\t1\n", "A", "B", 1},
+      {"wnli", "index\tsentence1\tsentence2\tlabel\r\n\r\n0\tA\tB\t1\r\n\r\n", "A", "B", 1},
       {"rte", "index\tsentence1\tsentence2\n0\tA\tB\n", "A", "B", -1}};
   for (const auto& e : examples) {
     CAPTURE(e.task);
@@ -409,6 +410,9 @@ TEST_CASE("task files that are damaged or of another task are named with the lin
   CHECK_THROWS_WITH(choice("arc", R"({"id":"x","question":{"stem":"?","choices":[{"text":"p","label":"A"},)"
                                   R"({"text":"q","label":"B"}]},"answerKey":"C"})"),
                     Contains("none of A or B"));
+  CHECK_THROWS_WITH(choice("arc", R"({"question":"?","choices":{"text":["p","q"],"label":["A","A"]},)"
+                                  R"("answerKey":"A"})"),
+                    Contains("\"A\" is the label of more than one choice"));
   CHECK_THROWS_WITH(choice("arc", "[1, 2]"), Contains("no key"));
   CHECK_THROWS_WITH(choice("hellaswog", "{}"), Contains("nearest: hellaswag"));
   CHECK_THROWS_WITH(read_choice_task("piqa", files / "none.jsonl"), Contains("none.jsonl"));

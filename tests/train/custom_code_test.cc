@@ -55,6 +55,8 @@ std::string make_case(const std::string& folder, const std::string& name, const 
 
   const auto model = load_model(ours, nn::Precision::of(DType::f64), nn::Gradients::allocated);
   const TokenBatch batch = random_batch(config, 2, 3);
+  if (config.position_offset > 0)  // padding, as RoBERTa counts
+    batch.tokens.ids.data<int32_t>()[1] = int32_t(config.position_offset - 1);
   Json tokens = {{"input_ids", rows_of(batch.tokens.ids)}, {"labels", rows_of(batch.labels)}};
   if (batch.tokens.key_mask.defined()) tokens["attention_mask"] = rows_of(batch.tokens.key_mask);
   if (batch.tokens.types.defined()) tokens["token_type_ids"] = rows_of(batch.tokens.types);
@@ -107,6 +109,8 @@ const Variant variants[] = {
      [](ModelConfig& c) {
        c.token_types = 2, c.position_offset = 2, c.tied = false, c.activation = nn::Activation::relu2;
      }},
+    {"sinusoidal-mlm", "post_ln", Objective::mlm,
+     [](ModelConfig& c) { c.positions = nn::Positions::sinusoidal, c.position_offset = 2; }},
     {"window", "pre_ln", Objective::clm, [](ModelConfig& c) { c.window = 2, c.window_layers = {1}; }},
     {"window-rope", "pre_ln", Objective::clm,
      [](ModelConfig& c) { c.window = 3, c.positions = nn::Positions::rope, c.attn_softcap = 2; }},

@@ -80,6 +80,24 @@ TEST_CASE("every token is scored once, from what its window shows") {
   }
 }
 
+TEST_CASE("a short last window keeps the angles of its own length, whatever the batch") {
+  const auto model = model_of({{"positions", "rope"},
+                               {"rope_scaling",
+                                {{"kind", "longrope"},
+                                 {"original_context", kContext - 2},
+                                 {"factor", 2},
+                                 {"short_factor", {1.0, 1.2, 1.4, 1.6}},
+                                 {"long_factor", {1.5, 3.0, 6.0, 9.0}}}}});
+  engine::Rng rng{5, 0};
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < 3 * kContext + 5; ++i) ids.push_back(int32_t(rng.below(kVocabulary)));
+  const auto stream = data::TokenStream::of(ids, kVocabulary, 0);
+  const auto nats_at = [&](int64_t batch) {
+    return causal_loss(*model, *stream, {kContext, kContext, batch}, kVocabulary).nats;
+  };
+  CHECK(nats_at(8) == Approx(nats_at(1)).epsilon(1e-12));
+}
+
 TEST_CASE("words, bytes and the entropy of single tokens, by hand") {
   CHECK(text_size("").words == 0);
   CHECK(text_size("  a bb\tc\n").words == 3);

@@ -1,6 +1,7 @@
 // normlab eval TASK: zero-shot tasks. Read first: evaluation/zero_shot.h, evaluation/task_report.h.
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -215,28 +216,36 @@ int eval_task(int argc, char** argv) {
   } catch (const engine::Stopped&) {  // before anything was scored
     for (ScoredQuestion& question : run.questions) question.choices.clear();
   }
-  if (lines) {
-    lines->write(document_lines(run));
-    lines->commit();
+  std::exception_ptr unwritten;  // told behind the result, which it must not cost
+  try {
+    if (lines) lines->write(document_lines(run)), lines->commit();
+  } catch (const engine::Error&) {
+    unwritten = std::current_exception();
   }
+  const auto end = [&](int code) {
+    if (unwritten) std::rethrow_exception(unwritten);
+    return code;
+  };
   if (!finished) {
-    engine::log_info("stopped; ", out.empty() ? "--out FILE would have kept" : out + " has",
-                     " the documents that were scored");
-    return 130;
+    if (!unwritten)
+      engine::log_info("stopped; ", out.empty() ? "--out FILE would have kept" : out + " has",
+                       " the documents that were scored");
+    return end(130);
   }
   const Json result = task_result(run);
-  if (!args.on("json")) {
+  if (args.on("json")) {
+    Json json = result_of("eval " + name);
+    json["model"] = open.folder;
+    json["data"] = file;
+    json["precision"] = args.text("precision");
+    json["seconds"] = engine::now() - started;
+    json["results"] = Json::array({result});
+    std::printf("%s\n", engine::json_text(json, 1).c_str());
+  } else {
     print_task_table(result);
-    return 0;
   }
-  Json json = result_of("eval " + name);
-  json["model"] = open.folder;
-  json["data"] = file;
-  json["precision"] = args.text("precision");
-  json["seconds"] = engine::now() - started;
-  json["results"] = Json::array({result});
-  std::printf("%s\n", engine::json_text(json, 1).c_str());
-  return 0;
+  std::fflush(stdout);  // before an error's line
+  return end(0);
 }
 
 }  // namespace train

@@ -420,7 +420,7 @@ int cmd_finetune(int argc, char** argv) {
   check_fits(setup, jobs);
   if (args.given("only")) {
     engine::make_directories(out);
-    write_plan(request, out, /*resume=*/true);
+    write_plan(setup, out, /*resume=*/true);
     if (!train_here(setup, runs, out)) return 130;
     Json result = runs[0].result(out), json = result_head(setup);
     result["path"] = out + "/" + runs[0].name();
@@ -430,7 +430,7 @@ int cmd_finetune(int argc, char** argv) {
     return 0;
   }
   const RunDir lock(out, RunStart::resume);
-  write_plan(request, out, args.on("resume"));
+  write_plan(setup, out, args.on("resume"));
   std::vector<std::string> died;
   const bool finished =
       jobs > 1 ? train_in_processes(request, args, out, jobs, died) : train_here(setup, runs, out);

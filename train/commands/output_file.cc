@@ -40,6 +40,7 @@ void check_output(const std::string& what, const std::string& path, const std::v
                 ": its folder is not there");
   if (!engine::file_exists(path)) return;
   engine::check(!engine::is_directory(path), what, ": a folder; a file is wanted");
+  engine::check(engine::is_regular_file(path), what, ": not a regular file");
   for (const std::string& input : inputs)
     engine::check(input.empty() || !engine::file_exists(input) || !engine::same_file(input, path), what,
                   ": an input of this command, which it would replace");

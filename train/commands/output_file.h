@@ -15,8 +15,8 @@ enum class Dash { refused, allowed };
 std::string output_file(const Arguments& args, const std::string& flag,
                         const std::vector<std::string>& inputs = {}, Dash dash = Dash::refused);
 
-/// What stands at `path` is replaced, but not everything: error when it is a folder, one of `inputs`, or by
-/// its name a file that models, runs, corpora or token shards live by (config.json, metrics.jsonl,
+/// What stands at `path` is replaced, but not everything: error when it is no regular file, one of `inputs`,
+/// or by its name a file that models, runs, corpora or token shards live by (config.json, metrics.jsonl,
 /// model.safetensors, *.bin,
 /// ...), and when its folder is not there. `what` names it.
 void check_output(const std::string& what, const std::string& path, const std::vector<std::string>& inputs);

@@ -121,6 +121,14 @@ class Series {
       error_ = std::current_exception();
     }
   }
+  /// Writes a file of results. That it cannot is told behind the report, which it must not cost.
+  void write(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const engine::Error&) {
+      if (!error_) error_ = std::current_exception();
+    }
+  }
   bool ended() const { return interrupted_ || error_ != nullptr; }
   /// Behind the report: the exit code, or what a run died of.
   int end() const {
@@ -226,6 +234,8 @@ int training_gradients(const Arguments& args) {
         updates);
   for (const std::string& placement : placements) check_run(config_of(placement, 1));
 
+  check(!args.given("trace") || args.text("trace") != args.text("out"), "--trace and --out name one file, ",
+        args.text("out"));
   std::optional<engine::AtomicFile> trace;  // opened first: a path that cannot be written shows at once
   if (args.given("trace")) trace.emplace(output_file(args, "trace", {args.text("config"), args.text("out")}));
 
@@ -248,9 +258,9 @@ int training_gradients(const Arguments& args) {
       if (!args.on("json")) print_gradient_run(run, results.back());
     }
   }
-  if (trace) trace->commit();
+  if (trace) series.write([&] { trace->commit(); });
   if (series.failed_at_once(results)) return series.end();
-  write_probe_page(args, "gradients", results);
+  series.write([&] { write_probe_page(args, "gradients", results); });
   if (args.on("json")) {
     const TrainConfig config = config_of(placements[0], 1);
     print_probe_json("gradients", "", config.data.train, precision_name(config), engine::now() - start,
@@ -361,7 +371,7 @@ int probe_stability(int argc, char** argv) {
     result["updates"] = config.budget.steps;
     result["unigram_entropy"] = level;
   }
-  write_probe_page(args, "stability", results);
+  series.write([&] { write_probe_page(args, "stability", results); });
   if (args.on("json"))
     print_probe_json("stability", "", config.data.train, precision_name(config), engine::now() - start,
                      results, base.path);

@@ -43,7 +43,7 @@ Comparison::Comparison(const CompareRequest& request, const CompareWork& work)
     const Json before = engine::read_json(plan);
     check(before.is_object() && before.contains("request") && before["request"].is_object(), plan,
           ": is no plan of a comparison");
-    const std::string key = first_difference(before["request"], to_json(request));
+    const std::string key = changed_key(before["request"], to_json(request));
     check(key.empty(), work.out, ": holds another comparison: ", key, " differs");
   } else {
     for (const char* part : {"config.json", "checkpoints", "compare.json", "report.html", "runs", "configs"})
@@ -164,20 +164,24 @@ std::optional<double> loss_at(const RunResult& result, int64_t update) {
 
 }  // namespace
 
+// Rates are judged by their mean over the seeds, as they are chosen in the end: run by run, every rate might
+// lose one of its seeds, and none would be left to choose.
 void Comparison::stop_hopeless(const std::vector<ComparedRun>& runs, int64_t until) {
   for (const std::string& placement : request_.placements) {
+    std::map<double, double> means;
     double best = kInfinite;
-    for (const double lr : grid_of(placement))
+    for (const double lr : grid_of(placement)) {
+      double sum = 0;
       for (const int64_t seed : request_.rate_seeds)
-        best = std::min(best, loss_at(read_result(path({placement, lr, seed, request_.steps, true})), until)
-                                  .value_or(kInfinite));
-    for (const ComparedRun& run : runs) {
-      if (run.placement != placement) continue;
-      const RunResult result = read_result(path(run));
-      const std::optional<double> loss = loss_at(result, until);
-      if (result.status == RunStatus::open && !(loss && *loss <= best + request_.stop_margin))
-        write_outcome(path(run), RunStatus::stopped, until);
+        sum += loss_at(read_result(path({placement, lr, seed, request_.steps, true})), until)
+                   .value_or(kInfinite);
+      means[lr] = sum / double(request_.rate_seeds.size());
+      best = std::min(best, means[lr]);
     }
+    for (const ComparedRun& run : runs)
+      if (run.placement == placement && means.at(run.lr) > best + request_.stop_margin &&
+          read_result(path(run)).status == RunStatus::open)
+        write_outcome(path(run), RunStatus::stopped, until);
   }
 }
 

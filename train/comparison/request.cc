@@ -66,7 +66,11 @@ void check_request(CompareRequest& request) {
     check(fresh, "\"", placement, "\" is the same placement as \"", first->second, "\"");
     const std::string& init = request.same_init.empty() ? config.init : request.same_init;
     models::check_init(model, init);
-    if (seen.size() == 1) open_run_data(config, model);
+    if (seen.size() > 1) continue;
+    config.seed = 1;  // no part of what is compared
+    const RunData data = open_run_data(config, model);
+    request.contents = {{"train", data.training->position().fingerprint},
+                        {"valid", data.validation->fingerprint()}};
   }
   for (const double lr : request.rates)
     for (const double other : request.rates)
@@ -88,7 +92,8 @@ Json to_json(const CompareRequest& request) {
           {"extend", request.extend},
           {"stop", request.stop},
           {"stop_margin", request.stop_margin},
-          {"config", config}};
+          {"config", config},
+          {"contents", request.contents}};
 }
 
 std::string first_difference(const Json& a, const Json& b, const std::string& path) {
@@ -101,6 +106,11 @@ std::string first_difference(const Json& a, const Json& b, const std::string& pa
   for (const auto& [key, value] : b.items())
     if (!a.contains(key)) return under(key);
   return "";
+}
+
+std::string changed_key(const Json& before, Json now) {
+  if (!before.contains("contents")) now.erase("contents");
+  return first_difference(before, now);
 }
 
 std::string folder_name(const std::string& placement) {

@@ -28,6 +28,8 @@ struct CompareRequest {
   /// The budget in updates, the least of those set; check_request fills it in. 0: it has seconds only, and
   /// how many updates the baseline makes in them is measured.
   int64_t steps = 0;
+  /// {"train", "valid"}: fingerprints of the rows; check_request fills it in.
+  engine::Json contents = {};
 };
 
 /// Checks the request, opens its data and resolves the budget. Errors: fewer than two placements (unless
@@ -40,6 +42,9 @@ void check_request(CompareRequest& request);
 engine::Json to_json(const CompareRequest& request);
 /// The path of the first key that differs, or "".
 std::string first_difference(const engine::Json& a, const engine::Json& b, const std::string& path = "");
+/// The same of the objects that a plan has and that is asked for now; "contents" is left out where a plan of
+/// an older version has none.
+std::string changed_key(const engine::Json& before, engine::Json now);
 
 /// One training run.
 struct ComparedRun {

@@ -33,6 +33,7 @@ const char* status_name(RunStatus status) { return kNames[size_t(status)]; }
 RunResult read_result(const std::string& folder) {
   RunResult out;
   const std::string metrics = folder + "/metrics.jsonl";
+  int64_t validated = 0;  // the last validation's update
   if (engine::file_exists(metrics))
     for (const Json& line : read_metrics(metrics)) {
       const int64_t step = line["step"].get<int64_t>();  // read_metrics gives no line without one
@@ -40,6 +41,7 @@ RunResult read_result(const std::string& folder) {
       if (line.contains("seconds")) out.seconds = number_of(line, "seconds", metrics);
       if (line.contains("loss") && !out.first_loss) out.first_loss = finite(line["loss"]);
       if (!line.contains("valid_loss")) continue;
+      validated = step;
       out.loss = finite(line["valid_loss"]);
       if (out.loss) out.curve.emplace_back(step, *out.loss);
     }
@@ -52,8 +54,12 @@ RunResult read_result(const std::string& folder) {
   engine::check(found != std::end(kNames), outcome_path(folder), ": status \"", status, "\" is unknown");
   out.status = RunStatus(found - std::begin(kNames));
   if (out.status == RunStatus::stopped) out.stopped_at = int64_t(number_of(outcome, "update", path));
+  if (out.status != RunStatus::done) return out;
+  const auto last = int64_t(number_of(outcome, "update", path));
+  engine::check(validated == last, metrics, ": damaged (the validation of update ", last,
+                ", the last, is not there); remove the folder, and --resume trains the run again");
   // A loss that is no number is a failure, whatever the process said.
-  if (out.status == RunStatus::done && !out.loss) out.status = RunStatus::failed;
+  if (!out.loss) out.status = RunStatus::failed;
   return out;
 }
 

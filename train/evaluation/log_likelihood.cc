@@ -16,10 +16,11 @@ using engine::check;
 using engine::Tensor;
 using Row = std::span<const int32_t>;
 
-// A family as the model reads it: rows cut to the context, without their last id.
+// A family, or a part of one, as the model reads it: rows cut to the context, without their last id.
 struct Family {
-  size_t index = 0;      // among the caller's families
-  std::vector<Row> ids;  // all but the last are read
+  size_t index = 0;             // among the caller's families
+  std::vector<size_t> members;  // of that family
+  std::vector<Row> ids;         // all but the last are read
   std::vector<int64_t> scored;
   int64_t shared = 0;  // ids that every row begins with, and that are read
 };
@@ -29,6 +30,12 @@ int64_t common_prefix(Row a, Row b) {
   size_t n = 0;
   while (n < most && a[n] == b[n]) ++n;
   return int64_t(n);
+}
+
+void find_shared(Family& family) {
+  family.shared = int64_t(family.ids[0].size()) - 1;
+  for (const Row row : family.ids)
+    family.shared = std::min({family.shared, int64_t(row.size()) - 1, common_prefix(row, family.ids[0])});
 }
 
 Family cut(size_t index, const ScoreFamily& family, const ScoreOptions& options) {
@@ -43,12 +50,41 @@ Family cut(size_t index, const ScoreFamily& family, const ScoreOptions& options)
     for (const int32_t id : r.ids)
       check(id >= 0 && id < options.vocabulary, "scoring: token ", id, " is outside the vocabulary of ",
             options.vocabulary);
+    out.members.push_back(out.members.size());
     out.ids.push_back(Row(r.ids).last(size_t(std::min(n, options.context + 1))));
     out.scored.push_back(r.scored);
   }
-  out.shared = int64_t(out.ids[0].size()) - 1;
-  for (const Row row : out.ids)
-    out.shared = std::min({out.shared, int64_t(row.size()) - 1, common_prefix(row, out.ids[0])});
+  find_shared(out);
+  return out;
+}
+
+// Where rows of more than `limit` tokens have other angles (longrope), keys of a shared part serve rows on
+// its own side only: so members are parted by side, and long ones whose shared part is short read all alone.
+// limit 0: the family as it is.
+std::vector<Family> parts_of(const Family& family, int64_t limit) {
+  if (limit == 0) return {family};
+  Family sides[2];
+  const auto add = [](Family& to, const Family& from, size_t m) {
+    to.index = from.index;
+    to.members.push_back(from.members[m]);
+    to.ids.push_back(from.ids[m]);
+    to.scored.push_back(from.scored[m]);
+  };
+  for (size_t m = 0; m < family.ids.size(); ++m)
+    add(sides[int64_t(family.ids[m].size()) - 1 > limit], family, m);
+  std::vector<Family> out;
+  for (Family& side : sides) {
+    if (side.ids.empty()) continue;
+    find_shared(side);
+    if (&side == &sides[0] || side.shared > limit) {
+      out.push_back(std::move(side));
+      continue;
+    }
+    for (size_t m = 0; m < side.ids.size(); ++m) {
+      add(out.emplace_back(), side, m);
+      find_shared(out.back());
+    }
+  }
   return out;
 }
 
@@ -100,7 +136,7 @@ class Scorer {
  public:
   Scorer(const models::Transformer& model, const ScoreOptions& options) : model_(model), options_(options) {}
 
-  /// Families of about one length: what they share in one pass, then what is left of each.
+  /// Families of about one length: what they share in one pass, then what is left of each. Adds to `out`.
   void score(std::span<const Family> families, std::vector<std::vector<LogLikelihood>>& out) const {
     const bool rests =
         std::any_of(families.begin(), families.end(), [](const Family& f) { return has_rest(f); });
@@ -113,13 +149,14 @@ class Scorer {
     for (size_t b = 0; b < families.size(); ++b) {
       const Family& f = families[b];
       std::copy_n(f.ids[0].begin(), f.shared, ids.begin() + ptrdiff_t(b) * length);
-      out[f.index].assign(f.ids.size(), {.greedy = true});
       for (size_t m = 0; m < f.ids.size(); ++m)
         for (int64_t t = first_scored(f, m); t <= f.shared && t < int64_t(f.ids[m].size()); ++t)
-          scored.push_back({int64_t(b) * length + t - 1, f.ids[m][size_t(t)], &out[f.index][m]});
+          scored.push_back({int64_t(b) * length + t - 1, f.ids[m][size_t(t)], &out[f.index][f.members[m]]});
     }
-    const Tensor tokens = Tensor::from_ids(ids, {int64_t(families.size()), length});
-    add_scores(model_, read(tokens, rests ? &cache : nullptr), scored, options_.vocabulary);
+    if (length > 0) {  // else no two rows begin alike
+      const Tensor tokens = Tensor::from_ids(ids, {int64_t(families.size()), length});
+      add_scores(model_, read(tokens, rests ? &cache : nullptr), scored, options_.vocabulary);
+    }
 
     // The rests behind shared parts of one length are read together.
     for (size_t begin = 0, end; rests && begin < families.size(); begin = end) {
@@ -128,7 +165,8 @@ class Scorer {
       for (; end < families.size() && families[end].shared == families[begin].shared; ++end)
         for (size_t m = 0; m < families[end].ids.size(); ++m)
           if (int64_t(families[end].ids[m].size()) - 1 > families[end].shared)
-            group.push_back({&families[end], m, int64_t(end), &out[families[end].index][m]});
+            group.push_back(
+                {&families[end], m, int64_t(end), &out[families[end].index][families[end].members[m]]});
       std::stable_sort(group.begin(), group.end(),
                        [](const Rest& a, const Rest& b) { return a.length() < b.length(); });
       for (size_t at = 0; at < group.size(); at += size_t(options_.batch))
@@ -200,23 +238,34 @@ std::vector<std::vector<LogLikelihood>> log_likelihoods(const models::Transforme
   check(options.context >= 1 && options.batch >= 1, "scoring: a context of ", options.context,
         " in batches of ", options.batch);
   const engine::TapeScope off(nullptr);
-  std::vector<Family> cut_families;
-  for (size_t i = 0; i < families.size(); ++i) cut_families.push_back(cut(i, families[i], options));
+  const int64_t limit = models::long_rows_from(model.config());
+  std::vector<Family> all;
+  std::vector<std::vector<LogLikelihood>> out(families.size());
+  std::vector<size_t> left(families.size());  // parts that are not scored yet
+  for (size_t i = 0; i < families.size(); ++i) {
+    std::vector<Family> parts = parts_of(cut(i, families[i], options), limit);
+    out[i].assign(families[i].size(), {.greedy = true});
+    left[i] = parts.size();
+    std::move(parts.begin(), parts.end(), std::back_inserter(all));
+  }
   // The longest come first: what does not fit in memory fails at once, and the estimate of the time left
   // falls.
-  std::stable_sort(cut_families.begin(), cut_families.end(),
+  std::stable_sort(all.begin(), all.end(),
                    [](const Family& a, const Family& b) { return a.shared > b.shared; });
-  std::vector<std::vector<LogLikelihood>> out(families.size());
+  const auto is_long = [&](const Family& f) { return limit > 0 && f.shared > limit; };
   const Scorer scorer(model, options);
-  for (size_t at = 0; at < cut_families.size(); at += size_t(options.batch)) {
-    const auto batch = std::span<const Family>(cut_families)
-                           .subspan(at, std::min(cut_families.size() - at, size_t(options.batch)));
+  for (size_t at = 0, n; at < all.size(); at += n) {
+    n = 1;
+    while (n < size_t(options.batch) && at + n < all.size() && is_long(all[at + n]) == is_long(all[at])) ++n;
+    const auto batch = std::span<const Family>(all).subspan(at, n);
     scorer.score(batch, out);
-    if (!options.on_scored) continue;
     std::vector<size_t> done;
-    for (const Family& f : batch) done.push_back(f.index);
-    if (!options.on_scored(done)) break;
+    for (const Family& f : batch)
+      if (--left[f.index] == 0) done.push_back(f.index);
+    if (options.on_scored && !options.on_scored(done)) break;
   }
+  for (size_t i = 0; i < families.size(); ++i)
+    if (left[i] > 0) out[i].clear();
   return out;
 }
 

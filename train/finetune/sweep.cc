@@ -2,9 +2,12 @@
 #include "train/finetune/sweep.h"
 
 #include <algorithm>
+#include <bit>
 
+#include "data/shuffle.h"
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
+#include "engine/base/crc32c.h"
 #include "engine/base/file.h"
 #include "train/comparison/request.h"
 #include "train/evaluation/json_numbers.h"
@@ -27,12 +30,37 @@ std::vector<SweepRun> runs_of(const FineTuneRequest& request) {
   return out;
 }
 
-void write_plan(const FineTuneRequest& request, const std::string& folder, bool resume) {
+namespace {
+
+int64_t fingerprint(const GlueRows& rows) {
+  int64_t out = 1;
+  for (const GlueRow& row : rows.rows) {
+    const std::vector<int32_t>& ids = row.text.ids;
+    out = data::mix_fingerprint(out, engine::crc32c(ids.data(), ids.size() * sizeof(int32_t)));
+    out = data::mix_fingerprint(out, std::bit_cast<uint64_t>(row.label));
+  }
+  return out;
+}
+
+uint32_t fingerprint(const models::Transformer& model) {
+  const engine::Tensor& values = model.parameters().values();
+  return engine::crc32c(values.raw(), size_t(values.bytes()));
+}
+
+}  // namespace
+
+void write_plan(const FineTuneSetup& setup, const std::string& folder, bool resume) {
   const std::string path = folder + "/plan.json";
-  const Json asked = to_json(request);
+  Json asked = to_json(setup.request);
+  asked["contents"] = {{"train", fingerprint(setup.data.train)},
+                       {"dev", fingerprint(setup.data.dev)},
+                       {"dev_mm", fingerprint(setup.data.dev_mm)},
+                       {"model", fingerprint(*setup.source)}};
   if (engine::file_exists(path)) {
     check(resume, folder, ": already holds runs; go on with them by --resume, or give another --out");
-    const std::string key = first_difference(engine::read_json(path), asked);
+    const Json before = engine::read_json(path);
+    check(before.is_object(), path, ": is no plan of fine-tuning");
+    const std::string key = changed_key(before, asked);
     check(key.empty(), folder, ": holds other runs: ", key, " differs");
     return;
   }

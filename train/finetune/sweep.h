@@ -23,9 +23,10 @@ struct SweepRun {
 /// In the order of rates and, within one, of seeds. Error: two of them would have the same folder.
 std::vector<SweepRun> runs_of(const FineTuneRequest& request);
 
-/// The request as plan.json in `folder`, which must be empty or, with `resume`, hold the same request. Error:
-/// another one, with the key that differs; the folder holds a model or another kind of run.
-void write_plan(const FineTuneRequest& request, const std::string& folder, bool resume);
+/// The request as plan.json in `folder`, with "contents": what tells the rows and the weights that it was
+/// begun with. The folder must be empty or, with `resume`, hold the same. Error: another one, with the key
+/// that differs; the folder holds a model or another kind of run.
+void write_plan(const FineTuneSetup& setup, const std::string& folder, bool resume);
 
 /// result.json of every run, in order; for those without one "stopped", or "failed" with the error of `died`,
 /// the names of runs whose process ended without a result: --resume begins them again.

@@ -1,6 +1,7 @@
 // Read first: saved_model.h.
 #include "train/probes/saved_model.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "data/clm_rows.h"
@@ -16,6 +17,24 @@ ProbeRows rows_of_file(const OpenModel& open, const std::string& path) {
   return {models::token_batch(engine::read_json(path), open.model->config(), path)};
 }
 
+namespace {
+
+/// Rows [begin, end), of each the first `length` positions.
+data::Batch part(const data::Batch& batch, int64_t begin, int64_t end, int64_t length) {
+  data::Batch out{.rows = end - begin, .length = length};
+  for (int64_t r = begin; r < end; ++r) {
+    const auto add = [&](const auto& from, auto& to) {
+      if (!from.empty())
+        to.insert(to.end(), from.begin() + r * batch.length, from.begin() + r * batch.length + length);
+    };
+    add(batch.ids, out.ids), add(batch.labels, out.labels), add(batch.attention_mask, out.attention_mask);
+  }
+  for (const int32_t label : out.labels) out.scored += label != data::kNotScored;
+  return out;
+}
+
+}  // namespace
+
 ProbeRows rows_of_shards(const OpenModel& open, const std::string& path, int64_t rows, int64_t batch) {
   const models::ModelConfig& config = open.model->config();
   check(config.objective != models::Objective::classify, "--data: the model classifies rows; use --tokens");
@@ -27,18 +46,18 @@ ProbeRows rows_of_shards(const OpenModel& open, const std::string& path, int64_t
                           : masked_rows({}, text_tokenizer(open), tokens, config.context, 2);
   const data::ValidationBatches batches(source, batch);
   ProbeRows out;
+  const auto add = [&](const data::Batch& b) {
+    if (b.rows > 0 && b.length > 0) out.push_back({to_tokens(b), to_labels(b), b.scored});
+  };
   for (int64_t i = 0; i < batches.count() && rows > 0; ++i) {
-    data::Batch b = batches.at(i);
-    if (b.rows > rows) {  // the last rows that are wanted
-      b.rows = rows;
-      b.ids.resize(size_t(rows * b.length));
-      b.labels.resize(b.ids.size());
-      if (!b.attention_mask.empty()) b.attention_mask.resize(b.ids.size());
-      b.scored = 0;
-      for (const int32_t label : b.labels) b.scored += label != data::kNotScored;
-    }
-    rows -= b.rows;
-    out.push_back({to_tokens(b), to_labels(b), b.scored});
+    const data::Batch all = batches.at(i);
+    const int64_t wanted = std::min(all.rows, rows);
+    rows -= wanted;
+    const int64_t last = part(all, wanted - 1, wanted, all.length).scored;
+    // A causal model's last row may be short, and what pads it would count in entropies and sizes.
+    const bool is_short = config.causal() && last < all.length;
+    add(part(all, 0, is_short ? wanted - 1 : wanted, all.length));
+    if (is_short) add(part(all, wanted - 1, wanted, last));
   }
   return out;
 }

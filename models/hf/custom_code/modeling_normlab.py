@@ -476,7 +476,8 @@ class NormLabPreTrainedModel(PreTrainedModel):
         offset = self.normlab.get("position_offset", 0)
         if position_ids is not None:
             return (position_ids + offset).expand(shape)
-        if not self.causal and offset > 0 and ids is not None:  # RoBERTa counts the tokens that are not padding
+        counted = not self.causal and offset > 0 and self.normlab["positions"] == "learned"
+        if counted and ids is not None:  # RoBERTa counts the tokens that are not padding
             real = (ids != offset - 1).long()
             return real.cumsum(-1) * real + offset - 1
         return (torch.arange(past, past + shape[1], device=device) + offset).expand(shape)

@@ -118,6 +118,26 @@ TEST_CASE("a sweep picks each placement's rate on its own seed and stops what is
   }
 }
 
+TEST_CASE("a sweep over several seeds stops rates, not seeds of them, and one is left to choose",
+          "[medium]") {
+  CompareJob job;
+  const ProgramEnd out = run_normlab(
+      job.arguments("a", "--seeds 1 --jobs 2 --lr 0.005,0.01,0.02 --lr-seeds 7,8,9 --stop-margin 0 pre_ln"));
+  INFO(out.output);
+  REQUIRE(out.code == 0);
+  const Json result = job.result("a");
+  std::map<double, std::vector<std::string>> statuses;
+  for (const Json& run : result["sweep"]) statuses[run["lr"]].push_back(run["status"]);
+  size_t done = 0;
+  for (const auto& [lr, of_rate] : statuses) {
+    REQUIRE(of_rate.size() == 3);
+    CHECK((of_rate[1] == of_rate[0] && of_rate[2] == of_rate[0]));
+    done += of_rate[0] == "done";
+  }
+  CHECK(done >= 1);
+  CHECK(statuses[result["placements"][0]["lr"]][0] == "done");
+}
+
 TEST_CASE("the cost of a wrong rate is read from means over the sweep's seeds", "[medium]") {
   CompareJob job;
   REQUIRE(run_normlab(job.arguments("a", "--seeds 1 --no-stop --lr 0.001,0.01 --lr-seeds 2,3 pre_ln post_ln"))
@@ -305,7 +325,8 @@ TEST_CASE("a run that is refused ends the comparison with the reason and decides
   for (const auto& [name, text, words] : std::vector<std::array<std::string, 3>>{
            {"outcome.json", "[]", "expected an object"},
            {"outcome.json", R"({"status":"stopped","update":"x"})", "update"},
-           {"metrics.jsonl", "{\"step\":10,\"seconds\":\"x\"}\n", "seconds"}}) {
+           {"metrics.jsonl", "{\"step\":10,\"seconds\":\"x\"}\n", "seconds"},
+           {"metrics.jsonl", "{\"step\":4,\"valid_loss\":1}\n", "the validation of update 24"}}) {
     const std::string before = engine::read_file(seed + "/" + name);
     engine::write_file(seed + "/" + name, text);
     const ProgramEnd damaged = end_of("");
@@ -316,6 +337,21 @@ TEST_CASE("a run that is refused ends the comparison with the reason and decides
   const std::string plan = job.folder / "a/plan.json";
   engine::write_file(plan, R"({"request":5})");
   CHECK_THAT(end_of("--set optim.lr=0.02").last_line(), Contains("is no plan of a comparison"));
+}
+
+TEST_CASE("a comparison does not go on with other data than it began with", "[medium]") {
+  CompareJob job;
+  const std::string rest = "--seeds 1 --resume pre_ln post_ln";
+  REQUIRE(run_normlab(job.arguments("a", rest)).code == 0);
+  for (const char* split : {"train", "valid"}) {
+    const std::string shard = job.folder / (std::string(split) + ".bin"), before = engine::read_file(shard);
+    write_shard(shard, learnable_tokens(600, 16, 9), 16);
+    CHECK_THAT(run_normlab(job.arguments("a", rest)).last_line(),
+               Contains("holds another comparison: contents." + std::string(split) + " differs"));
+    engine::write_file(shard, before);
+  }
+  REQUIRE(run_normlab(job.arguments("a", rest + " --set seed=7")).code ==
+          0);  // a comparison has seeds of its own
 }
 
 TEST_CASE("a folder of something else is not taken for a comparison") {

@@ -164,6 +164,21 @@ TEST_CASE("one document has no standard error, and documents without answers are
   CHECK_THAT(engine::read_file(files / "b.out"), Contains("\"gold\":null"));
 }
 
+TEST_CASE("a result is printed though --out cannot be written") {
+  Files files;
+  const std::string lines = files / "lines.jsonl", command = "eval piqa --model " + files.model("m") +
+                                                             " --data " + files.piqa("valid", 20) +
+                                                             " --out " + lines;
+  for (const char* form : {"", " --json"}) {
+    const ProgramEnd out = run_normlab(command + form, "ulimit -f 2;");
+    INFO(out.output);
+    CHECK(out.code == 2);
+    CHECK_THAT(out.output, Contains("acc_norm"));
+    CHECK_THAT(out.last_line(), Contains("lines.jsonl: cannot write"));
+    CHECK(!std::filesystem::exists(lines));
+  }
+}
+
 TEST_CASE("a model without numbers is refused before it makes a choice") {
   Files files;
   const std::string folder = files.model("m");
@@ -231,6 +246,7 @@ TEST_CASE("each mistake of eval TASK has its line") {
     CHECK(engine::read_file(kept) == before);
   }
   refused("piqa" + with + data + " --out -", "a file is wanted");
+  refused("piqa" + with + data + " --out /dev/full", "--out /dev/full: not a regular file");
 }
 
 TEST_CASE("Ctrl-C ends eval TASK with 130, and --out has what was scored", "[medium]") {

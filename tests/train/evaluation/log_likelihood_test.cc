@@ -102,6 +102,40 @@ TEST_CASE("a family's members have the likelihoods that each has alone, whatever
   }
 }
 
+TEST_CASE("rows whose angles depend on their length are read by side of that length, whatever the batch") {
+  const auto families = many_families();
+  const auto model = model_of({{"positions", "rope"},
+                               {"rope_scaling",
+                                {{"kind", "longrope"},
+                                 {"original_context", 7},
+                                 {"factor", 2},
+                                 {"short_factor", {1.0, 1.2, 1.4, 1.6}},
+                                 {"long_factor", {1.5, 3.0, 6.0, 9.0}}}}});
+  for (const int64_t batch : {1, 3, 64}) {
+    INFO("batch " << batch);
+    const auto scores = log_likelihoods(*model, families, {kContext, kVocabulary, batch, {}});
+    for (size_t f = 0; f < families.size(); ++f)
+      for (size_t m = 0; m < families[f].size(); ++m) {
+        const LogLikelihood expected = alone(*model, families[f][m], kContext);
+        CHECK(scores[f][m].sum == Approx(expected.sum).epsilon(1e-11));
+        CHECK(scores[f][m].greedy == expected.greedy);
+      }
+  }
+  // A family of which only one side was scored when it was stopped has no scores.
+  const ScoreFamily both = {{{1, 2, 3}, 1}, {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 1}};
+  const auto stopped = log_likelihoods(
+      *model, {both}, {kContext, kVocabulary, 8, [](const std::vector<size_t>&) { return false; }});
+  CHECK(stopped[0].empty());
+}
+
+TEST_CASE("families without a common beginning are the first that a model reads") {
+  const auto model = model_of({{"positions", "rope"}, {"rope_theta", 777}});  // angles that no test has had
+  const ScoreFamily family = {{{1, 2}, 1}, {{2, 2}, 1}};
+  const auto scores = log_likelihoods(*model, {family}, {kContext, kVocabulary, 8, {}});
+  for (size_t m = 0; m < family.size(); ++m)
+    CHECK(scores[0][m].sum == Approx(alone(*model, family[m], kContext).sum).epsilon(1e-11));
+}
+
 TEST_CASE("likelihoods have the same bits for any number of threads") {
   const auto model = model_of(Json::object(), engine::DType::f32);
   const auto families = many_families();

@@ -71,6 +71,36 @@ TEST_CASE("a sweep tells its best rate, keeps its best model and answers the tes
              Contains("a new head"));
 }
 
+TEST_CASE("runs do not go on with other rows or another body than they began with", "[medium]") {
+  GlueFiles files;
+  const auto end_of = [&](const std::string& rest) {
+    return run_normlab(files.command("cola", "a", "--epochs 1 " + rest));
+  };
+  REQUIRE(end_of("").code == 0);
+  REQUIRE(end_of("--resume").code == 0);
+  const auto refused = [&](const std::string& words) {
+    for (const char* form : {"--resume", "--resume --only lr-1e-05-seed-1"}) {
+      const ProgramEnd out = end_of(form);
+      INFO(out.output);
+      CHECK(out.code == 2);
+      CHECK_THAT(out.last_line(), Contains(words));
+    }
+  };
+  for (const char* split : {"train", "dev"}) {
+    const std::string path = files / ("cola/" + std::string(split) + ".tsv"),
+                      before = engine::read_file(path);
+    engine::write_file(path, before + "bxx\t1\n");
+    refused("holds other runs: contents." + std::string(split) + " differs");
+    engine::write_file(path, before);
+  }
+  files.model("mlm", {{"rope_theta", 10000.0}, {"positions", "rope"}});
+  refused("contents.model differs");
+  files.model("mlm");
+  REQUIRE(end_of("--resume").code == 0);
+  engine::write_file(files / "a/plan.json", "[]");
+  refused("plan.json: is no plan of fine-tuning");
+}
+
 TEST_CASE("finetune --predict: no file that is read is replaced, and what is wrong shows before a run is trained") {
   GlueFiles files;
   files.task("mnli", 12, 6);

@@ -258,6 +258,54 @@ TEST_CASE("flags: --steps takes the place of a budget that would end training ea
   CHECK(out["results"][0]["updates"].size() == 4);
 }
 
+TEST_CASE("what pads the last row of shards is not looked at", "[medium]") {
+  ProbeJob job;
+  job.train("run");
+  const std::vector<int32_t> ids = learnable_tokens(16 + 6, 16, 3);
+  write_shard(job.folder / "few.bin", ids, 16);
+  std::vector<int32_t> second(ids.begin() + 16, ids.end() - 1),
+      mask(second.size(), 1);  // none follows the last
+  second.resize(16, 0), mask.resize(16, 0);
+  engine::write_file(job.folder / "few.json",
+                     Json({{"input_ids", {std::vector<int32_t>(ids.begin(), ids.begin() + 16), second}},
+                           {"attention_mask", {std::vector<int32_t>(16, 1), mask}}})
+                         .dump());
+  const auto result = [&](const std::string& rows) {
+    return json_of(
+        run_normlab("probe attention --json --precision f64 --model " + job.run("run") + rows))["results"][0];
+  };
+  const Json expected = result(" --tokens " + (job.folder / "few.json"));
+  for (const char* batch : {" --batch 1", " --batch 8"}) {
+    const Json got = result(" --data " + (job.folder / "few.bin") + batch);
+    for (const char* key : {"entropy", "relative", "logit_max"})
+      for (size_t l = 0; l < 2; ++l)
+        CHECK(got[key][l].get<double>() == Approx(expected[key][l].get<double>()).epsilon(1e-12));
+    CHECK(got["residual_rms"][1]["ffn"].get<double>() ==
+          Approx(expected["residual_rms"][1]["ffn"].get<double>()).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("what was trained for is printed though no file can be written") {
+  ProbeJob job;
+  const std::string config = job.config_file(), page = job.folder / "page.html";
+  for (const std::string probe : {"gradients --steps 2", "stability --steps 2 --seeds 1"}) {
+    const ProgramEnd out = run_normlab(
+        "probe " + probe + " --json --quiet pre_ln --config " + config + " --out " + page, "ulimit -f 1;");
+    INFO(out.output);
+    CHECK(out.code == 2);
+    CHECK_THAT(out.output, Contains("\"results\": ["));
+    CHECK_THAT(out.last_line(), Contains("page.html: cannot write"));
+    CHECK(!engine::file_exists(page));
+  }
+  const std::string gradients = "probe gradients pre_ln --config " + config + " --out ";
+  const ProgramEnd twice = run_normlab(gradients + page + " --trace " + page);
+  CHECK(twice.code == 2);
+  CHECK_THAT(twice.last_line(), Contains("--trace and --out name one file"));
+  const ProgramEnd refused = run_normlab(gradients + "/dev/full");
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.last_line(), Contains("--out /dev/full: not a regular file"));
+}
+
 TEST_CASE("a run that fails does not take the finished ones with it") {
   ProbeJob job;
   // Without norms activations and gradients grow with every layer: only such a run overflows.
