@@ -38,6 +38,15 @@ double inner_width(const ModelConfig& c) {
   return double(c.ffn_width * (c.experts > 0 ? c.experts_per_token : 1));
 }
 
+/// nGPT's own: q, k, up and gate before their scales, q and k also before they are made unit vectors; of each
+/// step on the sphere the branch, the way to it and their sum.
+double kept_on_sphere(const ModelConfig& c, const MicroStep& s, const Rows& rows, int branch) {
+  double kept = 6 * rows(double(c.width), 4) + 2 * rows(double(c.q_width()), branch) +
+                2 * rows(double(c.kv_width()), branch) + 2 * rows(inner_width(c), branch);
+  if (s.half) kept += rows(double(c.width), 4);  // the stream, beside what the products read
+  return kept;
+}
+
 double kept_by_layer(const ModelConfig& c, const nn::LayerSlots& slots, const MicroStep& s, const Rows& rows,
                      int branch) {
   const bool recomputes_activation =
@@ -47,14 +56,23 @@ double kept_by_layer(const ModelConfig& c, const nn::LayerSlots& slots, const Mi
   double kept = 2 * rows(double(c.width), branch) + 2 * rows(double(c.q_width()), branch) +
                 2 * rows(double(c.kv_width()), branch) + rows(double(c.heads), 4) +
                 inner * rows(inner_width(c), branch);
-  if (c.experts > 0) kept += rows(double(c.experts), 4) + rows(double(c.width * c.experts_per_token), branch);
+  if (c.positions == nn::Positions::rope) {  // before they were turned, since values keep the whole product
+    if (!slots.attn.q) kept += rows(double(c.q_width()), branch);
+    if (!slots.attn.k) kept += rows(double(c.kv_width()), branch);
+  }
+  if (c.experts > 0)  // probabilities; what experts read, and what they give before it is weighted
+    kept += rows(double(c.experts), 4) + 2 * rows(double(c.width * c.experts_per_token), branch);
+  if (c.norms.stream.kind == nn::StreamKind::ngpt) kept += kept_on_sphere(c, s, rows, branch);
   if (s.half) kept += rows(double(c.width), 4);  // a branch's output, widened for the stream
   return kept + norm_inputs(slots.attn, c, rows, branch) + norm_inputs(slots.ffn, c, rows, branch);
 }
 
 /// Gradients of a feed-forward part's inner tensors (and the activation again), and of the stream.
 double backward_of_layer(const ModelConfig& c, const Rows& rows, int branch) {
-  return (nn::is_glu(c.activation) ? 3 : 2) * rows(inner_width(c), branch) + 2 * rows(double(c.width), 4);
+  // On nGPT's sphere three tensors of the step behind the feed-forward part are gone by then.
+  const int of_stream = c.norms.stream.kind == nn::StreamKind::ngpt ? -1 : 2;
+  return (nn::is_glu(c.activation) ? 3 : 2) * rows(inner_width(c), branch) +
+         of_stream * rows(double(c.width), 4);
 }
 
 /// The head's logits exist in chunks (engine/ops/loss.cc): as many rows as the weight is wide, or 64 MiB if

@@ -57,15 +57,21 @@ FlopsPerToken flops_per_token(const ModelConfig& config, int64_t context) {
 int64_t saved_per_token(const ModelConfig& c, const nn::LayerSlots& slots, bool activation_dropout) {
   const int64_t attention_kernel =
       c.q_width() + 2 * c.kv_width() + c.q_width() + c.heads;  // q, k, v, its output, log-sum-exp
-  const int64_t attention = c.width + attention_kernel;        // and the input of W_qkv
+  int64_t attention = c.width + attention_kernel;              // and the input of W_qkv
+  if (c.positions == nn::Positions::rope)  // before they were turned, since values keep the whole product
+    attention += (slots.attn.q ? 0 : c.q_width()) + (slots.attn.k ? 0 : c.kv_width());
   const int64_t visits = std::max<int64_t>(c.experts_per_token, 1);
   // up, gate and their product; without a gate the pre-activation alone where the norm behind it, or the
   // second product, takes that
   const bool recomputed =
       c.experts == 0 && !activation_dropout && c.norms.stream.kind != nn::StreamKind::ngpt;
   const int64_t hidden = (nn::is_glu(c.activation) ? 3 : recomputed ? 1 : 2) * c.ffn_width;
-  const int64_t ffn = c.width + visits * hidden + (c.experts > 0 ? c.experts + visits * c.width : 0);
-  return attention + ffn + saved_by_norms(slots.attn, c) + saved_by_norms(slots.ffn, c);
+  const int64_t ffn = c.width + visits * hidden + (c.experts > 0 ? c.experts + 2 * visits * c.width : 0);
+  // nGPT's: both sides of scales and units, and of each step the branch, the way to it and their sum
+  const int64_t sphere = c.norms.stream.kind == nn::StreamKind::ngpt
+                             ? 6 * c.width + 2 * (c.q_width() + c.kv_width()) + 2 * c.ffn_width
+                             : 0;
+  return sphere + attention + ffn + saved_by_norms(slots.attn, c) + saved_by_norms(slots.ffn, c);
 }
 
 MemoryPlan memory_plan(const ModelConfig& config, int64_t batch, int64_t context, int bytes,
