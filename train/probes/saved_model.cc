@@ -70,7 +70,9 @@ int64_t scored_positions(const ProbeRows& rows) {
 
 GradientRecord gradients_on(models::Transformer& model, const ProbeRows& rows, int64_t vocabulary) {
   const int64_t scored = scored_positions(rows);
-  check(scored > 0, "gradients: no position is scored (a masked LM and a classifier need labels)");
+  check(scored > 0,
+        "gradients: no position of these rows is scored (of a masked LM one must be masked: with --data take "
+        "more --rows; --tokens names labels)");
   GradientRecord out{.step = 1};
   model.parameters().clear_gradients();
   for (const models::TokenBatch& batch : rows) {
